@@ -1,0 +1,1 @@
+"""Numerics on plain numpy and scipy arrays. Nothing here knows AnnData or torch, or imports from the package."""

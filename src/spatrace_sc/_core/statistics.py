@@ -1,0 +1,62 @@
+"""Counting against decoys."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def decoys_at_least(
+    scores: NDArray[np.floating], null: tuple[NDArray[np.floating], NDArray[np.floating]]
+) -> NDArray[np.float64]:
+    """Weighted number of decoys that score at least as much, for each score.
+
+    ``null`` holds decoy scores in ascending order and the weight of each, which may be negative; the sum is kept at 0 or more and made to fall with the score.
+    """
+    values, weights = null
+    tail = np.concatenate([np.cumsum(weights[::-1], dtype=np.float64)[::-1], [0.0]])
+    tail = np.maximum(np.maximum.accumulate(np.maximum(tail, 0.0)[::-1])[::-1], 0.0)
+    return tail[np.searchsorted(values, scores, side="left")]
+
+
+def decoy_p_values(
+    scores: NDArray[np.floating], null: tuple[NDArray[np.floating], NDArray[np.floating]], n_candidates: int
+) -> NDArray[np.float64]:
+    """``p = (1 + decoys with at least this score) / (1 + candidates)``, at most 1; 1 for a score of 0. Never 0."""
+    p = (1.0 + decoys_at_least(scores, null)) / (1.0 + n_candidates)
+    return np.where(scores > 0, np.minimum(p, 1.0), 1.0)
+
+
+def decoy_q_values(
+    scores: NDArray[np.floating], null: tuple[NDArray[np.floating], NDArray[np.floating]]
+) -> NDArray[np.float64]:
+    """Target–decoy false-discovery rate: the smallest over thresholds ≤ score of ``(1 + decoys) / hits``, at most 1; 1 for a score of 0."""
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    hits = np.searchsorted(-ranked, -ranked, side="right")
+    rate = np.minimum((1.0 + decoys_at_least(ranked, null)) / np.maximum(hits, 1), 1.0)
+    q = np.empty(len(scores))
+    q[order] = np.minimum.accumulate(rate[::-1])[::-1]
+    return np.where(scores > 0, q, 1.0)
+
+
+def benjamini_hochberg(p: NDArray[np.floating]) -> NDArray[np.float64]:
+    """False-discovery rate after Benjamini and Hochberg."""
+    n = len(p)
+    order = np.argsort(p, kind="stable")
+    rate = np.minimum.accumulate((np.asarray(p)[order] * n / np.arange(1, n + 1))[::-1])[::-1]
+    q = np.empty(n)
+    q[order] = np.minimum(rate, 1.0)
+    return q
+
+
+def shuffle_within(
+    values: NDArray[np.floating], strata: NDArray[np.integer], rng: np.random.Generator
+) -> NDArray[np.floating]:
+    """Each column shuffled on its own among the rows of one stratum."""
+    order = np.argsort(strata, kind="stable")
+    shuffled = np.empty_like(values)
+    noise = rng.random((len(values), values.shape[1]), dtype=np.float32) + strata[order][:, None]
+    for column in range(values.shape[1]):
+        shuffled[order, column] = values[order[np.argsort(noise[:, column], kind="stable")], column]
+    return shuffled

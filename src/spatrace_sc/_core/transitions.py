@@ -1,0 +1,146 @@
+"""Forward transitions between cells: who could have become whom."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.neighbors import NearestNeighbors
+
+#: With at most this many distinct times, time is read as a series of stages instead of a continuum.
+MAX_STAGES = 30
+
+
+def is_discrete(time: NDArray[np.floating]) -> bool:
+    """Whether ``time`` is a series of stages (few values, each shared by many cells)."""
+    n_values = len(np.unique(time))
+    return n_values <= MAX_STAGES and n_values * 5 <= len(time)
+
+
+def forward_knn(
+    embedding: NDArray[np.floating], time: NDArray[np.floating], *, n_neighbors: int = 15, search_factor: int = 3
+) -> sparse.csr_matrix:
+    """Row-stochastic transitions to similar cells that are later in time.
+
+    ``P[i, j] ∝ exp(-d(i, j)² / (2 σ_i σ_j))`` where ``d`` is the Euclidean distance in ``embedding`` and ``σ`` the mean distance of a cell's candidates.
+    Candidates are the nearest ``n_neighbors`` later cells and, so that every cell but the first has a past, the nearest earlier ones in the other direction.
+    Where time is a series of stages (:func:`is_discrete`) cells of one stage are put in order first (:func:`order_within_stages`), and half the candidates
+    come from the same stage, half from the next. Cells with no later neighbour stay where they are (``P[i, i] = 1``). There are no cycles.
+
+    Parameters
+    ----------
+    embedding
+        (cells, dims), e.g. principal components.
+    time
+        (cells,) finite.
+    n_neighbors
+        Candidates kept per cell and direction.
+    search_factor
+        Neighbours looked at per candidate kept.
+
+    Returns
+    -------
+    (cells, cells) CSR, float32, row = earlier cell, column = later cell.
+    """
+    n = len(time)
+    k = max(1, min(n_neighbors, n - 1))
+    if is_discrete(time):
+        order = order_within_stages(embedding, time)
+        groups = [(np.flatnonzero(time == now), k // 2 or 1) for now in np.unique(time)]
+        pairs = [_later_pairs(embedding, order, cells, kept, search_factor) for cells, kept in groups]
+        pairs += [
+            p for (a, kept), (b, _) in zip(groups, groups[1:], strict=False) for p in _between(embedding, a, b, kept)
+        ]
+    else:
+        pairs = [_later_pairs(embedding, time, np.arange(n), k, search_factor)]
+    source, target, distance = _unique_edges(pairs, n)
+    scale = _local_scale(source, target, distance, n)
+    weight = np.exp(-(distance**2) / (2.0 * scale[source] * scale[target] + 1e-12))
+    forward = sparse.coo_matrix((np.maximum(weight, 1e-6), (source, target)), shape=(n, n)).tocsr()
+    stuck = np.flatnonzero(np.diff(forward.indptr) == 0)
+    forward = forward + sparse.coo_matrix((np.ones(len(stuck)), (stuck, stuck)), shape=(n, n)).tocsr()
+    return row_normalise(forward)
+
+
+def order_within_stages(embedding: NDArray[np.floating], time: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Continuous time from stages: the stage, and within it the time that a ridge regression of the stage on the embedding predicts.
+
+    Cells of one stage are spread over less than the gap to the next, so the order of stages is never broken.
+    """
+    stages, code = np.unique(time, return_inverse=True)
+    centred = embedding - embedding.mean(0)
+    ridge = 1e-3 * np.trace(centred.T @ centred) / centred.shape[1] + 1e-12
+    slope = np.linalg.solve(centred.T @ centred + ridge * np.eye(centred.shape[1]), centred.T @ (time - time.mean()))
+    rank = np.empty(len(time))
+    for stage in range(len(stages)):
+        here = np.flatnonzero(code == stage)
+        rank[here[np.argsort(centred[here] @ slope, kind="stable")]] = np.arange(len(here)) / len(here)
+    return code + rank
+
+
+def row_normalise(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Each row divided by its sum; empty rows stay empty."""
+    matrix = sparse.csr_matrix(matrix, dtype=np.float32, copy=True)
+    total = np.asarray(matrix.sum(axis=1)).ravel()
+    inverse = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
+    matrix.data *= np.repeat(inverse.astype(np.float32), np.diff(matrix.indptr))
+    matrix.sort_indices()
+    return matrix
+
+
+def backward(transitions: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Where a cell came from: ``B[j, i] = P[i, j] / Σ_i' P[i', j]`` without the diagonal. Rows of first cells are empty."""
+    off = sparse.coo_matrix(transitions)
+    keep = off.row != off.col
+    return row_normalise(sparse.csr_matrix((off.data[keep], (off.col[keep], off.row[keep])), shape=off.shape))
+
+
+Edges = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]
+
+
+def _later_pairs(
+    embedding: NDArray[np.floating], order: NDArray[np.floating], cells: NDArray[np.intp], k: int, search_factor: int
+) -> Edges:
+    """Earlier cell, later cell, distance: each of ``cells`` with its nearest later ones and its nearest earlier ones."""
+    if len(cells) < 2:
+        return np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0)
+    n_search = min(len(cells) - 1, k * search_factor)
+    distance, index = NearestNeighbors(n_neighbors=n_search).fit(embedding[cells]).kneighbors()
+    own = order[cells]
+    parts = []
+    for chosen, forward in ((own[index] > own[:, None], True), (own[index] < own[:, None], False)):
+        me, slot = np.nonzero(chosen & (np.cumsum(chosen, axis=1) <= k))
+        other = index[me, slot]
+        parts.append(
+            (cells[me], cells[other], distance[me, slot]) if forward else (cells[other], cells[me], distance[me, slot])
+        )
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))  # type: ignore[return-value]
+
+
+def _between(embedding: NDArray[np.floating], before: NDArray[np.intp], after: NDArray[np.intp], k: int) -> list[Edges]:
+    """Nearest cells across two stages, searched from either side."""
+    edges: list[Edges] = []
+    for frm, to, forward in ((before, after, True), (after, before, False)):
+        distance, index = NearestNeighbors(n_neighbors=min(k, len(to))).fit(embedding[to]).kneighbors(embedding[frm])
+        me, other = np.repeat(frm, index.shape[1]), to[index.ravel()]
+        edges.append((me, other, distance.ravel()) if forward else (other, me, distance.ravel()))
+    return edges
+
+
+def _unique_edges(pairs: list[Edges], n: int) -> Edges:
+    source = np.concatenate([p[0] for p in pairs])
+    target = np.concatenate([p[1] for p in pairs])
+    distance = np.concatenate([p[2] for p in pairs])
+    _, first = np.unique(source.astype(np.int64) * n + target, return_index=True)
+    return source[first], target[first], distance[first]
+
+
+def _local_scale(
+    source: NDArray[np.intp], target: NDArray[np.intp], distance: NDArray[np.float64], n: int
+) -> NDArray[np.float64]:
+    """Mean distance of the edges at each cell; the global median where a cell has none."""
+    total = np.bincount(source, distance, n) + np.bincount(target, distance, n)
+    count = np.bincount(source, minlength=n) + np.bincount(target, minlength=n)
+    fallback = float(np.median(distance)) if len(distance) else 1.0
+    scale = np.divide(total, count, out=np.full(n, fallback), where=count > 0)
+    return np.maximum(scale, 1e-9)

@@ -1,0 +1,32 @@
+"""Every slot and every column, named once."""
+
+from __future__ import annotations
+
+SPATIAL = "spatial"
+CELL_TYPE = "cell_type"
+TIME = "dpt_pseudotime"
+TABLE = "table"
+RESULT = "spatrace"
+EXPOSURE = "ligand_exposure"
+TRANSITIONS = "transitions"
+
+#: Columns of ``adata.var`` that flag a role.
+ROLES = {"ligands": "ligand", "receptors": "receptor", "tfs": "tf", "targets": "target"}
+
+# Columns of the tables.
+EVIDENCE = ["score", "p_value", "q_value", "stability"]
+TF_TARGETS = ["tf", "target", "effect", *EVIDENCE]
+LR_TARGETS = ["ligand", "receptor", "target", "effect", *EVIDENCE]
+LR_PAIRS = ["ligand", "receptor", *EVIDENCE]
+COMMUNICATION = ["sender", "receiver", "ligand", "receptor", "score", "p_value", "q_value"]
+HISTORY = ["phase", "epoch", "train", "held_out"]
+
+
+def communication_key(key: str) -> str:
+    """``obsp`` slot of the sender → receiver matrix."""
+    return f"{key}_communication"
+
+
+def activity_key(key: str) -> str:
+    """``obsm`` slot of the per-cell activity of pairs."""
+    return f"{key}_activity"

@@ -1,0 +1,1 @@
+"""The trained model, in torch, on plain tensors and a frozen configuration. Nothing here knows AnnData."""

@@ -1,0 +1,107 @@
+"""What the layers hand each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class History:
+    """What the network may see of N cells and their K earlier steps, in temporal order. Holds no target of the predicted cell.
+
+    ``tf`` (N, K, F) log expression, lags K to 1; ``receptor`` (N, K+1, R) and ``exposure`` (N, K+1, L) linear, lags K to 0, the predicted cell itself
+    last; ``exists`` (N, K+1).
+    """
+
+    tf: Tensor
+    receptor: Tensor
+    exposure: Tensor
+    exists: Tensor
+
+    def __getitem__(self, index: Tensor) -> History:
+        return History(self.tf[index], self.receptor[index], self.exposure[index], self.exists[index])
+
+    def to(self, device: torch.device) -> History:
+        """The same on another device."""
+        return History(*(t.to(device) for t in (self.tf, self.receptor, self.exposure, self.exists)))
+
+    def __len__(self) -> int:
+        return len(self.exists)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One data set, ready to be fitted.
+
+    Regulators are numbered TFs first, then pairs, then covariates. ``pair_ligand`` and ``pair_receptor`` (P,) index the columns of the history;
+    ``covariates`` (N, C) standardised; ``targets`` (N, G); ``usable`` (N,) cells with a past; ``block`` (N,) spatial block;
+    ``penalty`` (F + P + C,) relative penalties, :data:`numpy.inf` for regulators that cannot be used; ``tf_penalty`` (F, G) or None multiplies those of TFs;
+    ``forbidden`` (2, edges) regulator and target of edges that may not exist, such as a gene on itself.
+    """
+
+    history: History
+    pair_ligand: Tensor
+    pair_receptor: Tensor
+    covariates: Tensor
+    targets: Tensor
+    usable: Tensor
+    block: Tensor
+    penalty: Tensor
+    tf_penalty: Tensor | None
+    forbidden: Tensor
+
+    @property
+    def n_tfs(self) -> int:
+        """F"""
+        return self.history.tf.shape[2]
+
+    @property
+    def n_pairs(self) -> int:
+        """P"""
+        return len(self.pair_ligand)
+
+    @property
+    def n_regulators(self) -> int:
+        """F + P + C"""
+        return self.n_tfs + self.n_pairs + self.covariates.shape[1]
+
+    def to(self, device: torch.device) -> Problem:
+        """The same on another device."""
+        moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, history=self.history.to(device), **moved)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Sparse regulatory weights on the regulators that have any: ``rows`` (A,) and ``values`` (A, G); ``penalty`` is the λ they were fitted at."""
+
+    rows: Tensor
+    values: Tensor
+    penalty: float
+
+    def dense(self, n_regulators: int) -> Tensor:
+        """(n_regulators, G)"""
+        full = self.values.new_zeros((n_regulators, self.values.shape[1]))
+        full[self.rows] = self.values
+        return full
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Outcome of the refits, regulators (TFs and pairs) × targets.
+
+    ``effect`` (F + P, G) mean weight; ``stability`` the share of refits with a weight of the mean's sign; ``tf_null``, ``lr_null`` and ``pair_null``: sorted
+    scores of decoys and how many false hits each stands for per refit (negative for double decoys).
+    """
+
+    effect: np.ndarray
+    stability: np.ndarray
+    pair_score: np.ndarray
+    pair_stability: np.ndarray
+    tf_null: tuple[np.ndarray, np.ndarray]
+    lr_null: tuple[np.ndarray, np.ndarray]
+    pair_null: tuple[np.ndarray, np.ndarray]

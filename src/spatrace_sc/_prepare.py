@@ -1,0 +1,173 @@
+"""Steps that preparation and inference share: roles, radius, embedding."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import scanpy as sc
+from anndata import AnnData
+from numpy.typing import NDArray
+from scipy import sparse
+
+from . import _keys
+from ._core.exposure import nearest_neighbour_distance
+from ._errors import DataError, MissingKeyError, SpatraceWarning
+from ._validate import columns, positive, shorten
+
+logger = logging.getLogger("spatrace_sc")
+
+#: Default radius in multiples of the median distance between nearest cells.
+RADIUS_FACTOR = 5.0
+#: Outside this many multiples of that distance a radius draws a warning.
+SENSIBLE = (1.0, 40.0)
+#: Targets taken when none are named and no highly variable genes are flagged.
+MAX_DEFAULT_TARGETS = 1000
+
+
+def resolve_radius(radius: float | None, coords: NDArray[np.floating], sample: NDArray[np.integer]) -> float:
+    """The radius given, checked against the distance between cells; or the default, logged."""
+    positive(radius, "radius", " in the units of the coordinates")
+    nearest = nearest_neighbour_distance(coords, sample)
+    if radius is None:
+        if not np.isfinite(nearest):
+            raise DataError(
+                "all cells of every sample share one position, so no radius can be derived; check the coordinates and `sample_key`."
+            )
+        radius = RADIUS_FACTOR * nearest
+        logger.info(
+            "radius = %.4g: %g × the median distance to the nearest cell (%.4g), in the units of the coordinates.",
+            radius,
+            RADIUS_FACTOR,
+            nearest,
+        )
+        return radius
+    radius = float(radius)
+    if np.isfinite(nearest) and not SENSIBLE[0] <= radius / nearest <= SENSIBLE[1]:
+        effect = (
+            "most cells have no neighbour within it"
+            if radius < nearest
+            else "a cell's neighbourhood would be a large part of the tissue"
+        )
+        warnings.warn(
+            f"`radius={radius:g}` is {radius / nearest:.2g} times the median distance to the nearest cell ({nearest:.4g}): {effect}. Is it in the units of the coordinates (pixels or µm)?",
+            SpatraceWarning,
+            stacklevel=3,
+        )
+    return radius
+
+
+def flagged(adata: AnnData, argument: str) -> list[str]:
+    """Genes whose role is flagged in ``var``."""
+    column = _keys.ROLES[argument]
+    if column not in adata.var:
+        raise MissingKeyError(
+            f"`{argument}` was not given and `adata.var[{column!r}]` does not exist. Call `st.pp.gene_roles(adata, ligands=..., receptors=..., tfs=...)` first or pass the genes as `{argument}`."
+        )
+    return list(adata.var_names[adata.var[column].to_numpy(dtype=bool)])
+
+
+def default_targets(
+    adata: AnnData, regulators: set[str], matrix: sparse.csr_matrix | NDArray[np.floating]
+) -> list[str]:
+    """Highly variable genes when they are flagged; otherwise the most variable of those seen in 5 % of cells. Never a regulator."""
+    if "highly_variable" in adata.var:
+        chosen = adata.var_names[adata.var["highly_variable"].to_numpy(dtype=bool)]
+        kept = [g for g in chosen if g not in regulators]
+        logger.info("targets: %d highly variable genes without another role.", len(kept))
+        return kept
+    n = matrix.shape[0]
+    mean = np.asarray(matrix.mean(axis=0)).ravel()
+    square = (
+        np.asarray(matrix.multiply(matrix).mean(axis=0)).ravel()
+        if sparse.issparse(matrix)
+        else np.square(matrix).mean(axis=0)
+    )
+    seen = np.asarray((matrix > 0).sum(axis=0)).ravel() >= 0.05 * n
+    spread = np.where(seen, square - mean**2, -1.0)
+    order = [k for k in np.argsort(-spread, kind="stable") if spread[k] > 0 and adata.var_names[k] not in regulators]
+    logger.info(
+        "targets: the %d most variable of %d genes seen in at least 5 %% of cells.",
+        min(len(order), MAX_DEFAULT_TARGETS),
+        int(seen.sum()),
+    )
+    return list(adata.var_names[np.array(order[:MAX_DEFAULT_TARGETS], dtype=np.intp)])
+
+
+def match(
+    adata: AnnData, names: Sequence[str], argument: str, symbols: NDArray[np.object_] | None = None
+) -> NDArray[np.bool_]:
+    """Mask over genes. Logs how many were found; none is an error that names a likely reason."""
+    wanted = {str(names)} if isinstance(names, str) else {str(n) for n in names}
+    have = np.asarray(adata.var_names if symbols is None else symbols, dtype=str)
+    mask = np.isin(have, list(wanted))
+    found = set(have[mask])
+    if not found:
+        raise DataError(
+            f"none of the {len(wanted)} `{argument}` is in the data ({shorten(sorted(wanted), 3)} against {shorten(have, 3)}).{_reason(adata, wanted, have)}"
+        )
+    lost = sorted(wanted - found)
+    logger.info(
+        "%s: %d of %d found%s.",
+        argument,
+        len(found),
+        len(wanted),
+        f"; not in the data: {shorten(lost, 5)}" if lost else "",
+    )
+    return mask
+
+
+def _reason(adata: AnnData, wanted: set[str], have: NDArray[np.str_]) -> str:
+    upper = {w.upper() for w in wanted}
+    if upper & {h.upper() for h in have}:
+        return " They match when upper and lower case are ignored: mouse genes are written 'Wnt5a', human ones 'WNT5A'."
+    for column in adata.var.columns:
+        values = adata.var[column]
+        if values.dtype == object or str(values.dtype) in {"category", "string", "str"}:
+            share = upper & {str(v).upper() for v in values}
+            if share:
+                return f" {len(share)} of them are in `adata.var[{column!r}]`: pass `gene_symbols={column!r}` to `st.pp.gene_roles`, or use that column as `var_names`."
+    return " Check species and identifiers."
+
+
+def embed(
+    adata: AnnData, cells: NDArray[np.bool_], use_rep: str | None, n_pcs: int, layer: str | None
+) -> NDArray[np.float64]:
+    """Coordinates of the chosen cells in expression space: ``obsm[use_rep]``, or principal components computed on these cells.
+
+    Components are computed on the genes with a role where they are flagged, otherwise on highly variable genes, otherwise on all; genes are put in alphabetical
+    order first, so that their order in the data does not matter.
+    """
+    if use_rep is not None:
+        if use_rep not in adata.obsm:
+            raise MissingKeyError(f"`use_rep={use_rep!r}` is not in `adata.obsm`; it has {shorten(adata.obsm.keys())}.")
+        values = np.asarray(adata.obsm[use_rep], dtype=np.float64)[cells]
+        if not np.isfinite(values).all():
+            raise DataError(f"`adata.obsm[{use_rep!r}]` has NaN or inf in cells that need it.")
+        return values[:, :n_pcs]
+    roles = [c for c in _keys.ROLES.values() if c in adata.var]
+    if roles:
+        mask = adata.var[roles].to_numpy(dtype=bool).any(axis=1)
+    elif "highly_variable" in adata.var:
+        mask = adata.var["highly_variable"].to_numpy(dtype=bool)
+    else:
+        mask = np.ones(adata.n_vars, dtype=bool)
+    genes = np.flatnonzero(mask)
+    genes = genes[np.argsort(adata.var_names[genes].to_numpy(dtype=str), kind="stable")]
+    matrix = adata.X if layer is None else adata.layers[layer]
+    return principal_components(matrix[np.flatnonzero(cells)], genes, n_pcs)
+
+
+def principal_components(
+    matrix: sparse.csr_matrix | NDArray[np.floating], genes: NDArray[np.integer], n_pcs: int
+) -> NDArray[np.float64]:
+    """(cells, components) scores of scanpy's PCA on the given genes."""
+    block = columns(matrix, genes)
+    block = block[:, block.std(axis=0) > 0]
+    n = min(n_pcs, block.shape[1] - 1, len(block) - 1)
+    if n < 1:
+        raise DataError("fewer than two genes vary among the receivers, so cells cannot be compared.")
+    logger.info("%d principal components of %d genes in %d cells.", n, block.shape[1], len(block))
+    return np.asarray(sc.pp.pca(block, n_comps=n, svd_solver="arpack", random_state=0), dtype=np.float64)

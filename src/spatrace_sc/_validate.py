@@ -1,0 +1,233 @@
+"""Checks of what a user hands over. Each raises a typed error that names the argument, what was found and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import numbers
+import warnings
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ._errors import DataError, InvalidArgumentError, MissingKeyError, SpatraceWarning
+
+logger = logging.getLogger("spatrace_sc")
+
+
+def shorten(names: Iterable[object], limit: int = 8) -> str:
+    """A readable list, never a wall of names."""
+    items = [repr(str(n)) for n in names]
+    return (
+        ", ".join(items[:limit]) + (f" and {len(items) - limit} more" if len(items) > limit else "")
+        if items
+        else "none"
+    )
+
+
+def closest(name: str, available: Iterable[object]) -> str:
+    """``" Did you mean 'x'?"`` or nothing."""
+    match = difflib.get_close_matches(name, [str(a) for a in available], n=1)
+    return f" Did you mean {match[0]!r}?" if match else ""
+
+
+def obs_column(adata: AnnData, key: str, argument: str) -> pd.Series:
+    """A column of ``obs``."""
+    if key not in adata.obs:
+        raise MissingKeyError(
+            f"`{argument}={key!r}` is not in `adata.obs`; it has {shorten(adata.obs.columns, 15)}.{closest(key, adata.obs.columns)}"
+        )
+    return adata.obs[key]
+
+
+def categories(adata: AnnData, key: str, argument: str) -> NDArray[np.object_]:
+    """A column of ``obs`` as strings, without missing values."""
+    column = obs_column(adata, key, argument)
+    missing = int(column.isna().sum())
+    if missing:
+        raise DataError(
+            f"`adata.obs[{key!r}]` (`{argument}`) is missing in {missing} of {len(column)} cells; fill it or drop those cells."
+        )
+    return column.astype(str).to_numpy(dtype=object)
+
+
+def coordinates(adata: AnnData, key: str) -> NDArray[np.float64]:
+    """(cells, 2 or 3) finite positions from ``obsm``."""
+    if key not in adata.obsm:
+        raise MissingKeyError(
+            f"`spatial_key={key!r}` is not in `adata.obsm`; it has {shorten(adata.obsm.keys())}. "
+            "Store the cells' coordinates there, in the units in which you state `radius`."
+        )
+    coords = np.asarray(adata.obsm[key], dtype=np.float64)
+    if coords.ndim != 2 or coords.shape[1] not in (2, 3):
+        raise DataError(f"`adata.obsm[{key!r}]` must be cells × 2 or cells × 3, found shape {coords.shape}.")
+    bad = int((~np.isfinite(coords)).any(axis=1).sum())
+    if bad:
+        raise DataError(f"`adata.obsm[{key!r}]` has NaN or inf in {bad} of {len(coords)} cells; drop those cells.")
+    return coords
+
+
+def samples(adata: AnnData, key: str | None, argument: str = "sample_key") -> NDArray[np.object_]:
+    """Slice of every cell; one slice when no key is given. A slice of one cell has no neighbours and is refused."""
+    if key is None:
+        return np.full(adata.n_obs, "all", dtype=object)
+    values = categories(adata, key, argument)
+    names, counts = np.unique(values.astype(str), return_counts=True)
+    if (counts < 2).any():
+        raise DataError(
+            f"`{argument}={key!r}`: the samples {shorten(names[counts < 2])} have a single cell, which has no neighbours; drop them or merge samples."
+        )
+    return values
+
+
+def expression(adata: AnnData, layer: str | None) -> sparse.csr_matrix | NDArray[np.floating]:
+    """``X`` or a layer, finite and with unique genes. Warns when it looks like raw counts."""
+    if not adata.var_names.is_unique:
+        repeated = adata.var_names[adata.var_names.duplicated()].unique()
+        raise DataError(
+            f"`adata.var_names` has {len(repeated)} repeated names ({shorten(repeated, 5)}); call `adata.var_names_make_unique()` or merge them."
+        )
+    if layer is not None and layer not in adata.layers:
+        named = [k for k in adata.layers if k is not None]
+        raise MissingKeyError(
+            f"`layer={layer!r}` is not in `adata.layers`; it has {shorten(named)}.{closest(layer, named)}"
+        )
+    matrix = adata.X if layer is None else adata.layers[layer]
+    where = "`adata.X`" if layer is None else f"`adata.layers[{layer!r}]`"
+    if matrix is None:
+        raise DataError(f"{where} is empty; store log-normalised expression there or name a `layer`.")
+    if hasattr(matrix, "to_memory"):
+        matrix = matrix.to_memory()
+    matrix = sparse.csr_matrix(matrix) if sparse.issparse(matrix) else np.asarray(matrix)
+    values = matrix.data if sparse.issparse(matrix) else matrix
+    if not np.isfinite(values).all():
+        raise DataError(
+            f"{where} has {int((~np.isfinite(values)).sum())} NaN or inf values; fill or drop them, e.g. with `np.nan_to_num`."
+        )
+    if values.size and values.min() < 0:
+        raise DataError(
+            f"{where} has negative values (smallest {values.min():.3g}); log-normalised expression is needed, not scaled. Name the `layer` that holds it."
+        )
+    _warn_if_raw(values, where)
+    return matrix
+
+
+def _warn_if_raw(values: NDArray[np.floating], where: str) -> None:
+    if not values.size or values.max() <= 0:
+        return
+    flat = values.ravel()
+    probe = flat[:: max(1, flat.size // 100_000)]
+    if float(values.max()) > 1.5 and np.array_equal(probe, np.round(probe)):
+        text = "holds whole numbers and looks like raw counts"
+    elif float(values.max()) > 20:
+        text = f"has values up to {float(values.max()):.3g} and does not look log-normalised"
+    else:
+        return
+    warnings.warn(
+        f"{where} {text}; log-normalised expression is expected: `sc.pp.normalize_total(adata, target_sum=1e4); sc.pp.log1p(adata)`.",
+        SpatraceWarning,
+        stacklevel=4,
+    )
+
+
+def columns(matrix: sparse.csr_matrix | NDArray[np.floating], index: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Dense float32 columns."""
+    chosen = matrix[:, index]
+    return np.asarray(chosen.toarray() if sparse.issparse(chosen) else chosen, dtype=np.float32)
+
+
+def time_column(adata: AnnData, key: str, argument: str = "time_key") -> NDArray[np.float64]:
+    """Numeric time from ``obs``; NaN is allowed here. inf, as diffusion pseudotime writes for unreachable cells, counts as NaN."""
+    if key not in adata.obs:
+        raise MissingKeyError(
+            f"`{argument}={key!r}` is not in `adata.obs`; it has {shorten(adata.obs.columns, 15)}.{closest(key, adata.obs.columns)} "
+            "Name a numeric column, or let `st.pp.transitions(adata, root=...)` compute diffusion pseudotime first."
+        )
+    column = adata.obs[key]
+    if not pd.api.types.is_numeric_dtype(column):
+        raise DataError(
+            f"`adata.obs[{key!r}]` (`{argument}`) has dtype {column.dtype}; time must be numeric. For stages, store e.g. 12.5 for 'E12.5' in a float column."
+        )
+    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def cell_mask(
+    types: NDArray[np.object_] | None, chosen: Sequence[str] | str | None, argument: str, n: int
+) -> NDArray[np.bool_]:
+    """Cells of the given types; all when None."""
+    if chosen is None:
+        return np.ones(n, dtype=bool)
+    wanted = [chosen] if isinstance(chosen, str) else [str(c) for c in chosen]
+    assert_types = np.unique(np.asarray(types, dtype=str)) if types is not None else np.empty(0, dtype=str)
+    unknown = [w for w in wanted if w not in set(assert_types)]
+    if not wanted or unknown:
+        found = f"has unknown cell types {shorten(unknown)}" if unknown else "is empty"
+        raise InvalidArgumentError(f"`{argument}` {found}; the data have {shorten(assert_types, 20)}. None takes all.")
+    return np.isin(np.asarray(types, dtype=str), wanted)
+
+
+def receivers_with_time(
+    time: NDArray[np.float64], types: NDArray[np.object_], chosen: Sequence[str] | str | None, time_key: str
+) -> NDArray[np.bool_]:
+    """Mask of the receivers: the given types or, for None, every type that has time. Their time must be complete and vary."""
+    known = np.isfinite(time)
+    mask = cell_mask(types, chosen, "receivers", len(time))
+    if not known.any():
+        raise DataError(f"`adata.obs[{time_key!r}]` (`time_key`) is NaN in every cell; receivers need a time.")
+    if chosen is None:
+        timed = np.unique(types[known].astype(str))
+        mask = np.isin(types.astype(str), timed)
+        if not mask.all():
+            silent = sorted(set(types[~mask].astype(str)))
+            logger.info("Cell types without time only send: %s.", shorten(silent))
+    lacking = mask & ~known
+    if lacking.any():
+        kinds = pd.Series(types[lacking].astype(str)).value_counts()
+        detail = ", ".join(f"{k!r}: {v}" for k, v in kinds.head(5).items())
+        raise DataError(
+            f"`adata.obs[{time_key!r}]` (`time_key`) is NaN or inf in {int(lacking.sum())} receivers ({detail}); receivers need a time, senders do not. "
+            "Name the types to explain in `receivers=`, or drop those cells."
+        )
+    if mask.sum() < 20:
+        raise DataError(f"only {int(mask.sum())} receivers; at least 20 are needed. Check `receivers` and `time_key`.")
+    if np.ptp(time[mask]) == 0:
+        raise DataError(
+            f"`adata.obs[{time_key!r}]` (`time_key`) is {time[mask][0]:g} in every receiver; time must vary for transitions to have a direction."
+        )
+    return mask
+
+
+def positive(value: float | None, argument: str, unit: str = "") -> None:
+    """A number above 0, or None."""
+    if value is None:
+        return
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, numbers.Real)
+        or not np.isfinite(float(value))
+        or float(value) <= 0
+    ):
+        raise InvalidArgumentError(f"`{argument}` must be a positive number{unit}, found {value!r}.")
+
+
+def stored(adata: AnnData, key: str) -> dict:
+    """A result of :func:`spatrace_sc.tl.infer_ccc` in ``uns``."""
+    from . import _keys
+
+    found = adata.uns.get(key)
+    if not isinstance(found, dict | type(adata.uns)) or "lr_targets" not in found:
+        others = [k for k, v in adata.uns.items() if isinstance(v, dict) and "lr_targets" in v and "genes" in v]
+        hint = (
+            f"; results are under {shorten(others)}, pass it as `key`"
+            if others
+            else f"; call `st.tl.infer_ccc(adata, key_added={key!r})` first"
+        )
+        raise MissingKeyError(
+            f"`adata.uns[{key!r}]` holds no result of `st.tl.infer_ccc`{hint}." + ("" if key != _keys.RESULT else "")
+        )
+    return dict(found)

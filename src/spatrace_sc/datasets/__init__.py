@@ -1,0 +1,1 @@
+from ._simulated import simulated

@@ -1,0 +1,251 @@
+"""The main verb."""
+
+from __future__ import annotations
+
+import logging
+import time as clock
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from .. import _keys
+from .._compat import as_table
+from .._errors import InvalidArgumentError
+from .._settings import resolve_device
+from ._study import Study, read_study
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+    from .._model.config import Config
+
+logger = logging.getLogger("spatrace_sc")
+
+
+def infer_ccc(
+    data: AnnData | SpatialData,
+    *,
+    ligands: Sequence[str] | None = None,
+    receptors: Sequence[str] | None = None,
+    tfs: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    cell_type_key: str = _keys.CELL_TYPE,
+    sample_key: str | None = None,
+    stage_key: str | None = None,
+    time_key: str = _keys.TIME,
+    spatial_key: str = _keys.SPATIAL,
+    layer: str | None = None,
+    senders: Sequence[str] | None = None,
+    receivers: Sequence[str] | None = None,
+    radius: float | None = None,
+    transitions_key: str | None = None,
+    prior: pd.DataFrame | None = None,
+    config: Config | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    table_key: str = _keys.TABLE,
+    key_added: str = _keys.RESULT,
+    copy: bool = False,
+) -> AnnData | None:
+    r"""Infer which ligand–receptor pairs and which transcription factors change which genes.
+
+    Every TF and every ligand × receptor pair competes to explain every target of a cell from the cell's past and its own surroundings:
+
+    .. math::
+        \hat y_{ig} = \sum_{f} W_{fg}\,(1 + v_f(z_i))\,\tilde x_{if} + \sum_{lr} W_{lr,g}\,(1 + v_{lr}(z_i))\,\tilde s_{i,lr} + \sum_c B_{cg}\,c_i,
+        \qquad s_{i,lr} = h\Big(\sum_k \alpha^E_{ik} E_{l}(k) \cdot \sum_k \alpha^R_{ik} R_{r}(k)\Big)
+
+    where *x* is TF expression at earlier steps of the cell's path, *E* ligand exposure, *R* receptor expression, *h* saturates, :math:`\alpha` is the attention of a causal transformer
+    over the steps, *v* small gates, *c* covariates (cell type, slice, time), and a tilde means standardised. *W* is sparse and signed: the change of the target, in its standard
+    deviations, when the regulator rises by one of its own. No target of the predicted cell enters its prediction. See the page *Method*.
+
+    An effect is an association after competition, not proof of cause: a regulator that was not measured can act through one that was.
+
+    Parameters
+    ----------
+    data
+        AnnData, or SpatialData with ``table_key``. ``X`` (or ``layer``) holds log-normalised expression.
+    ligands, receptors, tfs, targets
+        Genes of each role. None: the flags that :func:`spatrace_sc.pp.gene_roles` wrote to ``var``; for targets without a flag, highly variable genes. All ligand × receptor pairs are candidates.
+    cell_type_key
+        Column of ``obs`` with cell types.
+    sample_key
+        Column of ``obs`` with the slice; neighbours never cross it. None: one slice.
+    stage_key
+        Column of ``obs`` with the developmental stage, for results by stage. None: the sample.
+    time_key
+        Numeric column of ``obs``: pseudotime or real stages of the receivers. Cells that only send may have NaN.
+    spatial_key
+        Slot of ``obsm`` with coordinates.
+    layer
+        Layer with expression. None: ``X``.
+    senders, receivers
+        Cell types. None: all send; all types with time receive.
+    radius
+        Reach of a signal, in the units of the coordinates. None: 5 × the median distance between nearest cells, logged.
+    transitions_key
+        Slot of ``obsp`` with transition probabilities, row = earlier cell. None: forward nearest neighbours along time, as :func:`spatrace_sc.pp.transitions` computes them by default.
+    prior
+        Table with columns ligand, receptor[, weight] or tf, target[, weight]. Divides the penalty of the named edges by 1 + weight (default 1). Never a filter. p and q do not
+        account for it yet.
+    config
+        :class:`spatrace_sc.Config`. None: defaults.
+    seed
+        Same data, seed and machine: same tables, whatever the order of genes.
+    device
+        ``"auto"`` (a CUDA GPU if there is one, otherwise CPU; logged), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
+    table_key
+        Table of a SpatialData.
+    key_added
+        Name of the result.
+    copy
+        Return an annotated copy instead of changing the data.
+
+    Returns
+    -------
+    None, or with ``copy=True`` an AnnData with the results. Writes
+
+    - ``uns[key_added]``: parameters, genes, compact edge tables, communication tables, training history, held-out R². Read them with :mod:`spatrace_sc.get`.
+    - ``obsm[key_added + "_activity"]``: cells × strongest pairs, float32, NaN in cells that do not receive.
+    - ``obsp[key_added + "_communication"]``: sparse cells × cells, row = sender, column = receiver, in standard deviations of the targets.
+
+    Raises
+    ------
+    MissingKeyError, DataError, InvalidArgumentError, DeviceError
+        Early, naming the argument, what was found and what to call.
+
+    Notes
+    -----
+    ``p_value`` and ``q_value`` compare real genes with decoys (ligands shuffled among senders of a type and slice; receptors and TFs among receivers of a type, slice and time
+    bin) that were refitted together with them. **They are not calibrated yet**: decoys do not mimic genes that share place with an acting one. ``stability`` is the share of refits that
+    keep an edge with its sign. Rank by ``score`` and read q as an optimistic bound.
+
+    References
+    ----------
+    Zhou et al., *SpaTRACE*, bioRxiv 2025.11.20.689569.
+
+    Examples
+    --------
+    >>> import spatrace_sc as st
+    >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
+    >>> st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage")
+    >>> list(st.get.lr_pairs(adata).columns)
+    ['ligand', 'receptor', 'score', 'p_value', 'q_value', 'stability']
+    """
+    from .._model.config import Config as Configuration
+
+    adata = as_table(data, table_key)
+    config = Configuration() if config is None else config
+    if not isinstance(config, Configuration):
+        raise InvalidArgumentError(f"`config` must be a spatrace_sc.Config, found {type(config).__name__}.")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InvalidArgumentError(f"`seed` must be a whole number of at least 0, found {seed!r}.")
+    chosen = resolve_device(device)
+    keys = {
+        "cell_type_key": cell_type_key,
+        "sample_key": sample_key,
+        "stage_key": stage_key,
+        "time_key": time_key,
+        "spatial_key": spatial_key,
+        "layer": layer,
+        "transitions_key": transitions_key,
+    }
+    roles = {"ligands": ligands, "receptors": receptors, "tfs": tfs, "targets": targets}
+    study = read_study(adata, roles, **keys, senders=senders, receivers=receivers, radius=radius)  # type: ignore[arg-type]
+    started = clock.perf_counter()
+    result = _run(study, config, int(seed), chosen, prior)
+    logger.info("Inference took %.1f s on %s.", clock.perf_counter() - started, chosen)
+    params = {k: "" if v is None else v for k, v in keys.items()}
+    params |= {"radius": study.radius, "seed": int(seed), "device": str(chosen), "config": config.to_dict()}
+    if copy:
+        adata = adata.copy()
+    _write(adata, study, result, params, key_added)
+    return adata if copy else None
+
+
+def _run(study: Study, config: Config, seed: int, device, prior: pd.DataFrame | None) -> dict:  # noqa: ANN001
+    """Fit, resample, summarise. torch is imported here, not with the package."""
+    from .._model.evidence import resample
+    from .._model.fit import fit
+    from ._problem import build_problem, decoy_drawer
+    from ._result import communicate, edge_tables, pair_activity, regulator_levels, stage_factors
+
+    n_lags = config.model.n_lags
+    problem = build_problem(study, n_lags=n_lags, n_blocks=config.n_blocks, prior=prior).to(device)
+    n_f = problem.n_tfs
+    logger.info(
+        "%d receivers, %d senders; %d TFs and %d ligand–receptor pairs on %d targets; device %s.",
+        *(len(study.time), int(study.senders.sum()), n_f, problem.n_pairs, problem.targets.shape[1], device),
+    )
+    fit_seed, resample_seed, permute_seed = (int(s) for s in np.random.default_rng(seed).integers(2**31, size=3))
+    fitted = fit(problem, config, seed=fit_seed)
+    evidence = resample(problem, fitted, decoy_drawer(study, n_lags), config, seed=resample_seed)
+    tables = edge_tables(study, evidence, config.max_edges)
+    pairs = (tables["lr_pairs"]["ligand"] * len(study.genes["receptors"]) + tables["lr_pairs"]["receptor"]).to_numpy(
+        dtype=np.int64
+    )
+    top = pairs[: config.max_activity]
+    strength = evidence.pair_score[top].astype(np.float32)
+    activity = pair_activity(regulator_levels(problem, fitted, n_f + top), strength)
+    communication, matrix = communicate(
+        study, problem, fitted, top, activity, strength, config, np.random.default_rng(permute_seed)
+    )
+    factors = {
+        "tf": stage_factors(study, regulator_levels(problem, fitted, np.arange(n_f))),
+        "pair": np.hstack(
+            [
+                stage_factors(study, regulator_levels(problem, fitted, n_f + part))
+                for part in np.array_split(pairs, max(1, len(pairs) // 500))
+            ]
+        ),
+    }
+    return {
+        "tables": tables | communication,
+        "stage_factors": factors,
+        "fit": {f"r2_{k}": float(v) for k, v in fitted.r2.items()}
+        | {"penalty": fitted.weights.penalty, "held_out_cells": int(fitted.held_out.sum())},
+        "history": pd.DataFrame(fitted.history, columns=_keys.HISTORY),
+        "activity": activity,
+        "activity_pairs": top,
+        "matrix": matrix,
+    }
+
+
+def _write(adata: AnnData, study: Study, result: dict, params: dict, key: str) -> None:
+    n_r, genes = len(study.genes["receptors"]), study.genes
+    candidates = {
+        "tf_targets": len(genes["tfs"]) * len(genes["targets"]),
+        "lr_targets": len(genes["ligands"]) * n_r * len(genes["targets"]),
+    }
+    candidates["lr_pairs"] = len(genes["ligands"]) * n_r
+    top = result["activity_pairs"]
+    adata.uns[key] = {
+        "params": params,
+        "genes": {role: names.astype(object) for role, names in genes.items()},
+        "stages": np.array(study.stages, dtype=object),
+        "candidates": candidates,
+        "evidence": "p, q: target–decoy competition of genes, not calibrated; communication: senders permuted within slices",
+        **result["tables"],
+        "stage_factors": result["stage_factors"],
+        "fit": result["fit"],
+        "history": result["history"],
+        "activity_pairs": pd.DataFrame(
+            {
+                "ligand": genes["ligands"][top // n_r].astype(object),
+                "receptor": genes["receptors"][top % n_r].astype(object),
+            }
+        ),
+        "obsp": _keys.communication_key(key),
+        "obsm": _keys.activity_key(key),
+    }
+    activity = np.full((adata.n_obs, len(top)), np.nan, dtype=np.float32)
+    activity[study.receivers] = result["activity"]
+    adata.obsm[_keys.activity_key(key)] = activity
+    entries = result["matrix"].tocoo()
+    rows, cols = np.flatnonzero(study.senders)[entries.row], np.flatnonzero(study.receivers)[entries.col]
+    adata.obsp[_keys.communication_key(key)] = type(result["matrix"])(
+        (entries.data, (rows, cols)), shape=(adata.n_obs, adata.n_obs)
+    )

@@ -1,0 +1,201 @@
+"""From AnnData to plain arrays: what one inference works on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .. import _keys
+from .._core.exposure import ligand_exposure, neighbour_weights
+from .._core.transitions import backward, forward_knn, is_discrete, order_within_stages
+from .._errors import DataError, InvalidArgumentError, MissingKeyError
+from .._prepare import default_targets, flagged, match, principal_components, resolve_radius
+from .._validate import (
+    categories,
+    cell_mask,
+    columns,
+    coordinates,
+    expression,
+    receivers_with_time,
+    samples,
+    shorten,
+    time_column,
+)
+
+logger = logging.getLogger("spatrace_sc")
+
+#: Principal components and neighbours of the default transitions.
+N_PCS, N_NEIGHBORS = 30, 15
+
+
+@dataclass(frozen=True)
+class Study:
+    """One data set as arrays. Receivers and senders are rows of their own; genes of a role are in alphabetical order.
+
+    ``weights`` (receivers, senders); ``sender_ligand`` (senders, L), ``exposure`` (receivers, L) and ``receptor`` (receivers, R) linear; ``tf`` (receivers, F) and ``target``
+    (receivers, G) log-normalised; ``backward`` (receivers, receivers).
+    """
+
+    genes: dict[str, NDArray[np.str_]]
+    receivers: NDArray[np.bool_]
+    senders: NDArray[np.bool_]
+    types: NDArray[np.str_]
+    sample: NDArray[np.integer]
+    stage: NDArray[np.integer]
+    stages: list[str]
+    time: NDArray[np.float64]
+    coords: NDArray[np.float64]
+    radius: float
+    weights: sparse.csr_matrix
+    sender_ligand: NDArray[np.float32]
+    exposure: NDArray[np.float32]
+    receptor: NDArray[np.float32]
+    tf: NDArray[np.float32]
+    target: NDArray[np.float32]
+    backward: sparse.csr_matrix
+
+
+def read_study(
+    adata: AnnData,
+    roles: dict[str, Sequence[str] | None],
+    *,
+    cell_type_key: str,
+    sample_key: str | None,
+    stage_key: str | None,
+    time_key: str,
+    spatial_key: str,
+    layer: str | None,
+    senders: Sequence[str] | None,
+    receivers: Sequence[str] | None,
+    radius: float | None,
+    transitions_key: str | None,
+) -> Study:
+    """Validate everything, then read it. Nothing is written."""
+    matrix = expression(adata, layer)
+    coords = coordinates(adata, spatial_key)
+    types = categories(adata, cell_type_key, "cell_type_key").astype(str)
+    slices = samples(adata, sample_key).astype(str)
+    time = time_column(adata, time_key)
+    sending = cell_mask(types, senders, "senders", adata.n_obs)
+    receiving = receivers_with_time(time, types, receivers, time_key)
+    stage_of = categories(adata, stage_key, "stage_key").astype(str) if stage_key is not None else slices
+    genes = resolve_roles(adata, roles, matrix)
+    sample = pd.factorize(slices)[0]
+    radius = resolve_radius(radius, coords, sample)
+    weights = neighbour_weights(coords, sample, receiving, sending, radius=radius)[receiving][:, sending]
+    if not weights.nnz:
+        raise DataError(
+            f"no receiver has a sender within `radius={radius:g}`; check the units of the coordinates, `senders`, `receivers` and `sample_key`."
+        )
+    alone = float((np.diff(weights.indptr) == 0).mean())
+    logger.info(
+        "Neighbours within the radius: median %d senders per receiver; %.0f %% of receivers have none.",
+        int(np.median(np.diff(weights.indptr))),
+        100 * alone,
+    )
+
+    place = {role: adata.var_names.get_indexer(names) for role, names in genes.items()}
+    here, there = np.flatnonzero(receiving), np.flatnonzero(sending)
+    sender_ligand = columns(matrix[there], place["ligands"])
+    stage, stages = order_stages(stage_of[receiving], time[receiving])
+    return Study(
+        genes=genes,
+        receivers=receiving,
+        senders=sending,
+        types=types,
+        sample=sample,
+        stage=stage,
+        stages=stages,
+        time=time[receiving],
+        coords=coords[receiving],
+        radius=radius,
+        weights=weights,
+        sender_ligand=linear(sender_ligand),
+        exposure=ligand_exposure(weights, np.minimum(sender_ligand, MAX_LOG)),
+        receptor=linear(columns(matrix[here], place["receptors"])),
+        tf=columns(matrix[here], place["tfs"]),
+        target=columns(matrix[here], place["targets"]),
+        backward=read_backward(adata, matrix, place, receiving, time[receiving], transitions_key),
+    )
+
+
+#: Larger log expression is taken as this before it is returned to linear units, so that raw counts given by mistake do not overflow.
+MAX_LOG = 20.0
+
+
+def linear(logged: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``e^x - 1`` without overflow."""
+    return np.expm1(np.minimum(logged, MAX_LOG))
+
+
+def resolve_roles(
+    adata: AnnData, roles: dict[str, Sequence[str] | None], matrix: sparse.csr_matrix | NDArray[np.floating]
+) -> dict[str, NDArray[np.str_]]:
+    """Genes of every role, in alphabetical order, from the arguments or the flags in ``var``."""
+    chosen: dict[str, NDArray[np.str_]] = {}
+    for name in ("ligands", "receptors", "tfs", "targets"):
+        given = roles[name]
+        if given is None and name == "targets" and _keys.ROLES["targets"] not in adata.var:
+            given = default_targets(adata, {g for genes in chosen.values() for g in genes}, matrix)
+        found = match(adata, given if given is not None else flagged(adata, name), name)
+        chosen[name] = np.sort(adata.var_names[found].to_numpy(dtype=str))
+    return chosen
+
+
+def order_stages(stage_of: NDArray[np.str_], time: NDArray[np.float64]) -> tuple[NDArray[np.integer], list[str]]:
+    """Stage code of every receiver and the names, ordered by the mean time of their receivers (never alphabetically)."""
+    frame = pd.DataFrame({"stage": stage_of, "time": time})
+    names = list(frame.groupby("stage")["time"].mean().sort_values(kind="stable").index)
+    return frame["stage"].map({s: k for k, s in enumerate(names)}).to_numpy(dtype=np.intp), [str(s) for s in names]
+
+
+def read_backward(
+    adata: AnnData,
+    matrix: sparse.csr_matrix | NDArray[np.floating],
+    place: dict[str, NDArray[np.intp]],
+    receiving: NDArray[np.bool_],
+    time: NDArray[np.float64],
+    transitions_key: str | None,
+) -> sparse.csr_matrix:
+    """Backward transitions among receivers: from ``obsp`` or, by default, forward nearest neighbours along time."""
+    genes = np.unique(np.concatenate(list(place.values())))
+    genes = genes[np.argsort(adata.var_names[genes].to_numpy(dtype=str), kind="stable")]
+    here = np.flatnonzero(receiving)
+    if transitions_key is None:
+        logger.info(
+            "transitions: %d forward nearest neighbours along time, computed here; name your own with `transitions_key`.",
+            N_NEIGHBORS,
+        )
+        return backward(forward_knn(principal_components(matrix[here], genes, N_PCS), time, n_neighbors=N_NEIGHBORS))
+    if transitions_key not in adata.obsp:
+        raise MissingKeyError(
+            f"`transitions_key={transitions_key!r}` is not in `adata.obsp`; it has {shorten(adata.obsp.keys())}. Call `st.pp.transitions(adata)` or leave it None."
+        )
+    given = sparse.csr_matrix(adata.obsp[transitions_key])[here][:, here].tocoo()
+    if not np.isfinite(given.data).all() or (given.data < 0).any():
+        raise DataError(
+            f"`adata.obsp[{transitions_key!r}]` has negative or non-finite entries; it must hold transition probabilities."
+        )
+    order = order_within_stages(principal_components(matrix[here], genes, N_PCS), time) if is_discrete(time) else time
+    forward = (order[given.col] > order[given.row]) & (given.data > 0)
+    dropped = float(given.data[(given.row != given.col) & ~forward].sum() / max(given.data.sum(), 1e-12))
+    if not forward.any():
+        raise InvalidArgumentError(
+            f"`adata.obsp[{transitions_key!r}]` has no transition between receivers that goes forward along `time_key`; is it transposed?"
+        )
+    if dropped > 0.01:
+        logger.warning(
+            "%.0f %% of the transitions in obsp[%r] do not go forward in time and were left out.",
+            100 * dropped,
+            transitions_key,
+        )
+    return backward(
+        sparse.csr_matrix((given.data[forward], (given.row[forward], given.col[forward])), shape=given.shape)
+    )
