@@ -103,7 +103,7 @@ def expression(adata: AnnData, layer: str | None) -> sparse.csr_matrix | NDArray
     if hasattr(matrix, "to_memory"):
         matrix = matrix.to_memory()
     matrix = sparse.csr_matrix(matrix) if sparse.issparse(matrix) else np.asarray(matrix)
-    values = matrix.data if sparse.issparse(matrix) else matrix
+    values = np.asarray(matrix.data) if isinstance(matrix, sparse.csr_matrix) else matrix
     if not np.isfinite(values).all():
         raise DataError(
             f"{where} has {int((~np.isfinite(values)).sum())} NaN or inf values; fill or drop them, e.g. with `np.nan_to_num`."
@@ -137,7 +137,7 @@ def _warn_if_raw(values: NDArray[np.floating], where: str) -> None:
 def columns(matrix: sparse.csr_matrix | NDArray[np.floating], index: NDArray[np.integer]) -> NDArray[np.float32]:
     """Dense float32 columns."""
     chosen = matrix[:, index]
-    return np.asarray(chosen.toarray() if sparse.issparse(chosen) else chosen, dtype=np.float32)
+    return np.asarray(chosen.toarray() if isinstance(chosen, sparse.csr_matrix) else chosen, dtype=np.float32)
 
 
 def time_column(adata: AnnData, key: str, argument: str = "time_key") -> NDArray[np.float64]:
@@ -217,8 +217,6 @@ def positive(value: float | None, argument: str, unit: str = "") -> None:
 
 def stored(adata: AnnData, key: str) -> dict:
     """A result of :func:`spatrace_sc.tl.infer_ccc` in ``uns``."""
-    from . import _keys
-
     found = adata.uns.get(key)
     if not isinstance(found, dict | type(adata.uns)) or "lr_targets" not in found:
         others = [k for k, v in adata.uns.items() if isinstance(v, dict) and "lr_targets" in v and "genes" in v]
@@ -227,7 +225,5 @@ def stored(adata: AnnData, key: str) -> dict:
             if others
             else f"; call `st.tl.infer_ccc(adata, key_added={key!r})` first"
         )
-        raise MissingKeyError(
-            f"`adata.uns[{key!r}]` holds no result of `st.tl.infer_ccc`{hint}." + ("" if key != _keys.RESULT else "")
-        )
+        raise MissingKeyError(f"`adata.uns[{key!r}]` holds no result of `st.tl.infer_ccc`{hint}.")
     return dict(found)

@@ -26,7 +26,8 @@ def nearest_neighbour_distance(coords: NDArray[np.floating], sample: NDArray[np.
     for code in np.unique(sample):
         unique = np.unique(np.asarray(coords[sample == code], dtype=np.float64), axis=0)
         if len(unique) > 1:
-            nearest.append(cKDTree(unique).query(unique, k=2)[0][:, 1])
+            distance, _ = cKDTree(unique).query(unique, k=2)
+            nearest.append(np.asarray(distance)[:, 1])
     return float(np.median(np.concatenate(nearest))) if nearest else float("nan")
 
 

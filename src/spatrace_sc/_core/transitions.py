@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -48,9 +50,7 @@ def forward_knn(
         order = order_within_stages(embedding, time)
         groups = [(np.flatnonzero(time == now), k // 2 or 1) for now in np.unique(time)]
         pairs = [_later_pairs(embedding, order, cells, kept, search_factor) for cells, kept in groups]
-        pairs += [
-            p for (a, kept), (b, _) in zip(groups, groups[1:], strict=False) for p in _between(embedding, a, b, kept)
-        ]
+        pairs += [p for (a, kept), (b, _) in pairwise(groups) for p in _between(embedding, a, b, kept)]
     else:
         pairs = [_later_pairs(embedding, time, np.arange(n), k, search_factor)]
     source, target, distance = _unique_edges(pairs, n)

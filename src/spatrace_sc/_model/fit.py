@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from .config import Config, TrainingConfig
 from .design import Design
 from .network import Attended, Look, SignalNetwork
-from .records import History, Problem, Weights
+from .records import Problem, Weights
 from .selection import choose_penalty, pair_factors
 from .sparse import Penalty, solve
+from .training import gates_of, train
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -61,7 +61,7 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
         lam = choose_penalty(design, y, problem.block, training, base, config.training)
         weights = _solve(design, y, training, lam, base, config.training)
         r2["initial"] = score(design, weights, y, held_out)
-        _train(network, problem, y, design, weights, training, held_out, config, "attention", log)
+        train(network, problem, y, design, weights, training, held_out, config, "attention", log)
 
         design, look, attended = observe(network, problem, training)
         lam = choose_penalty(design, y, problem.block, training, base, config.training)
@@ -70,9 +70,9 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
         penalty = base.scaled(pair_factors(weights, problem, config.training.pair_adaptation))
         weights = _solve(design, y, training, lam, penalty, config.training, weights)
         r2["pairs"] = score(design, weights, y, held_out)
-        _train(network, problem, y, design, weights, training, held_out, config, "gates", log)
+        train(network, problem, y, design, weights, training, held_out, config, "gates", log)
         r2["gates"] = score(
-            design, weights, y, held_out, gate=lambda rows: _gates(network, look.context, rows, problem)
+            design, weights, y, held_out, gate=lambda rows: gates_of(network, look.context, rows, problem)
         )
 
         design, look, attended = observe(network, problem, problem.usable)
@@ -124,17 +124,9 @@ def build_network(problem: Problem, config: Config, training: Tensor) -> SignalN
     return network
 
 
-@torch.no_grad()
-def look_all(network: SignalNetwork, history: History, batch: int = 8192) -> Look:
-    """Where every cell looks, in batches."""
-    network.eval()
-    parts = [network.look(history[i]) for i in torch.arange(len(history), device=history.exists.device).split(batch)]
-    return Look(*(torch.cat(p) for p in zip(*parts, strict=True)))
-
-
 def observe(network: SignalNetwork, problem: Problem, fit_on: Tensor) -> tuple[Design, Look, Attended]:
     """Run the network over all cells and lay out its regulators: TFs, pairs, covariates."""
-    look = look_all(network, problem.history)
+    look = network.look_all(problem.history)
     seen = network.gather(look, problem.history)
     with torch.no_grad():
         design = Design(
@@ -186,116 +178,3 @@ def _standardised(targets: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor
     mean, sd = targets[rows].mean(0), targets[rows].std(0, correction=0)
     sd = torch.where(sd > 1e-6, sd, torch.inf)
     return (targets - mean) / sd, mean, sd
-
-
-def _gates(network: SignalNetwork, context: Tensor, rows: Tensor, problem: Problem) -> Tensor:
-    """(N, A) gates of the given regulators; covariates have none."""
-    gate = context.new_zeros((len(context), len(rows)))
-    regulated = rows < problem.n_tfs + problem.n_pairs
-    gate[:, regulated] = network.gate(context, rows[regulated])
-    return gate
-
-
-def _train(
-    network: SignalNetwork,
-    problem: Problem,
-    y: Tensor,
-    design: Design,
-    weights: Weights,
-    training: Tensor,
-    held_out: Tensor,
-    config: Config,
-    phase: str,
-    log: list[dict[str, float | str]],
-) -> None:
-    """Adam on one part of the network, early-stopped on the held-out cells; the best state is kept. No epochs or no weights: nothing to train."""
-    options = config.training
-    loss_of = (_attention_loss if phase == "attention" else _gate_loss)(network, problem, y, design, weights, options)
-    gated = {"gates", "modulate.weight", "modulate.bias"}
-    parameters = [p for name, p in network.named_parameters() if (name in gated) == (phase == "gates")]
-    if not options.max_epochs or not len(weights.rows):
-        return
-    optimiser = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=options.weight_decay)
-    train_rows, test_rows = torch.nonzero(training)[:, 0], torch.nonzero(held_out)[:, 0]
-    if phase == "gates":  # break the symmetry of a product of two zeros
-        torch.nn.init.normal_(network.gates, std=0.01)
-
-    def held_out_error() -> float:
-        network.eval()
-        with torch.no_grad():
-            return sum(float(loss_of(i)[0]) * len(i) for i in test_rows.split(4096)) / len(test_rows)
-
-    best, waited = held_out_error(), 0
-    state = {k: v.clone() for k, v in network.state_dict().items()}
-    log.append({"phase": phase, "epoch": 0.0, "train": float("nan"), "held_out": best})
-    for epoch in tqdm(
-        range(1, options.max_epochs + 1), desc=f"training {phase}", disable=not config.progress, leave=False
-    ):
-        network.train()
-        total = 0.0
-        for batch in _batches(train_rows, options.batch_size):
-            error, penalty = loss_of(batch)
-            optimiser.zero_grad(set_to_none=True)
-            (error + penalty).backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimiser.step()
-            total += float(error.detach()) * len(batch)
-        now = held_out_error()
-        log.append({"phase": phase, "epoch": float(epoch), "train": total / len(train_rows), "held_out": now})
-        if now < best * (1 - 1e-5):
-            best, waited = now, 0
-            state = {k: v.clone() for k, v in network.state_dict().items()}
-        else:
-            waited += 1
-            if waited >= options.patience:
-                break
-    network.load_state_dict(state)
-    network.eval()
-
-
-def _batches(rows: Tensor, size: int) -> Iterator[Tensor]:
-    yield from rows[torch.randperm(len(rows)).to(rows.device)].split(size)
-
-
-Loss = Callable[[Tensor], tuple[Tensor, Tensor]]
-
-
-def _attention_loss(
-    network: SignalNetwork, problem: Problem, y: Tensor, design: Design, weights: Weights, options: TrainingConfig
-) -> Loss:
-    """Squared error as a function of attention and saturation; only columns with a weight are computed."""
-    n_f, n_p = problem.n_tfs, problem.n_pairs
-    rows = weights.rows
-    is_tf, is_pair, is_cov = rows < n_f, (rows >= n_f) & (rows < n_f + n_p), rows >= n_f + n_p
-    tfs, pairs = rows[is_tf], rows[is_pair] - n_f
-    with torch.no_grad():
-        left = y - design[rows[is_cov]] @ weights.values[is_cov] if bool(is_cov.any()) else y
-    active = rows[is_tf | is_pair]
-    mean, sd, w = design.mean[active], design.sd[active], weights.values[is_tf | is_pair]
-
-    def loss(batch: Tensor) -> tuple[Tensor, Tensor]:
-        history = problem.history[batch]
-        seen = network.gather(network.look(history), history)
-        x = torch.cat([seen.tf[:, tfs], network.signal(seen.exposure, seen.receptor, pairs)], dim=1)
-        error = (left[batch] - ((x - mean) / sd) @ w).square().mean()
-        return error, options.shape_penalty * (
-            network.shift_ligand.square().mean() + network.shift_receptor.square().mean()
-        )
-
-    return loss
-
-
-def _gate_loss(
-    network: SignalNetwork, problem: Problem, y: Tensor, design: Design, weights: Weights, options: TrainingConfig
-) -> Loss:
-    """Squared error as a function of the gates; attention and weights are fixed, so their columns are computed once."""
-    context = look_all(network, problem.history).context
-    with torch.no_grad():
-        x = design[weights.rows]
-
-    def loss(batch: Tensor) -> tuple[Tensor, Tensor]:
-        gate = _gates(network, context[batch], weights.rows, problem)
-        error = (y[batch] - (x[batch] * (1.0 + gate)) @ weights.values).square().mean()
-        return error, options.gate_penalty * gate.square().mean()
-
-    return loss

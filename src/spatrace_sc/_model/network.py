@@ -63,6 +63,16 @@ class SignalNetwork(nn.Module):
     *W* is not a parameter: it is solved for exactly (:mod:`spatrace_sc._model.sparse`) and given to the objective.
     """
 
+    pair_ligand: Tensor
+    pair_receptor: Tensor
+    half_dose: Tensor
+    tf_mean: Tensor
+    tf_sd: Tensor
+    receptor_mean: Tensor
+    receptor_sd: Tensor
+    exposure_mean: Tensor
+    exposure_sd: Tensor
+
     def __init__(
         self, config: ModelConfig, sizes: tuple[int, int, int], pairs: tuple[Tensor, Tensor], scale: dict[str, Tensor]
     ) -> None:
@@ -110,6 +120,13 @@ class SignalNetwork(nn.Module):
         z = self.encode(tokens, exists)[:, -1]
         tf = self.attend_tf(z, tokens[:, :-1], exists[:, :-1])
         return Look(tf, self.attend_receptor(z, tokens, exists), self.attend_exposure(z, tokens, exists), z)
+
+    @torch.no_grad()
+    def look_all(self, history: History, batch: int = 8192) -> Look:
+        """Where every cell looks, in batches, without dropout or gradients."""
+        self.eval()
+        parts = [self.look(history[i]) for i in torch.arange(len(history), device=history.exists.device).split(batch)]
+        return Look(*(torch.cat(p) for p in zip(*parts, strict=True)))
 
     @staticmethod
     def gather(look: Look, history: History) -> Attended:

@@ -1,1 +1,5 @@
+"""Data to try and to test on."""
+
 from ._simulated import simulated
+
+__all__ = ["simulated"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -201,7 +202,9 @@ class _Wander:
         self.value = self._keep * self.value + np.sqrt(1 - self._keep**2) * kick
 
 
-def _waves(rng: np.random.Generator, n_genes: int, lineage: np.ndarray, *, strong: np.ndarray):  # noqa: ANN202
+def _waves(
+    rng: np.random.Generator, n_genes: int, lineage: np.ndarray, *, strong: np.ndarray
+) -> Callable[[float], np.ndarray]:
     """Function of time → (cells, genes) drive by latent time, by lineage; a fifth of it where not ``strong``."""
     n_lineages = int(lineage.max()) + 1
     centre = rng.uniform(0, 1, (n_lineages, n_genes))

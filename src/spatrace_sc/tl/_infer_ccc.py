@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time as clock
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from .._settings import resolve_device
 from ._study import Study, read_study
 
 if TYPE_CHECKING:
+    import torch
     from spatialdata import SpatialData
 
     from .._model.config import Config
@@ -158,7 +159,7 @@ def infer_ccc(
     started = clock.perf_counter()
     result = _run(study, config, int(seed), chosen, prior)
     logger.info("Inference took %.1f s on %s.", clock.perf_counter() - started, chosen)
-    params = {k: "" if v is None else v for k, v in keys.items()}
+    params: dict[str, Any] = {k: "" if v is None else v for k, v in keys.items()}
     params |= {"radius": study.radius, "seed": int(seed), "device": str(chosen), "config": config.to_dict()}
     if copy:
         adata = adata.copy()
@@ -166,7 +167,7 @@ def infer_ccc(
     return adata if copy else None
 
 
-def _run(study: Study, config: Config, seed: int, device, prior: pd.DataFrame | None) -> dict:  # noqa: ANN001
+def _run(study: Study, config: Config, seed: int, device, prior: pd.DataFrame | None) -> dict:
     """Fit, resample, summarise. torch is imported here, not with the package."""
     from .._model.evidence import resample
     from .._model.fit import fit

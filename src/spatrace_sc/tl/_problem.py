@@ -62,8 +62,8 @@ def build_history(
     past_exposure, _ = expected_history(study.backward, exposure, n_lags=n_lags)
     targets = study.genes["targets"]
     shared = np.isin(study.genes["receptors"], targets)
-    before = exists[:, -2]
-    past_receptor[np.ix_(before, [n_lags], shared)] = past_receptor[np.ix_(before, [n_lags - 1], shared)]
+    before = np.flatnonzero(exists[:, -2])[:, None]
+    past_receptor[before, n_lags, np.flatnonzero(shared)] = past_receptor[before, n_lags - 1, np.flatnonzero(shared)]
     shared = np.isin(study.genes["ligands"], targets)
     past_exposure[:, :, shared] = past_exposure[:, -1:, shared]
     tensors = (past_tf[:, :-1], past_receptor, past_exposure, exists)
@@ -131,8 +131,8 @@ def prior_penalties(prior: pd.DataFrame | None, genes: dict[str, NDArray[np.str_
     weight = prior["weight"].to_numpy(dtype=float) if "weight" in prior else np.ones(len(prior))
     if not np.isfinite(weight).all() or (weight < 0).any():
         raise InvalidArgumentError("`prior['weight']` must be finite and at least 0.")
-    left = pd.Index(genes[f"{left_name}s"]).get_indexer(prior[left_name].astype(str))
-    right = pd.Index(genes[f"{right_name}s"]).get_indexer(prior[right_name].astype(str))
+    left = pd.Index(genes[f"{left_name}s"]).get_indexer(pd.Index(prior[left_name].astype(str)))
+    right = pd.Index(genes[f"{right_name}s"]).get_indexer(pd.Index(prior[right_name].astype(str)))
     known = (left >= 0) & (right >= 0)
     if not known.any():
         raise InvalidArgumentError(
