@@ -82,7 +82,7 @@ def default_targets(
     mean = np.asarray(matrix.mean(axis=0)).ravel()
     square = (
         np.asarray(matrix.multiply(matrix).mean(axis=0)).ravel()
-        if sparse.issparse(matrix)
+        if isinstance(matrix, sparse.csr_matrix)
         else np.square(matrix).mean(axis=0)
     )
     seen = np.asarray((matrix > 0).sum(axis=0)).ravel() >= 0.05 * n

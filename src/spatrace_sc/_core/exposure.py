@@ -81,9 +81,7 @@ def neighbour_weights(
     return sparse.csr_matrix((data, (np.concatenate(rows), np.concatenate(cols))), shape=(n, n))
 
 
-def ligand_exposure(
-    weights: sparse.csr_matrix, expression: NDArray[np.floating] | sparse.spmatrix
-) -> NDArray[np.float32]:
+def ligand_exposure(weights: sparse.csr_matrix, expression: NDArray[np.floating]) -> NDArray[np.float32]:
     """Exposure ``E[i, l] = Σ_j weights[i, j] · expm1(expression[j, l])``.
 
     Parameters
@@ -97,5 +95,4 @@ def ligand_exposure(
     -------
     (cells, ligands) float32.
     """
-    dense = expression.toarray() if sparse.issparse(expression) else np.asarray(expression)
-    return np.asarray(weights @ np.expm1(dense.astype(np.float32)), dtype=np.float32)
+    return np.asarray(weights @ np.expm1(np.asarray(expression, dtype=np.float32)), dtype=np.float32)

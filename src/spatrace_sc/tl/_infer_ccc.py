@@ -167,7 +167,7 @@ def infer_ccc(
     return adata if copy else None
 
 
-def _run(study: Study, config: Config, seed: int, device, prior: pd.DataFrame | None) -> dict:
+def _run(study: Study, config: Config, seed: int, device: torch.device, prior: pd.DataFrame | None) -> dict[str, Any]:
     """Fit, resample, summarise. torch is imported here, not with the package."""
     from .._model.evidence import resample
     from .._model.fit import fit
@@ -215,7 +215,7 @@ def _run(study: Study, config: Config, seed: int, device, prior: pd.DataFrame | 
     }
 
 
-def _write(adata: AnnData, study: Study, result: dict, params: dict, key: str) -> None:
+def _write(adata: AnnData, study: Study, result: dict[str, Any], params: dict[str, Any], key: str) -> None:
     n_r, genes = len(study.genes["receptors"]), study.genes
     candidates = {
         "tf_targets": len(genes["tfs"]) * len(genes["targets"]),
