@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+from anndata import AnnData
 
 
 def main() -> None:
@@ -25,16 +26,28 @@ def main() -> None:
 
     import spatrace_sc as st
 
-    print("Loading took a moment; simulating tissue: 3 stages, senders and receivers, 12 acting pairs of 144.", flush=True)
+    print(
+        "Loading took a moment; simulating tissue: 3 stages, senders and receivers, 12 acting pairs of 144.", flush=True
+    )
     adata = st.datasets.simulated(options.seed, n_cells=options.cells)
     started = time.perf_counter()
     st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", seed=options.seed)
     print(f"\nInference took {time.perf_counter() - started:.0f} s.")
 
     truth = adata.uns["truth"]
-    report("LR→TG: which pair changes which gene", st.get.lr_targets(adata), truth["lr_targets"], ["ligand", "receptor", "target"])
+    report(
+        "LR→TG: which pair changes which gene",
+        st.get.lr_targets(adata),
+        truth["lr_targets"],
+        ["ligand", "receptor", "target"],
+    )
     report("TF→TG: which factor drives which gene", st.get.tf_targets(adata), truth["tf_targets"], ["tf", "target"])
-    report("L–R: which ligand acts through which receptor", st.get.lr_pairs(adata), truth["lr_pairs"], ["ligand", "receptor"])
+    report(
+        "L–R: which ligand acts through which receptor",
+        st.get.lr_pairs(adata),
+        truth["lr_pairs"],
+        ["ligand", "receptor"],
+    )
     options.out.mkdir(parents=True, exist_ok=True)
     draw(adata, options.out)
     adata.write_h5ad(options.out / "simulated.h5ad")
@@ -53,7 +66,7 @@ def report(title: str, table: pd.DataFrame, truth: pd.DataFrame, keys: list[str]
     print(f"Of the {n} strongest (as many as are true) {hits:.0%} are true; by chance {len(truth) / len(table):.1%}.")
 
 
-def draw(adata, folder: Path) -> None:  # noqa: ANN001
+def draw(adata: AnnData, folder: Path) -> None:
     """One figure of each kind."""
     import matplotlib.pyplot as plt
 

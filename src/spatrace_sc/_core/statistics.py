@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,6 +40,24 @@ def decoy_q_values(
     q = np.empty(len(scores))
     q[order] = np.minimum.accumulate(rate[::-1])[::-1]
     return np.where(scores > 0, q, 1.0)
+
+
+def median_over_draws(
+    index: Sequence[NDArray[np.integer]], values: Sequence[NDArray[np.floating]], n_items: int
+) -> NDArray[np.float64]:
+    """Upper median over draws of each item's value, 1 in draws that do not list it.
+
+    Draw by draw, real edges and decoys go through the same selection, so that their counts can be compared; counts of edges that any of several draws has found cannot.
+    """
+    n_draws = len(index)
+    items, found = np.concatenate(index), np.concatenate(values)
+    order = np.lexsort((found, items))
+    items, found = items[order], found[order]
+    start = np.flatnonzero(np.r_[True, items[1:] != items[:-1]]) if len(items) else np.empty(0, dtype=np.intp)
+    often = np.diff(np.r_[start, len(items)]) > n_draws // 2
+    median = np.ones(n_items)
+    median[items[start[often]]] = found[start[often] + n_draws // 2]
+    return median
 
 
 def benjamini_hochberg(p: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -58,8 +58,8 @@ class TrainingConfig:
     """Smallest penalty as a share of the largest, the one that keeps nothing."""
     penalty_slack: float = 0.1
     """The largest penalty is taken that gives up at most this share of the best held-out gain."""
-    pair_adaptation: float = 0.3
-    """Second pass: a pair's penalty is divided by this plus its strength relative to the strongest pairs. At least 3 switches it off in effect."""
+    adaptation: float = 0.3
+    """Second pass: a regulator's penalty is divided by this plus its strength relative to those that act, within 0.6 to 3."""
     max_iterations: int = 300
     """Proximal-gradient steps per penalty."""
     tolerance: float = 1e-4
@@ -121,7 +121,7 @@ class Config:
             "training.n_penalties": training.n_penalties >= 2,
             "training.penalty_ratio": 0 < training.penalty_ratio < 1,
             "training.penalty_slack": 0 <= training.penalty_slack < 1,
-            "training.pair_adaptation": training.pair_adaptation > 0,
+            "training.adaptation": training.adaptation > 0,
             "training.max_iterations": training.max_iterations >= 1,
             "evidence.n_resamples": evidence.n_resamples >= 2,
             "evidence.sample_share": 0 < evidence.sample_share <= 1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -12,8 +12,8 @@ from tqdm.auto import tqdm
 from .config import Config
 from .design import Design
 from .fit import Fit, base_penalty
-from .records import Evidence, History, Problem, Weights
-from .selection import pair_factors
+from .records import Draw, Evidence, History, Problem, Weights
+from .selection import strength_factors
 from .sparse import Penalty, solve
 
 #: Draws the history of decoy genes: same shapes, same marginal distributions, no relation to the targets.
@@ -35,33 +35,29 @@ def resample(problem: Problem, fit: Fit, draw_decoys: DrawDecoys, config: Config
     total = torch.zeros(n_f + n_p, n_g)
     positive, negative = torch.zeros_like(total), torch.zeros_like(total)
     pair_total, pair_hits = torch.zeros(n_p), torch.zeros(n_p)
-    nulls: dict[str, list[tuple[Tensor, float]]] = {"tf": [], "lr": [], "pair": []}
+    draws: dict[str, list[Draw]] = {"tf": [], "lr": [], "pair": []}
+    signs = (1.0, 1.0, -1.0)
     for stream in tqdm(streams, desc="refits against decoys", disable=not config.progress, leave=False):
         rows = _random_blocks(problem.block, problem.usable, options.sample_share, stream)
         design = _design_with_decoys(problem, fit, draw_decoys(stream).to(y.device), rows)
-        weights = _refit(design, y, rows, problem, fit, config).dense(design.n_columns).cpu()
-        real = weights[: n_f + n_p]
-        decoy = weights[n_f + n_p + n_c :]
-        tf_decoy, lr_decoys = decoy[:n_f], decoy[n_f:].split(n_p)
+        first, second = (w.dense(design.n_columns).cpu() for w in _refit(design, y, rows, problem, fit, config))
+        real, decoy = second[: n_f + n_p], second[n_f + n_p + n_c :]
         total += real
         positive += real > 0
         negative += real < 0
-        norms = real[n_f:].norm(dim=1)
-        pair_total += norms
+        pair_total += real[n_f:].norm(dim=1)
+        norms = first[n_f : n_f + n_p].norm(dim=1)
         pair_hits += norms > 0
-        nulls["tf"].append((tf_decoy.abs().flatten(), 1.0))
-        for block, sign in zip(lr_decoys, (1.0, 1.0, -1.0), strict=True):
-            nulls["lr"].append((block.abs().flatten(), sign))
-            nulls["pair"].append((block.norm(dim=1), sign))
+        draws["tf"].append(_draw(real[:n_f], [decoy[:n_f]], (1.0,)))
+        draws["lr"].append(_draw(real[n_f:], decoy[n_f:].split(n_p), signs))
+        draws["pair"].append(_draw(norms, [w.norm(dim=1) for w in first[-3 * n_p :].split(n_p)], signs))
     n = options.n_resamples
     return Evidence(
         effect=(total / n).numpy(),
         stability=(torch.where(total >= 0, positive, negative) / n * (total != 0)).numpy(),
         pair_score=(pair_total / n).numpy(),
         pair_stability=(pair_hits / n).numpy(),
-        tf_null=_pool(nulls["tf"], n),
-        lr_null=_pool(nulls["lr"], n),
-        pair_null=_pool(nulls["pair"], n),
+        draws=draws,
     )
 
 
@@ -93,8 +89,10 @@ def _design_with_decoys(problem: Problem, fit: Fit, decoys: History, rows: Tenso
     )
 
 
-def _refit(design: Design, y: Tensor, rows: Tensor, problem: Problem, fit: Fit, config: Config) -> Weights:
-    """Both passes; decoys carry the penalties and the forbidden edges of the regulators they stand for."""
+def _refit(
+    design: Design, y: Tensor, rows: Tensor, problem: Problem, fit: Fit, config: Config
+) -> tuple[Weights, Weights]:
+    """First and second pass; decoys carry the penalties and the forbidden edges of the regulators they stand for, in the second pass too."""
     n_f, n_p, n_c = problem.n_tfs, problem.n_pairs, problem.covariates.shape[1]
     base = base_penalty(problem)
     tf_of = base.tf_of if base.tf_of is not None else torch.full_like(base.row, -1, dtype=torch.long)
@@ -119,8 +117,10 @@ def _refit(design: Design, y: Tensor, rows: Tensor, problem: Problem, fit: Fit, 
         tolerance=options.tolerance,
         start=fit.weights,
     )
-    second = penalty.scaled(pair_factors(first, problem, options.pair_adaptation, n_kinds=4))
-    return solve(
+    factor = strength_factors(first, problem, options.adaptation)
+    pairs = factor[n_f : n_f + n_p]
+    second = penalty.scaled(torch.cat([factor, factor[:n_f], pairs, pairs, pairs]))
+    return first, solve(
         design,
         y[rows],
         rows,
@@ -132,9 +132,11 @@ def _refit(design: Design, y: Tensor, rows: Tensor, problem: Problem, fit: Fit, 
     )
 
 
-def _pool(parts: list[tuple[Tensor, float]], n_resamples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positive decoy scores, ascending, and how many false hits per refit each stands for."""
-    values = np.concatenate([v[v > 0].numpy() for v, _ in parts])
-    signs = np.concatenate([np.full(int((v > 0).sum()), s / n_resamples) for v, s in parts])
+def _draw(real: Tensor, decoys: Sequence[Tensor], signs: tuple[float, ...]) -> Draw:
+    flat = real.abs().flatten()
+    index = torch.nonzero(flat)[:, 0]
+    found = [d.abs().flatten() for d in decoys]
+    values = np.concatenate([d[d > 0].numpy() for d in found])
+    weights = np.concatenate([np.full(int((d > 0).sum()), sign) for d, sign in zip(found, signs, strict=True)])
     order = np.argsort(values, kind="stable")
-    return values[order], signs[order]
+    return Draw(index.numpy(), flat[index].numpy(), values[order], weights[order])

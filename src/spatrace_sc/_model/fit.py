@@ -14,7 +14,7 @@ from .config import Config, TrainingConfig
 from .design import Design
 from .network import Attended, Look, SignalNetwork
 from .records import Problem, Weights
-from .selection import choose_penalty, pair_factors
+from .selection import choose_penalty, strength_factors
 from .sparse import Penalty, solve
 from .training import gates_of, train
 
@@ -58,16 +58,16 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
         r2: dict[str, float] = {}
 
         design, _, _ = observe(network, problem, training)
-        lam = choose_penalty(design, y, problem.block, training, base, config.training)
+        lam = choose_penalty(design, y, problem, training, base, config.training)
         weights = _solve(design, y, training, lam, base, config.training)
         r2["initial"] = score(design, weights, y, held_out)
         train(network, problem, y, design, weights, training, held_out, config, "attention", log)
 
         design, look, attended = observe(network, problem, training)
-        lam = choose_penalty(design, y, problem.block, training, base, config.training)
+        lam = choose_penalty(design, y, problem, training, base, config.training)
         weights = _solve(design, y, training, lam, base, config.training)
         r2["attention"] = score(design, weights, y, held_out)
-        penalty = base.scaled(pair_factors(weights, problem, config.training.pair_adaptation))
+        penalty = base.scaled(strength_factors(weights, problem, config.training.adaptation))
         weights = _solve(design, y, training, lam, penalty, config.training, weights)
         r2["pairs"] = score(design, weights, y, held_out)
         train(network, problem, y, design, weights, training, held_out, config, "gates", log)
@@ -77,7 +77,7 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
 
         design, look, attended = observe(network, problem, problem.usable)
         weights = _solve(design, y, problem.usable, lam, base, config.training, weights)
-        penalty = base.scaled(pair_factors(weights, problem, config.training.pair_adaptation))
+        penalty = base.scaled(strength_factors(weights, problem, config.training.adaptation))
         weights = _solve(design, y, problem.usable, lam, penalty, config.training, weights)
     logger.info("Held-out R²: %s; λ = %.3g.", ", ".join(f"{k} {v:.3f}" for k, v in r2.items()), lam)
     return Fit(network, weights, penalty, look, attended, mean, sd, held_out, r2, log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -90,18 +91,25 @@ class Weights:
         return full
 
 
+class Draw(NamedTuple):
+    """One refit of one task: numbers and scores of the real edges with a score, and the scores of decoys with the false hits each stands for (negative for double decoys)."""
+
+    items: np.ndarray
+    score: np.ndarray
+    null_score: np.ndarray
+    null_weight: np.ndarray
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Outcome of the refits, regulators (TFs and pairs) × targets.
 
-    ``effect`` (F + P, G) mean weight; ``stability`` the share of refits with a weight of the mean's sign; ``tf_null``, ``lr_null`` and ``pair_null``: sorted
-    scores of decoys and how many false hits each stands for per refit (negative for double decoys).
+    ``effect`` (F + P, G) mean weight; ``stability`` the share of refits with a weight of the mean's sign; ``pair_score`` (P,) mean norm of a pair's weights and ``pair_stability``
+    the share of refits in which it has any; ``draws`` the refits of the tasks ``tf`` (edges numbered over (F, G)), ``lr`` (over (P, G)) and ``pair`` (norms of the first pass).
     """
 
     effect: np.ndarray
     stability: np.ndarray
     pair_score: np.ndarray
     pair_stability: np.ndarray
-    tf_null: tuple[np.ndarray, np.ndarray]
-    lr_null: tuple[np.ndarray, np.ndarray]
-    pair_null: tuple[np.ndarray, np.ndarray]
+    draws: dict[str, list[Draw]]

@@ -13,14 +13,15 @@ from .sparse import Penalty, largest_penalty, solve
 
 @torch.no_grad()
 def choose_penalty(
-    design: Design, y: Tensor, block: Tensor, rows: Tensor, penalty: Penalty, config: TrainingConfig
+    design: Design, y: Tensor, problem: Problem, rows: Tensor, penalty: Penalty, config: TrainingConfig
 ) -> float:
     """λ by cross-validation over spatial blocks.
 
-    Errors are averaged over folds at penalties from the one that keeps nothing downwards; the path ends when the error has risen three times.
-    Returned is the largest λ that gives up at most ``penalty_slack`` of the best gain over the intercept: prediction alone prefers a smaller penalty and
-    admits false edges.
+    Errors are averaged over folds at penalties from the one that keeps nothing downwards; the path ends when the error has risen three times. Returned is the largest λ
+    that gives up at most ``penalty_slack`` of the best gain over covariates alone (cell type, slice, time): prediction alone prefers a smaller penalty and admits false edges, and
+    a gain over the intercept would count what every cell of a type has in common.
     """
+    block = problem.block
     codes = torch.unique(block[rows])
     n_folds = min(config.n_folds, len(codes))
     fold = torch.zeros(len(block), dtype=torch.long, device=block.device)
@@ -31,10 +32,11 @@ def choose_penalty(
     if top <= 0:
         return 1.0
     path = [top * config.penalty_ratio ** (k / (config.n_penalties - 1)) for k in range(config.n_penalties)]
-    errors = torch.zeros(n_folds, len(path))
+    errors, baseline = torch.zeros(n_folds, len(path)), torch.zeros(n_folds)
     reached = len(path)
     for number in range(n_folds):
         train, test = rows & (fold != number), rows & (fold == number)
+        baseline[number] = _covariate_error(problem.covariates, y, train, test)
         weights: Weights | None = None
         rising = 0
         for step, lam in enumerate(path[:reached]):
@@ -48,27 +50,33 @@ def choose_penalty(
                 break
     mean = errors[:, :reached].mean(0)
     best = float(mean.min())
-    allowed = best + config.penalty_slack * (float(mean[0]) - best)
+    allowed = best + config.penalty_slack * max(min(float(baseline.mean()), float(mean[0])) - best, 0.0)
     return path[int(torch.nonzero(mean <= allowed)[0, 0])]
 
 
-def pair_factors(weights: Weights, problem: Problem, floor: float, n_kinds: int = 1) -> Tensor:
-    r"""Factor on each regulator's penalty for the second pass: pairs that regulate strongly are penalised less, the others more.
+def _covariate_error(covariates: Tensor, y: Tensor, train: Tensor, test: Tensor) -> Tensor:
+    """Held-out squared error of a least-squares fit on covariates and an intercept."""
+    x = torch.cat([covariates, torch.ones_like(covariates[:, :1])], dim=1).double()
+    gram = x[train].T @ x[train] + 1e-3 * int(train.sum()) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    slope = torch.linalg.solve(gram, x[train].T @ y[train].double())
+    return (y[test] - x[test] @ slope).square().mean().float()
 
-    With :math:`n_p = \|W_{p\cdot}\|_2` and :math:`s = \sum n_p^2 / \sum n_p`, the typical strength of pairs that act, a pair's factor is
-    :math:`1 / (floor + n_p / s)`, within 0.3 to 3; other regulators keep 1. ``n_kinds`` blocks of pairs (real and decoys) follow each other at the end.
+
+def strength_factors(weights: Weights, problem: Problem, floor: float) -> Tensor:
+    r"""Factor on each regulator's penalty for the second pass: those that regulate strongly are penalised less, the others more.
+
+    With :math:`n_r = \|W_{r\cdot}\|_2` and :math:`s = \sum n_r^2 / \sum n_r` over the TFs, or over the pairs, the typical strength of those that act, a regulator's
+    factor is :math:`1 / (floor + n_r / s)`, within 0.6 to 3. TFs and pairs are treated alike, so that neither is favoured over a collinear one of the other kind; covariates keep 1.
+    Weights beyond the problem's regulators (decoys) are not looked at.
     """
-    n_f, n_p, n_c = problem.n_tfs, problem.n_pairs, problem.covariates.shape[1]
-    total = n_f + n_p + n_c if n_kinds == 1 else 2 * n_f + n_c + n_kinds * n_p
-    norm = torch.zeros(total, device=weights.values.device)
-    norm[weights.rows] = weights.values.norm(dim=1)
-    is_pair = torch.zeros(total, dtype=torch.bool, device=norm.device)
-    is_pair[n_f : n_f + n_p] = True
-    if n_kinds > 1:
-        is_pair[-(n_kinds - 1) * n_p :] = True
-    strength = norm[is_pair]
-    typical = strength.square().sum() / strength.sum().clamp_min(1e-12)
-    factor = torch.ones_like(norm)
-    if typical > 0:
-        factor[is_pair] = (1.0 / (floor + strength / typical)).clamp(0.3, 3.0)
+    factor = torch.ones(problem.n_regulators, device=weights.values.device)
+    norm = torch.zeros_like(factor)
+    real = weights.rows < len(norm)
+    norm[weights.rows[real]] = weights.values[real].norm(dim=1)
+    n_f, n_p = problem.n_tfs, problem.n_pairs
+    for kind in (slice(0, n_f), slice(n_f, n_f + n_p)):
+        strength = norm[kind]
+        typical = strength.square().sum() / strength.sum().clamp_min(1e-12)
+        if typical > 0:
+            factor[kind] = (1.0 / (floor + strength / typical)).clamp(0.6, 3.0)
     return factor

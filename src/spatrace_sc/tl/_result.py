@@ -12,21 +12,20 @@ from scipy import sparse
 from tqdm.auto import tqdm
 
 from .._core.communication import Scene, cell_matrix, permutation_p_values, type_scores
-from .._core.statistics import benjamini_hochberg, decoy_p_values, decoy_q_values
+from .._core.statistics import benjamini_hochberg, decoy_p_values, decoy_q_values, median_over_draws
 from .._model.config import Config
 from .._model.fit import Fit
-from .._model.records import Evidence, Problem
+from .._model.records import Draw, Evidence, Problem
 from ._study import Study
 
 
 def edge_tables(study: Study, evidence: Evidence, max_edges: int) -> dict[str, Any]:
     """Compact tables of every edge with a score above 0; genes as numbers. Readers expand them."""
     n_f, n_r = len(study.genes["tfs"]), len(study.genes["receptors"])
-    tf = _edges(evidence.effect[:n_f], evidence.stability[:n_f], evidence.tf_null, max_edges)
-    lr = _edges(evidence.effect[n_f:], evidence.stability[n_f:], evidence.lr_null, max_edges)
+    tf = _edges(evidence.effect[:n_f], evidence.stability[:n_f], evidence.draws["tf"], max_edges)
+    lr = _edges(evidence.effect[n_f:], evidence.stability[n_f:], evidence.draws["lr"], max_edges)
     pairs = pd.DataFrame({"regulator": np.arange(len(evidence.pair_score)), "score": evidence.pair_score})
-    pairs["p_value"] = decoy_p_values(evidence.pair_score, evidence.pair_null, len(pairs))
-    pairs["q_value"] = decoy_q_values(evidence.pair_score, evidence.pair_null)
+    pairs["p_value"], pairs["q_value"] = _against_decoys(evidence.draws["pair"], len(pairs))
     pairs["stability"] = evidence.pair_stability
     pairs = pairs[pairs["score"] > 0]
     for table in (lr, pairs):
@@ -37,23 +36,31 @@ def edge_tables(study: Study, evidence: Evidence, max_edges: int) -> dict[str, A
 
 
 def _edges(
-    effect: NDArray[np.float32], stability: NDArray[np.float32], null: tuple[np.ndarray, np.ndarray], max_edges: int
+    effect: NDArray[np.float32], stability: NDArray[np.float32], draws: list[Draw], max_edges: int
 ) -> pd.DataFrame:
     score = np.abs(effect).ravel()
     kept = np.flatnonzero(score > 0)
     kept = kept[np.argsort(-score[kept], kind="stable")][:max_edges]
-    q = decoy_q_values(score, null)
+    p, q = _against_decoys(draws, score.size)
     return pd.DataFrame(
         {
             "regulator": kept // effect.shape[1],
             "target": kept % effect.shape[1],
             "effect": effect.ravel()[kept],
             "score": score[kept],
-            "p_value": decoy_p_values(score[kept], null, score.size),
+            "p_value": p[kept],
             "q_value": q[kept],
             "stability": stability.ravel()[kept],
         }
     )
+
+
+def _against_decoys(draws: list[Draw], n_candidates: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values of p and q of every candidate: computed in each refit against its own decoys, then the median over refits."""
+    index = [d.items for d in draws]
+    p = [decoy_p_values(d.score, (d.null_score, d.null_weight), n_candidates) for d in draws]
+    q = [decoy_q_values(d.score, (d.null_score, d.null_weight)) for d in draws]
+    return median_over_draws(index, p, n_candidates), median_over_draws(index, q, n_candidates)
 
 
 def _compact(table: pd.DataFrame) -> pd.DataFrame:

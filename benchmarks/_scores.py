@@ -1,0 +1,102 @@
+"""How well a table ranks the truth, and what it cost."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import time
+from importlib.metadata import version
+from types import TracebackType
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+KEYS = {
+    "tf_targets": ["tf", "target"],
+    "lr_targets": ["ligand", "receptor", "target"],
+    "lr_pairs": ["ligand", "receptor"],
+}
+#: Signs are judged among so many of the strongest edges.
+TOP_SIGNS = 100
+
+
+def label(table: pd.DataFrame, truth: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """The table with columns ``true`` and ``true_sign`` (NaN where the truth has none)."""
+    unique = truth[keys].astype(str).drop_duplicates().assign(true=True)
+    if "sign" in truth:
+        unique["true_sign"] = truth.loc[unique.index, "sign"]
+    merged = table.astype(dict.fromkeys(keys, str)).merge(unique, on=keys, how="left", validate="one_to_one")
+    if "true_sign" not in merged:
+        merged["true_sign"] = np.nan
+    merged["true"] = merged["true"].notna()
+    if int(merged["true"].sum()) != len(unique):
+        raise ValueError(f"{len(unique) - int(merged['true'].sum())} true edges are not among the candidates.")
+    return merged
+
+
+def rank_scores(table: pd.DataFrame, truth: pd.DataFrame, keys: list[str]) -> dict[str, float]:
+    """AUROC, AUPRC, AUPRC as a multiple of the base rate, early precision, and sign accuracy among the strongest true edges."""
+    found = label(table, truth, keys)
+    true, score = found["true"].to_numpy(), found["score"].to_numpy(dtype=float)
+    auprc = float(average_precision_score(true, score))
+    return {
+        "AUROC": float(roc_auc_score(true, score)),
+        "AUPRC": auprc,
+        "x base": auprc / float(true.mean()),
+        "early": early_precision(true, score),
+        "signs": sign_accuracy(found),
+    }
+
+
+def early_precision(true: np.ndarray, score: np.ndarray) -> float:
+    """Share of true edges among the k strongest, k the number of true edges; edges that tie at the border count with their mean."""
+    k = int(true.sum())
+    border = np.sort(score)[::-1][k - 1]
+    above, tied = score > border, score == border
+    return float((true[above].sum() + (k - above.sum()) * true[tied].mean()) / k)
+
+
+def sign_accuracy(found: pd.DataFrame) -> float:
+    """Share of correct signs among the true edges within the 100 strongest; NaN without signs or without a true edge there."""
+    if "effect" not in found:
+        return float("nan")
+    top = found.sort_values("score", ascending=False, kind="stable").head(TOP_SIGNS)
+    top = top[top["true_sign"].notna()]
+    return float((np.sign(top["effect"]) == top["true_sign"]).mean()) if len(top) else float("nan")
+
+
+def discoveries(table: pd.DataFrame, truth: pd.DataFrame, keys: list[str], q: float = 0.1) -> tuple[int, float]:
+    """Edges at ``q_value <= q``, and the share of them that is false (NaN if there are none)."""
+    found = label(table, truth, keys)
+    kept = found["true"][found["q_value"] <= q]
+    return len(kept), float(1 - kept.mean()) if len(kept) else float("nan")
+
+
+class Cost:
+    """Wall and CPU seconds of a ``with`` block, and the peak memory of the whole process so far in GB."""
+
+    def __enter__(self) -> Cost:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.wall, self.cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self.peak = peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9
+
+    def __str__(self) -> str:
+        return f"{self.wall:.1f} s wall, {self.cpu:.1f} s CPU, peak {self.peak:.2f} GB"
+
+
+def machine() -> str:
+    """Versions and threads, for the head of a report."""
+    import torch
+
+    names = ("spatrace-sc", "torch", "numpy", "scanpy", "anndata")
+    return (
+        f"Python {platform.python_version()}, "
+        + ", ".join(f"{n} {version(n)}" for n in names)
+        + f"; {torch.get_num_threads()} threads"
+    )

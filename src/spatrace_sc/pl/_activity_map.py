@@ -1,0 +1,302 @@
+"""Where a pair acts."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from .. import _keys, get
+from .._errors import InvalidArgumentError
+from .._validate import categories, closest, coordinates, positive, shorten
+from ._shared import ARROW, count, logger, nothing_left, pair_name, points, settle
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Cells that do not receive.
+SILENT = "#DDDDDD"
+
+#: Longer side of a panel, in inches.
+PANEL = 3.0
+
+#: Share of the cells, from the most active, that take the last colour.
+CLIPPED = 0.01
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One slice: positions around their centre, and activity, NaN in cells that do not receive."""
+
+    title: str
+    xy: NDArray[np.float64]
+    value: NDArray[np.float64]
+
+
+def activity_map(
+    adata: AnnData,
+    pair: str | tuple[str, str] | None = None,
+    *,
+    sample_key: str | None = None,
+    stage_key: str | None = None,
+    sample: str | Sequence[str] | None = None,
+    spatial_key: str = _keys.SPATIAL,
+    key: str = _keys.RESULT,
+    cmap: str = "viridis",
+    size: float | None = None,
+    vmax: float | None = None,
+    ncols: int | None = None,
+    ax: Axes | Sequence[Axes] | None = None,
+) -> Axes | NDArray[Any]:
+    """Map of one pair's activity, a panel for every slice in order of time.
+
+    All panels share one colour scale and one scale of the coordinates. Cells that do not receive are grey.
+
+    Parameters
+    ----------
+    adata
+        With a result of :func:`spatrace_sc.tl.infer_ccc`.
+    pair
+        ``"ligand^receptor"`` or ``(ligand, receptor)``, one of :func:`spatrace_sc.get.activity`. None: the strongest.
+    sample_key
+        Column of ``obs`` with the slice: a panel for each. None: a panel for every stage.
+    stage_key
+        Column of ``obs`` with the stage, which orders the slices. None: the slices are in order if the result has no stages but them. With neither column, all cells are in one panel.
+    sample
+        Slices to draw. None: all.
+    spatial_key
+        Slot of ``obsm`` with coordinates; the first two are drawn, the second upwards.
+    key
+        Name of the result.
+    cmap
+        Colour map.
+    size
+        Area of a cell in points². None: most neighbours touch.
+    vmax
+        Activity at which colours end. None: what 1 % of the drawn receivers exceed.
+    ncols
+        Panels in a row. None: up to 4, in rows of like length.
+    ax
+        Axes to draw in, as many as there are panels. None: a new figure.
+
+    Returns
+    -------
+    The Axes, or an array of them when there are several panels.
+
+    Raises
+    ------
+    MissingKeyError, InvalidArgumentError
+
+    Examples
+    --------
+    >>> import spatrace_sc as st
+    >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
+    >>> st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage")
+    >>> axes = st.pl.activity_map(adata, sample_key="sample", stage_key="stage")
+    >>> [ax.get_title() for ax in axes]
+    ['E1_slice1', 'E2_slice1', 'E3_slice1']
+    """
+    positive(size, "size")
+    positive(vmax, "vmax")
+    count(ncols, "ncols")
+    cells, stages = get.activity(adata, key=key), get.stages(adata, key=key)
+    if pair is None and not cells.n_vars:
+        return nothing_left(_grid(ax, 1, ncols, (1.0, 1.0))[0], "No ligand–receptor pair has an activity")
+    name = str(cells.var_names[0]) if pair is None else pair_name(pair, cells.var_names, "whose activity is stored")
+    groups = _slices(cells, sample_key, stage_key, sample, stages)
+    panels = _panels(cells, name, groups, spatial_key)
+    half = np.max([np.abs(p.xy).max(axis=0) for p in panels], axis=0)
+    half = np.maximum(1.04 * half, 0.02 * max(half.max(), 1e-9))
+    axes = _grid(ax, len(panels), ncols, half)
+    _draw(axes, panels, half, name.replace("^", ARROW), spatial_key, cmap, size, vmax)
+    return axes[0] if len(panels) == 1 else axes
+
+
+def _slices(
+    cells: AnnData, sample_key: str | None, stage_key: str | None, sample: str | Sequence[str] | None, stages: list[str]
+) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Title and cells of every panel, in order of time."""
+    if sample_key is None and stage_key is None:
+        if sample is not None:
+            raise InvalidArgumentError(
+                f"`sample={sample!r}` needs `sample_key`, the column of `adata.obs` with the slices."
+            )
+        if len(stages) > 1:
+            logger.warning(
+                "The result has the stages %s, drawn here in one panel; name `sample_key` for one each.",
+                shorten(stages),
+            )
+        together = f"{len(stages)} stages in one panel" if len(stages) > 1 else ""
+        return [(together, np.ones(cells.n_obs, dtype=bool))]
+    named = {argument: k for argument, k in (("stage_key", stage_key), ("sample_key", sample_key)) if k is not None}
+    labels = {k: categories(cells, k, argument) for argument, k in named.items()}
+    outer, inner = next(iter(labels)), list(labels)[-1]
+    stage_of, sample_of = labels[outer], labels[inner]
+    groups = list(dict.fromkeys(zip(stage_of, sample_of, strict=True)))
+    written = _category_order(cells.obs[outer])
+    groups.sort(key=lambda g: (_rank(g, stages), written.get(g[0], 0), _natural(g[0]), _natural(g[1])))
+    known = list(dict.fromkeys(g[1] for g in groups))
+    wanted = known if sample is None else [sample] if isinstance(sample, str) else [str(s) for s in sample]
+    for name in wanted:
+        if name not in known:
+            raise InvalidArgumentError(
+                f"`sample` names {name!r}, which is not in `adata.obs[{inner!r}]`; it has {shorten(known, 20)}.{closest(name, known)}"
+            )
+    groups = [g for g in groups if g[1] in wanted]
+    if len(groups) > 1 and not any(name in stages for group in groups for name in group):
+        logger.warning(
+            "No slice is a stage of the result (%s); slices are in order of their names. Name `stage_key`.",
+            shorten(stages),
+        )
+    if not wanted:
+        raise InvalidArgumentError("`sample` is empty; None draws all slices.")
+    return [(b if a in b else f"{a} · {b}", (stage_of == a) & (sample_of == b)) for a, b in groups if b in set(wanted)]
+
+
+def _rank(group: tuple[str, str], stages: list[str]) -> int:
+    return min((stages.index(name) for name in group if name in stages), default=len(stages))
+
+
+def _category_order(column: pd.Series) -> dict[str, int]:
+    """Place of every category of an ordered column; nothing for others."""
+    dtype = column.dtype
+    if not isinstance(dtype, pd.CategoricalDtype) or not dtype.ordered:
+        return {}
+    return {str(c): k for k, c in enumerate(dtype.categories)}
+
+
+def _natural(name: str) -> list[str | int]:
+    """Sorts slice2 before slice10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+
+
+def _panels(cells: AnnData, name: str, groups: list[tuple[str, NDArray[np.bool_]]], spatial_key: str) -> list[Panel]:
+    xy = coordinates(cells, spatial_key)[:, :2]
+    value = np.asarray(cells[:, name].X, dtype=np.float64).ravel()
+    panels = []
+    for title, here in groups:
+        low, high = xy[here].min(axis=0), xy[here].max(axis=0)
+        panels.append(Panel(title, xy[here] - (low + high) / 2, value[here]))
+    return panels
+
+
+def _grid(ax: Axes | Sequence[Axes] | None, n: int, ncols: int | None, half: Any) -> NDArray[Any]:
+    """The given axes, checked, or a grid of new ones with the shape of a panel."""
+    if ax is not None:
+        given = np.ravel(np.array(ax, dtype=object))
+        if len(given) != n:
+            raise InvalidArgumentError(f"`ax` has {len(given)} axes, but there are {n} panels; give {n} axes or none.")
+        return given
+    import matplotlib.pyplot as plt
+
+    nrows = math.ceil(n / (ncols or 4))
+    ncols = math.ceil(n / nrows) if ncols is None else min(n, ncols)
+    width, height = (max(PANEL * float(h) / float(max(half)), 1.0) for h in half)
+    figsize = (ncols * width + 1.1, max(nrows * (height + 0.35) + 0.35, 2.5))
+    figure, grid = plt.subplots(nrows, ncols, figsize=figsize, squeeze=False, layout="constrained")
+    for empty in grid.ravel()[n:]:
+        figure.delaxes(empty)
+    return grid.ravel()[:n]
+
+
+def _draw(
+    axes: NDArray[Any],
+    panels: list[Panel],
+    half: NDArray[np.float64],
+    title: str,
+    spatial_key: str,
+    cmap: str,
+    size: float | None,
+    vmax: float | None,
+) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    values = np.concatenate([p.value[np.isfinite(p.value)] for p in panels])
+    largest = float(values.max()) if len(values) else 0.0
+    top = vmax or (float(np.quantile(values, 1 - CLIPPED)) if largest > 0 else 0.0) or largest or 1.0
+    norm = Normalize(vmin=0.0, vmax=top)
+    bar = axes[0].figure.colorbar(
+        ScalarMappable(norm=norm, cmap=cmap), ax=list(axes), extend="max" if largest > top else "neither"
+    )
+    bar.set_label(f"{title}\nactivity (SD of its targets)", fontsize=9 if len(title) < 30 else 7)
+    for ax, panel in zip(axes, panels, strict=True):
+        _frame(ax, panel.title, half)
+    _scale_bar(axes[0], half, spatial_key)
+    if any(np.isnan(p.value).any() for p in panels):
+        _name_silent(axes[-1])
+    settle(axes[0])
+    area = size or _touching(axes[0], panels, half)
+    for ax, panel in zip(axes, panels, strict=True):
+        _draw_cells(ax, panel, area, norm, cmap)
+    if largest <= 0:
+        text = "does not act in these cells" if len(values) else "no cell here receives"
+        logger.warning("%s: %s.", title, text)
+        axes[0].text(0.5, 0.5, text, transform=axes[0].transAxes, ha="center", va="center", backgroundcolor="white")
+
+
+def _frame(ax: Axes, title: str, half: NDArray[np.float64]) -> None:
+    ax.set(aspect="equal", xlim=(-half[0], half[0]), ylim=(-half[1], half[1]), xticks=[], yticks=[], title=title)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def _name_silent(ax: Axes) -> None:
+    """A legend of the grey cells, below the panel on the right."""
+    from matplotlib.lines import Line2D
+
+    grey = Line2D([], [], linestyle="none", marker="o", color=SILENT, label="does not receive")
+    style: dict[str, Any] = {"frameon": False, "fontsize": 8, "handletextpad": 0.1, "borderpad": 0.2}
+    ax.legend(handles=[grey], loc="upper right", bbox_to_anchor=(1, 0), **style)
+
+
+def _draw_cells(ax: Axes, panel: Panel, area: float, norm: Any, cmap: str) -> None:
+    silent = np.isnan(panel.value)
+    style: dict[str, Any] = {"s": area, "linewidths": 0, "rasterized": True}
+    ax.scatter(panel.xy[silent, 0], panel.xy[silent, 1], color=SILENT, zorder=1, **style)
+    order = np.flatnonzero(~silent)
+    order = order[np.argsort(panel.value[order], kind="stable")]  # the most active on top
+    x, y = panel.xy[order].T
+    ax.scatter(x, y, c=panel.value[order], norm=norm, cmap=cmap, zorder=2, **style)
+
+
+def _touching(ax: Axes, panels: list[Panel], half: NDArray[np.float64]) -> float:
+    """Marker area at which most neighbouring cells touch."""
+    from scipy.spatial import cKDTree
+
+    gaps = [np.median(cKDTree(p.xy).query(p.xy, k=2)[0][:, 1]) for p in panels if len(p.xy) > 1]
+    gap = float(np.median(gaps)) if gaps else 0.0
+    width, height = points(ax)
+    scale = min(width / (2 * half[0]), height / (2 * half[1]))
+    return float(np.clip((1.2 * gap * scale) ** 2, 1.0, 150.0))
+
+
+def _scale_bar(ax: Axes, half: NDArray[np.float64], spatial_key: str) -> None:
+    """A bar of a round length below the panel, labelled in units of the coordinates."""
+    from matplotlib.font_manager import FontProperties
+    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+
+    aim = 0.6 * float(half[0])
+    unit = 10.0 ** math.floor(math.log10(aim))
+    length = max(step for step in (1, 2, 5) if step * unit <= aim) * unit
+    bar = AnchoredSizeBar(
+        ax.transData,
+        length,
+        f"{length:g} units of {spatial_key!r}",
+        "upper left",
+        pad=0.2,
+        sep=3,
+        frameon=False,
+        size_vertical=0.01 * float(half.max()),
+        bbox_to_anchor=(0, 0),
+        bbox_transform=ax.transAxes,
+        fontproperties=FontProperties(size=8),
+    )
+    ax.add_artist(bar)

@@ -1,0 +1,117 @@
+"""Who talks to whom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from .. import _keys, get
+from .._errors import InvalidArgumentError
+from ._shared import ARROW, count, draw_matrix, label_width, new_axes, nothing_left, pair_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+
+#: Scores are written into the fields up to this many types on a side.
+WRITTEN = 12
+
+
+def communication(
+    adata: AnnData,
+    *,
+    pair: str | tuple[str, str] | None = None,
+    top_n: int | None = None,
+    stage: str | None = None,
+    key: str = _keys.RESULT,
+    cmap: str = "viridis",
+    ax: Axes | None = None,
+) -> Axes:
+    """Sender types against receiver types, coloured by the score summed over pairs.
+
+    Parameters
+    ----------
+    adata
+        With a result of :func:`spatrace_sc.tl.infer_ccc`.
+    pair
+        Only this pair: ``"ligand^receptor"`` or ``(ligand, receptor)``. None: the sum over pairs.
+    top_n
+        Pairs to sum, those with the largest sum over types first. None: all of :func:`spatrace_sc.get.communication`. Not with ``pair``.
+    stage
+        None: the whole data set. A stage: scores there.
+    key
+        Name of the result.
+    cmap
+        Sequential colour map.
+    ax
+        Axes to draw in. None: a new figure.
+
+    Returns
+    -------
+    The Axes; the heatmap is ``ax.images[0]``, row = sender, column = receiver.
+
+    Raises
+    ------
+    MissingKeyError, InvalidArgumentError
+
+    Examples
+    --------
+    >>> import spatrace_sc as st
+    >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
+    >>> st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage")
+    >>> st.pl.communication(adata, top_n=5).get_ylabel()
+    'sender'
+    """
+    count(top_n, "top_n")
+    if pair is not None and top_n is not None:
+        raise InvalidArgumentError(f"`pair={pair!r}` and `top_n={top_n}` exclude each other; leave one of them None.")
+    table = get.communication(adata, stage, key=key)
+    scores, what = _prepare(table, pair, top_n)
+    n, m = scores.shape
+    wide, high = label_width(scores.index), label_width(scores.columns)
+    ax = new_axes(ax, 1.5 + wide + 0.45 * max(m, 5), 1.0 + high + 0.32 * max(n, 5))
+    where = "" if stage is None else f", stage {stage}"
+    if not (scores.to_numpy() > 0).any():
+        return nothing_left(ax, f"No communication above 0: {what}{where}")
+    image = draw_matrix(
+        ax,
+        scores,
+        limits=(0.0, float(scores.to_numpy().max())),
+        cmap=cmap,
+        label="score (SD of the targets)" if pair is not None else "summed score (SD of the targets)",
+        title=what + where,
+    )
+    if max(n, m) <= WRITTEN:
+        _write(ax, image, scores.to_numpy())
+    return ax
+
+
+def _prepare(table: pd.DataFrame, pair: str | tuple[str, str] | None, top_n: int | None) -> tuple[pd.DataFrame, str]:
+    """Sender × receiver sums, every type listed, and what was summed."""
+    name = table["ligand"].astype(str) + "^" + table["receptor"].astype(str)
+    total = table["score"].groupby(name).sum().sort_values(ascending=False, kind="stable")
+    total = total[total > 0] if pair is None else total
+    if pair is not None:
+        one = pair_name(pair, total.index, "of the communication table")
+        kept, what = [one], one.replace("^", ARROW)
+    else:
+        kept = list(total.index[:top_n])
+        what = (
+            f"sum of {len(kept)} of {len(total)} pairs" if len(kept) < len(total) else f"sum of all {len(kept)} pairs"
+        )
+    summed = table.assign(score=table["score"].where(name.isin(kept), 0.0))
+    return summed.pivot_table(
+        index="sender", columns="receiver", values="score", aggfunc="sum", observed=True, fill_value=0.0
+    ), what
+
+
+def _write(ax: Axes, image: AxesImage, values: np.ndarray) -> None:
+    """The score in every field, dark on light and light on dark."""
+    colours = np.asarray(image.to_rgba(values))[..., :3]
+    light = colours @ np.array([0.299, 0.587, 0.114]) > 0.5
+    for (row, column), value in np.ndenumerate(values):
+        ink = "black" if light[row, column] else "white"
+        ax.text(column, row, f"{value:.2g}", ha="center", va="center", color=ink, fontsize=8)

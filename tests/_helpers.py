@@ -1,0 +1,98 @@
+"""What several tests share: small data, a small result, snapshots and the marker of known defects."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from scipy import sparse
+
+import spatrace_sc as st
+
+
+def known_bug(reason: str, **options: Any) -> pytest.MarkDecorator:
+    """Marks a test that states what should hold and does not yet. Fails as soon as it holds."""
+    return pytest.mark.xfail(strict=True, reason=reason, **options)
+
+
+def small_config(**changes: Any) -> st.Config:
+    """Seconds instead of minutes."""
+    return st.Config(
+        **{
+            "evidence": st.EvidenceConfig(n_resamples=3, n_permutations=9),
+            "training": st.TrainingConfig(max_epochs=3),
+            "progress": False,
+        }
+        | changes
+    )
+
+
+def tiny_config(**changes: Any) -> st.Config:
+    """Only enough to run through."""
+    return small_config(
+        **{
+            "evidence": st.EvidenceConfig(n_resamples=2, n_permutations=1),
+            "training": st.TrainingConfig(max_epochs=0),
+        }
+        | changes
+    )
+
+
+@lru_cache(maxsize=1)
+def _tissue() -> AnnData:
+    return st.datasets.simulated(n_cells=300, n_targets=5, n_background=30)
+
+
+def tissue() -> AnnData:
+    """A fresh copy of a small simulated tissue without a result: 300 cells in three slices."""
+    return _tissue().copy()
+
+
+@lru_cache(maxsize=1)
+def small_result() -> AnnData:
+    """A tissue with a result under the default key, computed once. Not to be changed: copy it first."""
+    adata = st.datasets.simulated(n_cells=700, n_targets=20)
+    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=small_config())
+    return adata
+
+
+def snapshot(adata: AnnData) -> dict[str, Any]:
+    """Everything that a failed call must leave as it was."""
+    slots = ("obs", "var", "uns", "obsm", "varm", "obsp", "varp", "layers")
+    taken: dict[str, Any] = {slot: sorted(map(str, getattr(adata, slot).keys())) for slot in slots}
+    matrix = adata.X.toarray() if sparse.issparse(adata.X) else np.asarray(adata.X)
+    taken["X"] = (matrix.dtype, matrix.tobytes())
+    taken["obs_values"] = adata.obs.copy()
+    taken["var_values"] = adata.var.copy()
+    return taken
+
+
+def assert_unchanged(adata: AnnData, before: dict[str, Any]) -> None:
+    """The data are as they were at :func:`snapshot`."""
+    now = snapshot(adata)
+    for slot in before:
+        if slot.endswith("_values"):
+            pd.testing.assert_frame_equal(now[slot], before[slot])
+        else:
+            assert now[slot] == before[slot], f"{slot} has changed"
+
+
+def dense(matrix: Any) -> np.ndarray:
+    """A matrix as a float64 array."""
+    return np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix, dtype=np.float64)
+
+
+def is_acyclic(support: np.ndarray) -> bool:
+    """Whether the directed graph of a (nodes, nodes) boolean matrix has no cycle; takes away nodes without a way in, one after the other."""
+    support = np.array(support, dtype=bool)
+    left = np.ones(len(support), dtype=bool)
+    while left.any():
+        free = left & ~support[left].any(axis=0)
+        if not free.any():
+            return False
+        left &= ~free
+    return True

@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+import pytest
+from _helpers import small_result
+
+
+@pytest.fixture(scope="session")
+def result():
+    """A tissue with a result, shared: copy it before changing it."""
+    return small_result()

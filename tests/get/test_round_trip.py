@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from _helpers import dense, small_config, tissue
+
+import spatrace_sc as st
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:spatialdata", "ignore::UserWarning:zarr")
+
+
+def assert_readers_agree(one, other, stages):
+    for reader in (st.get.tf_targets, st.get.lr_targets, st.get.lr_pairs, st.get.communication):
+        for stage in (None, *stages):
+            pd.testing.assert_frame_equal(reader(other, stage), reader(one, stage))
+    pd.testing.assert_frame_equal(st.get.training_history(other), st.get.training_history(one))
+    assert st.get.stages(other) == st.get.stages(one) == list(stages)
+    left, right = st.get.activity(one), st.get.activity(other)
+    np.testing.assert_array_equal(left.X, right.X)
+    pd.testing.assert_frame_equal(left.var, right.var)
+    pd.testing.assert_frame_equal(left.obs, right.obs)
+    np.testing.assert_array_equal(
+        dense(one.obsp["spatrace_communication"]), dense(other.obsp["spatrace_communication"])
+    )
+
+
+def written_and_read(adata, form, tmp_path):
+    path = tmp_path / f"data.{form}"
+    if form == "h5ad":
+        adata.write_h5ad(path)
+        return ad.read_h5ad(path)
+    if form == "zarr":
+        adata.write_zarr(path)
+        return ad.read_zarr(path)
+    import spatialdata
+
+    spatialdata.SpatialData(tables={"table": adata}).write(path)
+    return spatialdata.read_zarr(path).tables["table"]
+
+
+@pytest.mark.parametrize("form", ["h5ad", "zarr", "spatialdata"])
+def test_readers_agree_before_and_after_writing(result, form, tmp_path):
+    back = written_and_read(result.copy(), form, tmp_path)
+    assert_readers_agree(result, back, ["E1", "E2", "E3"])
+    assert float(back.uns["spatrace"]["params"]["radius"]) == result.uns["spatrace"]["params"]["radius"]
+    assert int(back.uns["spatrace"]["params"]["config"]["evidence"]["n_resamples"]) == 3
+
+
+@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+def test_a_second_round_changes_nothing(result, form, tmp_path):
+    (tmp_path / "again").mkdir()
+    back = written_and_read(written_and_read(result.copy(), form, tmp_path), form, tmp_path / "again")
+    assert_readers_agree(result, back, ["E1", "E2", "E3"])
+
+
+def test_a_subset_can_be_written(result, tmp_path):
+    part = result[:200].copy()
+    assert_readers_agree(part, written_and_read(part, "h5ad", tmp_path), ["E1", "E2", "E3"])
+
+
+def test_inference_on_what_was_written_gives_the_same(tmp_path):
+    adata = tissue()
+    back = written_and_read(adata, "h5ad", tmp_path)
+    options = {"sample_key": "sample", "stage_key": "stage", "config": small_config()}
+    st.tl.infer_ccc(adata, **options)
+    st.tl.infer_ccc(back, **options)
+    assert_readers_agree(adata, back, ["E1", "E2", "E3"])
+
+
+@pytest.fixture(scope="module")
+def silent():
+    """Receptors are expressed nowhere, so no pair can act."""
+    adata = tissue()
+    matrix = dense(adata.X)
+    matrix[:, adata.var["receptor"]] = 0
+    adata.X = matrix.astype(np.float32)
+    st.tl.infer_ccc(adata, sample_key="sample", config=small_config(training=st.TrainingConfig(max_epochs=0)))
+    return adata
+
+
+def test_a_result_without_pairs_can_be_read(silent):
+    pairs = st.get.lr_pairs(silent)
+    assert len(pairs) == 144
+    assert (pairs["score"] == 0).all()
+    assert (pairs["p_value"] == 1).all()
+    assert len(st.get.lr_targets(silent)) == 144 * 5
+    assert len(st.get.communication(silent)) == 0
+    assert st.get.activity(silent).shape == (silent.n_obs, 0)
+    assert silent.obsp["spatrace_communication"].nnz == 0
+
+
+@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+def test_a_result_without_pairs_can_be_written(silent, form, tmp_path):
+    back = written_and_read(silent.copy(), form, tmp_path)
+    for reader in (st.get.lr_targets, st.get.lr_pairs, st.get.tf_targets):
+        pd.testing.assert_frame_equal(reader(back), reader(silent), check_dtype=False)
+    assert list(st.get.communication(back).columns) == list(st.get.communication(silent).columns)
+    assert st.get.activity(back).shape == (silent.n_obs, 0)
+
+
+def test_inference_on_spatialdata(tmp_path):
+    import spatialdata
+
+    plain, adata = tissue(), tissue()
+    options = {"sample_key": "sample", "config": small_config(training=st.TrainingConfig(max_epochs=0))}
+    st.tl.infer_ccc(plain, **options)
+    sdata = spatialdata.SpatialData(tables={"cells": adata})
+    assert st.tl.infer_ccc(sdata, table_key="cells", **options) is None
+    pd.testing.assert_frame_equal(st.get.lr_pairs(sdata.tables["cells"]), st.get.lr_pairs(plain))
+    sdata.write(tmp_path / "data.zarr")
+    back = spatialdata.read_zarr(tmp_path / "data.zarr")
+    assert_readers_agree(plain, back.tables["cells"], ["E1_slice1", "E2_slice1", "E3_slice1"])
+
+
+def test_inference_on_spatialdata_with_copy():
+    import spatialdata
+
+    sdata = spatialdata.SpatialData(tables={"table": tissue()})
+    options = {"sample_key": "sample", "config": small_config(training=st.TrainingConfig(max_epochs=0))}
+    found = st.tl.infer_ccc(sdata, copy=True, **options)
+    assert "spatrace" in found.uns
+    assert "spatrace" not in sdata.tables["table"].uns
+    assert not {"spatrace_activity", "spatrace_communication"} & {*sdata.tables["table"].obsm, *sdata.tables["table"].obsp}

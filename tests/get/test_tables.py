@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from _helpers import small_config, small_result, tissue
+
+import spatrace_sc as st
+from spatrace_sc import _keys
+
+COLUMNS = {
+    "tf_targets": ["tf", "target", "effect", "score", "p_value", "q_value", "stability"],
+    "lr_targets": ["ligand", "receptor", "target", "effect", "score", "p_value", "q_value", "stability"],
+    "lr_pairs": ["ligand", "receptor", "score", "p_value", "q_value", "stability"],
+    "communication": ["sender", "receiver", "ligand", "receptor", "score", "p_value", "q_value"],
+}
+NAMES = {name: [c for c in columns if c in {"tf", "target", "ligand", "receptor", "sender", "receiver"}] for name, columns in COLUMNS.items()}
+CANDIDATES = ["tf_targets", "lr_targets", "lr_pairs"]
+READERS = {name: getattr(st.get, name) for name in COLUMNS}
+STAGES = ["E1", "E2", "E3"]
+
+
+def genes(adata, role):
+    return list(adata.var_names[adata.var[role]])
+
+
+def types(adata):
+    timed = adata.obs["dpt_pseudotime"].notna()
+    return sorted(set(adata.obs["cell_type"])), sorted(set(adata.obs.loc[timed, "cell_type"]))
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_columns(result, name):
+    assert list(READERS[name](result).columns) == COLUMNS[name]
+    assert getattr(_keys, name.upper()) == COLUMNS[name]
+    for stage in STAGES:
+        assert list(READERS[name](result, stage).columns) == COLUMNS[name]
+
+
+@pytest.mark.parametrize("stage", [None, *STAGES])
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_every_candidate_is_listed_once(result, name, stage):
+    table = READERS[name](result, stage)
+    every = set(itertools.product(*(genes(result, role) for role in NAMES[name])))
+    listed = list(table[NAMES[name]].itertuples(index=False, name=None))
+    assert len(listed) == len(every)
+    assert set(listed) == every
+
+
+@pytest.mark.parametrize("stage", [None, *STAGES])
+def test_communication_lists_every_sender_receiver_and_stored_pair_once(result, stage):
+    table = st.get.communication(result, stage)
+    senders, receivers = types(result)
+    pairs = st.get.activity(result).var[["ligand", "receptor"]].itertuples(index=False, name=None)
+    every = {(s, r, *pair) for pair in pairs for s in senders for r in receivers}
+    listed = list(table[NAMES["communication"]].itertuples(index=False, name=None))
+    assert len(listed) == len(every)
+    assert set(listed) == every
+
+
+@pytest.mark.parametrize("stage", [None, *STAGES])
+@pytest.mark.parametrize("name", COLUMNS)
+def test_values(result, name, stage):
+    table = READERS[name](result, stage)
+    assert np.isfinite(table.select_dtypes("number")).all(axis=None)
+    assert (table["score"] >= 0).all()
+    assert (table["score"] > 0).any()
+    assert (np.diff(table["score"]) <= 0).all()
+    assert list(table.index) == list(range(len(table)))
+    for column in ("p_value", "q_value"):
+        assert (table[column] > 0).all()
+        assert (table[column] <= 1).all()
+    if "stability" in table:
+        assert table["stability"].between(0, 1).all()
+    if "effect" in table:
+        np.testing.assert_allclose(table["score"], table["effect"].abs(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_without_a_score_there_is_no_evidence(result, name):
+    table = READERS[name](result)
+    rest = table[table["score"] == 0]
+    assert len(rest)
+    assert (rest[["p_value", "q_value"]] == 1).all(axis=None)
+    assert (rest["stability"] == 0).all()
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_p_and_q_rise_as_the_score_falls(result, name):
+    table = READERS[name](result)
+    assert (np.diff(table["p_value"]) >= -1e-12).all()
+    assert (np.diff(table["q_value"]) >= -1e-12).all()
+
+
+@pytest.mark.parametrize("name", ["tf_targets", "lr_targets"])
+def test_effects_have_both_signs_in_the_tables(result, name):
+    effect = READERS[name](result)["effect"]
+    assert (effect > 0).any()
+    assert (effect < 0).any()
+
+
+def test_a_pair_is_scored_where_it_has_targets(result):
+    edges, pairs = st.get.lr_targets(result), st.get.lr_pairs(result)
+    key = ["ligand", "receptor"]
+    norm = edges.assign(square=edges["effect"] ** 2).groupby(key)["square"].sum().pow(0.5)
+    score = pairs.set_index(key)["score"].reindex(norm.index)
+    # the score averages norms over refits, the effects are averaged before their norm is taken
+    assert (score >= norm - 1e-6).all()
+    assert (norm[score == 0] == 0).all()
+
+
+def test_stability_is_a_share_of_refits(result):
+    for name in CANDIDATES:
+        share = READERS[name](result)["stability"] * 3
+        np.testing.assert_allclose(share, np.round(share), atol=1e-5)
+
+
+def test_communication_p_is_a_share_of_permutations(result):
+    for stage in (None, *STAGES):
+        table = st.get.communication(result, stage)
+        np.testing.assert_allclose(table["p_value"] * 10, np.round(table["p_value"] * 10))
+        assert (table.loc[table["score"] == 0, "p_value"] == 1).all()
+
+
+def naive_bh(p):
+    ranked, lowest = sorted(range(len(p)), key=lambda i: -p[i]), 1.0
+    q = np.empty(len(p))
+    for place, i in enumerate(ranked):
+        lowest = min(lowest, p[i] * len(p) / (len(p) - place))
+        q[i] = lowest
+    return q
+
+
+def test_communication_q_is_benjamini_hochberg_over_the_table(result):
+    table = st.get.communication(result)
+    np.testing.assert_allclose(table["q_value"], naive_bh(table["p_value"].to_numpy()))
+    stages = pd.concat([st.get.communication(result, s) for s in STAGES])
+    np.testing.assert_allclose(stages["q_value"], naive_bh(stages["p_value"].to_numpy()))
+
+
+def test_communication_shares_out_the_activity(result):
+    """Summed over senders, a score is at most the mean activity of the pair in the receivers."""
+    table, activity = st.get.communication(result), st.get.activity(result)
+    received = table.groupby(["receiver", "ligand", "receptor"])["score"].sum()
+    for (receiver, ligand, receptor), score in received.items():
+        assert score >= 0
+        mean = np.nanmean(activity[activity.obs["cell_type"] == receiver, f"{ligand}^{receptor}"].X)
+        assert score <= 3 * mean + 1e-6  # present exposure against attended exposure: the same size, not the same
+
+
+def test_stages_are_in_order_of_time(result):
+    assert st.get.stages(result) == STAGES
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_a_stage_changes_scores_but_not_signs_nor_evidence(result, name):
+    key = NAMES[name]
+    whole = READERS[name](result).set_index(key)
+    for stage in STAGES:
+        part = READERS[name](result, stage).set_index(key).reindex(whole.index)
+        kept = [c for c in ("p_value", "q_value", "stability") if c in whole]
+        pd.testing.assert_frame_equal(part[kept], whole[kept])
+        assert not np.allclose(part["score"], whole["score"])
+        assert (part.loc[whole["score"] == 0, "score"] == 0).all()
+        if "effect" in whole:
+            assert (part["effect"] * whole["effect"] >= 0).all()
+
+
+def test_a_stage_factor_belongs_to_the_regulator(result):
+    whole = st.get.tf_targets(result).set_index(["tf", "target"])["effect"]
+    part = st.get.tf_targets(result, "E1").set_index(["tf", "target"])["effect"].reindex(whole.index)
+    ratio = (part / whole)[whole != 0].groupby("tf")
+    assert (ratio.max() - ratio.min() < 1e-5).all()
+    pair = ["ligand", "receptor"]
+    strength = st.get.lr_pairs(result).set_index(pair)["score"]
+    factor = st.get.lr_pairs(result, "E1").set_index(pair)["score"].reindex(strength.index) / strength.where(strength > 0)
+    whole = st.get.lr_targets(result).set_index([*pair, "target"])["effect"]
+    part = st.get.lr_targets(result, "E1").set_index([*pair, "target"])["effect"].reindex(whole.index)
+    acting = whole != 0
+    expected = factor.reindex(whole.index.droplevel("target")).to_numpy()
+    np.testing.assert_allclose((part / whole)[acting], expected[acting], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_unknown_stage_lists_the_stages(result, name):
+    with pytest.raises(st.InvalidArgumentError) as caught:
+        READERS[name](result, "E9")
+    for text in ("`stage='E9'`", *map(repr, STAGES)):
+        assert text in str(caught.value)
+
+
+def test_a_stage_may_be_a_number():
+    adata = tissue()
+    adata.obs["day"] = adata.obs["stage_time"].astype(int)
+    st.tl.infer_ccc(adata, stage_key="day", config=small_config(training=st.TrainingConfig(max_epochs=0)))
+    assert st.get.stages(adata) == ["1", "2", "3"]
+    pd.testing.assert_frame_equal(st.get.tf_targets(adata, 2), st.get.tf_targets(adata, "2"))
+
+
+def test_stage_names_without_alphabetical_order():
+    adata = tissue()
+    adata.obs["when"] = adata.obs["stage"].astype(str).map({"E1": "P9", "E2": "P10", "E3": "adult"})
+    st.tl.infer_ccc(adata, stage_key="when", config=small_config(training=st.TrainingConfig(max_epochs=0)))
+    assert st.get.stages(adata) == ["P9", "P10", "adult"]
+
+
+ALL_READERS = [*READERS.values(), st.get.activity, st.get.training_history, st.get.stages]
+
+
+@pytest.mark.parametrize("reader", ALL_READERS, ids=lambda r: r.__name__)
+def test_reading_before_inference_says_what_to_call(reader):
+    with pytest.raises(st.MissingKeyError) as caught:
+        reader(tissue())
+    assert "st.tl.infer_ccc" in str(caught.value)
+    assert "adata.uns['spatrace']" in str(caught.value)
+
+
+@pytest.mark.parametrize("reader", ALL_READERS, ids=lambda r: r.__name__)
+def test_a_wrong_key_lists_the_results(reader):
+    adata = small_result().copy()
+    adata.uns["mine"] = adata.uns.pop("spatrace")
+    with pytest.raises(st.MissingKeyError) as caught:
+        reader(adata)
+    assert "'mine'" in str(caught.value)
+    with pytest.raises(st.MissingKeyError) as caught:
+        reader(adata, key="simulation")  # something else lives there
+    assert "'mine'" in str(caught.value)
+
+
+def test_another_key():
+    adata = tissue()
+    options = {"sample_key": "sample", "config": small_config(training=st.TrainingConfig(max_epochs=0))}
+    st.tl.infer_ccc(adata, **options)
+    st.tl.infer_ccc(adata, key_added="mine", **options)
+    assert {"mine_activity", "spatrace_activity"} <= set(adata.obsm)
+    assert {"mine_communication", "spatrace_communication"} <= set(adata.obsp)
+    for reader in READERS.values():
+        pd.testing.assert_frame_equal(reader(adata, key="mine"), reader(adata))
+    np.testing.assert_array_equal(st.get.activity(adata, key="mine").X, st.get.activity(adata).X)
+
+
+def test_tables_are_the_callers_own(result):
+    for name, reader in READERS.items():
+        before = reader(result)
+        changed = reader(result)
+        changed.loc[:, "score"] = -1.0
+        pd.testing.assert_frame_equal(reader(result), before, obj=name)
+    history = st.get.training_history(result)
+    history.loc[:, "train"] = -1.0
+    assert not (st.get.training_history(result)["train"] == -1).any()
+
+
+def test_training_history(result):
+    table = st.get.training_history(result)
+    assert list(table.columns) == ["phase", "epoch", "train", "held_out"]
+    assert set(table["phase"]) == {"attention", "gates"}
+    for _, part in table.groupby("phase"):
+        np.testing.assert_array_equal(part["epoch"], np.arange(len(part)))
+        assert len(part) <= 4
+    assert np.isfinite(table["held_out"]).all()
+    assert np.isfinite(table.loc[table["epoch"] > 0, "train"]).all()
+
+
+@pytest.fixture(scope="module")
+def cut():
+    adata = st.datasets.simulated(n_cells=700, n_targets=20)
+    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=small_config(max_edges=50))
+    return adata
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_more_candidates_than_the_limit_lists_the_strongest_only(result, cut, name):
+    table, full = READERS[name](cut), READERS[name](result)
+    assert len(table) <= 50
+    assert (table["score"] > 0).all()
+    pd.testing.assert_frame_equal(table, full[full["score"] > 0].head(50))
+
+
+def test_the_limit_holds_by_stage(cut):
+    for name in CANDIDATES:
+        part = READERS[name](cut, "E2")
+        assert len(part) == len(READERS[name](cut))
+        assert (np.diff(part["score"]) <= 0).all()
+
+
+def test_the_limit_does_not_touch_what_is_not_an_edge(result, cut):
+    pd.testing.assert_frame_equal(st.get.communication(cut), st.get.communication(result))
+    np.testing.assert_array_equal(st.get.activity(cut).X, st.get.activity(result).X)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pytest
+from anndata import AnnData
+
+import spatrace_sc as st
+
+CONFIG = st.Config(
+    evidence=st.EvidenceConfig(n_resamples=2, n_permutations=9),
+    training=st.TrainingConfig(max_epochs=2),
+    progress=False,
+)
+
+
+@pytest.fixture(scope="session")
+def result() -> AnnData:
+    """Two slices at each of three stages; the stages' names do not sort in order of time."""
+    adata = st.datasets.simulated(0, n_cells=600, n_targets=20, n_slices=2)
+    later = {"E1": "early", "E2": "body", "E3": "adult"}
+    adata.obs["stage"] = adata.obs["stage"].astype(str).map(later)
+    number = adata.obs["sample"].astype(str).str.replace("slice1", "slice10").str.split("_").str[1]
+    adata.obs["sample"] = adata.obs["stage"] + "_" + number
+    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=CONFIG, device="cpu")
+    return adata
+
+
+@pytest.fixture
+def one_slice(result: AnnData) -> AnnData:
+    """The first slice of the result."""
+    return result[(result.obs["sample"] == "early_slice2").to_numpy()].copy()
+
+
+@pytest.fixture(scope="session")
+def silent(result: AnnData) -> AnnData:
+    """A result in which nothing was found and nothing trained."""
+    adata = result.copy()
+    stored = adata.uns["spatrace"]
+    names = ("lr_targets", "tf_targets", "lr_pairs", "activity_pairs", "history", "communication")
+    adata.uns["spatrace"] = stored | {name: stored[name].iloc[:0] for name in names}
+    adata.obsm["spatrace_activity"] = adata.obsm["spatrace_activity"][:, :0]
+    return adata
+
+
+@pytest.fixture(autouse=True)
+def nothing_shown(monkeypatch: pytest.MonkeyPatch):
+    """No figure is shown, none stays open, and every figure can be drawn."""
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a figure was shown")
+
+    monkeypatch.setattr(plt, "show", refuse)
+    plt.close("all")
+    yield
+    for number in plt.get_fignums():
+        plt.figure(number).draw_without_rendering()
+    plt.close("all")

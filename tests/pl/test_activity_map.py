@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import logging
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from anndata import AnnData
+
+import spatrace_sc as st
+
+ORDER = [
+    "early_slice2",
+    "early_slice10",
+    "body_slice2",
+    "body_slice10",
+    "adult_slice2",
+    "adult_slice10",
+]
+
+
+def points(ax) -> tuple[np.ndarray, np.ndarray]:
+    """Cells that do not receive, and those that do."""
+    silent, active = ax.collections[:2]
+    return np.asarray(silent.get_offsets()), np.asarray(active.get_offsets())
+
+
+def test_one_panel_per_slice_in_order_of_time(result: AnnData) -> None:
+    axes = st.pl.activity_map(result, sample_key="sample", stage_key="stage")
+    assert [ax.get_title() for ax in axes] == ORDER
+    assert len(axes[0].figure.axes) == 7  # six panels and one colour bar
+
+
+def test_every_cell_is_drawn_once_with_its_activity(result: AnnData) -> None:
+    table = st.get.activity(result)
+    pair = table.var_names[1]
+    axes = st.pl.activity_map(result, pair, sample_key="sample", stage_key="stage")
+    for ax, name in zip(axes, ORDER, strict=True):
+        here = (result.obs["sample"] == name).to_numpy()
+        value, xy = table[here, pair].X.ravel(), result.obsm["spatial"][here]
+        centred = xy - (xy.min(axis=0) + xy.max(axis=0)) / 2
+        grey, coloured = points(ax)
+        np.testing.assert_allclose(grey, centred[np.isnan(value)])
+        order = np.argsort(value[~np.isnan(value)], kind="stable")
+        np.testing.assert_allclose(coloured, centred[~np.isnan(value)][order])
+        np.testing.assert_allclose(ax.collections[1].get_array(), value[~np.isnan(value)][order])
+        assert ax.collections[0].get_zorder() < ax.collections[1].get_zorder()
+
+
+def test_colours_and_coordinates_have_one_scale(result: AnnData) -> None:
+    axes = st.pl.activity_map(result, sample_key="sample", stage_key="stage")
+    assert len({ax.collections[1].get_clim() for ax in axes}) == 1
+    value = st.get.activity(result).X[:, 0]
+    assert axes[0].collections[1].get_clim() == pytest.approx((0, np.quantile(value[np.isfinite(value)], 0.99)))
+    assert len({(ax.get_xlim(), ax.get_ylim()) for ax in axes}) == 1
+    assert all(ax.get_aspect() == 1 and not len(ax.get_xticks()) and not len(ax.get_yticks()) for ax in axes)
+    fixed = st.pl.activity_map(result, sample_key="sample", stage_key="stage", vmax=3.0)
+    assert fixed[2].collections[1].get_clim() == (0, 3)
+
+
+def test_units_are_stated(result: AnnData) -> None:
+    axes = st.pl.activity_map(result, sample_key="sample", stage_key="stage")
+    name = st.get.activity(result).var_names[0].replace("^", " → ")
+    assert name in axes[0].figure.axes[-1].get_ylabel()
+    assert "SD" in axes[0].figure.axes[-1].get_ylabel()
+    bar = next(a for a in axes[0].artists if hasattr(a, "size_bar"))
+    length = bar.size_bar.get_children()[0].get_width()
+    assert bar.txt_label.get_text() == f"{length:g} units of 'spatial'"
+    assert 0.1 * np.ptp(axes[0].get_xlim()) < length < np.ptp(axes[0].get_xlim())
+    assert axes[-1].get_legend().get_texts()[0].get_text() == "does not receive"
+
+
+def test_a_panel_per_stage_without_slices(result: AnnData) -> None:
+    axes = st.pl.activity_map(result, stage_key="stage")
+    assert [ax.get_title() for ax in axes] == st.get.stages(result) == ["early", "body", "adult"]
+
+
+def test_chosen_slices_keep_their_order(result: AnnData) -> None:
+    axes = st.pl.activity_map(
+        result, sample_key="sample", stage_key="stage", sample=["adult_slice2", "early_slice10"], ncols=1
+    )
+    assert [ax.get_title() for ax in axes] == ["early_slice10", "adult_slice2"]
+    assert axes[0].get_subplotspec().get_gridspec().ncols == 1
+    lone = st.pl.activity_map(result, sample_key="sample", sample="body_slice2")
+    assert lone.get_title() == "body_slice2"
+
+
+def test_without_columns_one_panel_and_a_warning(result: AnnData, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="spatrace_sc"):
+        ax = st.pl.activity_map(result)
+    assert isinstance(ax, plt.Axes)
+    assert sum(map(len, points(ax))) == result.n_obs
+    assert "sample_key" in caplog.text
+    assert ax.get_title() == "3 stages in one panel"
+
+
+def test_given_axes_are_used(result: AnnData) -> None:
+    figure, grid = plt.subplots(2, 3)
+    axes = st.pl.activity_map(result, sample_key="sample", stage_key="stage", ax=grid, size=4)
+    assert list(axes) == list(grid.ravel())
+    assert plt.get_fignums() == [figure.number]
+    assert axes[0].collections[1].get_sizes() == 4
+    with pytest.raises(st.InvalidArgumentError, match=r"2 axes.*6 panels"):
+        st.pl.activity_map(result, sample_key="sample", stage_key="stage", ax=grid.ravel()[:2])
+
+
+def test_one_pair_by_two_names(result: AnnData) -> None:
+    pair = st.get.activity(result).var_names[1]
+    one = st.pl.activity_map(result, pair, stage_key="stage")[0]
+    two = st.pl.activity_map(result, tuple(pair.split("^")), stage_key="stage")[0]
+    np.testing.assert_array_equal(one.collections[1].get_array(), two.collections[1].get_array())
+
+
+def test_an_unknown_pair_is_refused_with_the_nearest(result: AnnData) -> None:
+    pair = str(st.get.activity(result).var_names[0])
+    with pytest.raises(st.InvalidArgumentError, match=rf"Did you mean '{pair[:6]}\^"):
+        st.pl.activity_map(result, pair[:6] + "-" + pair[7:])
+    with pytest.raises(st.InvalidArgumentError, match=rf"Did you mean '{pair[:6]}\^{pair[7:]}'"):
+        st.pl.activity_map(result, tuple(reversed(pair.split("^"))))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"sample_key": "samples"}, st.MissingKeyError, "sample_key='samples'.*Did you mean 'sample'"),
+        ({"stage_key": "no"}, st.MissingKeyError, "stage_key='no'"),
+        ({"spatial_key": "umap"}, st.MissingKeyError, "spatial_key"),
+        ({"key": "other"}, st.MissingKeyError, "pass it as `key`"),
+        ({"sample": "early_slice2"}, st.InvalidArgumentError, "needs `sample_key`"),
+        ({"sample_key": "sample", "sample": "early_slice3"}, st.InvalidArgumentError, "Did you mean 'early_slice"),
+        ({"sample_key": "sample", "sample": []}, st.InvalidArgumentError, "empty"),
+        ({"size": 0}, st.InvalidArgumentError, "size"),
+        ({"ncols": 0}, st.InvalidArgumentError, "ncols"),
+    ],
+)
+def test_arguments_are_checked(result: AnnData, arguments: dict, error: type, text: str) -> None:
+    with pytest.raises(error, match=text):
+        st.pl.activity_map(result, **arguments)
+
+
+def test_nothing_is_said(silent: AnnData, one_slice: AnnData, caplog: pytest.LogCaptureFixture) -> None:
+    ax = st.pl.activity_map(silent)
+    assert "No ligand–receptor pair" in ax.texts[0].get_text()
+    one_slice.obsm["spatrace_activity"][:] *= 0
+    ax = st.pl.activity_map(one_slice, sample_key="sample")
+    assert ax.texts[0].get_text() == "does not act in these cells"
+    assert len(caplog.records) >= 2

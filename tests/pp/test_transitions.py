@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pytest
+from _helpers import assert_unchanged, dense, is_acyclic, snapshot, tissue
+from scipy import sparse
+
+import spatrace_sc as st
+
+
+def check(matrix, adata, receiving, time_key="dpt_pseudotime"):
+    """Rows of receivers sum to 1, other rows and columns are empty, nothing goes back in time or round in a circle."""
+    matrix = dense(matrix)
+    assert matrix.shape == (adata.n_obs, adata.n_obs)
+    np.testing.assert_allclose(matrix.sum(axis=1), receiving.astype(float), atol=1e-5)
+    assert (matrix[:, ~receiving] == 0).all()
+    assert (matrix >= 0).all()
+    off = (matrix > 0) & ~np.eye(len(matrix), dtype=bool)
+    time = adata.obs[time_key].to_numpy(dtype=float)
+    row, col = np.nonzero(off)
+    assert (time[col] >= time[row]).all()
+    assert is_acyclic(off)
+    stays = np.diag(matrix) > 0
+    np.testing.assert_allclose(np.diag(matrix)[stays], 1.0, atol=1e-6)
+    return off, time
+
+
+def is_receiver(adata):
+    return adata.obs["cell_type"].str.startswith("receiver").to_numpy()
+
+
+def untimed():
+    """No pseudotime, and a representation in which cells lie along their latent time, receivers and senders alike."""
+    adata = tissue()
+    del adata.obs["dpt_pseudotime"]
+    rng = np.random.default_rng(0)
+    time = np.where(is_receiver(adata), adata.obs["latent_time"], rng.random(adata.n_obs))
+    adata.obsm["X_path"] = np.column_stack([5 * time, 2 * np.cos(3 * time), rng.normal(scale=0.1, size=adata.n_obs)])
+    return adata
+
+
+RECEIVERS = ["receiver_0", "receiver_1"]
+
+
+def test_forward_along_pseudotime():
+    adata = tissue()
+    assert st.pp.transitions(adata) is None
+    off, time = check(adata.obsp["transitions"], adata, is_receiver(adata))
+    row, col = np.nonzero(off)
+    assert (time[col] > time[row]).all()
+    assert isinstance(adata.obsp["transitions"], sparse.csr_matrix)
+    assert adata.uns["transitions"]["params"]["time_key"] == "dpt_pseudotime"
+
+
+def test_forward_along_stages_only():
+    adata = tissue()
+    st.pp.transitions(adata, time_key="stage_time", receivers=RECEIVERS)
+    off, time = check(adata.obsp["transitions"], adata, is_receiver(adata), "stage_time")
+    row, col = np.nonzero(off)
+    assert set((time[col] - time[row]).tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float32", "Int64", "Float64"])
+def test_time_of_any_numeric_dtype(dtype):
+    adata = tissue()
+    expected = st.pp.transitions(adata, time_key="stage_time", receivers=RECEIVERS, copy=True)
+    adata.obs["stage_time"] = adata.obs["stage_time"].astype(dtype)
+    found = st.pp.transitions(adata, time_key="stage_time", receivers=RECEIVERS, copy=True)
+    np.testing.assert_array_equal(dense(found), dense(expected))
+
+
+def test_receivers_can_be_chosen():
+    adata = tissue()
+    st.pp.transitions(adata, receivers=["receiver_1"], key_added="mine")
+    check(adata.obsp["mine"], adata, (adata.obs["cell_type"] == "receiver_1").to_numpy())
+    assert "transitions" not in adata.obsp
+
+
+def test_neighbours_are_limited():
+    adata = tissue()
+    few = st.pp.transitions(adata, n_neighbors=2, copy=True)
+    many = st.pp.transitions(adata, n_neighbors=15, copy=True)
+    assert few.nnz < many.nnz
+    assert few.nnz <= 4 * is_receiver(adata).sum() + 1
+
+
+def test_representation_can_be_given():
+    adata = tissue()
+    by_default = st.pp.transitions(adata, copy=True)
+    adata.obsm["X_mine"] = np.random.default_rng(0).normal(size=(adata.n_obs, 5))
+    adata.obsm["X_mine"][~is_receiver(adata)] = np.nan  # of cells that take no part
+    st.pp.transitions(adata, use_rep="X_mine")
+    check(adata.obsp["transitions"], adata, is_receiver(adata))
+    assert (adata.obsp["transitions"] != by_default).nnz > 0
+
+
+def test_order_of_genes_does_not_matter():
+    adata = tissue()
+    moved = adata[:, np.random.default_rng(0).permutation(adata.n_vars)].copy()
+    np.testing.assert_array_equal(
+        dense(st.pp.transitions(moved, copy=True)), dense(st.pp.transitions(adata, copy=True))
+    )
+
+
+@pytest.mark.parametrize("flags", ["none", "highly_variable"])
+def test_order_of_genes_does_not_matter_without_roles(flags):
+    adata = tissue()
+    adata.var = adata.var[[]].copy()
+    if flags == "highly_variable":
+        adata.var["highly_variable"] = np.arange(adata.n_vars) % 2 == 0
+    moved = adata[:, np.random.default_rng(0).permutation(adata.n_vars)].copy()
+    np.testing.assert_array_equal(
+        dense(st.pp.transitions(moved, copy=True)), dense(st.pp.transitions(adata, copy=True))
+    )
+
+
+def test_order_of_cells_does_not_matter():
+    adata = tissue()
+    order = np.random.default_rng(0).permutation(adata.n_obs)
+    expected = dense(st.pp.transitions(adata, copy=True))[np.ix_(order, order)]
+    np.testing.assert_allclose(dense(st.pp.transitions(adata[order].copy(), copy=True)), expected, atol=1e-3)
+
+
+def test_dense_and_sparse_expression_agree():
+    adata = tissue()
+    expected = dense(st.pp.transitions(adata, copy=True))
+    adata.X = adata.X.toarray()
+    np.testing.assert_array_equal(dense(st.pp.transitions(adata, copy=True)), expected)
+
+
+def test_what_senders_express_does_not_matter():
+    adata = tissue()
+    expected = dense(st.pp.transitions(adata, copy=True))
+    matrix = adata.X.toarray()
+    matrix[~is_receiver(adata)] = 0.5
+    adata.X = matrix
+    np.testing.assert_array_equal(dense(st.pp.transitions(adata, copy=True)), expected)
+
+
+def test_copy_leaves_the_data_alone():
+    adata = tissue()
+    before = snapshot(adata)
+    matrix = st.pp.transitions(adata, copy=True)
+    assert_unchanged(adata, before)
+    st.pp.transitions(adata)
+    np.testing.assert_array_equal(dense(adata.obsp["transitions"]), dense(matrix))
+
+
+def test_infinite_time_is_no_time():
+    adata = tissue()
+    expected = dense(st.pp.transitions(adata, copy=True))
+    adata.obs["dpt_pseudotime"] = adata.obs["dpt_pseudotime"].fillna(np.inf)  # as diffusion pseudotime marks what it cannot reach
+    np.testing.assert_array_equal(dense(st.pp.transitions(adata, copy=True)), expected)
+
+
+def earliest(adata):
+    return adata.obs_names[int(np.nanargmin(adata.obs["latent_time"]))]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_root_by_name_computes_pseudotime():
+    adata = untimed()
+    root = earliest(adata)
+    st.pp.transitions(adata, root=root, receivers=RECEIVERS, use_rep="X_path")
+    time = adata.obs["dpt_pseudotime"]
+    assert time[root] == 0
+    np.testing.assert_array_equal(np.isfinite(time), is_receiver(adata))
+    assert time.corr(adata.obs["latent_time"], method="spearman") > 0.9
+    check(adata.obsp["transitions"], adata, is_receiver(adata))
+    assert adata.uns["transitions"]["params"]["root"] == root
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_root_by_type_takes_a_cell_of_the_type():
+    adata = untimed()
+    st.pp.transitions(adata, root="receiver_1", receivers=RECEIVERS)
+    time = adata.obs["dpt_pseudotime"]
+    first = time.idxmin()
+    assert time[first] == 0
+    assert adata.obs.loc[first, "cell_type"] == "receiver_1"
+    check(adata.obsp["transitions"], adata, is_receiver(adata))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_root_writes_the_column_named():
+    adata = tissue()
+    before = adata.obs["dpt_pseudotime"].copy()
+    st.pp.transitions(adata, root=earliest(adata), receivers=RECEIVERS, time_key="mine")
+    assert adata.obs["mine"].notna().sum() == is_receiver(adata).sum()
+    assert before.equals(adata.obs["dpt_pseudotime"])
+    again = st.pp.transitions(adata, time_key="mine", copy=True)  # what was written serves as time
+    np.testing.assert_allclose(dense(again), dense(adata.obsp["transitions"]), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_cells_that_the_root_cannot_reach_take_no_part():
+    adata = untimed()
+    far = np.flatnonzero(is_receiver(adata))[-40:]
+    adata.obsm["X_path"][far] += 1000.0
+    root = adata.obs_names[np.flatnonzero(is_receiver(adata))[0]]
+    st.pp.transitions(adata, root=root, receivers=RECEIVERS, use_rep="X_path")
+    reached = adata.obs["dpt_pseudotime"].notna().to_numpy()
+    assert not reached[far].any()
+    assert reached.sum() == is_receiver(adata).sum() - 40
+    check(adata.obsp["transitions"], adata, reached)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_root_with_copy_writes_nothing():
+    adata = untimed()
+    before = snapshot(adata)
+    matrix = st.pp.transitions(adata, root=earliest(adata), receivers=RECEIVERS, copy=True)
+    assert_unchanged(adata, before)
+    np.testing.assert_allclose(np.asarray(matrix.sum(axis=1)).ravel(), is_receiver(adata), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_root_without_receivers_takes_everyone():
+    adata = untimed()
+    st.pp.transitions(adata, root=earliest(adata), use_rep="X_path")
+    assert np.isfinite(adata.obs["dpt_pseudotime"]).all()
+    check(adata.obsp["transitions"], adata, np.ones(adata.n_obs, dtype=bool))
+
+
+@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+def test_survives_being_written(form, tmp_path):
+    adata = tissue()
+    st.pp.transitions(adata)
+    path = tmp_path / f"data.{form}"
+    (adata.write_h5ad if form == "h5ad" else adata.write_zarr)(path)
+    back = (ad.read_h5ad if form == "h5ad" else ad.read_zarr)(path)
+    np.testing.assert_array_equal(dense(back.obsp["transitions"]), dense(adata.obsp["transitions"]))
+    assert back.uns["transitions"]["params"]["n_neighbors"] == 15
+
+
+def test_spatialdata():
+    from spatialdata import SpatialData
+
+    adata = tissue()
+    expected = st.pp.transitions(adata, copy=True)
+    st.pp.transitions(SpatialData(tables={"cells": adata}), table_key="cells")
+    np.testing.assert_array_equal(dense(adata.obsp["transitions"]), dense(expected))
