@@ -89,7 +89,11 @@ def test_files_are_short(name):
 
 def body_length(function):
     body = function.body
-    if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+    if (
+        isinstance(body[0], ast.Expr)
+        and isinstance(body[0].value, ast.Constant)
+        and isinstance(body[0].value.value, str)
+    ):
         body = body[1:]
     return body[-1].end_lineno - body[0].lineno + 1 if body else 0
 
@@ -124,7 +128,9 @@ def test_warnings_are_never_switched_off_for_good(name):
     for node in ast.walk(tree(name)):
         if isinstance(node, ast.With) and any("catch_warnings" in ast.unparse(item) for item in node.items):
             guarded |= {inner.lineno for inner in ast.walk(node) if hasattr(inner, "lineno")}
-    calls = [n for n in ast.walk(tree(name)) if isinstance(n, ast.Attribute) and n.attr in {"simplefilter", "filterwarnings"}]
+    calls = [
+        n for n in ast.walk(tree(name)) if isinstance(n, ast.Attribute) and n.attr in {"simplefilter", "filterwarnings"}
+    ]
     assert not [c.lineno for c in calls if c.lineno not in guarded]
 
 

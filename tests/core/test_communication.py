@@ -50,7 +50,9 @@ def naive_type_scores(scene):
                     for i in range(n_receivers):
                         if scene.receiver_type[i] != r or (stage is not None and scene.stage[i] != stage):
                             continue
-                        from_s = sum(weights[i, j] * expression[j, ligand] for j in range(n_senders) if scene.sender_type[j] == s)
+                        from_s = sum(
+                            weights[i, j] * expression[j, ligand] for j in range(n_senders) if scene.sender_type[j] == s
+                        )
                         share = from_s / exposure[i, ligand] if exposure[i, ligand] > 0 else 0.0
                         received.append(activity[i, pair] * share)
                     scores[slot, s, r, pair] = np.mean(received) if received else 0.0
@@ -211,7 +213,10 @@ def test_columns_of_the_cell_matrix_sum_to_the_activity(seed):
 
 def test_cell_matrix_of_nothing():
     matrix = cell_matrix(
-        sparse.csr_matrix((3, 2), dtype=np.float32), np.zeros((2, 0), np.float32), np.zeros((3, 0), np.float32), np.zeros((3, 0), np.float32)
+        sparse.csr_matrix((3, 2), dtype=np.float32),
+        np.zeros((2, 0), np.float32),
+        np.zeros((3, 0), np.float32),
+        np.zeros((3, 0), np.float32),
     )
     assert matrix.shape == (2, 3)
     assert matrix.nnz == 0

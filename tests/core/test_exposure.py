@@ -114,9 +114,7 @@ def test_masks_pick_rows_and_columns():
 @pytest.mark.parametrize(("receiving", "sending"), [(False, True), (True, False), (False, False)])
 def test_nobody_on_one_side_gives_an_empty_matrix(receiving, sending):
     coords = np.zeros((4, 2))
-    weights = neighbour_weights(
-        coords, np.zeros(4, dtype=int), np.full(4, receiving), np.full(4, sending), radius=1.0
-    )
+    weights = neighbour_weights(coords, np.zeros(4, dtype=int), np.full(4, receiving), np.full(4, sending), radius=1.0)
     assert weights.shape == (4, 4)
     assert weights.nnz == 0
 

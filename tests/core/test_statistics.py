@@ -11,6 +11,7 @@ from spatrace_sc._core.statistics import (
     decoy_p_values,
     decoy_q_values,
     decoys_at_least,
+    median_over_draws,
     shuffle_within,
 )
 
@@ -57,7 +58,9 @@ def test_decoys_equal_the_naive_loop(seed, negative):
 
 def test_decoys_by_hand():
     null = (np.array([1.0, 2.0, 2.0, 4.0]), np.array([1.0, 1.0, 1.0, 1.0]))
-    np.testing.assert_array_equal(decoys_at_least(np.array([0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0]), null), [4, 4, 3, 3, 1, 1, 0])
+    np.testing.assert_array_equal(
+        decoys_at_least(np.array([0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0]), null), [4, 4, 3, 3, 1, 1, 0]
+    )
 
 
 def test_negative_decoys_lower_the_count_but_never_below_zero():
@@ -116,9 +119,7 @@ def test_q_equals_the_naive_loop_where_every_candidate_scores(seed):
     np.testing.assert_allclose(decoy_q_values(scores, null), naive_q(scores, null))
 
 
-ZERO_HITS = (
-    "decoy_q_values: candidates with score 0 count as hits of a threshold 0, whose rate (1 + decoys) / candidates bounds every q from above"
-)
+ZERO_HITS = "decoy_q_values: candidates with score 0 count as hits of a threshold 0, whose rate (1 + decoys) / candidates bounds every q from above"
 
 
 @known_bug(ZERO_HITS)
@@ -155,6 +156,33 @@ def test_q_falls_with_the_score_and_lies_in_range():
     np.testing.assert_array_equal(decoy_q_values(np.zeros(3), NOTHING), 1.0)
 
 
+def naive_median(index, values, n_items):
+    found = []
+    for item in range(n_items):
+        listed = [
+            dict(zip(i.tolist(), v.tolist(), strict=True)).get(item, 1.0) for i, v in zip(index, values, strict=True)
+        ]
+        found.append(sorted(listed)[len(listed) // 2])
+    return np.array(found)
+
+
+@pytest.mark.parametrize("n_draws", [1, 2, 3, 4, 7])
+def test_median_over_draws_equals_the_naive_loop(n_draws):
+    rng = np.random.default_rng(n_draws)
+    index = [rng.permutation(30)[: rng.integers(0, 30)] for _ in range(n_draws)]
+    values = [rng.random(len(i)) for i in index]
+    found = median_over_draws(index, values, 30)
+    np.testing.assert_array_equal(found, naive_median(index, values, 30))
+
+
+def test_median_over_draws_by_hand():
+    index = [np.array([0, 1, 2]), np.array([1, 0]), np.array([1])]
+    values = [np.array([0.5, 0.1, 0.2]), np.array([0.3, 0.4]), np.array([0.2])]
+    np.testing.assert_array_equal(median_over_draws(index, values, 4), [0.5, 0.2, 1.0, 1.0])
+    nothing = [np.empty(0, dtype=int)] * 3
+    np.testing.assert_array_equal(median_over_draws(nothing, [np.empty(0)] * 3, 2), [1.0, 1.0])
+
+
 def naive_bh(p):
     ranked = sorted(range(len(p)), key=lambda i: p[i])
     q, lowest = [0.0] * len(p), 1.0
@@ -167,7 +195,23 @@ def naive_bh(p):
 def test_benjamini_hochberg_by_hand():
     np.testing.assert_allclose(benjamini_hochberg(np.array([0.01, 0.04, 0.03, 0.005])), [0.02, 0.04, 0.04, 0.02])
     # the example of Benjamini and Hochberg (1995)
-    p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0]
+    p = [
+        0.0001,
+        0.0004,
+        0.0019,
+        0.0095,
+        0.0201,
+        0.0278,
+        0.0298,
+        0.0344,
+        0.0459,
+        0.3240,
+        0.4262,
+        0.5719,
+        0.6528,
+        0.7590,
+        1.0,
+    ]
     q = benjamini_hochberg(np.array(p))
     assert (q <= 0.05).sum() == 4
     np.testing.assert_allclose(q[[0, 3, 14]], [0.0015, 0.035625, 1.0])

@@ -160,7 +160,9 @@ def test_order_of_cells_does_not_matter():
     embedding, time = scene(6, "continuous", n=80)
     order = np.random.default_rng(0).permutation(80)
     moved = dense(forward_knn(embedding[order], time[order], n_neighbors=5))
-    np.testing.assert_allclose(moved, dense(forward_knn(embedding, time, n_neighbors=5))[np.ix_(order, order)], atol=1e-6)
+    np.testing.assert_allclose(
+        moved, dense(forward_knn(embedding, time, n_neighbors=5))[np.ix_(order, order)], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(

@@ -122,4 +122,7 @@ def test_inference_on_spatialdata_with_copy():
     found = st.tl.infer_ccc(sdata, copy=True, **options)
     assert "spatrace" in found.uns
     assert "spatrace" not in sdata.tables["table"].uns
-    assert not {"spatrace_activity", "spatrace_communication"} & {*sdata.tables["table"].obsm, *sdata.tables["table"].obsp}
+    assert not {"spatrace_activity", "spatrace_communication"} & {
+        *sdata.tables["table"].obsm,
+        *sdata.tables["table"].obsp,
+    }

@@ -53,6 +53,8 @@ def test_colours_and_coordinates_have_one_scale(result: AnnData) -> None:
     value = st.get.activity(result).X[:, 0]
     assert axes[0].collections[1].get_clim() == pytest.approx((0, np.quantile(value[np.isfinite(value)], 0.99)))
     assert len({(ax.get_xlim(), ax.get_ylim()) for ax in axes}) == 1
+    widest = max(np.ptp(result.obsm["spatial"][(result.obs["sample"] == name).to_numpy(), 0]) for name in ORDER)
+    assert axes[0].get_xlim() == pytest.approx((-0.52 * widest, 0.52 * widest))
     assert all(ax.get_aspect() == 1 and not len(ax.get_xticks()) and not len(ax.get_yticks()) for ax in axes)
     fixed = st.pl.activity_map(result, sample_key="sample", stage_key="stage", vmax=3.0)
     assert fixed[2].collections[1].get_clim() == (0, 3)

@@ -50,7 +50,12 @@ def test_a_second_call_replaces_the_first():
     adata = mouse()
     st.pp.gene_roles(adata, **GENES, targets=["Gata1"])
     st.pp.gene_roles(adata, ligands=["Fgf2"], receptors=["Fzd1"], tfs=["Gata1"], targets=["Actb"])
-    assert [flagged(adata, c) for c in ("ligand", "receptor", "tf", "target")] == [{"Fgf2"}, {"Fzd1"}, {"Gata1"}, {"Actb"}]
+    assert [flagged(adata, c) for c in ("ligand", "receptor", "tf", "target")] == [
+        {"Fgf2"},
+        {"Fzd1"},
+        {"Gata1"},
+        {"Actb"},
+    ]
 
 
 @pytest.mark.parametrize("kind", [list, tuple, set, np.array, pd.Index, pd.Series])
@@ -116,7 +121,9 @@ def test_targets_by_default_do_not_depend_on_the_order_of_genes():
     assert flagged(adata, "target") == flagged(moved, "target")
 
 
-@known_bug("gene_roles: with targets=None and no gene left beside the regulators it flags no target without a word, although it promises DataError")
+@known_bug(
+    "gene_roles: with targets=None and no gene left beside the regulators it flags no target without a word, although it promises DataError"
+)
 def test_no_gene_left_for_targets():
     adata = mouse()[:, :5].copy()
     with pytest.raises(st.DataError, match="targets"):

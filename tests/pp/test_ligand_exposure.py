@@ -34,7 +34,12 @@ def test_a_tissue_by_hand():
     adata = line()
     st.pp.ligand_exposure(adata, radius=20.0)
     near, far = kernel(10, 20), kernel(20, 20)
-    expected = [[2 * near + 0 * far, 5 * near + 7 * far], [1 * near, 7 * near], [1 * far + 2 * near + 4 * far, 5 * near], [0, 7 * far]]
+    expected = [
+        [2 * near + 0 * far, 5 * near + 7 * far],
+        [1 * near, 7 * near],
+        [1 * far + 2 * near + 4 * far, 5 * near],
+        [0, 7 * far],
+    ]
     np.testing.assert_allclose(adata.obsm["ligand_exposure"], expected, rtol=1e-6)
     assert list(adata.obsm["ligand_exposure"].columns) == ["L1", "L2"]
     assert list(adata.obsm["ligand_exposure"].index) == list(adata.obs_names)
@@ -59,7 +64,9 @@ def test_ligands_and_layer_and_slots_can_be_chosen():
     adata.layers["double"] = np.log1p(2 * np.expm1(adata.X))
     adata.obsm["xyz"] = np.column_stack([adata.obsm["spatial"], np.zeros(4)])
     st.pp.ligand_exposure(adata, radius=20.0, ligands=["L2"], layer="double", spatial_key="xyz", key_added="mine")
-    np.testing.assert_allclose(adata.obsm["mine"]["L2"], 2 * st.pp.ligand_exposure(adata, radius=20.0, copy=True)["L2"], rtol=1e-5)
+    np.testing.assert_allclose(
+        adata.obsm["mine"]["L2"], 2 * st.pp.ligand_exposure(adata, radius=20.0, copy=True)["L2"], rtol=1e-5
+    )
     assert list(adata.obsm["mine"].columns) == ["L2"]
     assert set(adata.uns) == {"mine"}
 

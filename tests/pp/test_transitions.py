@@ -150,7 +150,9 @@ def test_copy_leaves_the_data_alone():
 def test_infinite_time_is_no_time():
     adata = tissue()
     expected = dense(st.pp.transitions(adata, copy=True))
-    adata.obs["dpt_pseudotime"] = adata.obs["dpt_pseudotime"].fillna(np.inf)  # as diffusion pseudotime marks what it cannot reach
+    adata.obs["dpt_pseudotime"] = adata.obs["dpt_pseudotime"].fillna(
+        np.inf
+    )  # as diffusion pseudotime marks what it cannot reach
     np.testing.assert_array_equal(dense(st.pp.transitions(adata, copy=True)), expected)
 
 

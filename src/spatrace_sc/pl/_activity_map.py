@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys, get
 from .._errors import InvalidArgumentError
-from .._validate import categories, closest, coordinates, positive, shorten
+from .._validate import coordinates, positive
 from ._shared import ARROW, count, logger, nothing_left, pair_name, points, settle
+from ._slices import slices
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,71 +109,13 @@ def activity_map(
     if pair is None and not cells.n_vars:
         return nothing_left(_grid(ax, 1, ncols, (1.0, 1.0))[0], "No ligand–receptor pair has an activity")
     name = str(cells.var_names[0]) if pair is None else pair_name(pair, cells.var_names, "whose activity is stored")
-    groups = _slices(cells, sample_key, stage_key, sample, stages)
+    groups = slices(cells, sample_key, stage_key, sample, stages)
     panels = _panels(cells, name, groups, spatial_key)
     half = np.max([np.abs(p.xy).max(axis=0) for p in panels], axis=0)
     half = np.maximum(1.04 * half, 0.02 * max(half.max(), 1e-9))
     axes = _grid(ax, len(panels), ncols, half)
     _draw(axes, panels, half, name.replace("^", ARROW), spatial_key, cmap, size, vmax)
     return axes[0] if len(panels) == 1 else axes
-
-
-def _slices(
-    cells: AnnData, sample_key: str | None, stage_key: str | None, sample: str | Sequence[str] | None, stages: list[str]
-) -> list[tuple[str, NDArray[np.bool_]]]:
-    """Title and cells of every panel, in order of time."""
-    if sample_key is None and stage_key is None:
-        if sample is not None:
-            raise InvalidArgumentError(
-                f"`sample={sample!r}` needs `sample_key`, the column of `adata.obs` with the slices."
-            )
-        if len(stages) > 1:
-            logger.warning(
-                "The result has the stages %s, drawn here in one panel; name `sample_key` for one each.",
-                shorten(stages),
-            )
-        together = f"{len(stages)} stages in one panel" if len(stages) > 1 else ""
-        return [(together, np.ones(cells.n_obs, dtype=bool))]
-    named = {argument: k for argument, k in (("stage_key", stage_key), ("sample_key", sample_key)) if k is not None}
-    labels = {k: categories(cells, k, argument) for argument, k in named.items()}
-    outer, inner = next(iter(labels)), list(labels)[-1]
-    stage_of, sample_of = labels[outer], labels[inner]
-    groups = list(dict.fromkeys(zip(stage_of, sample_of, strict=True)))
-    written = _category_order(cells.obs[outer])
-    groups.sort(key=lambda g: (_rank(g, stages), written.get(g[0], 0), _natural(g[0]), _natural(g[1])))
-    known = list(dict.fromkeys(g[1] for g in groups))
-    wanted = known if sample is None else [sample] if isinstance(sample, str) else [str(s) for s in sample]
-    for name in wanted:
-        if name not in known:
-            raise InvalidArgumentError(
-                f"`sample` names {name!r}, which is not in `adata.obs[{inner!r}]`; it has {shorten(known, 20)}.{closest(name, known)}"
-            )
-    groups = [g for g in groups if g[1] in wanted]
-    if len(groups) > 1 and not any(name in stages for group in groups for name in group):
-        logger.warning(
-            "No slice is a stage of the result (%s); slices are in order of their names. Name `stage_key`.",
-            shorten(stages),
-        )
-    if not wanted:
-        raise InvalidArgumentError("`sample` is empty; None draws all slices.")
-    return [(b if a in b else f"{a} · {b}", (stage_of == a) & (sample_of == b)) for a, b in groups if b in set(wanted)]
-
-
-def _rank(group: tuple[str, str], stages: list[str]) -> int:
-    return min((stages.index(name) for name in group if name in stages), default=len(stages))
-
-
-def _category_order(column: pd.Series) -> dict[str, int]:
-    """Place of every category of an ordered column; nothing for others."""
-    dtype = column.dtype
-    if not isinstance(dtype, pd.CategoricalDtype) or not dtype.ordered:
-        return {}
-    return {str(c): k for k, c in enumerate(dtype.categories)}
-
-
-def _natural(name: str) -> list[str | int]:
-    """Sorts slice2 before slice10."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def _panels(cells: AnnData, name: str, groups: list[tuple[str, NDArray[np.bool_]]], spatial_key: str) -> list[Panel]:

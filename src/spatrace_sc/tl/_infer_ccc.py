@@ -169,6 +169,7 @@ def infer_ccc(
 
 def _run(study: Study, config: Config, seed: int, device: torch.device, prior: pd.DataFrame | None) -> dict[str, Any]:
     """Fit, resample, summarise. torch is imported here, not with the package."""
+    from .._model.checkpoint import to_arrays
     from .._model.evidence import resample
     from .._model.fit import fit
     from ._problem import build_problem, decoy_drawer
@@ -209,6 +210,7 @@ def _run(study: Study, config: Config, seed: int, device: torch.device, prior: p
         "fit": {f"r2_{k}": float(v) for k, v in fitted.r2.items()}
         | {"penalty": fitted.weights.penalty, "held_out_cells": int(fitted.held_out.sum())},
         "history": pd.DataFrame(fitted.history, columns=_keys.HISTORY),
+        "model": to_arrays(fitted),
         "activity": activity,
         "activity_pairs": top,
         "matrix": matrix,
@@ -233,6 +235,7 @@ def _write(adata: AnnData, study: Study, result: dict[str, Any], params: dict[st
         "stage_factors": result["stage_factors"],
         "fit": result["fit"],
         "history": result["history"],
+        "model": result["model"],
         "activity_pairs": pd.DataFrame(
             {
                 "ligand": genes["ligands"][top // n_r].astype(object),

@@ -1,0 +1,165 @@
+"""Fitting on a small planted problem."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from spatrace_sc._model.checkpoint import config_from, from_arrays, predict, to_arrays
+from spatrace_sc._model.config import Config, EvidenceConfig, ModelConfig, TrainingConfig
+from spatrace_sc._model.evidence import resample
+from spatrace_sc._model.fit import fit, hold_out
+from spatrace_sc._model.records import History, Problem, Weights
+from spatrace_sc._model.selection import strength_factors
+
+N, K, F, L, R, G = 600, 2, 4, 3, 3, 5
+CONFIG = Config(
+    model=ModelConfig(n_lags=K),
+    training=TrainingConfig(max_epochs=4),
+    evidence=EvidenceConfig(n_resamples=4),
+    progress=False,
+)
+
+
+def planted(seed=0):
+    """Target 0 follows TF 1, target 1 follows pair (2, 0) with a minus, the rest nothing."""
+    g = torch.Generator().manual_seed(seed)
+    tf = torch.randn(N, K, F, generator=g).abs()
+    receptor = torch.rand(N, K + 1, R, generator=g) * 4
+    exposure = torch.rand(N, K + 1, L, generator=g) * 4
+    exists = torch.ones(N, K + 1, dtype=torch.bool)
+    exists[:5, :-1] = False
+    dose = exposure[:, -1, 2] * (0.5 * receptor[:, -1, 0] + 0.5 * receptor[:, -2, 0])
+    y = torch.randn(N, G, generator=g)
+    y[:, 0] += 2 * tf[:, -1, 1]
+    y[:, 1] -= 4 * dose / (2 + dose)
+    return Problem(
+        history=History(tf, receptor, exposure, exists),
+        pair_ligand=torch.arange(L).repeat_interleave(R),
+        pair_receptor=torch.arange(R).repeat(L),
+        covariates=torch.randn(N, 2, generator=g),
+        targets=y,
+        usable=exists[:, -2],
+        block=torch.arange(N) // 20,
+        penalty=torch.ones(F + L * R + 2),
+        tf_penalty=None,
+        forbidden=torch.empty((2, 0), dtype=torch.long),
+    )
+
+
+def draw_decoys(problem):
+    def draw(rng):
+        def shuffled(x):
+            return x[torch.from_numpy(rng.permutation(N))]
+
+        h = problem.history
+        return History(shuffled(h.tf), shuffled(h.receptor), shuffled(h.exposure), h.exists)
+
+    return draw
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    problem = planted()
+    return problem, fit(problem, CONFIG, seed=3)
+
+
+def test_planted_edges_are_found_with_their_signs(fitted):
+    problem, result = fitted
+    weights = result.weights.dense(problem.n_regulators)
+    assert weights[:, 0].abs().argmax() == 1
+    assert weights[1, 0] > 0.5
+    assert weights[:, 1].abs().argmax() == F + 2 * R + 0
+    assert weights[F + 2 * R, 1] < -0.4
+    assert weights[:, 2:].abs().max() < 0.25
+    assert result.r2["gates"] > 0.1
+
+
+def test_same_seed_same_result_other_seed_other_held_out_cells(fitted):
+    _, result = fitted
+    state = torch.random.get_rng_state()
+    again = fit(planted(), CONFIG, seed=3)
+    assert torch.equal(state, torch.random.get_rng_state()), "the user's random state was touched"
+    assert torch.equal(again.weights.values, result.weights.values)
+    assert str(again.history) == str(result.history)
+    for one, two in zip(again.network.state_dict().values(), result.network.state_dict().values(), strict=True):
+        assert torch.equal(one, two)
+    assert not torch.equal(fit(planted(), CONFIG, seed=4).held_out, result.held_out)
+
+
+def test_held_out_cells_do_not_reach_scales_or_training(fitted):
+    problem, result = fitted
+    poisoned = problem.targets.clone()
+    poisoned[result.held_out] = 50 * torch.randn(
+        int(result.held_out.sum()), G, generator=torch.Generator().manual_seed(9)
+    )
+    off = replace(CONFIG, training=replace(CONFIG.training, max_epochs=0))
+    clean, dirty = (fit(replace(problem, targets=t), off, seed=3) for t in (problem.targets, poisoned))
+    assert torch.equal(clean.target_mean, dirty.target_mean)
+    assert torch.equal(clean.target_sd, dirty.target_sd)
+    assert clean.weights.penalty == dirty.weights.penalty
+    assert torch.equal(clean.network.half_dose, dirty.network.half_dose)
+
+
+def test_hold_out_takes_whole_blocks():
+    block = torch.arange(100) // 7
+    mask = hold_out(block, 0.2, np.random.default_rng(0))
+    for code in block.unique():
+        assert len(mask[block == code].unique()) == 1
+    assert 0.1 < mask.float().mean() < 0.4
+
+
+def test_training_lowers_the_held_out_error(fitted):
+    _, result = fitted
+    for phase in ("attention", "gates"):
+        errors = [row["held_out"] for row in result.history if row["phase"] == phase]
+        assert min(errors) <= errors[0]
+    assert result.r2["attention"] >= result.r2["initial"] - 0.02
+
+
+def test_checkpoint_round_trip(fitted):
+    problem, result = fitted
+    arrays = to_arrays(result)
+    config = config_from(CONFIG.to_dict())
+    assert config == CONFIG
+    network, weights = from_arrays(arrays, config.model, torch.device("cpu"))
+    torch.testing.assert_close(
+        predict(network, weights, problem), predict(result.network, result.weights, problem), atol=0, rtol=0
+    )
+
+
+def test_evidence_separates_planted_from_noise(fitted):
+    problem, result = fitted
+    evidence = resample(problem, result, draw_decoys(problem), CONFIG, seed=1)
+    assert evidence.stability[1, 0] == 1
+    assert evidence.stability[F + 2 * R, 1] == 1
+    assert evidence.pair_score.argmax() == 2 * R
+    assert evidence.effect[1, 0] > 0 > evidence.effect[F + 2 * R, 1]
+    for draw in evidence.draws["pair"]:
+        assert draw.score[draw.items == 2 * R] > (draw.null_score.max() if len(draw.null_score) else 0)
+    again = resample(problem, result, draw_decoys(problem), CONFIG, seed=1)
+    np.testing.assert_array_equal(evidence.effect, again.effect)
+
+
+def test_strength_factors_by_hand():
+    problem = planted()
+    rows = torch.tensor([1, F, F + 3])
+    values = torch.zeros(3, G)
+    values[0, 0], values[1, 0], values[2, 1] = 0.5, 3.0, 1.0
+    factor = strength_factors(Weights(rows, values, 0.1), problem, floor=0.3)
+    typical = (9 + 1) / (3 + 1)
+    assert factor[F] == pytest.approx(max(0.6, 1 / (0.3 + 3 / typical)))
+    assert factor[F + 3] == pytest.approx(1 / (0.3 + 1 / typical))
+    assert factor[F + 1] == 3.0
+    assert factor[1] == pytest.approx(1 / 1.3)
+    assert (factor[-2:] == 1).all()
+
+
+def test_config_refuses_values_that_cannot_work():
+    with pytest.raises(ValueError, match=r"training\.held_out"):
+        Config(training=TrainingConfig(held_out=1.5))
+    with pytest.raises(ValueError, match=r"evidence\.n_resamples"):
+        Config(evidence=EvidenceConfig(n_resamples=0))
