@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import scanpy as sc
 from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
@@ -164,6 +163,8 @@ def principal_components(
     matrix: sparse.csr_matrix | NDArray[np.floating], genes: NDArray[np.integer], n_pcs: int
 ) -> NDArray[np.float64]:
     """(cells, components) scores of scanpy's PCA on the given genes."""
+    import scanpy as sc
+
     block = columns(matrix, genes)
     block = block[:, block.std(axis=0) > 0]
     n = min(n_pcs, block.shape[1] - 1, len(block) - 1)

@@ -11,6 +11,7 @@ from spatrace_sc._core.transitions import (
     MAX_STAGES,
     backward,
     forward_knn,
+    has_cycle,
     is_discrete,
     order_within_stages,
     row_normalise,
@@ -214,6 +215,21 @@ def test_order_within_stages_is_ridge_regression():
     for stage in np.unique(time):
         here = np.flatnonzero(time == stage)
         assert sorted(here, key=lambda i: order[i]) == sorted(here, key=lambda i: centred[i] @ slope)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_cycles_are_found(seed):
+    rng = np.random.default_rng(seed)
+    support = (rng.random((12, 12)) < 0.08) & ~np.eye(12, dtype=bool)
+    assert has_cycle(*np.nonzero(support), 12) is not is_acyclic(support)
+    assert not has_cycle(*np.nonzero(np.triu(support, 1)), 12)
+
+
+def test_cycles_by_hand():
+    assert has_cycle(np.array([0, 1]), np.array([1, 0]), 2)
+    assert has_cycle(np.array([0, 1, 2]), np.array([1, 2, 0]), 5)
+    assert not has_cycle(np.array([0, 0, 1]), np.array([1, 2, 2]), 3)
+    assert not has_cycle(np.array([], dtype=int), np.array([], dtype=int), 4)
 
 
 def test_rows_are_normalised_and_empty_ones_stay_empty():

@@ -372,6 +372,7 @@ NOT_CHECKED = [
 ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @known_bug(
     "simulated: fractional, text, infinite, None, a bad seed, receiver_fraction=0 and more slices than cells pass `_check` and fail later with a bare error"
 )

@@ -17,6 +17,7 @@ def assert_readers_agree(one, other, stages):
             pd.testing.assert_frame_equal(reader(other, stage), reader(one, stage))
     pd.testing.assert_frame_equal(st.get.training_history(other), st.get.training_history(one))
     assert st.get.stages(other) == st.get.stages(one) == list(stages)
+    assert st.get.params(other) == st.get.params(one)
     left, right = st.get.activity(one), st.get.activity(other)
     np.testing.assert_array_equal(left.X, right.X)
     pd.testing.assert_frame_equal(left.var, right.var)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import small_config, small_result, tissue
+from _helpers import known_bug, small_config, small_result, tissue
 
 import spatrace_sc as st
 from spatrace_sc import _keys
@@ -216,7 +216,7 @@ def test_stage_names_without_alphabetical_order():
     assert st.get.stages(adata) == ["P9", "P10", "adult"]
 
 
-ALL_READERS = [*READERS.values(), st.get.activity, st.get.training_history, st.get.stages]
+ALL_READERS = [*READERS.values(), st.get.activity, st.get.training_history, st.get.stages, st.get.params]
 
 
 @pytest.mark.parametrize("reader", ALL_READERS, ids=lambda r: r.__name__)
@@ -271,6 +271,24 @@ def test_training_history(result):
         assert len(part) <= 4
     assert np.isfinite(table["held_out"]).all()
     assert np.isfinite(table.loc[table["epoch"] > 0, "train"]).all()
+
+
+def test_params(result):
+    found = st.get.params(result)
+    assert found["sample_key"] == "sample"
+    assert found["stage_key"] == "stage"
+    assert found["layer"] is None
+    assert found["transitions_key"] is None
+    assert found["seed"] == 0
+    assert found["radius"] > 0
+    assert found["config"] == small_config().to_dict()
+
+
+@known_bug("get.params hands out the stored configuration itself, so that a change of it changes the result")
+def test_params_are_the_callers_own():
+    adata = small_result().copy()
+    st.get.params(adata)["config"]["n_blocks"] = -1
+    assert st.get.params(adata)["config"]["n_blocks"] == 8
 
 
 @pytest.fixture(scope="module")

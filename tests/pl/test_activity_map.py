@@ -88,8 +88,14 @@ def test_chosen_slices_keep_their_order(result: AnnData) -> None:
 
 
 def test_without_columns_one_panel_and_a_warning(result: AnnData, caplog: pytest.LogCaptureFixture) -> None:
+    told = [ax.get_title() for ax in st.pl.activity_map(result)]
+    assert told == [ax.get_title() for ax in st.pl.activity_map(result, sample_key="sample", stage_key="stage")]
+    untold = result.copy()
+    untold.uns["spatrace"]["params"] |= {"sample_key": "", "stage_key": ""}
     with caplog.at_level(logging.WARNING, logger="spatrace_sc"):
-        ax = st.pl.activity_map(result)
+        ax = st.pl.activity_map(untold)
+    with pytest.raises(st.InvalidArgumentError, match="needs `sample_key`"):
+        st.pl.activity_map(untold, sample="early_slice2")
     assert isinstance(ax, plt.Axes)
     assert sum(map(len, points(ax))) == result.n_obs
     assert "sample_key" in caplog.text
@@ -128,7 +134,6 @@ def test_an_unknown_pair_is_refused_with_the_nearest(result: AnnData) -> None:
         ({"stage_key": "no"}, st.MissingKeyError, "stage_key='no'"),
         ({"spatial_key": "umap"}, st.MissingKeyError, "spatial_key"),
         ({"key": "other"}, st.MissingKeyError, "pass it as `key`"),
-        ({"sample": "early_slice2"}, st.InvalidArgumentError, "needs `sample_key`"),
         ({"sample_key": "sample", "sample": "early_slice3"}, st.InvalidArgumentError, "Did you mean 'early_slice"),
         ({"sample_key": "sample", "sample": []}, st.InvalidArgumentError, "empty"),
         ({"size": 0}, st.InvalidArgumentError, "size"),

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
-from _helpers import assert_unchanged, dense, is_acyclic, snapshot, tissue
+from _helpers import assert_unchanged, dense, is_acyclic, snapshot, tiny_config, tissue
 from scipy import sparse
 
 import spatrace_sc as st
@@ -243,3 +244,25 @@ def test_spatialdata():
     expected = st.pp.transitions(adata, copy=True)
     st.pp.transitions(SpatialData(tables={"cells": adata}), table_key="cells")
     np.testing.assert_array_equal(dense(adata.obsp["transitions"]), dense(expected))
+
+
+OPTIONS = {"sample_key": "sample", "receivers": RECEIVERS}
+
+
+@pytest.mark.parametrize("time_key", ["dpt_pseudotime", "stage_time"])
+def test_inference_computes_the_same_by_default(time_key):
+    by_default, given = tissue(), tissue()
+    st.tl.infer_ccc(by_default, time_key=time_key, config=tiny_config(), **OPTIONS)
+    st.pp.transitions(given, time_key=time_key, receivers=RECEIVERS)
+    st.tl.infer_ccc(given, time_key=time_key, transitions_key="transitions", config=tiny_config(), **OPTIONS)
+    for reader in (st.get.tf_targets, st.get.lr_targets):
+        pd.testing.assert_frame_equal(reader(given), reader(by_default), rtol=1e-3)
+
+
+@pytest.mark.parametrize("time_key", ["dpt_pseudotime", "stage_time"])
+def test_inference_takes_what_was_computed_on_another_representation(time_key, caplog):
+    adata = tissue()
+    adata.obsm["X_mine"] = np.random.default_rng(0).normal(size=(adata.n_obs, 5))
+    st.pp.transitions(adata, time_key=time_key, receivers=RECEIVERS, use_rep="X_mine")
+    st.tl.infer_ccc(adata, time_key=time_key, transitions_key="transitions", config=tiny_config(), **OPTIONS)
+    assert "do not go forward in time" not in caplog.text

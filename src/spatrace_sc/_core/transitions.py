@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 from sklearn.neighbors import NearestNeighbors
 
 #: With at most this many distinct times, time is read as a series of stages instead of a continuum.
@@ -76,6 +77,12 @@ def order_within_stages(embedding: NDArray[np.floating], time: NDArray[np.floati
         here = np.flatnonzero(code == stage)
         rank[here[np.argsort(centred[here] @ slope, kind="stable")]] = np.arange(len(here)) / len(here)
     return code + rank
+
+
+def has_cycle(source: NDArray[np.integer], target: NDArray[np.integer], n: int) -> bool:
+    """Whether following edges can lead back to a cell."""
+    graph = sparse.csr_matrix((np.ones(len(source), dtype=np.int8), (source, target)), shape=(n, n))
+    return bool(connected_components(graph, directed=True, connection="strong", return_labels=False) < n)
 
 
 def row_normalise(matrix: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -41,8 +41,8 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
     """Fit network and weights to one data set on the device its tensors are on. Same seed, same machine: same result.
 
     1. Weights for the initial attention; λ by folds of blocks within the training cells.
-    2. Attention and saturation by Adam with these weights, stopped by the held-out blocks.
-    3. Weights again, with the pair-level second pass; then the gates by Adam, everything else fixed.
+    2. Attention and saturation by Adam with these weights, stopped by the held-out blocks, and the weights again; kept if the held-out blocks are predicted no worse.
+    3. Weights with the pair-level second pass; then the gates by Adam, everything else fixed.
     4. Weights on all cells, training and held out, at the same λ.
     """
     rng = np.random.default_rng(seed)
@@ -61,12 +61,17 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
         lam = choose_penalty(design, y, problem, training, base, config.training)
         weights = _solve(design, y, training, lam, base, config.training)
         r2["initial"] = score(design, weights, y, held_out)
+        before = {name: value.clone() for name, value in network.state_dict().items()}
         train(network, problem, y, design, weights, training, held_out, config, "attention", log)
-
-        design, look, attended = observe(network, problem, training)
-        lam = choose_penalty(design, y, problem, training, base, config.training)
-        weights = _solve(design, y, training, lam, base, config.training)
-        r2["attention"] = score(design, weights, y, held_out)
+        trained, look, _ = observe(network, problem, training)
+        tried = choose_penalty(trained, y, problem, training, base, config.training)
+        again = _solve(trained, y, training, tried, base, config.training)
+        r2["attention"] = score(trained, again, y, held_out)
+        if r2["attention"] >= r2["initial"]:
+            design, lam, weights = trained, tried, again
+        else:  # what helped the old weights does not help their successors
+            network.load_state_dict(before)
+            design, look, _ = observe(network, problem, training)
         penalty = base.scaled(strength_factors(weights, problem, config.training.adaptation))
         weights = _solve(design, y, training, lam, penalty, config.training, weights)
         r2["pairs"] = score(design, weights, y, held_out)

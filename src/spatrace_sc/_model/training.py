@@ -68,7 +68,7 @@ def train(
             total += float(error.detach()) * len(batch)
         now = held_out_error()
         log.append({"phase": phase, "epoch": float(epoch), "train": total / len(train_rows), "held_out": now})
-        if now < best * (1 - 1e-5):
+        if now < best:
             best, waited = now, 0
             state = {k: v.clone() for k, v in network.state_dict().items()}
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -128,6 +130,19 @@ def training_history(adata: AnnData, *, key: str = _keys.RESULT) -> pd.DataFrame
     Table ``phase`` (attention, gates), ``epoch``, ``train``, ``held_out``.
     """
     return stored(adata, key)["history"][_keys.HISTORY].copy()
+
+
+def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
+    """Arguments of the inference, with None where none was given.
+
+    Returns
+    -------
+    Dictionary of the keys, the radius in the units of the coordinates, the seed, the device and the configuration.
+    """
+    return {
+        name: None if isinstance(value, str) and not value else value
+        for name, value in stored(adata, key)["params"].items()
+    }
 
 
 def stages(adata: AnnData, *, key: str = _keys.RESULT) -> list[str]:

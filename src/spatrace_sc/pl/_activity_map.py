@@ -67,7 +67,8 @@ def activity_map(
     sample_key
         Column of ``obs`` with the slice: a panel for each. None: a panel for every stage.
     stage_key
-        Column of ``obs`` with the stage, which orders the slices. None: the slices are in order if the result has no stages but them. With neither column, all cells are in one panel.
+        Column of ``obs`` with the stage, which orders the slices. None: the slices are in order if the result has no stages but them. With neither, the columns that the inference was
+        told; all cells are in one panel if it was told none.
     sample
         Slices to draw. None: all.
     spatial_key
@@ -98,7 +99,7 @@ def activity_map(
     >>> import spatrace_sc as st
     >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
     >>> st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage")
-    >>> axes = st.pl.activity_map(adata, sample_key="sample", stage_key="stage")
+    >>> axes = st.pl.activity_map(adata)
     >>> [ax.get_title() for ax in axes]
     ['E1_slice1', 'E2_slice1', 'E3_slice1']
     """
@@ -109,6 +110,9 @@ def activity_map(
     if pair is None and not cells.n_vars:
         return nothing_left(_grid(ax, 1, ncols, (1.0, 1.0))[0], "No ligand–receptor pair has an activity")
     name = str(cells.var_names[0]) if pair is None else pair_name(pair, cells.var_names, "whose activity is stored")
+    if sample_key is None and stage_key is None:
+        used = get.params(adata, key=key)
+        sample_key, stage_key = used["sample_key"], used["stage_key"]
     groups = slices(cells, sample_key, stage_key, sample, stages)
     panels = _panels(cells, name, groups, spatial_key)
     half = np.max([np.abs(p.xy).max(axis=0) for p in panels], axis=0)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scanpy as sc
 from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
@@ -147,6 +146,8 @@ def _diffusion_pseudotime(
     adata: AnnData, mask: NDArray[np.bool_], representation: NDArray[np.float64], types: NDArray[np.object_], root: str
 ) -> NDArray[np.float64]:
     """Scanpy's DPT among the masked cells; NaN elsewhere and in cells the root cannot reach."""
+    import scanpy as sc
+
     cells = AnnData(obs=adata.obs.loc[mask, []].copy(), obsm={"X_pca": representation})
     sc.pp.neighbors(cells, use_rep="X_pca", method="gauss", n_neighbors=min(30, len(cells) - 1))
     sc.tl.diffmap(cells, n_comps=min(15, len(cells) - 2))

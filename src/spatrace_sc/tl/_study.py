@@ -14,7 +14,7 @@ from scipy import sparse
 
 from .. import _keys
 from .._core.exposure import ligand_exposure, neighbour_weights
-from .._core.transitions import backward, forward_knn, is_discrete, order_within_stages
+from .._core.transitions import backward, forward_knn, has_cycle, is_discrete, order_within_stages
 from .._errors import DataError, InvalidArgumentError, MissingKeyError
 from .._prepare import default_targets, flagged, match, principal_components, resolve_radius
 from .._validate import (
@@ -183,8 +183,12 @@ def read_backward(
         raise DataError(
             f"`adata.obsp[{transitions_key!r}]` has negative or non-finite entries; it must hold transition probabilities."
         )
-    order = order_within_stages(principal_components(matrix[here], genes, N_PCS), time) if is_discrete(time) else time
-    forward = (order[given.col] > order[given.row]) & (given.data > 0)
+    forward = (time[given.col] >= time[given.row]) & (given.row != given.col) & (given.data > 0)
+    if has_cycle(given.row[forward], given.col[forward], len(time)):
+        order = (
+            order_within_stages(principal_components(matrix[here], genes, N_PCS), time) if is_discrete(time) else time
+        )
+        forward &= order[given.col] > order[given.row]
     dropped = float(given.data[(given.row != given.col) & ~forward].sum() / max(given.data.sum(), 1e-12))
     if not forward.any():
         raise InvalidArgumentError(
