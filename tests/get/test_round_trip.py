@@ -49,10 +49,9 @@ def test_readers_agree_before_and_after_writing(result, form, tmp_path):
     assert int(back.uns["spatrace"]["params"]["config"]["evidence"]["n_resamples"]) == 3
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr"])
-def test_a_second_round_changes_nothing(result, form, tmp_path):
+def test_a_second_round_changes_nothing(result, tmp_path):
     (tmp_path / "again").mkdir()
-    back = written_and_read(written_and_read(result.copy(), form, tmp_path), form, tmp_path / "again")
+    back = written_and_read(written_and_read(result.copy(), "zarr", tmp_path), "h5ad", tmp_path / "again")
     assert_readers_agree(result, back, ["E1", "E2", "E3"])
 
 
