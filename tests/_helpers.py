@@ -7,16 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 from anndata import AnnData
 from scipy import sparse
 
 import spatrace_sc as st
-
-
-def known_bug(reason: str, **options: Any) -> pytest.MarkDecorator:
-    """Marks a test that states what should hold and does not yet. Fails as soon as it holds."""
-    return pytest.mark.xfail(strict=True, reason=reason, **options)
 
 
 def small_config(**changes: Any) -> st.Config:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _helpers import assert_unchanged, dense, known_bug, small_result, snapshot, tiny_config, tissue
+from _helpers import assert_unchanged, dense, small_result, snapshot, tiny_config, tissue
 from anndata import AnnData
 from scipy import sparse
 
@@ -114,7 +114,6 @@ def test_coordinates_of_another_dimension(verb, n_dims):
     fails(verb, adata, st.DataError, "adata.obsm['spatial']", f"(300, {n_dims})", "2", "3")
 
 
-@known_bug("coordinates: text in obsm['spatial'] ends in numpy's bare ValueError")
 @each(SPACE)
 def test_coordinates_that_are_text(verb):
     adata = tissue()
@@ -228,9 +227,6 @@ def test_large_raw_counts_do_not_overflow():
 
 
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
-@known_bug(
-    "pp.ligand_exposure: raw counts overflow expm1 to inf (tl.infer_ccc caps log expression at 20, this verb does not)"
-)
 def test_large_raw_counts_do_not_overflow_in_ligand_exposure():
     adata = tissue()
     adata.X = 1000 * adata.layers["counts"]
@@ -403,7 +399,6 @@ def test_bad_number_of_neighbours(value):
     fails("transitions", tissue(), st.InvalidArgumentError, "`n_neighbors`", repr(value), n_neighbors=value)
 
 
-@known_bug("pp.transitions: `n_pcs` is not checked (0 is blamed on the genes, text ends in a bare TypeError)")
 @pytest.mark.parametrize("value", [0, -3, "many"])
 def test_bad_number_of_components(value):
     fails("transitions", tissue(), st.InvalidArgumentError, "`n_pcs`", repr(value), n_pcs=value)
@@ -505,16 +500,12 @@ def test_flags_that_name_no_gene(role):
     fails("infer_ccc", adata, st.DataError, f"`{role}`")
 
 
-@known_bug(
-    "match: with a flag column that is False everywhere the message speaks of '0 genes' and of species, not of adata.var or st.pp.gene_roles"
-)
 def test_flags_that_name_no_gene_say_where_to_look():
     adata = tissue()
     adata.var["ligand"] = False
     fails("infer_ccc", adata, st.DataError, "adata.var['ligand']", "st.pp.gene_roles")
 
 
-@known_bug("flagged: NaN in a flag column counts as True, so every gene that was never flagged becomes a ligand")
 def test_flags_with_missing_values():
     adata = tissue()
     adata.var["ligand"] = adata.var["ligand"].astype(object).where(adata.var["ligand"], np.nan)
@@ -663,22 +654,17 @@ def test_config_with_bad_values(name):
     assert "spatrace_sc.Config" in str(caught.value)
 
 
-@known_bug("Config: raises a bare ValueError, which is no SpatraceError")
 @pytest.mark.parametrize("name", BAD_VALUES)
 def test_config_with_bad_values_raises_the_typed_error(name):
     with pytest.raises(st.InvalidArgumentError, match=name):
         BAD_VALUES[name]()
 
 
-@known_bug("Config: the message does not say which value was found")
 def test_config_with_bad_values_says_what_was_found():
     with pytest.raises(ValueError, match="-17"):
         st.Config(training=st.TrainingConfig(max_epochs=-17))
 
 
-@known_bug(
-    "Config: fields without a rule, values of another type and parts of another type pass or end in ZeroDivisionError, AttributeError, TypeError"
-)
 @pytest.mark.parametrize(
     "build",
     [
@@ -759,14 +745,10 @@ def test_prior_of_other_genes():
     fails("infer_ccc", tissue(), st.InvalidArgumentError, "`prior`", "0 rows", prior=pairs().iloc[:0])
 
 
-@known_bug("prior_penalties: a weight that is text ends in numpy's bare ValueError")
 def test_prior_with_weights_that_are_text():
     fails("infer_ccc", tissue(), st.InvalidArgumentError, "`prior['weight']`", prior=pairs(weight=["strong"]))
 
 
-@known_bug(
-    "prior_penalties: columns tf, target beside ligand (without receptor) pass the check, then 'ligand' is preferred: KeyError 'receptor'"
-)
 def test_prior_with_columns_of_two_kinds():
     prior = pd.DataFrame({"ligand": ["LIG000"], "tf": ["TF000"], "target": ["TG000"]})
     VERBS["infer_ccc"](tissue(), prior=prior)  # a full tf, target table: usable
@@ -781,9 +763,6 @@ def test_reading_what_is_not_there():
         st.get.lr_pairs(tissue(), key="other")
 
 
-@known_bug(
-    "infer_ccc: `key_added` is not checked; None is stored as a key that no file can hold, and a slot that holds something else ('truth') is overwritten"
-)
 @pytest.mark.parametrize("key", [None, 3, ""])
 def test_bad_name_of_the_result(key):
     fails("infer_ccc", tissue(), st.InvalidArgumentError, "`key_added`", key_added=key)

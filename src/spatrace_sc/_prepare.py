@@ -65,7 +65,13 @@ def flagged(adata: AnnData, argument: str) -> list[str]:
         raise MissingKeyError(
             f"`{argument}` was not given and `adata.var[{column!r}]` does not exist. Call `st.pp.gene_roles(adata, ligands=..., receptors=..., tfs=...)` first or pass the genes as `{argument}`."
         )
-    return list(adata.var_names[adata.var[column].to_numpy(dtype=bool)])
+    flags = adata.var[column]
+    mask = flags.where(flags.notna(), False).astype(bool).to_numpy()
+    if not mask.any():
+        raise DataError(
+            f"`{argument}` was not given and `adata.var[{column!r}]` flags no gene; call `st.pp.gene_roles` again or pass the genes as `{argument}`."
+        )
+    return list(adata.var_names[mask])
 
 
 def default_targets(

@@ -62,7 +62,10 @@ def coordinates(adata: AnnData, key: str) -> NDArray[np.float64]:
             f"`spatial_key={key!r}` is not in `adata.obsm`; it has {shorten(adata.obsm.keys())}. "
             "Store the cells' coordinates there, in the units in which you state `radius`."
         )
-    coords = np.asarray(adata.obsm[key], dtype=np.float64)
+    try:
+        coords = np.asarray(adata.obsm[key], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"`adata.obsm[{key!r}]` (`spatial_key`) must hold numbers: {error}.") from error
     if coords.ndim != 2 or coords.shape[1] not in (2, 3):
         raise DataError(f"`adata.obsm[{key!r}]` must be cells × 2 or cells × 3, found shape {coords.shape}.")
     bad = int((~np.isfinite(coords)).any(axis=1).sum())
@@ -213,6 +216,12 @@ def positive(value: float | None, argument: str, unit: str = "") -> None:
         or float(value) <= 0
     ):
         raise InvalidArgumentError(f"`{argument}` must be a positive number{unit}, found {value!r}.")
+
+
+def whole(value: object, argument: str, low: int = 1) -> None:
+    """A whole number of at least ``low``."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < low:
+        raise InvalidArgumentError(f"`{argument}` must be a whole number of at least {low}, found {value!r}.")
 
 
 def stored(adata: AnnData, key: str) -> dict:

@@ -4,7 +4,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from _helpers import known_bug
 
 from spatrace_sc._core.statistics import (
     benjamini_hochberg,
@@ -70,9 +69,6 @@ def test_negative_decoys_lower_the_count_but_never_below_zero():
     np.testing.assert_array_equal(decoys_at_least(np.array([1.0, 2.0]), null), [0, 0])
 
 
-@known_bug(
-    "decoys_at_least: among decoys of equal score the running maximum sees sums over a part of the tie, so the count depends on their order"
-)
 def test_order_of_equal_decoys_does_not_matter():
     one = decoys_at_least(np.array([1.0]), (np.array([1.0, 1.0]), np.array([-1.0, 1.0])))
     other = decoys_at_least(np.array([1.0]), (np.array([1.0, 1.0]), np.array([1.0, -1.0])))
@@ -119,10 +115,6 @@ def test_q_equals_the_naive_loop_where_every_candidate_scores(seed):
     np.testing.assert_allclose(decoy_q_values(scores, null), naive_q(scores, null))
 
 
-ZERO_HITS = "decoy_q_values: candidates with score 0 count as hits of a threshold 0, whose rate (1 + decoys) / candidates bounds every q from above"
-
-
-@known_bug(ZERO_HITS)
 @pytest.mark.parametrize("seed", range(3))
 def test_q_equals_the_naive_loop_with_candidates_that_do_not_score(seed):
     rng = np.random.default_rng(seed)
@@ -131,7 +123,6 @@ def test_q_equals_the_naive_loop_with_candidates_that_do_not_score(seed):
     np.testing.assert_allclose(decoy_q_values(scores, null), naive_q(scores, null))
 
 
-@known_bug(ZERO_HITS)
 def test_candidates_that_do_not_score_do_not_lower_q():
     scores, null = np.arange(1.0, 11.0), (np.arange(1.0, 11.0) + 0.5, np.ones(10))
     alone = decoy_q_values(scores, null)

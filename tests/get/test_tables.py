@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import known_bug, small_config, small_result, tissue
+from _helpers import small_config, small_result, tissue
 
 import spatrace_sc as st
 from spatrace_sc import _keys
@@ -284,7 +284,6 @@ def test_params(result):
     assert found["config"] == small_config().to_dict()
 
 
-@known_bug("get.params hands out the stored configuration itself, so that a change of it changes the result")
 def test_params_are_the_callers_own():
     adata = small_result().copy()
     st.get.params(adata)["config"]["n_blocks"] = -1

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import assert_unchanged, known_bug, snapshot, tissue
+from _helpers import assert_unchanged, snapshot, tissue
 from anndata import AnnData
 
 import spatrace_sc as st
@@ -121,9 +121,6 @@ def test_targets_by_default_do_not_depend_on_the_order_of_genes():
     assert flagged(adata, "target") == flagged(moved, "target")
 
 
-@known_bug(
-    "gene_roles: with targets=None and no gene left beside the regulators it flags no target without a word, although it promises DataError"
-)
 def test_no_gene_left_for_targets():
     adata = mouse()[:, :5].copy()
     with pytest.raises(st.DataError, match="targets"):

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+#: Larger log expression is taken as this before it is returned to linear units, so that raw counts given by mistake do not overflow.
+MAX_LOG = 20.0
+
 Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
@@ -81,6 +84,11 @@ def neighbour_weights(
     return sparse.csr_matrix((data, (np.concatenate(rows), np.concatenate(cols))), shape=(n, n))
 
 
+def linear(logged: NDArray[np.floating]) -> NDArray[np.float32]:
+    """``e^x - 1`` without overflow."""
+    return np.expm1(np.minimum(np.asarray(logged, dtype=np.float32), MAX_LOG))
+
+
 def ligand_exposure(weights: sparse.csr_matrix, expression: NDArray[np.floating]) -> NDArray[np.float32]:
     """Exposure ``E[i, l] = Σ_j weights[i, j] · expm1(expression[j, l])``.
 
@@ -89,10 +97,10 @@ def ligand_exposure(weights: sparse.csr_matrix, expression: NDArray[np.floating]
     weights
         (cells, cells), receiver × sender, from :func:`neighbour_weights`.
     expression
-        (cells, ligands), log-normalised; ``expm1`` returns it to linear units, because molecules add and their logarithms do not.
+        (cells, ligands), log-normalised; ``expm1`` (of at most :data:`MAX_LOG`) returns it to linear units, because molecules add and their logarithms do not.
 
     Returns
     -------
     (cells, ligands) float32.
     """
-    return np.asarray(weights @ np.expm1(np.asarray(expression, dtype=np.float32)), dtype=np.float32)
+    return np.asarray(weights @ linear(expression), dtype=np.float32)

@@ -16,9 +16,11 @@ def decoys_at_least(
     ``null`` holds decoy scores in ascending order and the weight of each, which may be negative; the sum is kept at 0 or more and made to fall with the score.
     """
     values, weights = null
-    tail = np.concatenate([np.cumsum(weights[::-1], dtype=np.float64)[::-1], [0.0]])
-    tail = np.maximum(np.maximum.accumulate(np.maximum(tail, 0.0)[::-1])[::-1], 0.0)
-    return tail[np.searchsorted(values, scores, side="left")]
+    distinct, first = np.unique(values, return_index=True)
+    summed = np.add.reduceat(weights, first) if len(values) else np.empty(0)
+    tail = np.concatenate([np.cumsum(summed[::-1], dtype=np.float64)[::-1], [0.0]])
+    tail = np.maximum.accumulate(np.maximum(tail, 0.0)[::-1])[::-1]
+    return tail[np.searchsorted(distinct, scores, side="left")]
 
 
 def decoy_p_values(
@@ -33,13 +35,14 @@ def decoy_q_values(
     scores: NDArray[np.floating], null: tuple[NDArray[np.floating], NDArray[np.floating]]
 ) -> NDArray[np.float64]:
     """Target–decoy false-discovery rate: the smallest over thresholds ≤ score of ``(1 + decoys) / hits``, at most 1; 1 for a score of 0."""
-    order = np.argsort(-scores, kind="stable")
+    q = np.ones(len(scores))
+    found = np.flatnonzero(scores > 0)
+    order = found[np.argsort(-scores[found], kind="stable")]
     ranked = scores[order]
     hits = np.searchsorted(-ranked, -ranked, side="right")
     rate = np.minimum((1.0 + decoys_at_least(ranked, null)) / np.maximum(hits, 1), 1.0)
-    q = np.empty(len(scores))
     q[order] = np.minimum.accumulate(rate[::-1])[::-1]
-    return np.where(scores > 0, q, 1.0)
+    return q
 
 
 def median_over_draws(

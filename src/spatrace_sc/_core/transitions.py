@@ -26,9 +26,10 @@ def forward_knn(
     """Row-stochastic transitions to similar cells that are later in time.
 
     ``P[i, j] ∝ exp(-d(i, j)² / (2 σ_i σ_j))`` where ``d`` is the Euclidean distance in ``embedding`` and ``σ`` the mean distance of a cell's candidates.
-    Candidates are the nearest ``n_neighbors`` later cells and, so that every cell but the first has a past, the nearest earlier ones in the other direction.
+    Candidates are, among a cell's nearest neighbours, the nearest ``n_neighbors`` later ones and, in the other direction, the nearest earlier ones; a cell without an earlier one among its
+    neighbours, as across a gap in time, is linked to the nearest earlier cells wherever they are, so that every cell but the first has a past.
     Where time is a series of stages (:func:`is_discrete`) cells of one stage are put in order first (:func:`order_within_stages`), and half the candidates
-    come from the same stage, half from the next. Cells with no later neighbour stay where they are (``P[i, i] = 1``). There are no cycles.
+    come from the same stage, half from the next. Cells that nothing leads on from, the ends of lineages, stay where they are (``P[i, i] = 1``). There are no cycles.
 
     Parameters
     ----------
@@ -47,13 +48,16 @@ def forward_knn(
     """
     n = len(time)
     k = max(1, min(n_neighbors, n - 1))
+    order: NDArray[np.floating]
     if is_discrete(time):
         order = order_within_stages(embedding, time)
         groups = [(np.flatnonzero(time == now), k // 2 or 1) for now in np.unique(time)]
         pairs = [_later_pairs(embedding, order, cells, kept, search_factor) for cells, kept in groups]
         pairs += [p for (a, kept), (b, _) in pairwise(groups) for p in _between(embedding, a, b, kept)]
     else:
-        pairs = [_later_pairs(embedding, time, np.arange(n), k, search_factor)]
+        order = time
+        pairs = [_later_pairs(embedding, order, np.arange(n), k, search_factor)]
+    pairs.append(_lost_pasts(embedding, order, _unique_edges(pairs, n), k))
     source, target, distance = _unique_edges(pairs, n)
     scale = _local_scale(source, target, distance, n)
     weight = np.exp(-(distance**2) / (2.0 * scale[source] * scale[target] + 1e-12))
@@ -122,6 +126,22 @@ def _later_pairs(
             (cells[me], cells[other], distance[me, slot]) if forward else (cells[other], cells[me], distance[me, slot])
         )
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))  # type: ignore[return-value]
+
+
+def _lost_pasts(embedding: NDArray[np.floating], order: NDArray[np.floating], found: Edges, k: int) -> Edges:
+    """Nearest earlier cells of the cells that have none yet."""
+    orphans = np.setdiff1d(np.flatnonzero(order > order.min()), found[1])
+    source, target, distance = [], [], []
+    for cell in orphans:
+        earlier = np.flatnonzero(order < order[cell])
+        away = np.linalg.norm(embedding[earlier] - embedding[cell], axis=1)
+        nearest = np.argsort(away, kind="stable")[:k]
+        source.append(earlier[nearest])
+        target.append(np.full(len(nearest), cell))
+        distance.append(away[nearest])
+    if not len(orphans):
+        return np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0)
+    return np.concatenate(source), np.concatenate(target), np.concatenate(distance)
 
 
 def _between(embedding: NDArray[np.floating], before: NDArray[np.intp], after: NDArray[np.intp], k: int) -> list[Edges]:

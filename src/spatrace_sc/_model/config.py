@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from .._errors import InvalidArgumentError
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,51 @@ class EvidenceConfig:
     """Permutations of senders within slices, for :func:`spatrace_sc.get.communication`."""
 
 
+WHOLE, COUNT, PLURAL = "a whole number of at least 1", "a whole number of at least 0", "a whole number of at least 2"
+POSITIVE, WEIGHT, SHARE, PART = (
+    "a positive number",
+    "a number of at least 0",
+    "above 0 and below 1",
+    "at least 0 and below 1",
+)
+UP_TO_ONE, SWITCH = "above 0 and at most 1", "True or False"
+
+#: What every value must be.
+RULES = {
+    WHOLE: (
+        *(f"model.{k}" for k in ("n_lags", "d_model", "n_heads", "n_layers", "gate_rank")),
+        *(f"training.{k}" for k in ("batch_size", "max_iterations")),
+        *("evidence.n_permutations", "max_edges", "max_activity"),
+    ),
+    COUNT: ("training.max_epochs", "training.patience"),
+    PLURAL: ("training.n_folds", "training.n_penalties", "evidence.n_resamples", "n_blocks"),
+    POSITIVE: ("model.hill_exponent", "training.learning_rate", "training.adaptation", "training.tolerance"),
+    WEIGHT: ("training.weight_decay", "training.gate_penalty", "training.shape_penalty"),
+    SHARE: ("model.hill_quantile", "training.held_out", "training.penalty_ratio"),
+    PART: ("model.dropout", "model.gate_limit", "training.penalty_slack"),
+    UP_TO_ONE: ("evidence.sample_share",),
+    SWITCH: ("progress",),
+}
+
+
+def _holds(rule: str, value: object) -> bool:
+    if rule == SWITCH:
+        return isinstance(value, bool)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(float(value)):
+        return False
+    lows = {WHOLE: 1, COUNT: 0, PLURAL: 2}
+    if rule in lows:
+        return isinstance(value, numbers.Integral) and int(value) >= lows[rule]
+    number = float(value)
+    return {
+        POSITIVE: number > 0,
+        WEIGHT: number >= 0,
+        SHARE: 0 < number < 1,
+        PART: 0 <= number < 1,
+        UP_TO_ONE: 0 < number <= 1,
+    }[rule]
+
+
 @dataclass(frozen=True)
 class Config:
     """Configuration of :func:`spatrace_sc.tl.infer_ccc`.
@@ -105,35 +154,24 @@ class Config:
     """Progress bars with a time estimate on what takes longer than a few seconds."""
 
     def __post_init__(self) -> None:
-        model, training, evidence = self.model, self.training, self.evidence
-        rules = {
-            "model.n_lags": model.n_lags >= 1,
-            "model.d_model": model.d_model >= 1 and model.d_model % model.n_heads == 0,
-            "model.dropout": 0 <= model.dropout < 1,
-            "model.hill_exponent": model.hill_exponent > 0,
-            "model.hill_quantile": 0 < model.hill_quantile < 1,
-            "model.gate_rank": model.gate_rank >= 1,
-            "model.gate_limit": 0 <= model.gate_limit < 1,
-            "training.max_epochs": training.max_epochs >= 0,
-            "training.batch_size": training.batch_size >= 1,
-            "training.held_out": 0 < training.held_out < 1,
-            "training.n_folds": training.n_folds >= 2,
-            "training.n_penalties": training.n_penalties >= 2,
-            "training.penalty_ratio": 0 < training.penalty_ratio < 1,
-            "training.penalty_slack": 0 <= training.penalty_slack < 1,
-            "training.adaptation": training.adaptation > 0,
-            "training.max_iterations": training.max_iterations >= 1,
-            "evidence.n_resamples": evidence.n_resamples >= 2,
-            "evidence.sample_share": 0 < evidence.sample_share <= 1,
-            "evidence.n_permutations": evidence.n_permutations >= 1,
-            "n_blocks": self.n_blocks >= 2,
-            "max_edges": self.max_edges >= 1,
-            "max_activity": self.max_activity >= 1,
-        }
-        wrong = [name for name, holds in rules.items() if not holds]
-        if wrong:
-            raise ValueError(
-                f"`config` has values that cannot be used: {', '.join(wrong)}. See spatrace_sc.Config for what each means."
+        parts = {"model": ModelConfig, "training": TrainingConfig, "evidence": EvidenceConfig}
+        for name, kind in parts.items():
+            if not isinstance(getattr(self, name), kind):
+                raise InvalidArgumentError(
+                    f"`config`: {name} must be a spatrace_sc.{kind.__name__}, found {getattr(self, name)!r}."
+                )
+        for rule, names in RULES.items():
+            for name in names:
+                value: Any = self
+                for step in name.split("."):
+                    value = getattr(value, step)
+                if not _holds(rule, value):
+                    raise InvalidArgumentError(
+                        f"`config`: {name} must be {rule}, found {value!r}. See spatrace_sc.Config for what each value means."
+                    )
+        if self.model.d_model % self.model.n_heads:
+            raise InvalidArgumentError(
+                f"`config`: model.d_model must be a multiple of model.n_heads, found {self.model.d_model} and {self.model.n_heads}. See spatrace_sc.Config."
             )
 
     def to_dict(self) -> dict[str, Any]:

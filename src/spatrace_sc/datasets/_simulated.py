@@ -11,6 +11,7 @@ from .. import _keys
 from .._core.exposure import ligand_exposure, nearest_neighbour_distance, neighbour_weights
 from .._errors import InvalidArgumentError
 from . import _kinetics
+from ._arguments import check_arguments
 from ._layout import domain_layout
 from ._truth import truth_tables
 from ._wiring import Wiring, random_wiring
@@ -99,7 +100,7 @@ def simulated(
     - ``obs``: ``cell_type``, ``sample``, ``stage`` (ordered), ``stage_time``, ``latent_time`` (truth; NaN in senders), ``dpt_pseudotime`` (a stand-in for an estimated pseudotime:
       latent time with noise of sd 0.03, rescaled to 0–1; NaN in senders).
     - ``var``: ``ligand``, ``receptor``, ``tf``, ``target`` as :func:`spatrace_sc.pp.gene_roles` writes them, and ``decoy``.
-    - ``obsm["spatial"]``; ``obsm["true_signal"]`` (cells × acting pairs, 0–1, NaN in senders).
+    - ``obsm["spatial"]``; ``obsm["true_signal"]`` (table, cells × pairs named ``ligand^receptor``, 0–1, NaN in senders).
     - ``uns["truth"]``: tables ``tf_targets``, ``lr_targets`` (``kind`` is ``direct`` or ``indirect``: through TFs), ``lr_tfs``, ``tf_tfs``, ``lr_pairs``, with sign and strength.
     - ``uns["simulation"]``: the arguments.
 
@@ -111,7 +112,7 @@ def simulated(
     (12, 2)
     """
     parameters = {k: v for k, v in locals().items() if k not in {"layout", "receivers"}}
-    _check(parameters)
+    check_arguments(parameters)
     streams = dict(
         zip(
             ("layout", "wiring", "trends", "time", "ligand", "receptor", "kinetics", "background", "counts", "order"),
@@ -148,20 +149,6 @@ def simulated(
     counts = _kinetics.draw_counts(streams["counts"], level, depth=depth, dispersion=dispersion, dropout=dropout)
     sizes = {"ligand": n_ligands, "receptor": n_receptors, "tf": n_tfs, "target": n_targets, "background": n_background}
     return _assemble(streams["order"], cells, counts, wiring, sizes, time, signal, parameters)
-
-
-def _check(parameters: dict[str, float]) -> None:
-    smallest = {"n_cells": 50, "n_tfs": 2, "n_background": 0, "depth": 1, "noise": 0, "signal_strength": 0}
-    smallest |= dict.fromkeys(("n_stages", "n_slices", "n_ligands", "n_receptors", "n_pairs", "n_targets"), 1)
-    smallest |= dict.fromkeys(("n_sender_types", "n_receiver_types"), 1)
-    for name, low in smallest.items():
-        if not parameters[name] >= low:
-            raise InvalidArgumentError(f"`{name}` must be at least {low}, found {parameters[name]!r}.")
-    for name in ("receiver_fraction", "decoy_fraction", "decoy_likeness", "dropout"):
-        if not 0 <= parameters[name] < 1:
-            raise InvalidArgumentError(f"`{name}` must be in [0, 1), found {parameters[name]!r}.")
-    if not parameters["dispersion"] > 0:
-        raise InvalidArgumentError(f"`dispersion` must be positive, found {parameters['dispersion']!r}.")
 
 
 def _given_layout(layout: pd.DataFrame, receivers: list[str] | None, receiver_fraction: float) -> pd.DataFrame:
@@ -290,7 +277,8 @@ def _assemble(
         layers={"counts": sparse.csr_matrix(counts[:, order])},
     )
     adata.obsm[_keys.SPATIAL] = cells[["x", "y"]].to_numpy(dtype=np.float64)
-    adata.obsm["true_signal"] = signal
+    pairs = [f"{names['ligand'][i]}^{names['receptor'][j]}" for i, j in wiring.pairs]
+    adata.obsm["true_signal"] = pd.DataFrame(signal, index=adata.obs_names, columns=pairs)
     adata.uns["truth"] = truth_tables(wiring, names)
     adata.uns["simulation"] = dict(parameters)
     return adata

@@ -15,7 +15,7 @@ def truth_tables(wiring: Wiring, names: dict[str, np.ndarray]) -> dict[str, pd.D
     It is listed only where no direct edge of the same pair and target exists.
     """
     ligand, receptor = names["ligand"][wiring.pairs[:, 0]], names["receptor"][wiring.pairs[:, 1]]
-    acts = bool(np.any(wiring.pair_target) or np.any(wiring.pair_tf))
+    acts = (wiring.pair_target != 0).any(axis=1) | (wiring.pair_tf != 0).any(axis=1)
 
     def pair_edges(matrix: np.ndarray, column: str, regulated: np.ndarray) -> pd.DataFrame:
         p, g = np.nonzero(matrix)
@@ -34,11 +34,7 @@ def truth_tables(wiring: Wiring, names: dict[str, np.ndarray]) -> dict[str, pd.D
     lr_targets = pd.concat(
         [direct_table.assign(kind="direct"), indirect_table.assign(kind="indirect")], ignore_index=True
     )
-    pairs = (
-        pd.DataFrame({"ligand": ligand, "receptor": receptor})
-        if acts
-        else pd.DataFrame({"ligand": [], "receptor": []}, dtype=str)
-    )
+    pairs = pd.DataFrame({"ligand": ligand[acts].astype(str), "receptor": receptor[acts].astype(str)})
     return {
         "tf_targets": tf_edges(wiring.tf_target, names["target"]),
         "tf_tfs": tf_edges(wiring.tf_tf, names["tf"]),

@@ -40,12 +40,12 @@ def random_wiring(
 ) -> Wiring:
     """Draw a network: promiscuous pairs, decoys, TF chains, signed edges, some targets without regulators.
 
-    A fraction ``decoy_fraction`` of ligands and of receptors takes part in no pair; each of them copies the profile of an acting one. The acting
+    A fraction ``decoy_fraction`` of ligands and of receptors (more, if there are fewer pairs than genes) takes part in no pair; each of them copies the profile of an acting one. The acting
     ones all have a partner and the remaining pairs are drawn at random among them, so several have more than one. 15 % of the targets have no
     regulator, the others one to three TFs; 60 % of those have one or two signals as well. A third of the TFs is driven by a signal.
     """
-    acting_l = max(1, n_ligands - round(decoy_fraction * n_ligands))
-    acting_r = max(1, n_receptors - round(decoy_fraction * n_receptors))
+    acting_l = min(n_pairs, max(1, n_ligands - round(decoy_fraction * n_ligands)))
+    acting_r = min(n_pairs, max(1, n_receptors - round(decoy_fraction * n_receptors)))
     pairs = _draw_pairs(rng, acting_l, acting_r, n_pairs)
     n_p = len(pairs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ def communication(adata: AnnData, stage: str | None = None, *, key: str = _keys.
     Returns
     -------
     Table ``sender, receiver, ligand, receptor, score, p_value, q_value``, strongest first. ``score`` is the mean over receivers of the pair's activity times the share of the ligand
-    exposure that comes from the sender type. p compares with senders moved among the sender positions of their slice; q is Benjamini–Hochberg over the table. Only the
+    exposure that comes from the sender type. p compares with senders moved among the sender positions of their slice; q is Benjamini–Hochberg over all pairs and types, with ``stage`` over all stages too. Only the
     ``config.max_activity`` strongest pairs are listed.
 
     Examples
@@ -141,7 +142,7 @@ def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
     """
     return {
         name: None if isinstance(value, str) and not value else value
-        for name, value in stored(adata, key)["params"].items()
+        for name, value in deepcopy(dict(stored(adata, key)["params"])).items()
     }
 
 

@@ -12,7 +12,7 @@ from anndata import AnnData
 
 from .. import _keys
 from .._compat import as_table
-from .._errors import MissingKeyError
+from .._errors import DataError, MissingKeyError
 from .._prepare import default_targets, match
 from .._validate import closest, expression, shorten
 
@@ -89,6 +89,10 @@ def gene_roles(
     if targets is None:
         regulators = set(adata.var_names[flags.any(axis=1).to_numpy()])
         chosen = default_targets(adata, regulators, expression(adata, None))
+        if not chosen:
+            raise DataError(
+                "`targets` was not given and no gene is left beside the ligands, receptors and TFs; name the genes to explain."
+            )
         flags[_keys.ROLES["targets"]] = np.isin(adata.var_names.to_numpy(dtype=str), chosen)
     else:
         flags[_keys.ROLES["targets"]] = match(adata, targets, "targets", symbols)

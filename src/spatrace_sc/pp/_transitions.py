@@ -16,7 +16,7 @@ from .._compat import as_table
 from .._core.transitions import forward_knn
 from .._errors import InvalidArgumentError
 from .._prepare import embed
-from .._validate import categories, cell_mask, closest, expression, receivers_with_time, shorten, time_column
+from .._validate import categories, cell_mask, closest, expression, receivers_with_time, shorten, time_column, whole
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -95,8 +95,8 @@ def transitions(
     """
     adata = as_table(data, table_key)
     expression(adata, layer)
-    if not isinstance(n_neighbors, int | np.integer) or n_neighbors < 1:
-        raise InvalidArgumentError(f"`n_neighbors` must be a whole number of at least 1, found {n_neighbors!r}.")
+    whole(n_neighbors, "n_neighbors")
+    whole(n_pcs, "n_pcs")
     types = categories(adata, cell_type_key, "cell_type_key")
     if root is not None and time_key in adata.obs:
         raise InvalidArgumentError(

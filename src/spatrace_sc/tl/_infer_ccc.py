@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time as clock
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from .. import _keys
 from .._compat import as_table
 from .._errors import InvalidArgumentError
 from .._settings import resolve_device
+from .._validate import whole
 from ._study import Study, read_study
 
 if TYPE_CHECKING:
@@ -142,8 +143,8 @@ def infer_ccc(
     config = Configuration() if config is None else config
     if not isinstance(config, Configuration):
         raise InvalidArgumentError(f"`config` must be a spatrace_sc.Config, found {type(config).__name__}.")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InvalidArgumentError(f"`seed` must be a whole number of at least 0, found {seed!r}.")
+    whole(seed, "seed", low=0)
+    _check_key(adata, key_added)
     chosen = resolve_device(device)
     keys = {
         "cell_type_key": cell_type_key,
@@ -165,6 +166,17 @@ def infer_ccc(
         adata = adata.copy()
     _write(adata, study, result, params, key_added)
     return adata if copy else None
+
+
+def _check_key(adata: AnnData, key: str) -> None:
+    if not isinstance(key, str) or not key or "/" in key:
+        raise InvalidArgumentError(f"`key_added` must be a name without '/', found {key!r}.")
+    if key in adata.uns and not (
+        isinstance(adata.uns[key], Mapping) and "lr_targets" in adata.uns[key] and "genes" in adata.uns[key]
+    ):
+        raise InvalidArgumentError(
+            f"`key_added={key!r}`: `adata.uns[{key!r}]` holds something else, which would be lost; choose another name."
+        )
 
 
 def _run(study: Study, config: Config, seed: int, device: torch.device, prior: pd.DataFrame | None) -> dict[str, Any]:

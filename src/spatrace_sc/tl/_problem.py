@@ -127,10 +127,14 @@ def prior_penalties(prior: pd.DataFrame | None, genes: dict[str, NDArray[np.str_
         raise InvalidArgumentError(
             f"`prior` must be a table with columns ligand, receptor[, weight] or tf, target[, weight]; found {found}."
         )
-    left_name, right_name = ("ligand", "receptor") if "ligand" in prior else ("tf", "target")
-    weight = prior["weight"].to_numpy(dtype=float) if "weight" in prior else np.ones(len(prior))
+    left_name, right_name = ("ligand", "receptor") if {"ligand", "receptor"} <= set(prior) else ("tf", "target")
+    weight = (
+        pd.to_numeric(prior["weight"], errors="coerce").to_numpy(dtype=float)
+        if "weight" in prior
+        else np.ones(len(prior))
+    )
     if not np.isfinite(weight).all() or (weight < 0).any():
-        raise InvalidArgumentError("`prior['weight']` must be finite and at least 0.")
+        raise InvalidArgumentError("`prior['weight']` must be numbers of at least 0.")
     left = pd.Index(genes[f"{left_name}s"]).get_indexer(pd.Index(prior[left_name].astype(str)))
     right = pd.Index(genes[f"{right_name}s"]).get_indexer(pd.Index(prior[right_name].astype(str)))
     known = (left >= 0) & (right >= 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _keys
-from .._core.exposure import ligand_exposure, neighbour_weights
+from .._core.exposure import ligand_exposure, linear, neighbour_weights
 from .._core.transitions import backward, forward_knn, has_cycle, is_discrete, order_within_stages
-from .._errors import DataError, InvalidArgumentError, MissingKeyError
+from .._errors import DataError, InvalidArgumentError, MissingKeyError, SpatraceWarning
 from .._prepare import default_targets, flagged, match, principal_components, resolve_radius
 from .._validate import (
     categories,
@@ -87,6 +88,9 @@ def read_study(
     receiving = receivers_with_time(time, types, receivers, time_key)
     stage_of = categories(adata, stage_key, "stage_key").astype(str) if stage_key is not None else slices
     genes = resolve_roles(adata, roles, matrix)
+    if sample_key is None and len(set(stage_of)) > 1:
+        text = f"`stage_key={stage_key!r}` has several stages but `sample_key` is None: all cells are taken as one slice, and cells of different stages as neighbours. Name the slices with `sample_key`."
+        warnings.warn(text, SpatraceWarning, stacklevel=4)
     sample = pd.factorize(slices)[0]
     radius = resolve_radius(radius, coords, sample)
     weights = neighbour_weights(coords, sample, receiving, sending, radius=radius)[receiving][:, sending]
@@ -118,21 +122,12 @@ def read_study(
         radius=radius,
         weights=weights,
         sender_ligand=linear(sender_ligand),
-        exposure=ligand_exposure(weights, np.minimum(sender_ligand, MAX_LOG)),
+        exposure=ligand_exposure(weights, sender_ligand),
         receptor=linear(columns(matrix[here], place["receptors"])),
         tf=columns(matrix[here], place["tfs"]),
         target=columns(matrix[here], place["targets"]),
         backward=read_backward(adata, matrix, place, receiving, time[receiving], transitions_key),
     )
-
-
-#: Larger log expression is taken as this before it is returned to linear units, so that raw counts given by mistake do not overflow.
-MAX_LOG = 20.0
-
-
-def linear(logged: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``e^x - 1`` without overflow."""
-    return np.expm1(np.minimum(logged, MAX_LOG))
 
 
 def resolve_roles(
