@@ -64,11 +64,10 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
         before = {name: value.clone() for name, value in network.state_dict().items()}
         train(network, problem, y, design, weights, training, held_out, config, "attention", log)
         trained, look, _ = observe(network, problem, training)
-        tried = choose_penalty(trained, y, problem, training, base, config.training)
-        again = _solve(trained, y, training, tried, base, config.training)
+        again = _solve(trained, y, training, lam, base, config.training, weights)
         r2["attention"] = score(trained, again, y, held_out)
         if r2["attention"] >= r2["initial"]:
-            design, lam, weights = trained, tried, again
+            design, weights = trained, again
         else:  # what helped the old weights does not help their successors
             network.load_state_dict(before)
             design, look, _ = observe(network, problem, training)

@@ -41,7 +41,7 @@ def choose_penalty(
         rising = 0
         for step, lam in enumerate(path[:reached]):
             weights = solve(
-                design, y[train], train, lam, penalty, start=weights, max_iterations=100, tolerance=1e-3, max_checks=3
+                design, y[train], train, lam, penalty, start=weights, max_iterations=100, tolerance=1e-3, max_checks=2
             )
             errors[number, step] = (y[test] - design[weights.rows][test] @ weights.values).square().mean()
             rising = rising + 1 if step and errors[number, step] > errors[number, step - 1] else 0

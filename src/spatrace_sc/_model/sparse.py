@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,11 +46,6 @@ class Penalty:
         return replace(self, row=self.row * factor)
 
 
-def correlations(design: Design, columns: Tensor, values: Tensor, rows: Tensor) -> Tensor:
-    """(A, G): ``X[rows, columns]ᵀ values / n`` in blocks of columns."""
-    return torch.cat([design[c][rows].T @ values for c in design.blocks(columns)]) / len(values)
-
-
 def largest_penalty(design: Design, targets: Tensor, rows: Tensor, penalty: Penalty) -> float:
     """Smallest λ at which every weight is zero."""
     top = 0.0
@@ -55,6 +53,25 @@ def largest_penalty(design: Design, targets: Tensor, rows: Tensor, penalty: Pena
         score = (design[c][rows].T @ targets).abs() / len(targets) / penalty.of(c, targets.shape[1])
         top = max(top, float(score.max()))
     return top
+
+
+#: Columns that a target may gain in one check; of many collinear ones the strongest are enough.
+MOST_NEW = 20
+#: Floats of the columns gathered for one batch of targets; 24 M are 96 MB.
+BATCH = 24_000_000
+
+
+#: How much cheaper a product with one shared matrix is than with many small ones, per number multiplied.
+TOGETHER = 20
+
+
+class Working(NamedTuple):
+    """Columns in use: ``rows`` (U,) ascending, ``values`` (U, G) weights, ``active`` (U, G) which of them a target may use, ``x`` (n, U)."""
+
+    rows: Tensor
+    values: Tensor
+    active: Tensor
+    x: Tensor
 
 
 def solve(
@@ -67,9 +84,12 @@ def solve(
     start: Weights | None = None,
     max_iterations: int = 300,
     tolerance: float = 1e-4,
-    max_checks: int = 8,
+    max_checks: int = 20,
 ) -> Weights:
     r"""Minimise :math:`\frac{1}{2n} \|Y - XW\|^2 + \lambda \sum_{rg} pen_{rg} |W_{rg}|` over the given rows.
+
+    Every target has a working set of its own, which grows by the columns that violate its optimality conditions; accelerated proximal gradient descends on the sets, many targets at
+    a time.
 
     Parameters
     ----------
@@ -80,81 +100,168 @@ def solve(
     lam
         λ.
     start
-        Weights to begin with; their columns begin the working set.
+        Weights to begin with.
 
     Returns
     -------
     Weights, exactly zero where the penalty holds; columns without a weight are left out. The optimality conditions hold for every column, in the working
-    set or not, up to 1 % of λ.
+    sets or not, up to 1 % of λ, unless ``max_checks`` ran out.
     """
-    device, n_targets = targets.device, targets.shape[1]
-    working = start.rows if start is not None else torch.empty(0, dtype=torch.long, device=device)
-    weights = start.values if start is not None else targets.new_zeros((0, n_targets))
-    for _ in range(max_checks):
-        residual = targets - (design[working][rows] @ weights if len(working) else 0.0)
-        new = _violating(design, residual, rows, lam, penalty, working)
-        if start is None or len(new) or _ == 0:
-            working, weights = _grow(working, weights, new)
-            if not len(working):
-                break
-            x = design[working][rows]
-            weights = _fista(x, targets, lam * penalty.of(working, n_targets), weights, max_iterations, tolerance)
-        if not len(new):
+    start = (
+        Weights(torch.empty(0, dtype=torch.long, device=targets.device), targets.new_zeros((0, targets.shape[1])), lam)
+        if start is None
+        else start
+    )
+    working = Working(start.rows, start.values, start.values != 0, design[start.rows][rows])
+    for check in range(max_checks):
+        new, mask = _violating(design, targets - working.x @ working.values, rows, 1.01 * lam, penalty, working)
+        if check and not len(new):
             break
-    kept = (weights != 0).any(1)
-    return Weights(working[kept], weights[kept], lam)
+        working = _grow(design, rows, working, new, mask)
+        if not len(working.rows):
+            break
+        threshold = lam * penalty.of(working.rows, targets.shape[1])
+        values = _descend(working, targets, threshold.expand_as(working.values), max_iterations, tolerance)
+        working = working._replace(values=values, active=values != 0)
+    kept = (working.values != 0).any(1)
+    return Weights(working.rows[kept], working.values[kept], lam)
 
 
-def _violating(design: Design, residual: Tensor, rows: Tensor, lam: float, penalty: Penalty, working: Tensor) -> Tensor:
-    found = []
-    inside = torch.zeros(design.n_columns, dtype=torch.bool, device=residual.device)
-    inside[working] = True
-    for c in design.blocks(torch.nonzero(~inside)[:, 0]):
-        score = (design[c][rows].T @ residual).abs() / len(residual)
-        found.append(c[(score > 1.01 * lam * penalty.of(c, residual.shape[1])).any(1)])
-    return torch.cat(found) if found else working[:0]
+def _violating(
+    design: Design, residual: Tensor, rows: Tensor, reach: float, penalty: Penalty, working: Working
+) -> tuple[Tensor, Tensor]:
+    """Columns whose slope exceeds ``reach`` × penalty for a target that does not use them, and (columns, G) for which; at most :data:`MOST_NEW` per target."""
+    n_targets = residual.shape[1]
+    place = torch.full((design.n_columns,), -1, dtype=torch.long, device=residual.device)
+    place[working.rows] = torch.arange(len(working.rows), device=residual.device)
+    slope = residual.T.contiguous() / (len(residual) * reach)
+    best, column = residual.new_zeros((n_targets, 0)), working.rows.new_zeros((n_targets, 0))
+    for c in design.blocks():
+        score = (slope @ design[c][rows]).abs_().div_(penalty.of(c, n_targets).T)
+        used = place[c] >= 0
+        score[:, used] *= ~working.active[place[c[used]]].T
+        best, at = torch.cat([best, score], dim=1).topk(min(MOST_NEW, best.shape[1] + len(c)), dim=1)
+        column = torch.cat([column, c.expand(n_targets, -1)], dim=1).gather(1, at)
+    over = best > 1.0
+    new = torch.unique(column[over])
+    mask = torch.zeros((len(new), n_targets), dtype=torch.bool, device=residual.device)
+    mask[torch.searchsorted(new, column[over]), over.nonzero()[:, 0]] = True
+    return new, mask
 
 
-def _grow(working: Tensor, weights: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
-    columns = torch.cat([working, new])
-    values = torch.cat([weights, weights.new_zeros((len(new), weights.shape[1]))])
-    order = torch.argsort(columns)
-    return columns[order], values[order]
+def _grow(design: Design, rows: Tensor, working: Working, new: Tensor, mask: Tensor) -> Working:
+    """Working set with the new columns, without those that no target uses any more."""
+    merged = torch.unique(torch.cat([working.rows, new]))
+    values = working.values.new_zeros((len(merged), working.values.shape[1]))
+    active = torch.zeros_like(values, dtype=torch.bool)
+    before, added = torch.searchsorted(merged, working.rows), torch.searchsorted(merged, new)
+    values[before], active[before] = working.values, working.active
+    active[added] |= mask
+    kept = active.any(1)
+    return Working(merged[kept], values[kept], active[kept], design[merged[kept]][rows])
 
 
-def _fista(x: Tensor, y: Tensor, threshold: Tensor, weights: Tensor, max_iterations: int, tolerance: float) -> Tensor:
-    """Accelerated proximal gradient with restart, on the Gram matrix. A step found too long is halved and the descent begun again."""
-    n = len(x)
-    gram, moment = x.T @ x / n, x.T @ y / n
-    step = 1.0 / (_largest_eigenvalue(gram) + 1e-12)
-    start, ahead, momentum = weights, weights, 1.0
-    limit = 100.0 * (1.0 + float(start.abs().max()))
+def _descend(working: Working, targets: Tensor, threshold: Tensor, max_iterations: int, tolerance: float) -> Tensor:
+    """Solve every target on its working set; all on the union of the sets where that is cheaper."""
+    size = working.active.sum(0)
+    together, apart = len(working.rows) ** 2 * targets.shape[1], TOGETHER * int((size**2).sum())
+    solver = _together if together <= apart else _apart
+    return solver(working, targets, threshold, max_iterations, tolerance)
+
+
+def _together(working: Working, targets: Tensor, threshold: Tensor, max_iterations: int, tolerance: float) -> Tensor:
+    """One Gram matrix for all targets, which may use every column of the union."""
+    gram, moment = working.x.T @ working.x / len(working.x), targets.T @ working.x / len(working.x)
+    top = _largest_eigenvalue(gram[None]).expand(len(moment), 1)
+    return _fista(
+        lambda v: v @ gram, top, moment, threshold.T, working.values.T, max_iterations, tolerance
+    ).T.contiguous()
+
+
+def _apart(working: Working, targets: Tensor, threshold: Tensor, max_iterations: int, tolerance: float) -> Tensor:
+    """A Gram matrix for every target, in batches of targets with sets of like size."""
+    n, device = len(working.x), targets.device
+    size = working.active.sum(0)
+    order = torch.argsort(size, descending=True, stable=True)
+    solved = torch.zeros_like(working.values)
+    low, n_targets = 0, int((size > 0).sum())
+    while low < n_targets:
+        width = int(size[order[low]])
+        some = order[low : min(n_targets, low + max(1, BATCH // (width * max(width, n))))]
+        low += len(some)
+        which, row = working.active[:, some].T.nonzero(as_tuple=True)
+        first = torch.cumsum(size[some], 0) - size[some]
+        slot = torch.arange(len(which), device=device) - first[which]
+        index = torch.zeros((len(some), width), dtype=torch.long, device=device)
+        index[which, slot] = row
+        valid = torch.zeros_like(index, dtype=torch.bool)
+        valid[which, slot] = True
+        x = working.x.T[index] * valid[:, :, None]
+        gram, moment = x @ x.transpose(1, 2) / n, (x @ targets[:, some].T[:, :, None])[:, :, 0] / n
+        column = some[:, None].expand_as(index)
+        begin = working.values[index, column] * valid
+        weights = _fista(
+            partial(_apply, gram),
+            _largest_eigenvalue(gram),
+            moment,
+            threshold[index, column],
+            begin,
+            max_iterations,
+            tolerance,
+        )
+        solved[index[valid], column[valid]] = weights[valid]
+    return solved
+
+
+def _apply(gram: Tensor, vectors: Tensor) -> Tensor:
+    """(T, A, A) times (T, A)."""
+    return torch.bmm(gram, vectors[:, :, None])[:, :, 0]
+
+
+def _fista(
+    multiply: Callable[[Tensor], Tensor],
+    top: Tensor,
+    moment: Tensor,
+    threshold: Tensor,
+    weights: Tensor,
+    max_iterations: int,
+    tolerance: float,
+) -> Tensor:
+    """Accelerated proximal gradient with restart on (T, A) weights. ``multiply`` applies the Gram matrices, whose largest eigenvalues are ``top`` (T, 1).
+
+    A target whose step is found too long halves it and begins again.
+    """
+    step = 1.0 / (top + 1e-12)
+    start, ahead, momentum = weights, weights, torch.ones_like(step)
+    limit = 100.0 * (1.0 + start.abs().amax(1, keepdim=True))
     for iteration in range(max_iterations):
-        moved = ahead - step * (gram @ ahead - moment)
+        moved = ahead - step * (multiply(ahead) - moment)
         new = torch.sign(moved) * (moved.abs() - step * threshold).clamp_min(0.0)
         change = new - weights
         if iteration % 10 == 9:
-            largest = float(change.abs().max())
-            if not largest < limit:
-                step, weights, ahead, momentum = step / 2.0, start, start, 1.0
-                continue
-            if largest < tolerance:
+            largest = change.abs().amax(1, keepdim=True)
+            if float(largest.max()) < tolerance:
                 return new
-        uphill = float(((ahead - new) * change).sum()) > 0
-        following = 1.0 if uphill else (1.0 + (1.0 + 4.0 * momentum**2) ** 0.5) / 2.0
-        ahead = new if uphill else new + (momentum - 1.0) / following * change
+            wild = ~(largest < limit)
+            if bool(wild.any()):
+                step = torch.where(wild, step / 2.0, step)
+                momentum = torch.where(wild, 1.0, momentum)
+                weights, ahead = torch.where(wild, start, new), torch.where(wild, start, new)
+                continue
+        uphill = ((ahead - new) * change).sum(1, keepdim=True) > 0
+        following = torch.where(uphill, 1.0, (1.0 + torch.sqrt(1.0 + 4.0 * momentum**2)) / 2.0)
+        ahead = torch.where(uphill, new, new + (momentum - 1.0) / following * change)
         weights, momentum = new, following
     return weights
 
 
-def _largest_eigenvalue(gram: Tensor) -> float:
-    """Upper bound in practice: exact when small, otherwise power iteration with a margin, capped by the 1-norm."""
-    if len(gram) <= 256:
-        return 1.001 * float(torch.linalg.eigvalsh(gram.double())[-1])
-    vector = torch.linspace(0.5, 1.5, len(gram), device=gram.device) * torch.where(
-        torch.arange(len(gram), device=gram.device) % 3 > 0, 1.0, -1.0
-    )
-    for _ in range(60):
-        vector = gram @ vector
-        vector = vector / vector.norm().clamp_min(1e-12)
-    return min(1.1 * float(vector @ (gram @ vector)), float(gram.abs().sum(0).max()))
+def _largest_eigenvalue(gram: Tensor) -> Tensor:
+    """(T, 1) upper bound in practice: power iteration with a margin, capped by the 1-norm."""
+    spread = torch.arange(gram.shape[1], device=gram.device)
+    vector = ((0.5 + spread / len(spread)) * torch.where(spread % 3 > 0, 1.0, -1.0)).expand(gram.shape[:2])
+    vector = vector / vector.norm(dim=1, keepdim=True)
+    for _ in range(40):
+        vector = _apply(gram, vector)
+        vector = vector / vector.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    value = torch.einsum("ti,tij,tj->t", vector, gram, vector)
+    return torch.minimum(1.1 * value, gram.abs().sum(2).amax(1))[:, None]
