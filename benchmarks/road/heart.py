@@ -14,9 +14,8 @@ import pandas as pd
 import scanpy as sc
 from anndata import AnnData
 from benchmarks._data import data_file, gene_list
-from benchmarks._figures import activity_maps, save, tissue_maps, top_edge_bars
+from benchmarks._figures import save, tissue_maps
 from benchmarks._scores import KEYS, Cost, machine
-from scipy.stats import spearmanr
 
 import spatrace_sc as st
 
@@ -37,14 +36,16 @@ def read_heart() -> AnnData:
     adata = adata[:, np.sort(order.drop_duplicates().index.to_numpy())].copy()
     adata.var_names = adata.var["symbol"].astype(str)
     sc.pp.log1p(adata)
-    region = adata.obs["region"].astype(str).replace({"nan": "unassigned"})
-    adata.obs["region"] = region.astype("category")
+    adata.obs["region"] = adata.obs["region"].astype(str).replace({"nan": "unassigned"}).astype("category")
     adata.obs["section"] = adata.obs["section"].astype(str).astype("category")
     return adata
 
 
 def flag_roles(adata: AnnData, share: float, n_variable: int) -> AnnData:
-    """Genes seen in a share of the spots, with their roles. liana gives two lists of genes; which ligand goes with which receptor is not read from it."""
+    """Genes seen in a share of the spots, with their roles.
+
+    liana gives two lists of genes; which ligand goes with which receptor is not read from it. Targets are highly variable genes without another role.
+    """
     resource = liana.resource.select_resource("consensus")
     ligands, receptors = ({g for name in resource[c] for g in name.split("_")} for c in ("ligand", "receptor"))
     seen = np.asarray((adata.X > 0).mean(axis=0)).ravel() >= share
@@ -55,63 +56,60 @@ def flag_roles(adata: AnnData, share: float, n_variable: int) -> AnnData:
     sizes = {role: int(adata.var[role].sum()) for role in SMALLEST}
     both = int((adata.var["ligand"] & adata.var["receptor"]).sum())
     print(
-        f"{adata.n_vars} genes in at least {share:.0%} of {adata.n_obs} spots; roles {sizes}; {both} ligand and receptor"
+        f"{adata.n_vars} genes in at least {share:.0%} of {adata.n_obs} spots; {sizes}, {both} both ligand and receptor"
     )
     if any(sizes[role] < least for role, least in SMALLEST.items()):
-        raise SystemExit(f"too few genes of some role; the test wants at least {SMALLEST}.")
+        raise SystemExit(f"too few genes of some role; this benchmark wants at least {SMALLEST}.")
     return adata
 
 
+def follows(adata: AnnData, values: np.ndarray) -> str:
+    """What a value of the spots goes with: regions, or only the section or the depth of a spot."""
+    table = adata.obs.assign(value=values).dropna(subset="value")
+    parts = {c: table.groupby(c, observed=True)["value"].transform("mean") for c in ("region", "section")}
+    shares = ", ".join(f"{mean.var() / table['value'].var():.2f} between {c}s" for c, mean in parts.items())
+    return f"variance {shares}; Spearman with depth {table['value'].corr(table['depth'], method='spearman'):.2f}"
+
+
 def describe_time(adata: AnnData) -> None:
-    """What pseudotime follows: regions as it should, or the depth and the section of a spot."""
     time = adata.obs["dpt_pseudotime"]
-    print(
-        "\nMedian pseudotime:",
-        time.groupby(adata.obs["region"], observed=True).median().sort_values().round(2).to_dict(),
-    )
-    explained = {c: _explained(time, adata.obs[c]) for c in ("region", "section")}
-    depth = spearmanr(time, adata.obs["depth"], nan_policy="omit").statistic
-    print(
-        f"Variance of pseudotime between regions {explained['region']:.2f}, between sections {explained['section']:.2f}; Spearman with depth {depth:.2f}"
-    )
+    medians = time.groupby(adata.obs["region"], observed=True).median().sort_values()
+    print("\nMedian pseudotime:", ", ".join(f"{region} {value:.2f}" for region, value in medians.items()))
+    print("Pseudotime:", follows(adata, time.to_numpy()))
 
 
-def _explained(values: pd.Series, groups: pd.Series) -> float:
-    means = values.groupby(groups, observed=True).transform("mean")
-    return float(means.var() / values.var())
-
-
-def describe_result(adata: AnnData) -> dict[str, pd.DataFrame]:
-    """Print the strongest edges; return the tables."""
-    tables = {name: getattr(st.get, name)(adata) for name in KEYS}
-    for name, table in tables.items():
-        counts = f"{int((table['score'] > 0).sum())} edges of {adata.uns['spatrace']['candidates'][name]} candidates"
-        print(f"\n{name}: {counts}, {int((table['q_value'] <= 0.1).sum())} at q <= .1")
+def describe_result(adata: AnnData) -> None:
+    """The strongest edges, and what the activity of the first three pairs follows."""
+    for name in KEYS:
+        table = getattr(st.get, name)(adata)
+        found = (
+            f"{int((table['score'] > 0).sum())} of {adata.uns['spatrace']['candidates'][name]} candidates have a score"
+        )
+        print(f"\n{name}: {found}, {int((table['q_value'] <= 0.1).sum())} have q <= .1")
         print(table.head(15).to_string(index=False, float_format="%.3g"))
     talk = st.get.communication(adata)
     print(f"\ncommunication: {len(talk)} rows, {int((talk['q_value'] <= 0.1).sum())} at q <= .1")
     print(talk.head(15).to_string(index=False, float_format="%.3g"))
     activity = st.get.activity(adata)
-    depth = [
-        spearmanr(activity[:, p].X.ravel(), adata.obs["depth"], nan_policy="omit").statistic
-        for p in activity.var_names[:3]
-    ]
-    parts = [
-        [_explained(pd.Series(activity[:, p].X.ravel(), adata.obs_names), adata.obs[c]) for c in ("region", "section")]
-        for p in activity.var_names[:3]
-    ]
-    print("\nTop pairs: Spearman of activity with depth, variance between regions, between sections:")
-    for name, r, (region, section) in zip(activity.var_names, depth, parts, strict=False):
-        print(f"  {name}: {r:.2f}, {region:.2f}, {section:.2f}")
-    return tables
+    print("\nActivity of the strongest pairs")
+    for pair in activity.var_names[:3]:
+        print(f"  {pair}: {follows(adata, activity[:, pair].X.ravel())}")
+
+
+def draw(adata: AnnData) -> None:
+    """Regions and pseudotime; the three strongest pairs over the nine sections; the strongest edges."""
+    figures = {"heart_tissue": tissue_maps(adata, "section", "region", "dpt_pseudotime")}
+    for rank, pair in enumerate(st.get.activity(adata).var_names[:3], start=1):
+        figures[f"heart_activity_{rank}"] = st.pl.activity_map(adata, pair, sample_key="section", ncols=5)[0].figure
+    for name in KEYS:
+        figures[f"heart_{name}"] = st.pl.top_edges(adata, name, top_n=15).figure
+    print("\nfigures:", ", ".join(save(figure, name).name for name, figure in figures.items()))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--share", type=float, default=0.2, help="smallest share of spots that see a gene")
-    parser.add_argument(
-        "--variable", type=int, default=1000, help="highly variable genes; those without another role are targets"
-    )
+    parser.add_argument("--variable", type=int, default=1000, help="highly variable genes, among which targets are")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     print(machine())
@@ -123,18 +121,10 @@ def main() -> None:
         with Cost() as inferring:
             st.tl.infer_ccc(adata, cell_type_key="region", sample_key="section", seed=given.seed, device="cpu")
     print(f"\ntransitions: {preparing}\ninfer_ccc:   {inferring}\nall:         {whole}")
-    print(
-        f"radius {adata.uns['spatrace']['params']['radius']:.0f} px;",
-        {k: round(v, 3) for k, v in adata.uns["spatrace"]["fit"].items()},
-    )
-    tables = describe_result(adata)
-    figures = {
-        "heart_tissue": tissue_maps(adata, "section", "region", "dpt_pseudotime"),
-        "heart_activity": activity_maps(adata, "section"),
-        "heart_top_edges": top_edge_bars(tables),
-    }
-    for name, figure in figures.items():
-        print("wrote", save(figure, name).name)
+    fit = {name: round(float(value), 3) for name, value in adata.uns["spatrace"]["fit"].items()}
+    print(f"radius {adata.uns['spatrace']['params']['radius']:.0f} in pixels; {fit}")
+    describe_result(adata)
+    draw(adata)
 
 
 if __name__ == "__main__":

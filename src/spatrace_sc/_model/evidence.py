@@ -11,10 +11,13 @@ from tqdm.auto import tqdm
 
 from .config import Config
 from .design import Design
-from .fit import Fit, base_penalty
+from .fit import Fit, base_penalty, second_pass
 from .records import Draw, Evidence, History, Problem, Weights
 from .selection import strength_factors
 from .sparse import Penalty, solve
+
+#: Looks at all columns, real and decoys, in the first pass of a refit.
+MAX_CHECKS = 5
 
 #: Draws the history of decoy genes: same shapes, same marginal distributions, no relation to the targets.
 DrawDecoys = Callable[[np.random.Generator], History]
@@ -116,20 +119,12 @@ def _refit(
         max_iterations=options.max_iterations,
         tolerance=options.tolerance,
         start=fit.weights,
+        max_checks=MAX_CHECKS,
     )
     factor = strength_factors(first, problem, options.adaptation)
     pairs = factor[n_f : n_f + n_p]
-    second = penalty.scaled(torch.cat([factor, factor[:n_f], pairs, pairs, pairs]))
-    return first, solve(
-        design,
-        y[rows],
-        rows,
-        lam,
-        second,
-        max_iterations=options.max_iterations,
-        tolerance=options.tolerance,
-        start=first,
-    )
+    factor = torch.cat([factor, factor[:n_f], pairs, pairs, pairs])
+    return first, second_pass(design, y, rows, first, penalty, factor, options)
 
 
 def _draw(real: Tensor, decoys: Sequence[Tensor], signs: tuple[float, ...]) -> Draw:

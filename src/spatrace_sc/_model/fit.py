@@ -14,7 +14,7 @@ from .config import Config, TrainingConfig
 from .design import Design
 from .network import Attended, Look, SignalNetwork
 from .records import Problem, Weights
-from .selection import choose_penalty, strength_factors
+from .selection import LARGEST, choose_penalty, strength_factors
 from .sparse import Penalty, solve
 from .training import gates_of, train
 
@@ -27,7 +27,6 @@ class Fit:
 
     network: SignalNetwork
     weights: Weights
-    penalty: Penalty
     look: Look
     attended: Attended
     target_mean: Tensor
@@ -71,8 +70,8 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
         else:  # what helped the old weights does not help their successors
             network.load_state_dict(before)
             design, look, _ = observe(network, problem, training)
-        penalty = base.scaled(strength_factors(weights, problem, config.training.adaptation))
-        weights = _solve(design, y, training, lam, penalty, config.training, weights)
+        factor = strength_factors(weights, problem, config.training.adaptation)
+        weights = second_pass(design, y, training, weights, base, factor, config.training)
         r2["pairs"] = score(design, weights, y, held_out)
         train(network, problem, y, design, weights, training, held_out, config, "gates", log)
         r2["gates"] = score(
@@ -81,10 +80,10 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
 
         design, look, attended = observe(network, problem, problem.usable)
         weights = _solve(design, y, problem.usable, lam, base, config.training, weights)
-        penalty = base.scaled(strength_factors(weights, problem, config.training.adaptation))
-        weights = _solve(design, y, problem.usable, lam, penalty, config.training, weights)
+        factor = strength_factors(weights, problem, config.training.adaptation)
+        weights = second_pass(design, y, problem.usable, weights, base, factor, config.training)
     logger.info("Held-out R²: %s; λ = %.3g.", ", ".join(f"{k} {v:.3f}" for k, v in r2.items()), lam)
-    return Fit(network, weights, penalty, look, attended, mean, sd, held_out, r2, log)
+    return Fit(network, weights, look, attended, mean, sd, held_out, r2, log)
 
 
 def base_penalty(problem: Problem) -> Penalty:
@@ -154,6 +153,29 @@ def score(
         x = x * (1.0 + gate(weights.rows))
     residual = y[rows] - x[rows] @ weights.values
     return 1.0 - float(residual.square().mean() / (y[rows] - y[rows].mean(0)).square().mean())
+
+
+def second_pass(
+    design: Design, y: Tensor, rows: Tensor, first: Weights, penalty: Penalty, factor: Tensor, config: TrainingConfig
+) -> Weights:
+    """Weights with each column's penalty multiplied by its factor, from those of the first pass, among the columns that had a weight there or whose penalty is not at its largest.
+
+    The others cannot enter: their slopes were below λ and would have to exceed three times that.
+    """
+    may = factor < LARGEST
+    may[first.rows] = True
+    with torch.no_grad():
+        return solve(
+            design,
+            y[rows],
+            rows,
+            first.penalty,
+            penalty.scaled(factor),
+            start=first,
+            max_iterations=config.max_iterations,
+            tolerance=config.tolerance,
+            among=torch.nonzero(may)[:, 0],
+        )
 
 
 def _solve(

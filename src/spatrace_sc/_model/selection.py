@@ -10,6 +10,9 @@ from .design import Design
 from .records import Problem, Weights
 from .sparse import Penalty, largest_penalty, solve
 
+#: Bounds of the factors of the second pass.
+SMALLEST, LARGEST = 0.6, 3.0
+
 
 @torch.no_grad()
 def choose_penalty(
@@ -17,7 +20,7 @@ def choose_penalty(
 ) -> float:
     """λ by cross-validation over spatial blocks.
 
-    Errors are averaged over folds at penalties from the one that keeps nothing downwards; the path ends when the error has risen three times. Returned is the largest λ
+    Errors are averaged over folds at penalties from the one that keeps nothing downwards; the path ends when the error has risen twice in a row. Returned is the largest λ
     that gives up at most ``penalty_slack`` of the best gain over covariates alone (cell type, slice, time): prediction alone prefers a smaller penalty and admits false edges, and
     a gain over the intercept would count what every cell of a type has in common.
     """
@@ -45,7 +48,7 @@ def choose_penalty(
             )
             errors[number, step] = (y[test] - design[weights.rows][test] @ weights.values).square().mean()
             rising = rising + 1 if step and errors[number, step] > errors[number, step - 1] else 0
-            if rising == 3:
+            if rising == 2:
                 reached = step + 1
                 break
     mean = errors[:, :reached].mean(0)
@@ -78,5 +81,5 @@ def strength_factors(weights: Weights, problem: Problem, floor: float) -> Tensor
         strength = norm[kind]
         typical = strength.square().sum() / strength.sum().clamp_min(1e-12)
         if typical > 0:
-            factor[kind] = (1.0 / (floor + strength / typical)).clamp(0.6, 3.0)
+            factor[kind] = (1.0 / (floor + strength / typical)).clamp(SMALLEST, LARGEST)
     return factor

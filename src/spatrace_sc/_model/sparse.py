@@ -85,6 +85,7 @@ def solve(
     max_iterations: int = 300,
     tolerance: float = 1e-4,
     max_checks: int = 20,
+    among: Tensor | None = None,
 ) -> Weights:
     r"""Minimise :math:`\frac{1}{2n} \|Y - XW\|^2 + \lambda \sum_{rg} pen_{rg} |W_{rg}|` over the given rows.
 
@@ -101,6 +102,10 @@ def solve(
         λ.
     start
         Weights to begin with.
+    max_checks
+        Looks at all columns for violations.
+    among
+        Columns that may enter, ascending. None: all.
 
     Returns
     -------
@@ -114,7 +119,7 @@ def solve(
     )
     working = Working(start.rows, start.values, start.values != 0, design[start.rows][rows])
     for check in range(max_checks):
-        new, mask = _violating(design, targets - working.x @ working.values, rows, 1.01 * lam, penalty, working)
+        new, mask = _violating(design, targets - working.x @ working.values, rows, 1.01 * lam, penalty, working, among)
         if check and not len(new):
             break
         working = _grow(design, rows, working, new, mask)
@@ -128,7 +133,13 @@ def solve(
 
 
 def _violating(
-    design: Design, residual: Tensor, rows: Tensor, reach: float, penalty: Penalty, working: Working
+    design: Design,
+    residual: Tensor,
+    rows: Tensor,
+    reach: float,
+    penalty: Penalty,
+    working: Working,
+    among: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Columns whose slope exceeds ``reach`` × penalty for a target that does not use them, and (columns, G) for which; at most :data:`MOST_NEW` per target."""
     n_targets = residual.shape[1]
@@ -136,7 +147,7 @@ def _violating(
     place[working.rows] = torch.arange(len(working.rows), device=residual.device)
     slope = residual.T.contiguous() / (len(residual) * reach)
     best, column = residual.new_zeros((n_targets, 0)), working.rows.new_zeros((n_targets, 0))
-    for c in design.blocks():
+    for c in design.blocks(among):
         score = (slope @ design[c][rows]).abs_().div_(penalty.of(c, n_targets).T)
         used = place[c] >= 0
         score[:, used] *= ~working.active[place[c[used]]].T
