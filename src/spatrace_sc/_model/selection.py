@@ -14,13 +14,17 @@ from .sparse import Penalty, largest_penalty, solve
 SMALLEST, LARGEST = 0.6, 3.0
 
 
+#: Share of the gain over covariates that a step of the path must add.
+ENOUGH = 0.01
+
+
 @torch.no_grad()
 def choose_penalty(
     design: Design, y: Tensor, problem: Problem, rows: Tensor, penalty: Penalty, config: TrainingConfig
 ) -> float:
     """λ by cross-validation over spatial blocks.
 
-    Errors are averaged over folds at penalties from the one that keeps nothing downwards; the path ends when the error has risen twice in a row. Returned is the largest λ
+    Errors are averaged over folds at penalties from the one that keeps nothing downwards; the path ends when it has twice in a row bought less than 1 % of the gain so far. Returned is the largest λ
     that gives up at most ``penalty_slack`` of the best gain over covariates alone (cell type, slice, time): prediction alone prefers a smaller penalty and admits false edges, and
     a gain over the intercept would count what every cell of a type has in common.
     """
@@ -41,14 +45,15 @@ def choose_penalty(
         train, test = rows & (fold != number), rows & (fold == number)
         baseline[number] = _covariate_error(problem.covariates, y, train, test)
         weights: Weights | None = None
-        rising = 0
+        flat = 0
         for step, lam in enumerate(path[:reached]):
             weights = solve(
                 design, y[train], train, lam, penalty, start=weights, max_iterations=100, tolerance=1e-3, max_checks=2
             )
             errors[number, step] = (y[test] - design[weights.rows][test] @ weights.values).square().mean()
-            rising = rising + 1 if step and errors[number, step] > errors[number, step - 1] else 0
-            if rising == 2:
+            better = float(errors[number, step - 1] - errors[number, step]) if step else torch.inf
+            flat = flat + 1 if better < ENOUGH * max(float(baseline[number] - errors[number, step]), 0.0) else 0
+            if flat == 2:
                 reached = step + 1
                 break
     mean = errors[:, :reached].mean(0)
