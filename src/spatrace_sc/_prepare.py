@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from . import _keys
-from ._core.exposure import nearest_neighbour_distance
+from ._core.exposure import nearest_neighbour_distance, nearest_neighbour_distances
 from ._errors import DataError, MissingKeyError, SpatraceWarning
 from ._validate import columns, positive, shorten
 
@@ -22,6 +22,8 @@ logger = logging.getLogger("spatrace_sc")
 RADIUS_FACTOR = 5.0
 #: Outside this many multiples of that distance a radius draws a warning.
 SENSIBLE = (1.0, 40.0)
+#: Samples whose cells lie this many times closer than those of another draw a warning.
+DIFFERENT_SCALE = 1.8
 #: Targets taken when none are named and no highly variable genes are flagged.
 MAX_DEFAULT_TARGETS = 1000
 
@@ -29,7 +31,15 @@ MAX_DEFAULT_TARGETS = 1000
 def resolve_radius(radius: float | None, coords: NDArray[np.floating], sample: NDArray[np.integer]) -> float:
     """The radius given, checked against the distance between cells; or the default, logged."""
     positive(radius, "radius", " in the units of the coordinates")
+    by_sample = [float(np.median(d)) for d in nearest_neighbour_distances(coords, sample)]
     nearest = nearest_neighbour_distance(coords, sample)
+    if by_sample and max(by_sample) > DIFFERENT_SCALE * min(by_sample):
+        warnings.warn(
+            f"the median distance to the nearest cell differs between samples from {min(by_sample):.4g} to {max(by_sample):.4g}: are their coordinates in different units, such as pixels of images of "
+            "different size? One radius holds for all; bring the samples to one unit first.",
+            SpatraceWarning,
+            stacklevel=4,
+        )
     if radius is None:
         if not np.isfinite(nearest):
             raise DataError(

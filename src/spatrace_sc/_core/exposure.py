@@ -20,10 +20,10 @@ def exponential_kernel(radius: float) -> Kernel:
     return lambda distance: np.exp(-3.0 * distance / radius)
 
 
-def nearest_neighbour_distance(coords: NDArray[np.floating], sample: NDArray[np.integer]) -> float:
-    """Median distance from a cell to the nearest other cell of its sample, in the units of ``coords``.
+def nearest_neighbour_distances(coords: NDArray[np.floating], sample: NDArray[np.integer]) -> list[NDArray[np.float64]]:
+    """Per sample, the distance from each position to the nearest other one, in the units of ``coords``.
 
-    Cells that share a position are counted once, so that duplicated spots do not give 0. NaN if every sample is a single position.
+    Cells that share a position are counted once, so that duplicated spots do not give 0. Samples of a single position are left out.
     """
     nearest = []
     for code in np.unique(sample):
@@ -31,6 +31,12 @@ def nearest_neighbour_distance(coords: NDArray[np.floating], sample: NDArray[np.
         if len(unique) > 1:
             distance, _ = cKDTree(unique).query(unique, k=2)
             nearest.append(np.asarray(distance)[:, 1])
+    return nearest
+
+
+def nearest_neighbour_distance(coords: NDArray[np.floating], sample: NDArray[np.integer]) -> float:
+    """Median over all samples of :func:`nearest_neighbour_distances`. NaN if every sample is a single position."""
+    nearest = nearest_neighbour_distances(coords, sample)
     return float(np.median(np.concatenate(nearest))) if nearest else float("nan")
 
 
