@@ -51,7 +51,7 @@ def rescale(adata: AnnData) -> None:
     for section in adata.obs["section"].cat.categories:
         here = (adata.obs["section"] == section).to_numpy()
         distance = cKDTree(spatial[here]).query(spatial[here], k=2)[0][:, 1]
-        spatial[here] *= 200.0 / np.median(distance)
+        spatial[here] *= PITCH / np.median(distance)
     adata.obsm["spatial"] = spatial
 
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
@@ -14,7 +15,7 @@ from scipy import sparse
 from . import _keys
 from ._core.exposure import nearest_neighbour_distance, nearest_neighbour_distances
 from ._errors import DataError, MissingKeyError, SpatraceWarning
-from ._validate import columns, positive, shorten
+from ._validate import closest, columns, positive, shorten
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -24,6 +25,8 @@ RADIUS_FACTOR = 5.0
 SENSIBLE = (1.0, 40.0)
 #: Samples whose cells lie this many times closer than those of another draw a warning.
 DIFFERENT_SCALE = 1.8
+#: What missing names look like as text.
+NO_NAME = {"", "nan", "None", "<NA>"}
 #: Targets taken when none are named and no highly variable genes are flagged.
 MAX_DEFAULT_TARGETS = 1000
 
@@ -115,7 +118,7 @@ def match(
     adata: AnnData, names: Sequence[str], argument: str, symbols: NDArray[np.object_] | None = None
 ) -> NDArray[np.bool_]:
     """Mask over genes. Logs how many were found; none is an error that names a likely reason."""
-    wanted = {str(names)} if isinstance(names, str) else {str(n) for n in names}
+    wanted = {str(n) for n in ([names] if isinstance(names, str) else names)} - NO_NAME
     have = np.asarray(adata.var_names if symbols is None else symbols, dtype=str)
     mask = np.isin(have, list(wanted))
     found = set(have[mask])
@@ -134,6 +137,26 @@ def match(
     return mask
 
 
+def symbols_of(adata: AnnData, column: str | None) -> NDArray[np.object_] | None:
+    """Names to match genes by, from a column of ``var``; None for ``var_names``."""
+    if column is None:
+        return None
+    if column not in adata.var:
+        raise MissingKeyError(
+            f"`gene_symbols={column!r}` is not in `adata.var`; it has {shorten(adata.var.columns, 15)}.{closest(column, adata.var.columns)}"
+        )
+    return adata.var[column].astype(str).to_numpy(dtype=object)
+
+
+def labels_of(adata: AnnData, symbols: NDArray[np.object_]) -> dict[str, str]:
+    """What each gene is called in results: its symbol; with its name in ``var_names`` where several genes share the symbol; that name alone where it has none."""
+    shared = set(symbols[pd.Series(symbols).duplicated(keep=False).to_numpy()])
+    names = adata.var_names.astype(str)
+    return {
+        n: n if s in NO_NAME else f"{s} ({n})" if s in shared else str(s) for n, s in zip(names, symbols, strict=True)
+    }
+
+
 def _reason(adata: AnnData, wanted: set[str], have: NDArray[np.str_]) -> str:
     upper = {w.upper() for w in wanted}
     if upper & {h.upper() for h in have}:
@@ -143,7 +166,7 @@ def _reason(adata: AnnData, wanted: set[str], have: NDArray[np.str_]) -> str:
         if values.dtype == object or str(values.dtype) in {"category", "string", "str"}:
             share = upper & {str(v).upper() for v in values}
             if share:
-                return f" {len(share)} of them are in `adata.var[{column!r}]`: pass `gene_symbols={column!r}` to `st.pp.gene_roles`, or use that column as `var_names`."
+                return f" {len(share)} of them are in `adata.var[{column!r}]`: pass `gene_symbols={column!r}` to `st.pp.gene_roles` and `st.tl.infer_ccc`."
     return " Check species and identifiers."
 
 

@@ -19,6 +19,24 @@ from ._errors import DataError, InvalidArgumentError, MissingKeyError, SpatraceW
 logger = logging.getLogger("spatrace_sc")
 
 
+#: Columns of ``obs`` that usually hold the slice.
+SLICE_NAMES = {
+    "sample",
+    "samples",
+    "sample_id",
+    "section",
+    "section_id",
+    "slice",
+    "slice_id",
+    "batch",
+    "library",
+    "library_id",
+    "slide",
+    "fov",
+    "replicate",
+}
+
+
 def shorten(names: Iterable[object], limit: int = 8) -> str:
     """A readable list, never a wall of names."""
     items = [repr(str(n)) for n in names]
@@ -77,6 +95,18 @@ def coordinates(adata: AnnData, key: str) -> NDArray[np.float64]:
 def samples(adata: AnnData, key: str | None, argument: str = "sample_key") -> NDArray[np.object_]:
     """Slice of every cell; one slice when no key is given. A slice of one cell has no neighbours and is refused."""
     if key is None:
+        likely = [
+            c
+            for c in adata.obs
+            if str(c).lower() in SLICE_NAMES and 1 < adata.obs[c].nunique() <= max(1, adata.n_obs // 2)
+        ]
+        if likely:
+            warnings.warn(
+                f"no `{argument}` was given, so all {adata.n_obs} cells are taken as one slice; `adata.obs` has {shorten(likely)} ({adata.obs[likely[0]].nunique()} values). "
+                f"If cells of different slices share one coordinate system, pass e.g. `{argument}={likely[0]!r}`: neighbours would cross slices otherwise.",
+                SpatraceWarning,
+                stacklevel=4,
+            )
         return np.full(adata.n_obs, "all", dtype=object)
     values = categories(adata, key, argument)
     names, counts = np.unique(values.astype(str), return_counts=True)
@@ -87,8 +117,10 @@ def samples(adata: AnnData, key: str | None, argument: str = "sample_key") -> ND
     return values
 
 
-def expression(adata: AnnData, layer: str | None) -> sparse.csr_matrix | NDArray[np.floating]:
-    """``X`` or a layer, finite and with unique genes. Warns when it looks like raw counts."""
+def expression(
+    adata: AnnData, layer: str | None, *, refuse_raw: bool = False
+) -> sparse.csr_matrix | NDArray[np.floating]:
+    """``X`` or a layer, finite and with unique genes. Warns, or refuses, when it looks like raw counts."""
     if not adata.var_names.is_unique:
         repeated = adata.var_names[adata.var_names.duplicated()].unique()
         raise DataError(
@@ -115,11 +147,11 @@ def expression(adata: AnnData, layer: str | None) -> sparse.csr_matrix | NDArray
         raise DataError(
             f"{where} has negative values (smallest {values.min():.3g}); log-normalised expression is needed, not scaled. Name the `layer` that holds it."
         )
-    _warn_if_raw(values, where)
+    _judge_raw(values, where, refuse_raw)
     return matrix
 
 
-def _warn_if_raw(values: NDArray[np.floating], where: str) -> None:
+def _judge_raw(values: NDArray[np.floating], where: str, refuse: bool) -> None:
     if not values.size or values.max() <= 0:
         return
     flat = values.ravel()
@@ -130,11 +162,10 @@ def _warn_if_raw(values: NDArray[np.floating], where: str) -> None:
         text = f"has values up to {float(values.max()):.3g} and does not look log-normalised"
     else:
         return
-    warnings.warn(
-        f"{where} {text}; log-normalised expression is expected: `sc.pp.normalize_total(adata, target_sum=1e4); sc.pp.log1p(adata)`.",
-        SpatraceWarning,
-        stacklevel=4,
-    )
+    message = f"{where} {text}; log-normalised expression is expected: `sc.pp.normalize_total(adata, target_sum=1e4); sc.pp.log1p(adata)`."
+    if refuse:
+        raise DataError(f"{message} Pseudotime of raw counts follows sequencing depth, so none is computed.")
+    warnings.warn(message, SpatraceWarning, stacklevel=5)
 
 
 def columns(matrix: sparse.csr_matrix | NDArray[np.floating], index: NDArray[np.integer]) -> NDArray[np.float32]:
@@ -226,6 +257,9 @@ def whole(value: object, argument: str, low: int = 1) -> None:
 
 def stored(adata: AnnData, key: str) -> dict:
     """A result of :func:`spatrace_sc.tl.infer_ccc` in ``uns``."""
+    if not isinstance(adata, AnnData):
+        hint = " Pass the table that holds the result, e.g. `sdata['table']`." if hasattr(adata, "tables") else ""
+        raise InvalidArgumentError(f"`adata` must be AnnData, found {type(adata).__name__}.{hint}")
     found = adata.uns.get(key)
     if not isinstance(found, dict | type(adata.uns)) or "lr_targets" not in found:
         others = [k for k, v in adata.uns.items() if isinstance(v, dict) and "lr_targets" in v and "genes" in v]

@@ -21,6 +21,10 @@ from .training import gates_of, train
 logger = logging.getLogger("spatrace_sc")
 
 
+#: Held-out R² below which the user is warned.
+NOTHING_LEARNT = 0.01
+
+
 @dataclass
 class Fit:
     """A fitted model and what it says of the cells it was fitted on."""
@@ -82,6 +86,11 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
         weights = _solve(design, y, problem.usable, lam, base, config.training, weights)
         factor = strength_factors(weights, problem, config.training.adaptation)
         weights = second_pass(design, y, problem.usable, weights, base, factor, config.training)
+    if max(r2.values()) < NOTHING_LEARNT:
+        logger.warning(
+            "Held-out cells are predicted hardly better than by their mean (R² %.3f): read nothing into these edges.",
+            max(r2.values()),
+        )
     logger.info("Held-out R²: %s; λ = %.3g.", ", ".join(f"{k} {v:.3f}" for k, v in r2.items()), lam)
     return Fit(network, weights, look, attended, mean, sd, held_out, r2, log)
 

@@ -80,7 +80,7 @@ def _draw(ax: Axes, phases: list[pd.DataFrame]) -> None:
         if k:
             ax.axvline(part["x"].iloc[0] - 1, color=NEUTRAL, linewidth=0.8, linestyle=":")
     ax.set_xlabel("epoch")
-    ax.set_ylabel("mean squared error\n(1 = variance of the targets)")
+    ax.set_ylabel("mean squared error\n(1 = variance of the targets in training cells)")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(fontsize=8, edgecolor="none", framealpha=0.9)
     settle(ax)

@@ -12,9 +12,9 @@ from anndata import AnnData
 
 from .. import _keys
 from .._compat import as_table
-from .._errors import DataError, MissingKeyError
-from .._prepare import default_targets, match
-from .._validate import closest, expression, shorten
+from .._errors import DataError
+from .._prepare import default_targets, match, symbols_of
+from .._validate import expression
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -75,13 +75,7 @@ def gene_roles(
     2
     """
     adata = as_table(data, table_key)
-    symbols = None
-    if gene_symbols is not None:
-        if gene_symbols not in adata.var:
-            raise MissingKeyError(
-                f"`gene_symbols={gene_symbols!r}` is not in `adata.var`; it has {shorten(adata.var.columns, 15)}.{closest(gene_symbols, adata.var.columns)}"
-            )
-        symbols = adata.var[gene_symbols].astype(str).to_numpy(dtype=object)
+    symbols = symbols_of(adata, gene_symbols)
     given = {"ligands": ligands, "receptors": receptors, "tfs": tfs}
     flags = pd.DataFrame(
         {_keys.ROLES[name]: match(adata, genes, name, symbols) for name, genes in given.items()}, index=adata.var_names

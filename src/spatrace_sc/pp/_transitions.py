@@ -94,13 +94,13 @@ def transitions(
     (300, 300)
     """
     adata = as_table(data, table_key)
-    expression(adata, layer)
+    expression(adata, layer, refuse_raw=root is not None)
     whole(n_neighbors, "n_neighbors")
     whole(n_pcs, "n_pcs")
     types = categories(adata, cell_type_key, "cell_type_key")
     if root is not None and time_key in adata.obs:
         raise InvalidArgumentError(
-            f"`root={root!r}` asks for a new pseudotime but `adata.obs[{time_key!r}]` exists; choose another `time_key` or leave `root` out."
+            f"`root={root!r}` asks for a new pseudotime but `adata.obs[{time_key!r}]` exists; drop it (`del adata.obs[...]`), choose another `time_key`, or leave `root` out to use it as it is."
         )
     if root is not None:
         mask = cell_mask(types, receivers, "receivers", adata.n_obs)

@@ -44,6 +44,7 @@ def infer_ccc(
     receivers: Sequence[str] | None = None,
     radius: float | None = None,
     transitions_key: str | None = None,
+    gene_symbols: str | None = None,
     prior: pd.DataFrame | None = None,
     config: Config | None = None,
     seed: int = 0,
@@ -90,6 +91,9 @@ def infer_ccc(
         Reach of a signal, in the units of the coordinates. None: 5 × the median distance between nearest cells, logged.
     transitions_key
         Slot of ``obsp`` with transition probabilities, row = earlier cell. None: forward nearest neighbours along time, as :func:`spatrace_sc.pp.transitions` computes them by default.
+    gene_symbols
+        Column of ``var`` with the names under which genes are given and shown, e.g. ``"symbol"`` where ``var_names`` are Ensembl ids. None: ``var_names``. A gene without a symbol keeps
+        its name; one that shares it shows both.
     prior
         Table with columns ligand, receptor[, weight] or tf, target[, weight]. Divides the penalty of the named edges by 1 + weight (default 1). Never a filter. p and q do not
         account for it yet.
@@ -122,8 +126,8 @@ def infer_ccc(
     Notes
     -----
     ``p_value`` and ``q_value`` compare real genes with decoys (ligands shuffled among senders of a type and slice; receptors and TFs among receivers of a type, slice and time
-    bin) that were refitted together with them. **They are not calibrated yet**: decoys do not mimic genes that share place with an acting one. ``stability`` is the share of refits that
-    keep an edge with its sign. Rank by ``score`` and read q as an optimistic bound.
+    bin) that were refitted together with them; ``stability`` is the share of refits that keep an edge with its sign. **This is a first scheme whose calibration is not finished**: on
+    simulated tissue ligand–receptor edges and pairs come near their q, TF edges exceed it (measured: ``benchmarks/README.md``). Rank by ``score``.
 
     References
     ----------
@@ -154,6 +158,7 @@ def infer_ccc(
         "spatial_key": spatial_key,
         "layer": layer,
         "transitions_key": transitions_key,
+        "gene_symbols": gene_symbols,
     }
     roles = {"ligands": ligands, "receptors": receptors, "tfs": tfs, "targets": targets}
     study = read_study(adata, roles, **keys, senders=senders, receivers=receivers, radius=radius)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from .. import _keys
 from .._core.exposure import ligand_exposure, linear, neighbour_weights
 from .._core.transitions import backward, forward_knn, has_cycle, is_discrete, order_within_stages
 from .._errors import DataError, InvalidArgumentError, MissingKeyError, SpatraceWarning
-from .._prepare import default_targets, flagged, match, principal_components, resolve_radius
+from .._prepare import default_targets, flagged, labels_of, match, principal_components, resolve_radius, symbols_of
 from .._validate import (
     categories,
     cell_mask,
@@ -77,8 +77,9 @@ def read_study(
     receivers: Sequence[str] | None,
     radius: float | None,
     transitions_key: str | None,
+    gene_symbols: str | None = None,
 ) -> Study:
-    """Validate everything, then read it. Nothing is written."""
+    """Validate everything, then read it. Nothing is written. Genes are called by their symbols where a column of them is named."""
     matrix = expression(adata, layer)
     coords = coordinates(adata, spatial_key)
     types = categories(adata, cell_type_key, "cell_type_key").astype(str)
@@ -87,7 +88,8 @@ def read_study(
     sending = cell_mask(types, senders, "senders", adata.n_obs)
     receiving = receivers_with_time(time, types, receivers, time_key)
     stage_of = categories(adata, stage_key, "stage_key").astype(str) if stage_key is not None else slices
-    genes = resolve_roles(adata, roles, matrix)
+    symbols = symbols_of(adata, gene_symbols)
+    genes = resolve_roles(adata, roles, matrix, symbols)
     if sample_key is None and len(set(stage_of)) > 1:
         text = f"`stage_key={stage_key!r}` has several stages but `sample_key` is None: all cells are taken as one slice, and cells of different stages as neighbours. Name the slices with `sample_key`."
         warnings.warn(text, SpatraceWarning, stacklevel=4)
@@ -109,8 +111,11 @@ def read_study(
     here, there = np.flatnonzero(receiving), np.flatnonzero(sending)
     sender_ligand = columns(matrix[there], place["ligands"])
     stage, stages = order_stages(stage_of[receiving], time[receiving])
+    if symbols is not None:
+        labels = labels_of(adata, symbols)
+        genes_shown = {role: np.array([labels[n] for n in names], dtype=str) for role, names in genes.items()}
     return Study(
-        genes=genes,
+        genes=genes if symbols is None else genes_shown,
         receivers=receiving,
         senders=sending,
         types=types,
@@ -131,7 +136,10 @@ def read_study(
 
 
 def resolve_roles(
-    adata: AnnData, roles: dict[str, Sequence[str] | None], matrix: sparse.csr_matrix | NDArray[np.floating]
+    adata: AnnData,
+    roles: dict[str, Sequence[str] | None],
+    matrix: sparse.csr_matrix | NDArray[np.floating],
+    symbols: NDArray[np.object_] | None = None,
 ) -> dict[str, NDArray[np.str_]]:
     """Genes of every role, in alphabetical order, from the arguments or the flags in ``var``."""
     chosen: dict[str, NDArray[np.str_]] = {}
@@ -139,7 +147,8 @@ def resolve_roles(
         given = roles[name]
         if given is None and name == "targets" and _keys.ROLES["targets"] not in adata.var:
             given = default_targets(adata, {g for genes in chosen.values() for g in genes}, matrix)
-        found = match(adata, given if given is not None else flagged(adata, name), name)
+        by_symbol = symbols if roles[name] is not None else None
+        found = match(adata, given if given is not None else flagged(adata, name), name, by_symbol)
         chosen[name] = np.sort(adata.var_names[found].to_numpy(dtype=str))
     return chosen
 

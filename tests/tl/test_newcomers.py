@@ -1,0 +1,78 @@
+"""What newcomers ran into."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import spatialdata
+
+import spatrace_sc as st
+
+QUICK = st.Config(
+    evidence=st.EvidenceConfig(n_resamples=2, n_permutations=3),
+    training=st.TrainingConfig(max_epochs=1),
+    progress=False,
+)
+
+
+def ensembl():
+    adata = st.datasets.simulated(0, n_cells=600, n_targets=12)
+    adata.var["symbol"] = adata.var_names.astype(object)
+    adata.var_names = [f"ENSG{k:05d}" for k in range(adata.n_vars)]
+    adata.var.loc[adata.var["symbol"].str.startswith("BG"), "symbol"] = ""
+    return adata
+
+
+def test_results_are_in_symbols():
+    adata = ensembl()
+    plain = adata.copy()
+    st.tl.infer_ccc(adata, sample_key="sample", gene_symbols="symbol", config=QUICK)
+    st.tl.infer_ccc(plain, sample_key="sample", config=QUICK)
+    table = st.get.lr_targets(adata)
+    assert table["ligand"].str.startswith("LIG").all()
+    assert st.get.communication(adata)["receptor"].str.startswith("REC").all()
+    back = dict(zip(adata.var["symbol"], adata.var_names, strict=True))
+    same = st.get.lr_targets(plain)
+    pd.testing.assert_series_equal(table["ligand"].head(20).map(back), same["ligand"].head(20), check_dtype=False)
+    pd.testing.assert_series_equal(table["score"], same["score"])
+
+
+def test_symbols_shared_or_missing_and_lists_by_symbol():
+    adata = ensembl()
+    two = adata.var_names[adata.var["symbol"].isin(["TG000", "TG001"])]
+    adata.var.loc[two, "symbol"] = "TWIN"
+    genes = {
+        role: list(adata.var.loc[adata.var[role], "symbol"]) + [""] for role in ("ligand", "receptor", "tf", "target")
+    }
+    st.tl.infer_ccc(
+        adata,
+        ligands=genes["ligand"], receptors=genes["receptor"], tfs=genes["tf"], targets=genes["target"],
+        sample_key="sample", gene_symbols="symbol", config=QUICK,
+    )  # fmt: skip
+    table = st.get.tf_targets(adata)
+    assert len(table) == 12 * 12, "an empty name must not match the genes without a symbol"
+    assert {f"TWIN ({name})" for name in two} <= set(table["target"])
+    with pytest.raises(st.MissingKeyError, match="gene_symbols='symbols'.*Did you mean 'symbol'"):
+        st.tl.infer_ccc(adata, sample_key="sample", gene_symbols="symbols", config=QUICK)
+
+
+def test_forgotten_sample_key_is_named():
+    adata = st.datasets.simulated(0, n_cells=300, n_targets=12)
+    with pytest.warns(st.SpatraceWarning, match="sample_key.*one slice.*'sample'"):
+        st.pp.ligand_exposure(adata, radius=40)
+
+
+def test_no_pseudotime_from_raw_counts():
+    adata = st.datasets.simulated(0, n_cells=300, n_targets=12)
+    adata.X = adata.layers["counts"].copy()
+    del adata.obs["dpt_pseudotime"]
+    with pytest.raises(st.DataError, match="raw counts.*depth"):
+        st.pp.transitions(adata, root="receiver_0")
+    assert "dpt_pseudotime" not in adata.obs
+
+
+def test_readers_say_what_to_do_with_spatialdata():
+    adata = st.datasets.simulated(0, n_cells=300, n_targets=12)
+    sdata = spatialdata.SpatialData(tables={"table": adata})
+    with pytest.raises(st.InvalidArgumentError, match=r"SpatialData.*sdata\['table'\]"):
+        st.get.lr_targets(sdata)
