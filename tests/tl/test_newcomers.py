@@ -41,9 +41,7 @@ def test_symbols_shared_or_missing_and_lists_by_symbol():
     adata = ensembl()
     two = adata.var_names[adata.var["symbol"].isin(["TG000", "TG001"])]
     adata.var.loc[two, "symbol"] = "TWIN"
-    genes = {
-        role: list(adata.var.loc[adata.var[role], "symbol"]) + [""] for role in ("ligand", "receptor", "tf", "target")
-    }
+    genes = {role: [*adata.var.loc[adata.var[role], "symbol"], ""] for role in ("ligand", "receptor", "tf", "target")}
     st.tl.infer_ccc(
         adata,
         ligands=genes["ligand"], receptors=genes["receptor"], tfs=genes["tf"], targets=genes["target"],
@@ -52,13 +50,13 @@ def test_symbols_shared_or_missing_and_lists_by_symbol():
     table = st.get.tf_targets(adata)
     assert len(table) == 12 * 12, "an empty name must not match the genes without a symbol"
     assert {f"TWIN ({name})" for name in two} <= set(table["target"])
-    with pytest.raises(st.MissingKeyError, match="gene_symbols='symbols'.*Did you mean 'symbol'"):
+    with pytest.raises(st.MissingKeyError, match=r"gene_symbols='symbols'.*Did you mean 'symbol'"):
         st.tl.infer_ccc(adata, sample_key="sample", gene_symbols="symbols", config=QUICK)
 
 
 def test_forgotten_sample_key_is_named():
     adata = st.datasets.simulated(0, n_cells=300, n_targets=12)
-    with pytest.warns(st.SpatraceWarning, match="sample_key.*one slice.*'sample'"):
+    with pytest.warns(st.SpatraceWarning, match=r"sample_key.*one slice.*'sample'"):
         st.pp.ligand_exposure(adata, radius=40)
 
 
@@ -66,7 +64,7 @@ def test_no_pseudotime_from_raw_counts():
     adata = st.datasets.simulated(0, n_cells=300, n_targets=12)
     adata.X = adata.layers["counts"].copy()
     del adata.obs["dpt_pseudotime"]
-    with pytest.raises(st.DataError, match="raw counts.*depth"):
+    with pytest.raises(st.DataError, match=r"raw counts.*depth"):
         st.pp.transitions(adata, root="receiver_0")
     assert "dpt_pseudotime" not in adata.obs
 
