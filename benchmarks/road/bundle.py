@@ -57,6 +57,33 @@ def _dense(matrix: object) -> np.ndarray:
     return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
 
 
+def what_targets_follow(adata: AnnData, receiver: np.ndarray, truth: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """For each true pair, mean |r| over its targets with their TF, the receptor alone, the saturating signal of the pair, and the best signal of that receptor with a wrong ligand."""
+    exposure = st.pp.ligand_exposure(adata, radius=RADIUS, senders=SENDERS, copy=True)[receiver]
+    cells = pd.DataFrame(adata[receiver].X, columns=adata.var_names)
+    rows = []
+    for ligand, receptor in truth["lr_pairs"][["ligand", "receptor"]].to_numpy():
+        edges = truth["lr_targets"]
+        targets = edges.loc[(edges["ligand"] == ligand) & (edges["receptor"] == receptor), "target"]
+        tfs = truth["tf_targets"].loc[truth["tf_targets"]["target"].isin(targets), "tf"].unique()
+        signals = {name: saturating(exposure[name] * np.expm1(cells[receptor]).to_numpy()) for name in exposure}
+        value = {name: mean_correlation(signal, cells[targets]) for name, signal in signals.items()}
+        wrong = max((name for name in value if name != ligand), key=value.__getitem__)
+        row = {"TF": max(mean_correlation(cells[tf], cells[targets]) for tf in tfs)}
+        row |= {"receptor alone": mean_correlation(cells[receptor], cells[targets]), "pair": value[ligand]}
+        rows.append(row | {"true pair": f"{ligand}^{receptor}", "wrong pair": value[wrong], "its ligand": wrong})
+    return pd.DataFrame(rows)[["true pair", "TF", "receptor alone", "pair", "wrong pair", "its ligand"]]
+
+
+def saturating(dose: pd.Series) -> np.ndarray:
+    """Hill signal with its half-saturation at the default quantile of positive doses."""
+    return (dose / (dose + np.quantile(dose[dose > 0], st.ModelConfig().hill_quantile))).to_numpy()
+
+
+def mean_correlation(regulator: np.ndarray, targets: pd.DataFrame) -> float:
+    return float(np.mean([abs(np.corrcoef(regulator, targets[gene])[0, 1]) for gene in targets]))
+
+
 def main() -> None:
     seeds = [int(s) for s in sys.argv[1:]] or [0, 1, 2]
     adata = read_bundle()
@@ -79,6 +106,8 @@ def main() -> None:
             )
     frame = pd.DataFrame(rows).drop(columns="signs").sort_values(["task", "method"], kind="stable")
     print(frame.to_string(index=False, float_format="%.3f"))
+    print("\nMean |r| over the targets of a true pair, with the other regulators there are for them:")
+    print(what_targets_follow(adata, receiver, truth).to_string(index=False, float_format="%.2f"))
 
 
 if __name__ == "__main__":

@@ -205,11 +205,11 @@ def _name_silent(ax: Axes) -> None:
 def _draw_cells(ax: Axes, panel: Panel, area: float, norm: Any, cmap: str) -> None:
     silent = np.isnan(panel.value)
     style: dict[str, Any] = {"s": area, "linewidths": 0, "rasterized": True}
-    ax.scatter(panel.xy[silent, 0], panel.xy[silent, 1], color=SILENT, zorder=1, **style)
+    ax.scatter(panel.xy[silent, 0], panel.xy[silent, 1], color=SILENT, zorder=1, clip_on=False, **style)
     order = np.flatnonzero(~silent)
     order = order[np.argsort(panel.value[order], kind="stable")]  # the most active on top
     x, y = panel.xy[order].T
-    ax.scatter(x, y, c=panel.value[order], norm=norm, cmap=cmap, zorder=2, **style)
+    ax.scatter(x, y, c=panel.value[order], norm=norm, cmap=cmap, zorder=2, clip_on=False, **style)
 
 
 def _touching(ax: Axes, panels: list[Panel], half: NDArray[np.float64]) -> float:
