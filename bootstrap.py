@@ -58,9 +58,9 @@ def main() -> int:
     setup("[test]" if command == "test" else "")
     if command == "setup":
         return 0
-    environment = dict(os.environ)
-    if command == "test":  # two threads on busy cores are many times slower than one
-        environment |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MPLBACKEND": "Agg"}
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}  # threads that wait by spinning crawl on busy cores
+    if command == "test":
+        environment |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
     module = "spatrace_sc" if command == "demo" else "pytest"
     return subprocess.run([python(), "-m", module, *rest], cwd=HERE, env=environment, check=False).returncode
 
