@@ -79,7 +79,8 @@ def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
 
     Returns
     -------
-    Table ``ligand, receptor, score, p_value, q_value, stability``, strongest first. ``score`` is the Euclidean norm of the pair's effects on all targets, averaged over refits.
+    Table ``ligand, receptor, score, p_value, q_value, stability``, strongest first. ``score`` is the Euclidean norm of the pair's effects on all targets, averaged over refits;
+    p and q compare the pair's norm in the first pass with decoys, so they need not fall with the score.
 
     Examples
     --------
@@ -104,7 +105,7 @@ def communication(adata: AnnData, stage: str | None = None, *, key: str = _keys.
     Returns
     -------
     Table ``sender, receiver, ligand, receptor, score, p_value, q_value``, strongest first. ``score`` is the mean over receivers of the pair's activity times the share of the ligand
-    exposure that comes from the sender type. p compares with senders moved among the sender positions of their slice; q is Benjamini–Hochberg over all pairs and types, with ``stage`` over all stages too. Only the
+    exposure that comes from the sender type. p compares with senders moved among the sender positions of their slice; With n permutations no p is below 1 / (n + 1), which bounds q in a large table: raise ``config.evidence.n_permutations``. q is Benjamini–Hochberg over all pairs and types, with ``stage`` over all stages too. Only the
     ``config.max_activity`` strongest pairs are listed.
 
     Examples
