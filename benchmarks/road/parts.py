@@ -6,8 +6,8 @@ python -m benchmarks.road.parts [seed ...]
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -15,8 +15,10 @@ import numpy as np
 import pandas as pd
 import torch
 from benchmarks._scores import KEYS, discoveries, machine, rank_scores
+from scipy.stats import rankdata
 
 import spatrace_sc as st
+from spatrace_sc._model.records import History
 from spatrace_sc.tl import _problem, _result
 
 BASE = st.Config(progress=False)
@@ -31,31 +33,21 @@ def without_covariates() -> Iterator[None]:
 
 
 @contextmanager
-def without_denoised_receptors() -> Iterator[None]:
+def changed_history(change: Callable[[History], History]) -> Iterator[None]:
+    """Every history, of real genes and of decoys, is changed before it is used."""
+    build = _problem.build_history
+    with patch.object(_problem, "build_history", lambda *arguments: change(build(*arguments))):
+        yield
+
+
+def without_denoised_receptors() -> AbstractContextManager[None]:
     """Receptors of the predicted cell alone, not of its past."""
-    build = _problem.build_history
-
-    def only_now(study, exposure, receptor, tf, n_lags):
-        history = build(study, exposure, receptor, tf, n_lags)
-        return replace(history, receptor=history.receptor[:, -1:].expand_as(history.receptor).contiguous())
-
-    with patch.object(_problem, "build_history", only_now):
-        yield
+    return changed_history(lambda h: replace(h, receptor=h.receptor[:, -1:].expand_as(h.receptor).contiguous()))
 
 
-@contextmanager
-def previous_exposure_only() -> Iterator[None]:
-    """The exposure of the predicted cell itself is hidden; that of its past stands in."""
-    build = _problem.build_history
-
-    def only_past(study, exposure, receptor, tf, n_lags):
-        history = build(study, exposure, receptor, tf, n_lags)
-        past = history.exposure.clone()
-        past[:, -1] = past[:, -2]
-        return replace(history, exposure=past)
-
-    with patch.object(_problem, "build_history", only_past):
-        yield
+def previous_exposure_only() -> AbstractContextManager[None]:
+    """The exposure of the predicted cell itself is hidden; that of the step before stands in."""
+    return changed_history(lambda h: replace(h, exposure=torch.cat([h.exposure[:, :-1], h.exposure[:, -2:-1]], dim=1)))
 
 
 @contextmanager
@@ -72,6 +64,22 @@ def counted_over_all_refits() -> Iterator[None]:
         return _result.decoy_p_values(score, null, n_candidates), _result.decoy_q_values(score, null)
 
     with patch.object(_result, "_against_decoys", pooled):
+        yield
+
+
+@contextmanager
+def zeros_counted_as_hits() -> Iterator[None]:
+    """The union of all refits, and candidates without a score count as hits of a threshold of 0: a mistake worth remembering."""
+
+    def naive(score, null):
+        rate = _result.decoy_p_values(score, null, len(score)) * (1.0 + len(score)) / rankdata(-score, "max")
+        rate = np.where(score > 0, rate, (1.0 + null[1].sum()) / len(score))
+        order = np.argsort(-score, kind="stable")
+        q = np.empty(len(score))
+        q[order] = np.minimum.accumulate(np.minimum(rate, 1.0)[order][::-1])[::-1]
+        return np.where(score > 0, q, 1.0)
+
+    with counted_over_all_refits(), patch.object(_result, "decoy_q_values", naive):
         yield
 
 
@@ -94,6 +102,7 @@ PARTS = {
     "penalty of the best prediction": (as_it_is, replace(BASE, training=replace(BASE.training, penalty_slack=0.0))),
     "saturation exponent 2": (as_it_is, replace(BASE, model=replace(BASE.model, hill_exponent=2.0))),
     "q over the union of refits": (counted_over_all_refits, BASE),
+    "and zeros counted as hits": (zeros_counted_as_hits, BASE),
 }
 
 

@@ -197,11 +197,11 @@ def cell_mask(
     if chosen is None:
         return np.ones(n, dtype=bool)
     wanted = [chosen] if isinstance(chosen, str) else [str(c) for c in chosen]
-    assert_types = np.unique(np.asarray(types, dtype=str)) if types is not None else np.empty(0, dtype=str)
-    unknown = [w for w in wanted if w not in set(assert_types)]
+    available = np.unique(np.asarray(types, dtype=str)) if types is not None else np.empty(0, dtype=str)
+    unknown = [w for w in wanted if w not in set(available)]
     if not wanted or unknown:
         found = f"has unknown cell types {shorten(unknown)}" if unknown else "is empty"
-        raise InvalidArgumentError(f"`{argument}` {found}; the data have {shorten(assert_types, 20)}. None takes all.")
+        raise InvalidArgumentError(f"`{argument}` {found}; the data have {shorten(available, 20)}. None takes all.")
     return np.isin(np.asarray(types, dtype=str), wanted)
 
 
