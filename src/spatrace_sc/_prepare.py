@@ -202,12 +202,43 @@ def principal_components(
     matrix: sparse.csr_matrix | NDArray[np.floating], genes: NDArray[np.integer], n_pcs: int
 ) -> NDArray[np.float64]:
     """(cells, components) scores of scanpy's PCA on the given genes."""
-    import scanpy as sc
+    block, n = _varying(matrix, genes, n_pcs)
+    logger.info("%d principal components of %d genes in %d cells.", n, block.shape[1], len(block))
+    return _pca(block, n)
 
+
+def reliable_components(
+    matrix: sparse.csr_matrix | NDArray[np.floating], genes: NDArray[np.integer], n_pcs: int
+) -> NDArray[np.float64]:
+    """(cells, components) scores of the principal components that hold more variance than chance, at least one.
+
+    Parallel analysis: every gene is permuted over the cells on its own, and the k-th component is compared with the k-th of the permuted data. Components up to the first that varies no
+    more are kept, each multiplied by √reliability, reliability = 1 − variance of the permuted / variance.
+    """
+    block, n = _varying(matrix, genes, n_pcs)
+    scores = _pca(block, n)
+    rng = np.random.default_rng(0)
+    chance = _pca(np.stack([rng.permutation(gene) for gene in block.T], axis=1), n).var(axis=0)
+    reliability = np.clip(1.0 - chance / np.maximum(scores.var(axis=0), 1e-12), 0.0, 1.0)
+    nothing = np.flatnonzero(reliability <= 0)
+    kept = max(1, int(nothing[0]) if len(nothing) else n)
+    logger.info("%d of %d principal components vary more than in permuted data.", kept, n)
+    return scores[:, :kept] * np.sqrt(np.maximum(reliability[:kept], 1e-3))
+
+
+def _varying(
+    matrix: sparse.csr_matrix | NDArray[np.floating], genes: NDArray[np.integer], n_pcs: int
+) -> tuple[NDArray[np.float32], int]:
+    """The genes that vary, and how many components they allow."""
     block = columns(matrix, genes)
     block = block[:, block.std(axis=0) > 0]
     n = min(n_pcs, block.shape[1] - 1, len(block) - 1)
     if n < 1:
         raise DataError("fewer than two genes vary among the receivers, so cells cannot be compared.")
-    logger.info("%d principal components of %d genes in %d cells.", n, block.shape[1], len(block))
+    return block, n
+
+
+def _pca(block: NDArray[np.floating], n: int) -> NDArray[np.float64]:
+    import scanpy as sc
+
     return np.asarray(sc.pp.pca(block, n_comps=n, svd_solver="arpack", random_state=0), dtype=np.float64)

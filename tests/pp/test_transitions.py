@@ -234,7 +234,7 @@ def test_survives_being_written(form, tmp_path):
     (adata.write_h5ad if form == "h5ad" else adata.write_zarr)(path)
     back = (ad.read_h5ad if form == "h5ad" else ad.read_zarr)(path)
     np.testing.assert_array_equal(dense(back.obsp["transitions"]), dense(adata.obsp["transitions"]))
-    assert back.uns["transitions"]["params"]["n_neighbors"] == 15
+    assert back.uns["transitions"]["params"]["n_neighbors"] == 30
 
 
 def test_spatialdata():

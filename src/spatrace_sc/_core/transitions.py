@@ -21,7 +21,12 @@ def is_discrete(time: NDArray[np.floating]) -> bool:
 
 
 def forward_knn(
-    embedding: NDArray[np.floating], time: NDArray[np.floating], *, n_neighbors: int = 15, search_factor: int = 3
+    embedding: NDArray[np.floating],
+    time: NDArray[np.floating],
+    *,
+    n_neighbors: int = 30,
+    search_factor: int = 3,
+    order: NDArray[np.floating] | None = None,
 ) -> sparse.csr_matrix:
     """Row-stochastic transitions to similar cells that are later in time.
 
@@ -41,6 +46,8 @@ def forward_knn(
         Candidates kept per cell and direction.
     search_factor
         Neighbours looked at per candidate kept.
+    order
+        (cells,) which cell comes before which, in keeping with ``time``. None: :func:`order_of_cells`.
 
     Returns
     -------
@@ -48,14 +55,12 @@ def forward_knn(
     """
     n = len(time)
     k = max(1, min(n_neighbors, n - 1))
-    order: NDArray[np.floating]
+    order = order_of_cells(embedding, time) if order is None else order
     if is_discrete(time):
-        order = order_within_stages(embedding, time)
         groups = [(np.flatnonzero(time == now), k // 2 or 1) for now in np.unique(time)]
         pairs = [_later_pairs(embedding, order, cells, kept, search_factor) for cells, kept in groups]
         pairs += [p for (a, kept), (b, _) in pairwise(groups) for p in _between(embedding, a, b, kept)]
     else:
-        order = time
         pairs = [_later_pairs(embedding, order, np.arange(n), k, search_factor)]
     pairs.append(_lost_pasts(embedding, order, _unique_edges(pairs, n), k))
     source, target, distance = _unique_edges(pairs, n)
@@ -65,6 +70,28 @@ def forward_knn(
     stuck = np.flatnonzero(np.diff(forward.indptr) == 0)
     forward = forward + sparse.coo_matrix((np.ones(len(stuck)), (stuck, stuck)), shape=(n, n)).tocsr()
     return row_normalise(forward)
+
+
+def order_of_cells(embedding: NDArray[np.floating], time: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Time itself or, where it is a series of stages, :func:`order_within_stages`."""
+    return order_within_stages(embedding, time) if is_discrete(time) else time
+
+
+def linear_extension(
+    source: NDArray[np.integer], target: NDArray[np.integer], time: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """(cells,) an order in which the source of every edge comes before its target, cells of different times in the order of time.
+
+    Edges must not go backwards in time nor form a cycle. Strong components come out of scipy's search in topological order, one way or the other; what is returned is checked.
+    """
+    graph = sparse.csr_matrix((np.ones(len(source), dtype=np.int8), (source, target)), shape=(len(time),) * 2)
+    label = connected_components(graph, directed=True, connection="strong")[1]
+    for sign in (1, -1):
+        rank = np.empty(len(time))
+        rank[np.lexsort((sign * label, time))] = np.arange(len(time))
+        if (rank[source] < rank[target]).all():
+            return rank
+    raise ValueError("edges go backwards in time or form a cycle")
 
 
 def order_within_stages(embedding: NDArray[np.floating], time: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ class ModelConfig:
     hill_exponent: float = 1.0
     """Exponent n of the saturating signal x^n / (x^n + K^n)."""
     hill_quantile: float = 0.6
-    """K starts at this quantile of exposure × receptor over training cells."""
+    """Half-saturation K of a pair: this quantile of its exposure × receptor over the training cells in which that is positive."""
     gate_rank: int = 4
     """Rank of the modulation of regulators by a cell's context."""
     gate_limit: float = 0.5
@@ -39,7 +39,7 @@ class TrainingConfig:
     """How the network and its weights are fitted."""
 
     max_epochs: int = 40
-    """Passes over the training cells, at most, for attention and saturation, and again for the gates."""
+    """Passes over the training cells, at most, for attention, and again for the gates."""
     patience: int = 5
     """Passes without a lower held-out error before training stops."""
     batch_size: int = 256
@@ -50,8 +50,6 @@ class TrainingConfig:
     """Of Adam, on the transformer."""
     gate_penalty: float = 1e-2
     """Weight of the mean squared gate in the objective."""
-    shape_penalty: float = 1e-2
-    """Weight of the squared logarithms of learnt half-saturation constants."""
     held_out: float = 0.2
     """Share of the cells, in spatial blocks, that training does not see."""
     n_folds: int = 3
@@ -63,7 +61,9 @@ class TrainingConfig:
     penalty_slack: float = 0.1
     """The largest penalty is taken that gives up at most this share of the best held-out gain."""
     adaptation: float = 0.3
-    """Second pass: a regulator's penalty is divided by this plus its strength relative to those that act, within 0.6 to 3."""
+    """Second pass: a pair's penalty is divided by this plus its strength relative to the pairs that act, within 0.6 to 3."""
+    denoised_penalty: float = 1.2
+    """Penalty of a TF's denoised level relative to that of its counts."""
     max_iterations: int = 300
     """Proximal-gradient steps per penalty."""
     tolerance: float = 1e-4
@@ -100,8 +100,14 @@ RULES = {
     ),
     COUNT: ("training.max_epochs", "training.patience"),
     PLURAL: ("training.n_folds", "training.n_penalties", "evidence.n_resamples", "n_blocks"),
-    POSITIVE: ("model.hill_exponent", "training.learning_rate", "training.adaptation", "training.tolerance"),
-    WEIGHT: ("training.weight_decay", "training.gate_penalty", "training.shape_penalty"),
+    POSITIVE: (
+        "model.hill_exponent",
+        "training.learning_rate",
+        "training.adaptation",
+        "training.denoised_penalty",
+        "training.tolerance",
+    ),
+    WEIGHT: ("training.weight_decay", "training.gate_penalty"),
     SHARE: ("model.hill_quantile", "training.held_out", "training.penalty_ratio"),
     PART: ("model.dropout", "model.gate_limit", "training.penalty_slack"),
     UP_TO_ONE: ("evidence.sample_share",),

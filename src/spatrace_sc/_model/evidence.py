@@ -35,31 +35,37 @@ def resample(problem: Problem, fit: Fit, draw_decoys: DrawDecoys, config: Config
     streams = np.random.default_rng(seed).spawn(options.n_resamples)
     n_f, n_p, n_c, n_g = problem.n_tfs, problem.n_pairs, problem.covariates.shape[1], problem.targets.shape[1]
     y = (problem.targets - fit.target_mean) / fit.target_sd
-    total = torch.zeros(n_f + n_p, n_g)
+    n_genes = problem.n_tf_genes
+    total = torch.zeros(n_genes + n_p, n_g)
     positive, negative = torch.zeros_like(total), torch.zeros_like(total)
     pair_total, pair_hits = torch.zeros(n_p), torch.zeros(n_p)
     draws: dict[str, list[Draw]] = {"tf": [], "lr": [], "pair": []}
     signs = (1.0, 1.0, -1.0)
+    squares = torch.zeros(4)
     for stream in tqdm(streams, desc="refits against decoys", disable=not config.progress, leave=False):
         rows = _random_blocks(problem.block, problem.usable, options.sample_share, stream)
         design = _design_with_decoys(problem, fit, draw_decoys(stream).to(y.device), rows)
         first, second = (w.dense(design.n_columns).cpu() for w in _refit(design, y, rows, problem, fit, config))
-        real, decoy = second[: n_f + n_p], second[n_f + n_p + n_c :]
+        real = torch.cat([problem.by_tf_gene(second[:n_f]), second[n_f : n_f + n_p]])
+        decoy = second[n_f + n_p + n_c :]
         total += real
         positive += real > 0
         negative += real < 0
-        pair_total += real[n_f:].norm(dim=1)
+        pair_total += real[n_genes:].norm(dim=1)
         norms = first[n_f : n_f + n_p].norm(dim=1)
         pair_hits += norms > 0
-        draws["tf"].append(_draw(real[:n_f], [decoy[:n_f]], (1.0,)))
-        draws["lr"].append(_draw(real[n_f:], decoy[n_f:].split(n_p), signs))
-        draws["pair"].append(_draw(norms, [w.norm(dim=1) for w in first[-3 * n_p :].split(n_p)], signs))
+        draws["tf"].append(_draw(real[:n_genes], [problem.by_tf_gene(decoy[:n_f])], (1.0,)))
+        draws["lr"].append(_draw(real[n_genes:], decoy[n_f:].split(n_p), signs))
+        decoy_norms = [w.norm(dim=1) for w in first[-3 * n_p :].split(n_p)]
+        draws["pair"].append(_draw(norms, decoy_norms, signs))
+        squares += torch.stack([v.square().sum() for v in (norms, *decoy_norms)])
     n = options.n_resamples
     return Evidence(
         effect=(total / n).numpy(),
         stability=(torch.where(total >= 0, positive, negative) / n * (total != 0)).numpy(),
         pair_score=(pair_total / n).numpy(),
         pair_stability=(pair_hits / n).numpy(),
+        false_share=float(((squares[1] + squares[2] - squares[3]) / squares[0]).nan_to_num(1.0).clamp(0.0, 1.0)),
         draws=draws,
     )
 

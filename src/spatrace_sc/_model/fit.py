@@ -44,7 +44,7 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
     """Fit network and weights to one data set on the device its tensors are on. Same seed, same machine: same result.
 
     1. Weights for the initial attention; λ by folds of blocks within the training cells.
-    2. Attention and saturation by Adam with these weights, stopped by the held-out blocks, and the weights again; kept if the held-out blocks are predicted no worse.
+    2. Attention by Adam on what the targets' own past does not predict (:func:`beyond_past`), stopped by the held-out blocks, and the weights again.
     3. Weights with the pair-level second pass; then the gates by Adam, everything else fixed.
     4. Weights on all cells, training and held out, at the same λ.
     """
@@ -64,16 +64,12 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
         lam = choose_penalty(design, y, problem, training, base, config.training)
         weights = _solve(design, y, training, lam, base, config.training)
         r2["initial"] = score(design, weights, y, held_out)
-        before = {name: value.clone() for name, value in network.state_dict().items()}
-        train(network, problem, y, design, weights, training, held_out, config, "attention", log)
-        trained, look, _ = observe(network, problem, training)
-        again = _solve(trained, y, training, lam, base, config.training, weights)
-        r2["attention"] = score(trained, again, y, held_out)
-        if r2["attention"] >= r2["initial"]:
-            design, weights = trained, again
-        else:  # what helped the old weights does not help their successors
-            network.load_state_dict(before)
-            design, look, _ = observe(network, problem, training)
+        unexpected = beyond_past(problem, y, training)
+        news = _solve(design, unexpected, training, lam / 2.0, base, config.training)
+        train(network, problem, unexpected, design, news, training, held_out, config, "attention", log)
+        design, look, _ = observe(network, problem, training)
+        weights = _solve(design, y, training, lam, base, config.training, weights)
+        r2["attention"] = score(design, weights, y, held_out)
         factor = strength_factors(weights, problem, config.training.adaptation)
         weights = second_pass(design, y, training, weights, base, factor, config.training)
         r2["pairs"] = score(design, weights, y, held_out)
@@ -95,10 +91,21 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
     return Fit(network, weights, look, attended, mean, sd, held_out, r2, log)
 
 
+def beyond_past(problem: Problem, y: Tensor, training: Tensor) -> Tensor:
+    """(N, G) what the targets' own past does not predict, standardised; zero where a target is constant.
+
+    Earlier cells are chosen for being alike, targets included, so whatever is averaged over them tells the cell's state and predicts its targets, whether or not it acts. When the network
+    may choose its steps by plain error it therefore looks back too far. What the same earlier cells' targets predict is taken out first: y − β · past, β by least squares per target.
+    """
+    past = problem.target_past - problem.target_past[training].mean(0)
+    slope = (past[training] * y[training]).sum(0) / past[training].square().sum(0).clamp_min(1e-12)
+    return _standardised(y - slope * past, training)[0]
+
+
 def base_penalty(problem: Problem) -> Penalty:
     """Penalty of real regulators before the second pass."""
     tf_of = torch.full((problem.n_regulators,), -1, dtype=torch.long, device=problem.penalty.device)
-    tf_of[: problem.n_tfs] = torch.arange(problem.n_tfs, device=tf_of.device)
+    tf_of[: problem.n_tfs] = problem.tf_gene
     return Penalty(problem.penalty, problem.forbidden, problem.tf_penalty, tf_of)
 
 

@@ -49,7 +49,7 @@ class TemporalAttention(nn.Module):
 
 
 class SignalNetwork(nn.Module):
-    r"""Causal transformer over a cell's past that says when to look, how signals saturate and how regulators are modulated.
+    r"""Causal transformer over a cell's past that says when to look and how regulators are modulated.
 
     For a predicted cell with tokens :math:`u_K, \dots, u_0` (TFs, receptors, exposures at each lag; lag 0 has no TFs and never a target):
 
@@ -57,7 +57,7 @@ class SignalNetwork(nn.Module):
         z &= \mathrm{encoder}(u)_0, \quad \alpha^c_k = \mathrm{softmax}_k(b^c_k + q^c(z) \cdot key^c(u_k) / \sqrt d) \\
         x_f &= \textstyle\sum_{k \ge 1} \alpha^{tf}_k\, TF_f(k), \quad
         D_{lr} = (\sum_k \alpha^{E}_k E_l(k)) (\sum_k \alpha^{R}_k R_r(k)), \quad
-        s_{lr} = \frac{D^n}{D^n + (K_{lr}\, e^{a_l + c_r})^n} \\
+        s_{lr} = \frac{D^n}{D^n + K_{lr}^n} \\
         \hat y_g &= \textstyle\sum_r W_{rg}\, (1 + v_r(z))\, \frac{x_r - \mu_r}{\sigma_r}, \quad v_r(z) = limit \cdot \tanh(V_r \cdot m(z))
 
     *W* is not a parameter: it is solved for exactly (:mod:`spatrace_sc._model.sparse`) and given to the objective.
@@ -65,6 +65,7 @@ class SignalNetwork(nn.Module):
 
     pair_ligand: Tensor
     pair_receptor: Tensor
+    receptor_share: Tensor
     half_dose: Tensor
     tf_mean: Tensor
     tf_sd: Tensor
@@ -84,6 +85,7 @@ class SignalNetwork(nn.Module):
             self.register_buffer(name, value)
         self.register_buffer("pair_ligand", pairs[0])
         self.register_buffer("pair_receptor", pairs[1])
+        self.register_buffer("receptor_share", torch.exp(0.5 * torch.arange(-lags, 1.0)))
         self.embed = nn.Linear(n_tf + n_receptor + n_ligand, d)
         self.position = nn.Parameter(0.02 * torch.randn(lags + 1, d))
         layer = nn.TransformerEncoderLayer(
@@ -92,10 +94,7 @@ class SignalNetwork(nn.Module):
         self.encoder = nn.TransformerEncoder(layer, config.n_layers, nn.LayerNorm(d), enable_nested_tensor=False)
         recent = -torch.arange(lags, -1, -1.0)  # lag K … 0: -K … 0
         self.attend_tf = TemporalAttention(d, recent[:-1].clone())
-        self.attend_receptor = TemporalAttention(d, 0.5 * recent)
         self.attend_exposure = TemporalAttention(d, 3.0 * recent)
-        self.shift_ligand = nn.Parameter(torch.zeros(n_ligand))
-        self.shift_receptor = nn.Parameter(torch.zeros(n_receptor))
         self.modulate = nn.Linear(d, config.gate_rank)
         self.gates = nn.Parameter(torch.zeros(n_tf + len(pairs[0]), config.gate_rank))
 
@@ -119,7 +118,9 @@ class SignalNetwork(nn.Module):
         tokens, exists = self.tokens(history), history.exists
         z = self.encode(tokens, exists)[:, -1]
         tf = self.attend_tf(z, tokens[:, :-1], exists[:, :-1])
-        return Look(tf, self.attend_receptor(z, tokens, exists), self.attend_exposure(z, tokens, exists), z)
+        receptor = self.receptor_share * exists
+        receptor = receptor / receptor.sum(1, keepdim=True).clamp_min(1e-12)
+        return Look(tf, receptor, self.attend_exposure(z, tokens, exists), z)
 
     @torch.no_grad()
     def look_all(self, history: History, batch: int = 8192) -> Look:
@@ -140,8 +141,7 @@ class SignalNetwork(nn.Module):
     def signal(self, exposure: Tensor, receptor: Tensor, pairs: Tensor) -> Tensor:
         """(B, L), (B, R), (A,) → (B, A) saturating signal of the given pairs, 0 to 1."""
         left, right = self.pair_ligand[pairs], self.pair_receptor[pairs]
-        shift = torch.exp(self.shift_ligand[left] + self.shift_receptor[right])
-        dose = (exposure[:, left] * receptor[:, right] / (self.half_dose[pairs] * shift)) ** self.config.hill_exponent
+        dose = (exposure[:, left] * receptor[:, right] / self.half_dose[pairs]) ** self.config.hill_exponent
         return dose / (1.0 + dose)
 
     def gate(self, context: Tensor, regulators: Tensor) -> Tensor:

@@ -38,15 +38,19 @@ class History:
 class Problem:
     """One data set, ready to be fitted.
 
-    Regulators are numbered TFs first, then pairs, then covariates. ``pair_ligand`` and ``pair_receptor`` (P,) index the columns of the history;
-    ``covariates`` (N, C) standardised; ``targets`` (N, G); ``usable`` (N,) cells with a past; ``block`` (N,) spatial block;
-    ``penalty`` (F + P + C,) relative penalties, :data:`numpy.inf` for regulators that cannot be used; ``tf_penalty`` (F, G) or None multiplies those of TFs;
+    Regulators are numbered TF columns first, then pairs, then covariates. ``pair_ligand`` and ``pair_receptor`` (P,) index the columns of the history; ``tf_gene`` (F,) says which
+    gene a TF column measures, for a gene may have several (as counted, denoised); ``receptor_level`` (N, R) log level of the receptors; ``target_past`` (N, G) mean of
+    the targets in earlier cells of the path, by which training judges attention, never seen by the network; ``covariates`` (N, C) standardised; ``targets`` (N, G); ``usable`` (N,) cells with a past; ``block`` (N,) spatial block;
+    ``penalty`` (F + P + C,) relative penalties, :data:`numpy.inf` for regulators that cannot be used; ``tf_penalty`` (TF genes, G) or None multiplies those of TFs;
     ``forbidden`` (2, edges) regulator and target of edges that may not exist, such as a gene on itself.
     """
 
     history: History
     pair_ligand: Tensor
     pair_receptor: Tensor
+    tf_gene: Tensor
+    receptor_level: Tensor
+    target_past: Tensor
     covariates: Tensor
     targets: Tensor
     usable: Tensor
@@ -57,8 +61,19 @@ class Problem:
 
     @property
     def n_tfs(self) -> int:
-        """F"""
+        """F, columns of TFs"""
         return self.history.tf.shape[2]
+
+    @property
+    def n_tf_genes(self) -> int:
+        """TFs; the first columns are their counts, in order"""
+        return int(self.tf_gene.max()) + 1
+
+    def by_tf_gene(self, weights: Tensor) -> Tensor:
+        """(F, G) weights of TF columns summed over the columns of each gene, (TF genes, G)."""
+        return weights.new_zeros((self.n_tf_genes, weights.shape[1])).index_add_(
+            0, self.tf_gene.to(weights.device), weights
+        )
 
     @property
     def n_pairs(self) -> int:
@@ -102,14 +117,15 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """Outcome of the refits, regulators (TFs and pairs) × targets.
+    """Outcome of the refits, regulators (TF genes and pairs) × targets.
 
-    ``effect`` (F + P, G) mean weight; ``stability`` the share of refits with a weight of the mean's sign; ``pair_score`` (P,) mean norm of a pair's weights and ``pair_stability``
-    the share of refits in which it has any; ``draws`` the refits of the tasks ``tf`` (edges numbered over (F, G)), ``lr`` (over (P, G)) and ``pair`` (norms of the first pass).
+    ``effect`` (TF genes + P, G) mean weight, summed over the columns of a TF; ``stability`` the share of refits with a weight of the mean's sign; ``pair_score`` (P,) mean norm of a pair's weights and ``pair_stability``
+    the share of refits in which it has any; ``false_share`` how much of the pairs' squared weights decoys would have got, 0 to 1; ``draws`` the refits of the tasks ``tf`` (edges numbered over (F, G)), ``lr`` (over (P, G)) and ``pair`` (norms of the first pass).
     """
 
     effect: np.ndarray
     stability: np.ndarray
     pair_score: np.ndarray
     pair_stability: np.ndarray
+    false_share: float
     draws: dict[str, list[Draw]]

@@ -71,20 +71,18 @@ def _covariate_error(covariates: Tensor, y: Tensor, train: Tensor, test: Tensor)
 
 
 def strength_factors(weights: Weights, problem: Problem, floor: float) -> Tensor:
-    r"""Factor on each regulator's penalty for the second pass: those that regulate strongly are penalised less, the others more.
+    r"""Factor on each regulator's penalty for the second pass: pairs that regulate strongly are penalised less, the others more.
 
-    With :math:`n_r = \|W_{r\cdot}\|_2` and :math:`s = \sum n_r^2 / \sum n_r` over the TFs, or over the pairs, the typical strength of those that act, a regulator's
-    factor is :math:`1 / (floor + n_r / s)`, within 0.6 to 3. TFs and pairs are treated alike, so that neither is favoured over a collinear one of the other kind; covariates keep 1.
-    Weights beyond the problem's regulators (decoys) are not looked at.
+    With :math:`n_r = \|W_{r\cdot}\|_2` and :math:`s = \sum n_r^2 / \sum n_r`, the typical strength of the pairs that act, a pair's factor is :math:`1 / (floor + n_r / s)`, within 0.6
+    to 3: a pair either acts, on several genes, or it does not. TFs and covariates keep 1: every TF acts on something. Weights beyond the problem's regulators (decoys) are not looked at.
     """
     factor = torch.ones(problem.n_regulators, device=weights.values.device)
     norm = torch.zeros_like(factor)
     real = weights.rows < len(norm)
     norm[weights.rows[real]] = weights.values[real].norm(dim=1)
-    n_f, n_p = problem.n_tfs, problem.n_pairs
-    for kind in (slice(0, n_f), slice(n_f, n_f + n_p)):
-        strength = norm[kind]
-        typical = strength.square().sum() / strength.sum().clamp_min(1e-12)
-        if typical > 0:
-            factor[kind] = (1.0 / (floor + strength / typical)).clamp(SMALLEST, LARGEST)
+    pairs = slice(problem.n_tfs, problem.n_tfs + problem.n_pairs)
+    strength = norm[pairs]
+    typical = strength.square().sum() / strength.sum().clamp_min(1e-12)
+    if typical > 0:
+        factor[pairs] = (1.0 / (floor + strength / typical)).clamp(SMALLEST, LARGEST)
     return factor

@@ -36,8 +36,7 @@ def activity(adata: AnnData, *, key: str = _keys.RESULT) -> AnnData:
     600
     """
     result = stored(adata, key)
-    pairs = result["activity_pairs"].astype(str).reset_index(drop=True)
-    pairs["score"] = result["lr_pairs"]["score"].to_numpy()[: len(pairs)]
+    pairs = result["activity_pairs"].astype({"ligand": str, "receptor": str}).reset_index(drop=True)
     pairs.index = (pairs["ligand"] + "^" + pairs["receptor"]).to_numpy()
     values = np.asarray(adata.obsm[result["obsm"]], dtype=np.float32)
     slots = {k: v for k, v in adata.obsm.items() if k != result["obsm"]}

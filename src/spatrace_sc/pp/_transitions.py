@@ -33,7 +33,7 @@ def transitions(
     receivers: Sequence[str] | None = None,
     use_rep: str | None = None,
     n_pcs: int = 30,
-    n_neighbors: int = 15,
+    n_neighbors: int = 30,
     layer: str | None = None,
     table_key: str = _keys.TABLE,
     key_added: str = _keys.TRANSITIONS,

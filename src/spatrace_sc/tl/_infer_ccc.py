@@ -187,33 +187,36 @@ def _check_key(adata: AnnData, key: str) -> None:
 def _run(study: Study, config: Config, seed: int, device: torch.device, prior: pd.DataFrame | None) -> dict[str, Any]:
     """Fit, resample, summarise. torch is imported here, not with the package."""
     from .._model.checkpoint import to_arrays
+    from .._model.credit import share_credit
     from .._model.evidence import resample
     from .._model.fit import fit
     from ._problem import build_problem, decoy_drawer
     from ._result import communicate, edge_tables, pair_activity, regulator_levels, stage_factors
 
-    n_lags = config.model.n_lags
-    problem = build_problem(study, n_lags=n_lags, n_blocks=config.n_blocks, prior=prior).to(device)
+    n_lags, n_tfs = config.model.n_lags, len(study.genes["tfs"])
+    problem = build_problem(study, config, prior).to(device)
     n_f = problem.n_tfs
     logger.info(
         "%d receivers, %d senders; %d TFs and %d ligand–receptor pairs on %d targets; device %s.",
-        *(len(study.time), int(study.senders.sum()), n_f, problem.n_pairs, problem.targets.shape[1], device),
+        *(len(study.time), int(study.senders.sum()), n_tfs, problem.n_pairs, problem.targets.shape[1], device),
     )
     fit_seed, resample_seed, permute_seed = (int(s) for s in np.random.default_rng(seed).integers(2**31, size=3))
     fitted = fit(problem, config, seed=fit_seed)
     evidence = resample(problem, fitted, decoy_drawer(study, n_lags), config, seed=resample_seed)
+    evidence = share_credit(problem, fitted, evidence)
     tables = edge_tables(study, evidence, config.max_edges)
     pairs = (tables["lr_pairs"]["ligand"] * len(study.genes["receptors"]) + tables["lr_pairs"]["receptor"]).to_numpy(
         dtype=np.int64
     )
-    top = pairs[: config.max_activity]
+    ranked = np.argsort(-evidence.pair_score, kind="stable")[: int((evidence.pair_score > 0).sum())]
+    top = ranked[: config.max_activity].astype(np.int64)
     strength = evidence.pair_score[top].astype(np.float32)
     activity = pair_activity(regulator_levels(problem, fitted, n_f + top), strength)
     communication, matrix = communicate(
         study, problem, fitted, top, activity, strength, config, np.random.default_rng(permute_seed)
     )
     factors = {
-        "tf": stage_factors(study, regulator_levels(problem, fitted, np.arange(n_f))),
+        "tf": stage_factors(study, regulator_levels(problem, fitted, np.arange(n_tfs))),
         "pair": np.hstack(
             [
                 stage_factors(study, regulator_levels(problem, fitted, n_f + part))
@@ -230,6 +233,7 @@ def _run(study: Study, config: Config, seed: int, device: torch.device, prior: p
         "model": to_arrays(fitted),
         "activity": activity,
         "activity_pairs": top,
+        "activity_scores": strength.astype(float),
         "matrix": matrix,
     }
 
@@ -257,6 +261,7 @@ def _write(adata: AnnData, study: Study, result: dict[str, Any], params: dict[st
             {
                 "ligand": genes["ligands"][top // n_r].astype(object),
                 "receptor": genes["receptors"][top % n_r].astype(object),
+                "score": result["activity_scores"],
             }
         ),
         "obsp": _keys.communication_key(key),

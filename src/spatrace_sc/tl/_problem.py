@@ -14,6 +14,7 @@ from .._core.exposure import ligand_exposure
 from .._core.paths import expected_history
 from .._core.statistics import shuffle_within
 from .._errors import DataError, InvalidArgumentError
+from .._model.config import Config
 from .._model.records import History, Problem
 from .._validate import shorten
 from ._study import Study
@@ -22,9 +23,9 @@ from ._study import Study
 PER_BIN, MAX_BINS = 50, 10
 
 
-def build_problem(study: Study, *, n_lags: int, n_blocks: int, prior: pd.DataFrame | None) -> Problem:
-    """Tensors of a study. Pairs are every ligand with every receptor, ligand by ligand."""
-    genes = study.genes
+def build_problem(study: Study, config: Config, prior: pd.DataFrame | None) -> Problem:
+    """Tensors of a study. Pairs are every ligand with every receptor, ligand by ligand; every TF has two columns, as counted and denoised."""
+    genes, n_lags = study.genes, config.model.n_lags
     n_l, n_r, n_f = (len(genes[r]) for r in ("ligands", "receptors", "tfs"))
     covariates = build_covariates(study)
     history = build_history(study, study.exposure, study.receptor, study.tf, n_lags)
@@ -34,15 +35,19 @@ def build_problem(study: Study, *, n_lags: int, n_blocks: int, prior: pd.DataFra
             f"only {int(usable.sum())} receivers have an earlier cell to look back on; check `time_key` and the transitions."
         )
     pair_penalty, tf_penalty = prior_penalties(prior, genes)
-    penalty = torch.cat([torch.ones(n_f), pair_penalty, torch.ones(covariates.shape[1])])
+    denoised = torch.full((n_f,), config.training.denoised_penalty)
+    penalty = torch.cat([torch.ones(n_f), denoised, pair_penalty, torch.ones(covariates.shape[1])])
     return Problem(
         history=history,
         pair_ligand=torch.arange(n_l).repeat_interleave(n_r),
         pair_receptor=torch.arange(n_r).repeat(n_l),
+        tf_gene=torch.arange(n_f).repeat(2),
+        receptor_level=torch.from_numpy(receptor_levels(study, history)),
+        target_past=torch.from_numpy(recent_past(study, study.target, n_lags)),
         covariates=covariates,
         targets=torch.from_numpy(study.target),
         usable=usable,
-        block=torch.from_numpy(spatial_blocks(study, n_blocks)),
+        block=torch.from_numpy(spatial_blocks(study, config.n_blocks)),
         penalty=penalty,
         tf_penalty=tf_penalty,
         forbidden=forbidden_edges(genes),
@@ -55,9 +60,10 @@ def build_history(
     """Histories of the regulators, with nothing in them of the targets of the predicted cell.
 
     A receptor that is a target is not read in the predicted cell itself, and a ligand that is a target not from its ancestors' neighbourhoods, to which the predicted cell
-    may belong: there the previous step, and the predicted cell's own exposure (which never counts itself), stand in.
+    may belong: there the previous step, and the predicted cell's own exposure (which never counts itself), stand in. TFs come twice: as they were counted, and denoised by
+    earlier cells of nearly the same state.
     """
-    past_tf, exists = expected_history(study.backward, tf, n_lags=n_lags)
+    past_tf, exists = expected_history(study.backward, np.hstack([tf, study.state @ tf]), n_lags=n_lags)
     past_receptor, _ = expected_history(study.backward, receptor, n_lags=n_lags)
     past_exposure, _ = expected_history(study.backward, exposure, n_lags=n_lags)
     targets = study.genes["targets"]
@@ -68,6 +74,22 @@ def build_history(
     past_exposure[:, :, shared] = past_exposure[:, -1:, shared]
     tensors = (past_tf[:, :-1], past_receptor, past_exposure, exists)
     return History(*(torch.from_numpy(np.ascontiguousarray(t)) for t in tensors))
+
+
+def recent_past(study: Study, values: NDArray[np.float32], n_lags: int) -> NDArray[np.float32]:
+    """(receivers, features) mean over the steps before a cell, each step back counting e times less; 0 where there are none."""
+    past, exists = expected_history(study.backward, values, n_lags=n_lags)
+    share = np.exp(np.arange(-n_lags, 0, dtype=np.float32)) * exists[:, :-1]
+    return np.einsum("ns,nsf->nf", share / np.maximum(share.sum(1, keepdims=True), 1e-12), past[:, :-1])
+
+
+def receptor_levels(study: Study, history: History) -> NDArray[np.float32]:
+    """(receivers, R) log1p of a receptor's level, counted and denoised in equal parts, over the steps of the history."""
+    n_lags = history.receptor.shape[1] - 1
+    denoised, exists = expected_history(study.backward, study.state @ study.receptor, n_lags=n_lags)
+    both = (history.receptor.numpy() + denoised) / 2.0
+    steps = exists.astype(np.float32)
+    return np.log1p(np.einsum("ns,nsr->nr", steps, both) / steps.sum(1, keepdims=True))
 
 
 def build_covariates(study: Study) -> Tensor:
@@ -98,18 +120,20 @@ def spatial_blocks(study: Study, n_blocks: int) -> NDArray[np.int64]:
 
 
 def forbidden_edges(genes: dict[str, NDArray[np.str_]]) -> Tensor:
-    """(2, edges) regulator and target numbers of a TF on itself and of a pair on its own ligand or receptor."""
+    """(2, edges) regulator and target numbers of a TF (both its columns) on itself and of a pair on its own ligand or receptor."""
     targets = genes["targets"]
-    n_f, n_r = len(genes["tfs"]), len(genes["receptors"])
+    n_tf, n_r = len(genes["tfs"]), len(genes["receptors"])
+    n_f = 2 * n_tf
     tf, tf_target = np.nonzero(genes["tfs"][:, None] == targets)
     left, left_target = np.nonzero(genes["ligands"][:, None] == targets)
     right, right_target = np.nonzero(genes["receptors"][:, None] == targets)
     regulators = [
         tf,
+        n_tf + tf,
         *(n_f + left * n_r + r for r in range(n_r)),
         *(n_f + k * n_r + right for k in range(len(genes["ligands"]))),
     ]
-    regulated = [tf_target, *([left_target] * n_r), *([right_target] * len(genes["ligands"]))]
+    regulated = [tf_target, tf_target, *([left_target] * n_r), *([right_target] * len(genes["ligands"]))]
     edges = np.unique(np.stack([np.concatenate(regulators), np.concatenate(regulated)]), axis=1)
     return torch.from_numpy(edges.astype(np.int64))
 

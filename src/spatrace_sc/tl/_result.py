@@ -27,7 +27,7 @@ def edge_tables(study: Study, evidence: Evidence, max_edges: int) -> dict[str, A
     pairs = pd.DataFrame({"regulator": np.arange(len(evidence.pair_score)), "score": evidence.pair_score})
     pairs["p_value"], pairs["q_value"] = _against_decoys(evidence.draws["pair"], len(pairs))
     pairs["stability"] = evidence.pair_stability
-    pairs = pairs[pairs["score"] > 0]
+    pairs = pairs[pairs["score"] > 0].nlargest(max_edges, "score")
     for table in (lr, pairs):
         table.insert(0, "ligand", table["regulator"] // n_r)
         table.insert(1, "receptor", table.pop("regulator") % n_r)

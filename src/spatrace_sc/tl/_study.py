@@ -15,9 +15,18 @@ from scipy import sparse
 
 from .. import _keys
 from .._core.exposure import ligand_exposure, linear, neighbour_weights
-from .._core.transitions import backward, forward_knn, has_cycle, is_discrete, order_within_stages
+from .._core.transitions import backward, forward_knn, has_cycle, linear_extension, order_of_cells
 from .._errors import DataError, InvalidArgumentError, MissingKeyError, SpatraceWarning
-from .._prepare import default_targets, flagged, labels_of, match, principal_components, resolve_radius, symbols_of
+from .._prepare import (
+    default_targets,
+    flagged,
+    labels_of,
+    match,
+    principal_components,
+    reliable_components,
+    resolve_radius,
+    symbols_of,
+)
 from .._validate import (
     categories,
     cell_mask,
@@ -33,7 +42,9 @@ from .._validate import (
 logger = logging.getLogger("spatrace_sc")
 
 #: Principal components and neighbours of the default transitions.
-N_PCS, N_NEIGHBORS = 30, 15
+N_PCS, N_NEIGHBORS = 30, 30
+#: Principal components looked at for those that describe a cell's state.
+N_STATE_PCS = 50
 
 
 @dataclass(frozen=True)
@@ -41,7 +52,7 @@ class Study:
     """One data set as arrays. Receivers and senders are rows of their own; genes of a role are in alphabetical order.
 
     ``weights`` (receivers, senders); ``sender_ligand`` (senders, L), ``exposure`` (receivers, L) and ``receptor`` (receivers, R) linear; ``tf`` (receivers, F) and ``target``
-    (receivers, G) log-normalised; ``backward`` (receivers, receivers).
+    (receivers, G) log-normalised; ``backward`` (receivers, receivers) where a cell came from; ``state`` (receivers, receivers) earlier cells of nearly the same state, by which expression is denoised.
     """
 
     genes: dict[str, NDArray[np.str_]]
@@ -61,6 +72,7 @@ class Study:
     tf: NDArray[np.float32]
     target: NDArray[np.float32]
     backward: sparse.csr_matrix
+    state: sparse.csr_matrix
 
 
 def read_study(
@@ -114,6 +126,8 @@ def read_study(
     if symbols is not None:
         labels = labels_of(adata, symbols)
         genes_shown = {role: np.array([labels[n] for n in names], dtype=str) for role, names in genes.items()}
+    in_order = in_name_order(adata, place)
+    past, order = read_backward(adata, matrix[here], in_order, receiving, time[receiving], transitions_key)
     return Study(
         genes=genes if symbols is None else genes_shown,
         receivers=receiving,
@@ -131,8 +145,32 @@ def read_study(
         receptor=linear(columns(matrix[here], place["receptors"])),
         tf=columns(matrix[here], place["tfs"]),
         target=columns(matrix[here], place["targets"]),
-        backward=read_backward(adata, matrix, place, receiving, time[receiving], transitions_key),
+        backward=past,
+        state=earlier_in_state(matrix[here], in_order, time[receiving], order),
     )
+
+
+def in_name_order(adata: AnnData, place: dict[str, NDArray[np.intp]]) -> NDArray[np.intp]:
+    """Columns of all genes with a role, by name, so that the order of the genes in the file does not matter."""
+    genes = np.unique(np.concatenate(list(place.values())))
+    return genes[np.argsort(adata.var_names[genes].to_numpy(dtype=str), kind="stable")]
+
+
+def earlier_in_state(
+    matrix: sparse.csr_matrix | NDArray[np.floating],
+    genes: NDArray[np.intp],
+    time: NDArray[np.float64],
+    order: NDArray[np.floating],
+) -> sparse.csr_matrix:
+    """Weights of the earlier cells that are nearest in the reliable principal components; cells that have none stand for themselves.
+
+    Earlier in the order of the transitions, so that what is denoised with it holds nothing of cells that are yet to be predicted.
+    """
+    embedding = reliable_components(matrix, genes, N_STATE_PCS)
+    earlier = backward(forward_knn(embedding, time, n_neighbors=N_NEIGHBORS, order=order))
+    first = np.flatnonzero(np.diff(earlier.indptr) == 0)
+    alone = sparse.coo_matrix((np.ones(len(first), dtype=np.float32), (first, first)), shape=earlier.shape)
+    return (earlier + alone.tocsr()).tocsr()
 
 
 def resolve_roles(
@@ -163,36 +201,40 @@ def order_stages(stage_of: NDArray[np.str_], time: NDArray[np.float64]) -> tuple
 def read_backward(
     adata: AnnData,
     matrix: sparse.csr_matrix | NDArray[np.floating],
-    place: dict[str, NDArray[np.intp]],
+    genes: NDArray[np.intp],
     receiving: NDArray[np.bool_],
     time: NDArray[np.float64],
     transitions_key: str | None,
-) -> sparse.csr_matrix:
-    """Backward transitions among receivers: from ``obsp`` or, by default, forward nearest neighbours along time."""
-    genes = np.unique(np.concatenate(list(place.values())))
-    genes = genes[np.argsort(adata.var_names[genes].to_numpy(dtype=str), kind="stable")]
-    here = np.flatnonzero(receiving)
+) -> tuple[sparse.csr_matrix, NDArray[np.floating]]:
+    """Backward transitions among receivers and an order of them in which nobody comes before its ancestors: from ``obsp`` or, by default, forward nearest neighbours along time.
+
+    ``matrix`` holds the receivers.
+    """
     if transitions_key is None:
         logger.info(
             "transitions: %d forward nearest neighbours along time, computed here; name your own with `transitions_key`.",
             N_NEIGHBORS,
         )
-        return backward(forward_knn(principal_components(matrix[here], genes, N_PCS), time, n_neighbors=N_NEIGHBORS))
+        embedding = principal_components(matrix, genes, N_PCS)
+        order = order_of_cells(embedding, time)
+        return backward(forward_knn(embedding, time, n_neighbors=N_NEIGHBORS, order=order)), order
     if transitions_key not in adata.obsp:
         raise MissingKeyError(
             f"`transitions_key={transitions_key!r}` is not in `adata.obsp`; it has {shorten(adata.obsp.keys())}. Call `st.pp.transitions(adata)` or leave it None."
         )
+    here = np.flatnonzero(receiving)
     given = sparse.csr_matrix(adata.obsp[transitions_key])[here][:, here].tocoo()
     if not np.isfinite(given.data).all() or (given.data < 0).any():
         raise DataError(
             f"`adata.obsp[{transitions_key!r}]` has negative or non-finite entries; it must hold transition probabilities."
         )
     forward = (time[given.col] >= time[given.row]) & (given.row != given.col) & (given.data > 0)
+    order = order_of_cells(principal_components(matrix, genes, N_PCS), time)
+    agreeing = forward & (order[given.col] > order[given.row])
     if has_cycle(given.row[forward], given.col[forward], len(time)):
-        order = (
-            order_within_stages(principal_components(matrix[here], genes, N_PCS), time) if is_discrete(time) else time
-        )
-        forward &= order[given.col] > order[given.row]
+        forward = agreeing
+    elif not (agreeing == forward).all():
+        order = linear_extension(given.row[forward], given.col[forward], time)
     dropped = float(given.data[(given.row != given.col) & ~forward].sum() / max(given.data.sum(), 1e-12))
     if not forward.any():
         raise InvalidArgumentError(
@@ -204,6 +246,5 @@ def read_backward(
             100 * dropped,
             transitions_key,
         )
-    return backward(
-        sparse.csr_matrix((given.data[forward], (given.row[forward], given.col[forward])), shape=given.shape)
-    )
+    edges = (given.data[forward], (given.row[forward], given.col[forward]))
+    return backward(sparse.csr_matrix(edges, shape=given.shape)), order

@@ -1,0 +1,89 @@
+"""Credit where a receptor and the TFs tell the same story."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .fit import Fit
+from .records import Evidence, Problem
+
+#: Ridge penalties, as shares of a standardised column's variance: of receptors on TFs, and of targets on receptors.
+RIDGE_TFS, RIDGE_RECEPTORS = 0.01, 0.1
+#: Folds of blocks over which the share is measured.
+FOLDS = 3
+#: Routes that change a target by less than this many standard deviations are left out.
+SMALLEST = 0.01
+
+
+@torch.no_grad()
+def share_credit(problem: Problem, fit: Fit, evidence: Evidence) -> Evidence:
+    r"""Effects of pairs with the credit that the joint model cannot assign shared out.
+
+    When a receptor's level follows the TFs so closely that either would predict its targets, a sparse model gives everything to one of them. A share :math:`u_r` is then taken from another
+    route, exposure → receptor → target:
+
+    .. math::
+        \tilde W_{lr,g} = (1 - u_r)\, W_{lr,g} + u_r\, a_{lr}\, b_{rg}, \quad a_{lr} = \max(0, \mathrm{cor}(\log E_l, \log R_r)), \quad
+        u_r = D(\varphi)\, D(\rho_r), \quad D(x) = \frac{x^3}{x^3 + (1 - x)^3}
+
+    with *b* from a ridge regression of the targets on all receptors without TFs, :math:`\rho_r` the share of the receptor's level that TFs predict in held-out blocks, and
+    :math:`\varphi` the share of the pairs' squared weights that decoys would have got. Co-variation of exposure and receptor decides between ligands only where receptors have no course of
+    their own (:math:`\rho_r` near 1) and the joint model cannot tell pairs from decoys (:math:`\varphi` near 1); elsewhere nothing changes. p, q and stability are not touched: they
+    speak of the joint model.
+    """
+    rows, past = problem.usable, problem.history
+    steps = past.exists[rows].float()
+    counted = torch.einsum("ns,nsr->nr", steps, past.receptor[rows]) / steps.sum(1, keepdim=True)
+    tfs = _standard(fit.attended.tf[rows][:, : problem.n_tf_genes])
+    followed = explained(_standard(torch.log1p(counted)), tfs, problem.block[rows])
+    share = _decided(followed) * _decided(torch.tensor(evidence.false_share, device=followed.device))
+    level = _standard(problem.receptor_level[rows])
+    exposure = _standard(torch.log1p(fit.attended.exposure[rows]))
+    targets = ((problem.targets - fit.target_mean) / fit.target_sd)[rows]
+    onto = _ridge(level, targets, RIDGE_RECEPTORS)
+    along = (exposure.T @ level / len(level)).clamp_min(0.0)
+    n_genes = len(evidence.effect) - problem.n_pairs
+    part, ligand, receptor = share[problem.pair_receptor], problem.pair_ligand, problem.pair_receptor
+    route = (part * along[ligand, receptor])[:, None] * onto[receptor]
+    route[route.abs() < SMALLEST] = 0.0
+    regulator, target = problem.forbidden
+    pairs = (regulator >= problem.n_tfs) & (regulator < problem.n_tfs + problem.n_pairs)
+    route[regulator[pairs] - problem.n_tfs, target[pairs]] = 0.0
+    kept, added = 1.0 - part.cpu().numpy(), route.cpu().numpy()
+    effect = evidence.effect.copy()
+    effect[n_genes:] = kept[:, None] * effect[n_genes:] + added
+    return replace(evidence, effect=effect, pair_score=kept * evidence.pair_score + np.linalg.norm(added, axis=1))
+
+
+def _decided(x: Tensor) -> Tensor:
+    """A share pushed to 0 or 1: its odds cubed."""
+    return x**3 / (x**3 + (1.0 - x) ** 3)
+
+
+def explained(values: Tensor, by: Tensor, block: Tensor) -> Tensor:
+    """(columns,) share of the variance of standardised columns that a ridge regression predicts in held-out blocks, 0 to 1."""
+    codes = torch.unique(block)
+    fold = torch.searchsorted(codes, block) % min(FOLDS, len(codes))
+    error = torch.zeros(values.shape[1], device=values.device)
+    for number in torch.unique(fold):
+        test = fold == number
+        if bool(test.all()):
+            return torch.zeros_like(error)
+        error += (values[test] - by[test] @ _ridge(by[~test], values[~test], RIDGE_TFS)).square().sum(0)
+    total = values.square().sum(0)
+    return torch.where(total > 0, 1.0 - error / total.clamp_min(1e-12), 0.0).clamp(0.0, 1.0)
+
+
+def _ridge(x: Tensor, y: Tensor, penalty: float) -> Tensor:
+    x64 = x.double()
+    gram = x64.T @ x64 / len(x) + penalty * torch.eye(x.shape[1], dtype=x64.dtype, device=x.device)
+    return torch.linalg.solve(gram, x64.T @ y.double() / len(x)).to(y.dtype)
+
+
+def _standard(x: Tensor) -> Tensor:
+    sd = x.std(0, correction=0)
+    return (x - x.mean(0)) / torch.where(sd > 1e-6, sd, torch.inf)

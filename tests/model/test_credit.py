@@ -1,0 +1,104 @@
+"""Credit shared between TFs and the ligands of a receptor that follows them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from spatrace_sc._model.credit import RIDGE_RECEPTORS, explained, share_credit
+from spatrace_sc._model.records import Evidence, History, Problem
+
+N, F, L, R, G = 900, 2, 2, 2, 3
+
+
+def tissue(follows: float):
+    """Receptor 0 is TF 0 for ``follows`` = 1 and its own for 0; ligand 1's exposure goes with receptor 0; target 0 follows receptor 0."""
+    g = torch.Generator().manual_seed(0)
+    tf = torch.randn(N, F, generator=g)
+    own = torch.randn(N, generator=g)
+    log_receptor = torch.stack(
+        [2 + 0.5 * (follows * tf[:, 0] + (1 - follows) * own), 2 + 0.5 * torch.randn(N, generator=g)], 1
+    )
+    log_exposure = torch.stack([torch.randn(N, generator=g), log_receptor[:, 0] + 0.5 * torch.randn(N, generator=g)], 1)
+    receptor = torch.expm1(log_receptor.clamp_min(0.1))[:, None, :].repeat(1, 3, 1)
+    exposure = torch.expm1(log_exposure.clamp_min(0.0))
+    y = torch.randn(N, G, generator=g)
+    y[:, 0] += 3 * log_receptor[:, 0]
+    problem = Problem(
+        history=History(
+            tf[:, None].repeat(1, 2, 1), receptor, exposure[:, None].repeat(1, 3, 1), torch.ones(N, 3).bool()
+        ),
+        pair_ligand=torch.arange(L).repeat_interleave(R),
+        pair_receptor=torch.arange(R).repeat(L),
+        tf_gene=torch.arange(F),
+        receptor_level=torch.log1p(receptor[:, 0]),
+        target_past=torch.zeros(N, G),
+        covariates=torch.zeros(N, 1),
+        targets=y,
+        usable=torch.ones(N).bool(),
+        block=torch.arange(N) // 30,
+        penalty=torch.ones(F + L * R + 1),
+        tf_penalty=None,
+        forbidden=torch.tensor([[F + 2], [2]]),
+    )
+    fit = SimpleNamespace(
+        attended=SimpleNamespace(tf=tf, exposure=exposure), target_mean=y.mean(0), target_sd=y.std(0, correction=0)
+    )
+    return problem, fit
+
+
+def evidence(false_share: float) -> Evidence:
+    rng = np.random.default_rng(0)
+    effect = rng.normal(size=(F + L * R, G)).astype(np.float32) * 0.1
+    return Evidence(effect, np.ones_like(effect), np.ones(L * R, np.float32), np.ones(L * R), false_share, {})
+
+
+def test_nothing_changes_where_receptors_have_a_course_of_their_own_or_pairs_beat_decoys():
+    for follows, false_share in ((0.0, 1.0), (1.0, 0.0)):
+        before = evidence(false_share)
+        after = share_credit(*tissue(follows), before)
+        np.testing.assert_allclose(after.effect, before.effect, atol=1e-3)
+        np.testing.assert_allclose(after.pair_score, before.pair_score, atol=1e-3)
+
+
+def test_a_receptor_that_follows_a_tf_gets_the_route_through_its_own_ligand():
+    problem, fit = tissue(1.0)
+    before = evidence(1.0)
+    after = share_credit(problem, fit, before)
+    lr = after.effect[F:].reshape(L, R, G)
+    level = (problem.receptor_level - problem.receptor_level.mean(0)) / problem.receptor_level.std(0, correction=0)
+    y = (problem.targets - fit.target_mean) / fit.target_sd
+    level, y = level.double().numpy(), y.double().numpy()
+    onto = np.linalg.solve(level.T @ level / N + RIDGE_RECEPTORS * np.eye(R), level.T @ y / N)
+    along = np.corrcoef(np.log1p(fit.attended.exposure[:, 1].numpy()), level[:, 0])[0, 1]
+    assert lr[1, 0, 0] == pytest.approx(along * onto[0, 0], abs=0.02)
+    assert lr[1, 0, 0] > 3 * abs(lr[0, 0, 0])
+    np.testing.assert_allclose(after.effect[:F], before.effect[:F])
+    np.testing.assert_allclose(lr[:, 1], before.effect[F:].reshape(L, R, G)[:, 1], atol=1e-3)
+    assert after.pair_score.reshape(L, R)[:, 0].argmax() == 1
+    assert after.stability is before.stability
+
+
+def test_forbidden_edges_get_no_route():
+    problem, fit = tissue(1.0)
+    before = evidence(1.0)
+    problem.targets[:, 2] = problem.targets[:, 0]
+    fit.target_mean, fit.target_sd = problem.targets.mean(0), problem.targets.std(0, correction=0)
+    free = replace(problem, forbidden=torch.empty((2, 0), dtype=torch.long))
+    assert abs(share_credit(free, fit, before).effect[F + 2, 2]) > 0.3
+    assert abs(share_credit(problem, fit, before).effect[F + 2, 2]) < 0.02
+
+
+def test_explained_is_held_out():
+    g = torch.Generator().manual_seed(1)
+    x = torch.randn(300, 5, generator=g)
+    values = torch.stack([x[:, 0], torch.randn(300, generator=g)], 1)
+    values = (values - values.mean(0)) / values.std(0, correction=0)
+    share = explained(values, x, torch.arange(300) // 10)
+    assert share[0] > 0.99
+    assert share[1] < 0.02
+    assert (explained(values, x, torch.zeros(300, dtype=torch.long)) == 0).all(), "one block: nothing can be held out"
