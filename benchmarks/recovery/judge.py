@@ -1,0 +1,34 @@
+"""What a method's tables are worth."""
+
+from __future__ import annotations
+
+import math
+
+from benchmarks._scores import KEYS, discoveries, rank_scores
+from benchmarks.recovery.tables import Tables
+from benchmarks.recovery.tissue import Tissue
+
+#: Tasks → table they are judged on.
+TASKS = {"tf_targets": "tf_targets", "lr_targets": "lr_targets", "+ indirect": "lr_targets", "lr_pairs": "lr_pairs"}
+TITLES = {"tf_targets": "TF→TG", "lr_targets": "LR→TG", "+ indirect": "LR→TG with indirect", "lr_pairs": "L–R"}
+Scores = dict[str, dict[str, float | None]]
+
+
+def judge(tissue: Tissue, found: Tables) -> Scores:
+    """Task → scores. Where there is no true edge only discoveries are counted, all of them false. Not a number becomes None."""
+    scores: Scores = {}
+    for task, name in TASKS.items():
+        truth = tissue.truth[name]
+        if "kind" in truth and task == "lr_targets":
+            truth = truth[truth["kind"] == "direct"]
+        elif "kind" not in truth and task == "+ indirect":
+            continue
+        if name not in found:
+            continue
+        row = rank_scores(found[name], truth, KEYS[name]) if len(truth) else {}
+        if "q_value" in found[name]:
+            n, false = discoveries(found[name], truth, KEYS[name])
+            row |= {"hits": n, "false": false}
+        if row:
+            scores[task] = {k: None if math.isnan(v) else round(float(v), 5) for k, v in row.items()}
+    return scores
