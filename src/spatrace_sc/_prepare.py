@@ -212,18 +212,19 @@ def reliable_components(
 ) -> NDArray[np.float64]:
     """(cells, components) scores of the principal components that hold more variance than chance, at least one.
 
-    Parallel analysis: every gene is permuted over the cells on its own, and the k-th component is compared with the k-th of the permuted data. Components up to the first that varies no
-    more are kept, each multiplied by √reliability, reliability = 1 − variance of the permuted / variance.
+    Parallel analysis: genes are brought to unit variance, permuted over the cells each on its own, and the k-th component is compared with the k-th of the permuted data. Components are kept
+    up to the first that varies no more, each multiplied by √reliability, reliability = 1 − variance of the permuted / variance.
     """
     block, n = _varying(matrix, genes, n_pcs)
+    block = (block - block.mean(axis=0)) / block.std(axis=0)
     scores = _pca(block, n)
     rng = np.random.default_rng(0)
     chance = _pca(np.stack([rng.permutation(gene) for gene in block.T], axis=1), n).var(axis=0)
     reliability = np.clip(1.0 - chance / np.maximum(scores.var(axis=0), 1e-12), 0.0, 1.0)
     nothing = np.flatnonzero(reliability <= 0)
-    kept = max(1, int(nothing[0]) if len(nothing) else n)
+    kept = int(nothing[0]) if len(nothing) else n
     logger.info("%d of %d principal components vary more than in permuted data.", kept, n)
-    return scores[:, :kept] * np.sqrt(np.maximum(reliability[:kept], 1e-3))
+    return scores[:, : max(1, kept)] * np.sqrt(np.maximum(reliability[: max(1, kept)], 1e-3))
 
 
 def _varying(

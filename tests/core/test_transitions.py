@@ -13,6 +13,7 @@ from spatrace_sc._core.transitions import (
     forward_knn,
     has_cycle,
     is_discrete,
+    linear_extension,
     order_within_stages,
     row_normalise,
 )
@@ -255,3 +256,35 @@ def test_backward_is_the_column_normalised_transpose_without_the_diagonal(kind):
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert (np.diag(found) == 0).all()
     assert set(np.round(found.sum(axis=1), 4)) <= {0.0, 1.0}
+
+
+@pytest.mark.parametrize("n_times", [1, 4, 200])
+def test_linear_extension_keeps_edges_and_time(n_times):
+    rng = np.random.default_rng(n_times)
+    n = 200
+    hidden = rng.permutation(n)
+    time = np.floor(hidden * n_times / n)
+    source, target = rng.integers(n, size=(2, 1500))
+    forward = hidden[source] < hidden[target]
+    source, target = source[forward], target[forward]
+    order = linear_extension(source, target, time)
+    assert (order[source] < order[target]).all()
+    assert sorted(order) == list(range(n))
+    assert (np.diff(time[np.argsort(order)]) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "time"), [([0, 1, 2], [1, 2, 0], [0, 0, 0]), ([1], [0], [0, 1]), ([0], [0], [0])]
+)
+def test_linear_extension_refuses_cycles_and_steps_back(source, target, time):
+    with pytest.raises(ValueError, match="backwards in time or form a cycle"):
+        linear_extension(np.array(source), np.array(target), np.array(time, dtype=float))
+
+
+def test_a_given_order_decides_among_cells_of_one_stage():
+    rng = np.random.default_rng(0)
+    embedding, time = rng.normal(size=(60, 3)), np.repeat([0.0, 1.0], 30)
+    order = time + rng.permutation(60) / 100
+    matrix = forward_knn(embedding, time, n_neighbors=6, order=order).tocoo()
+    apart = matrix.row != matrix.col
+    assert (order[matrix.col[apart]] > order[matrix.row[apart]]).all()

@@ -13,6 +13,8 @@ from spatrace_sc._model.credit import RIDGE_RECEPTORS, explained, share_credit
 from spatrace_sc._model.records import Evidence, History, Problem
 
 N, F, L, R, G = 900, 2, 2, 2, 3
+#: No edge and no pair is supported.
+NOTHING = np.zeros((L * R, G), dtype=bool), np.zeros(L * R, dtype=bool)
 
 
 def tissue(follows: float):
@@ -60,7 +62,7 @@ def evidence(false_share: float) -> Evidence:
 def test_nothing_changes_where_receptors_have_a_course_of_their_own_or_pairs_beat_decoys():
     for follows, false_share in ((0.0, 1.0), (1.0, 0.0)):
         before = evidence(false_share)
-        after = share_credit(*tissue(follows), before)
+        after = share_credit(*tissue(follows), before, *NOTHING)
         np.testing.assert_allclose(after.effect, before.effect, atol=1e-3)
         np.testing.assert_allclose(after.pair_score, before.pair_score, atol=1e-3)
 
@@ -68,7 +70,7 @@ def test_nothing_changes_where_receptors_have_a_course_of_their_own_or_pairs_bea
 def test_a_receptor_that_follows_a_tf_gets_the_route_through_its_own_ligand():
     problem, fit = tissue(1.0)
     before = evidence(1.0)
-    after = share_credit(problem, fit, before)
+    after = share_credit(problem, fit, before, *NOTHING)
     lr = after.effect[F:].reshape(L, R, G)
     level = (problem.receptor_level - problem.receptor_level.mean(0)) / problem.receptor_level.std(0, correction=0)
     y = (problem.targets - fit.target_mean) / fit.target_sd
@@ -89,8 +91,8 @@ def test_forbidden_edges_get_no_route():
     problem.targets[:, 2] = problem.targets[:, 0]
     fit.target_mean, fit.target_sd = problem.targets.mean(0), problem.targets.std(0, correction=0)
     free = replace(problem, forbidden=torch.empty((2, 0), dtype=torch.long))
-    assert abs(share_credit(free, fit, before).effect[F + 2, 2]) > 0.3
-    assert abs(share_credit(problem, fit, before).effect[F + 2, 2]) < 0.02
+    assert abs(share_credit(free, fit, before, *NOTHING).effect[F + 2, 2]) > 0.3
+    assert abs(share_credit(problem, fit, before, *NOTHING).effect[F + 2, 2]) < 0.02
 
 
 def test_explained_is_held_out():
@@ -102,3 +104,23 @@ def test_explained_is_held_out():
     assert share[0] > 0.99
     assert share[1] < 0.02
     assert (explained(values, x, torch.zeros(300, dtype=torch.long)) == 0).all(), "one block: nothing can be held out"
+
+
+def test_what_is_supported_keeps_its_weight_and_its_rank():
+    problem, fit = tissue(1.0)
+    before = evidence(1.0)
+    edges, pairs = (x.copy() for x in NOTHING)
+    edges[2, 1], pairs[3] = True, True
+    before.effect[F + 2, 1], before.pair_score[3] = -0.2, 0.1
+    after = share_credit(problem, fit, before, edges, pairs)
+    assert after.effect[F + 2, 1] == before.effect[F + 2, 1]
+    assert after.pair_score[3] == before.pair_score[3]
+    plain = share_credit(problem, fit, before, *NOTHING)
+    part = 1 - (plain.effect[F + 2, 2] / before.effect[F + 2, 2]) if before.effect[F + 2, 2] else 1.0
+    assert part > 0.9, "nearly all of the credit of receptor 0 is shared here"
+    routes = after.effect[F : F + 4 : 2] - (1 - part) * before.effect[F : F + 4 : 2]
+    assert np.abs(np.delete(routes.ravel(), G + 1)).max() <= 0.2 + 1e-3
+    assert abs(after.effect[F + 2, 0]) == pytest.approx(0.2, abs=0.02), (
+        "the strongest route is brought down to the weakest supported edge"
+    )
+    assert after.pair_score[2] <= 0.1 + (1 - part) + 1e-3

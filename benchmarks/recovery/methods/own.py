@@ -13,7 +13,7 @@ import spatrace_sc as st
 from spatrace_sc._model import evidence, fit  # noqa: F401
 
 #: As many ancestors as the neighbours that st.pp.transitions takes.
-N_ANCESTORS = 15
+N_ANCESTORS = 30
 
 
 def ours(tissue: Tissue, seed: int) -> Tables:
@@ -32,7 +32,7 @@ def random_paths(tissue: Tissue, seed: int) -> Tables:
 
 
 def random_transitions(time: np.ndarray, rng: np.random.Generator) -> sparse.csr_matrix:
-    """(cells, cells), row = earlier cell: each cell that has a time and is not the first has 15 random earlier ones, of equal weight."""
+    """(cells, cells), row = earlier cell: each cell that has a time and is not the first has 30 random earlier ones, of equal weight."""
     order = np.flatnonzero(np.isfinite(time))
     order = order[np.argsort(time[order], kind="stable")]
     earlier = np.searchsorted(time[order], time[order], side="left")

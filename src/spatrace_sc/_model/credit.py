@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .fit import Fit
@@ -20,7 +21,9 @@ SMALLEST = 0.01
 
 
 @torch.no_grad()
-def share_credit(problem: Problem, fit: Fit, evidence: Evidence) -> Evidence:
+def share_credit(
+    problem: Problem, fit: Fit, evidence: Evidence, edges: NDArray[np.bool_], pairs: NDArray[np.bool_]
+) -> Evidence:
     r"""Effects of pairs with the credit that the joint model cannot assign shared out.
 
     When a receptor's level follows the TFs so closely that either would predict its targets, a sparse model gives everything to one of them. A share :math:`u_r` is then taken from another
@@ -32,8 +35,10 @@ def share_credit(problem: Problem, fit: Fit, evidence: Evidence) -> Evidence:
 
     with *b* from a ridge regression of the targets on all receptors without TFs, :math:`\rho_r` the share of the receptor's level that TFs predict in held-out blocks, and
     :math:`\varphi` the share of the pairs' squared weights that decoys would have got. Co-variation of exposure and receptor decides between ligands only where receptors have no course of
-    their own (:math:`\rho_r` near 1) and the joint model cannot tell pairs from decoys (:math:`\varphi` near 1); elsewhere nothing changes. p, q and stability are not touched: they
-    speak of the joint model.
+    their own (:math:`\rho_r` near 1) and the joint model cannot tell pairs from decoys (:math:`\varphi` near 1); elsewhere nothing changes.
+
+    What the joint model supports, ``edges`` (P, G) and ``pairs`` (P,), keeps its weight, and all routes are scaled down by one factor until none is stronger than the weakest of these.
+    p, q and stability are not touched: they speak of the joint model.
     """
     rows, past = problem.usable, problem.history
     steps = past.exists[rows].float()
@@ -51,12 +56,22 @@ def share_credit(problem: Problem, fit: Fit, evidence: Evidence) -> Evidence:
     route = (part * along[ligand, receptor])[:, None] * onto[receptor]
     route[route.abs() < SMALLEST] = 0.0
     regulator, target = problem.forbidden
-    pairs = (regulator >= problem.n_tfs) & (regulator < problem.n_tfs + problem.n_pairs)
-    route[regulator[pairs] - problem.n_tfs, target[pairs]] = 0.0
-    kept, added = 1.0 - part.cpu().numpy(), route.cpu().numpy()
+    own = (regulator >= problem.n_tfs) & (regulator < problem.n_tfs + problem.n_pairs)
+    route[regulator[own] - problem.n_tfs, target[own]] = 0.0
+    kept, added = (1.0 - part).cpu().numpy(), route.cpu().numpy()
     effect = evidence.effect.copy()
-    effect[n_genes:] = kept[:, None] * effect[n_genes:] + added
-    return replace(evidence, effect=effect, pair_score=kept * evidence.pair_score + np.linalg.norm(added, axis=1))
+    effect[n_genes:] = _combined(effect[n_genes:], kept[:, None], added, edges)
+    added = np.linalg.norm(added, axis=1)
+    return replace(evidence, effect=effect, pair_score=_combined(evidence.pair_score, kept, added, pairs))
+
+
+def _combined(
+    weight: NDArray[np.float32], kept: NDArray[np.float32], route: NDArray[np.float32], supported: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """``kept · weight + route`` where nothing supports the weight, the weight where something does; no route stronger than the weakest supported."""
+    limit = np.abs(weight[supported]).min() if supported.any() else np.inf
+    scale = min(1.0, float(limit / max(np.abs(route).max(initial=0.0), 1e-12)))
+    return np.where(supported, weight, kept * weight + np.float32(scale) * route)
 
 
 def _decided(x: Tensor) -> Tensor:

@@ -191,7 +191,15 @@ def _run(study: Study, config: Config, seed: int, device: torch.device, prior: p
     from .._model.evidence import resample
     from .._model.fit import fit
     from ._problem import build_problem, decoy_drawer
-    from ._result import communicate, edge_tables, pair_activity, regulator_levels, stage_factors
+    from ._result import (
+        SUPPORTED,
+        against_decoys,
+        communicate,
+        edge_tables,
+        pair_activity,
+        regulator_levels,
+        stage_factors,
+    )
 
     n_lags, n_tfs = config.model.n_lags, len(study.genes["tfs"])
     problem = build_problem(study, config, prior).to(device)
@@ -203,8 +211,10 @@ def _run(study: Study, config: Config, seed: int, device: torch.device, prior: p
     fit_seed, resample_seed, permute_seed = (int(s) for s in np.random.default_rng(seed).integers(2**31, size=3))
     fitted = fit(problem, config, seed=fit_seed)
     evidence = resample(problem, fitted, decoy_drawer(study, n_lags), config, seed=resample_seed)
-    evidence = share_credit(problem, fitted, evidence)
-    tables = edge_tables(study, evidence, config.max_edges)
+    values = against_decoys(evidence, n_tfs)
+    edges, sure = (values[task][1] <= SUPPORTED for task in ("lr", "pair"))
+    evidence = share_credit(problem, fitted, evidence, edges.reshape(problem.n_pairs, -1), sure)
+    tables = edge_tables(study, evidence, values, config.max_edges)
     pairs = (tables["lr_pairs"]["ligand"] * len(study.genes["receptors"]) + tables["lr_pairs"]["receptor"]).to_numpy(
         dtype=np.int64
     )

@@ -18,14 +18,26 @@ from .._model.fit import Fit
 from .._model.records import Draw, Evidence, Problem
 from ._study import Study
 
+#: p and q of all candidates of a task.
+Values = tuple[NDArray[np.float64], NDArray[np.float64]]
+#: Edges with at most this q are supported.
+SUPPORTED = 0.1
 
-def edge_tables(study: Study, evidence: Evidence, max_edges: int) -> dict[str, Any]:
+
+def against_decoys(evidence: Evidence, n_tfs: int) -> dict[str, Values]:
+    """Values of p and q of the tasks ``tf`` and ``lr``, edges numbered over (regulators, G), and ``pair``."""
+    n_g, n_p = evidence.effect.shape[1], len(evidence.pair_score)
+    sizes = {"tf": n_tfs * n_g, "lr": n_p * n_g, "pair": n_p}
+    return {task: _against_decoys(evidence.draws[task], size) for task, size in sizes.items()}
+
+
+def edge_tables(study: Study, evidence: Evidence, values: dict[str, Values], max_edges: int) -> dict[str, Any]:
     """Compact tables of every edge with a score above 0; genes as numbers. Readers expand them."""
     n_f, n_r = len(study.genes["tfs"]), len(study.genes["receptors"])
-    tf = _edges(evidence.effect[:n_f], evidence.stability[:n_f], evidence.draws["tf"], max_edges)
-    lr = _edges(evidence.effect[n_f:], evidence.stability[n_f:], evidence.draws["lr"], max_edges)
+    tf = _edges(evidence.effect[:n_f], evidence.stability[:n_f], values["tf"], max_edges)
+    lr = _edges(evidence.effect[n_f:], evidence.stability[n_f:], values["lr"], max_edges)
     pairs = pd.DataFrame({"regulator": np.arange(len(evidence.pair_score)), "score": evidence.pair_score})
-    pairs["p_value"], pairs["q_value"] = _against_decoys(evidence.draws["pair"], len(pairs))
+    pairs["p_value"], pairs["q_value"] = values["pair"]
     pairs["stability"] = evidence.pair_stability
     pairs = pairs[pairs["score"] > 0].nlargest(max_edges, "score")
     for table in (lr, pairs):
@@ -35,13 +47,11 @@ def edge_tables(study: Study, evidence: Evidence, max_edges: int) -> dict[str, A
     return {name: _compact(table) for name, table in tables.items()}
 
 
-def _edges(
-    effect: NDArray[np.float32], stability: NDArray[np.float32], draws: list[Draw], max_edges: int
-) -> pd.DataFrame:
+def _edges(effect: NDArray[np.float32], stability: NDArray[np.float32], values: Values, max_edges: int) -> pd.DataFrame:
     score = np.abs(effect).ravel()
     kept = np.flatnonzero(score > 0)
     kept = kept[np.argsort(-score[kept], kind="stable")][:max_edges]
-    p, q = _against_decoys(draws, score.size)
+    p, q = values
     return pd.DataFrame(
         {
             "regulator": kept // effect.shape[1],
@@ -55,7 +65,7 @@ def _edges(
     )
 
 
-def _against_decoys(draws: list[Draw], n_candidates: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _against_decoys(draws: list[Draw], n_candidates: int) -> Values:
     """Values of p and q of every candidate: computed in each refit against its own decoys, then the median over refits."""
     index = [d.items for d in draws]
     p = [decoy_p_values(d.score, (d.null_score, d.null_weight), n_candidates) for d in draws]
