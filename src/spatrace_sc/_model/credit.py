@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from .fit import Fit
 from .records import Evidence, Problem
+
+logger = logging.getLogger("spatrace_sc")
 
 #: Ridge penalties, as shares of a standardised column's variance: of receptors on TFs, and of targets on receptors.
 RIDGE_TFS, RIDGE_RECEPTORS = 0.01, 0.1
@@ -46,6 +49,12 @@ def share_credit(
     tfs = _standard(fit.attended.tf[rows][:, : problem.n_tf_genes])
     followed = explained(_standard(torch.log1p(counted)), tfs, problem.block[rows])
     share = _decided(followed) * _decided(torch.tensor(evidence.false_share, device=followed.device))
+    if bool((share > 0.5).any()):
+        logger.info(
+            "%d of %d receptors follow the TFs and pairs do no better than decoys: their ligands are ranked by co-variation with them, which is no evidence.",
+            int((share > 0.5).sum()),
+            len(share),
+        )
     level = _standard(problem.receptor_level[rows])
     exposure = _standard(torch.log1p(fit.attended.exposure[rows]))
     targets = ((problem.targets - fit.target_mean) / fit.target_sd)[rows]
@@ -68,10 +77,12 @@ def share_credit(
 def _combined(
     weight: NDArray[np.float32], kept: NDArray[np.float32], route: NDArray[np.float32], supported: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """``kept · weight + route`` where nothing supports the weight, the weight where something does; no route stronger than the weakest supported."""
+    """``kept · weight + route`` where nothing supports the weight, the weight where something does; no route lifts an edge above the weakest supported."""
     limit = np.abs(weight[supported]).min() if supported.any() else np.inf
     scale = min(1.0, float(limit / max(np.abs(route).max(initial=0.0), 1e-12)))
-    return np.where(supported, weight, kept * weight + np.float32(scale) * route)
+    left = kept * weight
+    bound = np.maximum(np.abs(left), np.float32(limit))
+    return np.where(supported, weight, np.clip(left + np.float32(scale) * route, -bound, bound))
 
 
 def _decided(x: Tensor) -> Tensor:

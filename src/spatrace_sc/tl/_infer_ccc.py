@@ -127,7 +127,10 @@ def infer_ccc(
     -----
     ``p_value`` and ``q_value`` compare real genes with decoys (ligands shuffled among senders of a type and slice; receptors and TFs among receivers of a type, slice and time
     bin) that were refitted together with them; ``stability`` is the share of refits that keep an edge with its sign. **This is a first scheme whose calibration is not finished**: on
-    simulated tissue ligand–receptor edges and pairs come near their q, TF edges exceed it (measured: ``benchmarks/README.md``). Rank by ``score``.
+    simulated tissue ligand–receptor edges and pairs come near their q, TF edges exceed it (measured: ``docs/benchmarks.md``). Rank by ``score``.
+
+    Where TFs predict a receptor's level and pairs do no better than decoys, part of the credit goes to the route exposure → receptor → target (``docs/method.md``, section 5; logged). Such
+    edges rank below those with q ≤ 0.1 and have p = q = 1 if they have nothing else.
 
     References
     ----------
