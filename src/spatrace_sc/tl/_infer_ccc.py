@@ -215,8 +215,8 @@ def _run(study: Study, config: Config, seed: int, device: torch.device, prior: p
     fitted = fit(problem, config, seed=fit_seed)
     evidence = resample(problem, fitted, decoy_drawer(study, n_lags), config, seed=resample_seed)
     values = against_decoys(evidence, n_tfs)
-    edges, sure = (values[task][1] <= SUPPORTED for task in ("lr", "pair"))
-    evidence = share_credit(problem, fitted, evidence, edges.reshape(problem.n_pairs, -1), sure)
+    edges = (values["lr"][1] <= SUPPORTED).reshape(problem.n_pairs, -1)
+    evidence = share_credit(problem, fitted, evidence, edges, edges.any(axis=1) | (values["pair"][1] <= SUPPORTED))
     tables = edge_tables(study, evidence, values, config.max_edges)
     pairs = (tables["lr_pairs"]["ligand"] * len(study.genes["receptors"]) + tables["lr_pairs"]["receptor"]).to_numpy(
         dtype=np.int64
