@@ -90,3 +90,19 @@ def is_acyclic(support: np.ndarray) -> bool:
             return False
         left &= ~free
     return True
+
+
+#: What read_study is given besides the data: roles from the flags, a slice a sample.
+NO_ROLES = dict.fromkeys(("ligands", "receptors", "tfs", "targets"))
+READ_KEYS = {
+    "cell_type_key": "cell_type",
+    "sample_key": "sample",
+    "stage_key": "stage",
+    "time_key": "dpt_pseudotime",
+    "spatial_key": "spatial",
+    "layer": None,
+    "senders": None,
+    "receivers": None,
+    "radius": 40.0,
+    "transitions_key": None,
+}

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from _helpers import NO_ROLES, READ_KEYS
 from scipy import sparse
 from sklearn.metrics import average_precision_score
 
@@ -24,19 +25,7 @@ QUICK = st.Config(
     progress=False,
 )
 SHORT = replace(QUICK, model=st.ModelConfig(n_lags=2), n_blocks=4)
-KEYS = {
-    "cell_type_key": "cell_type",
-    "sample_key": "sample",
-    "stage_key": "stage",
-    "time_key": "dpt_pseudotime",
-    "spatial_key": "spatial",
-    "layer": None,
-    "senders": None,
-    "receivers": None,
-    "radius": 40.0,
-    "transitions_key": None,
-}
-NO_ROLES = dict.fromkeys(("ligands", "receptors", "tfs", "targets"))
+KEYS = READ_KEYS
 
 
 def small(seed=0, **kwargs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from _helpers import NO_ROLES, READ_KEYS
 from scipy import sparse
 
 import spatrace_sc as st
@@ -14,24 +15,10 @@ from spatrace_sc._prepare import reliable_components
 from spatrace_sc.tl._problem import build_problem, recent_past
 from spatrace_sc.tl._study import earlier_in_state, read_study
 
-NO_ROLES = dict.fromkeys(("ligands", "receptors", "tfs", "targets"))
-KEYS = {
-    "cell_type_key": "cell_type",
-    "sample_key": "sample",
-    "stage_key": "stage",
-    "time_key": "dpt_pseudotime",
-    "spatial_key": "spatial",
-    "layer": None,
-    "senders": None,
-    "receivers": None,
-    "radius": None,
-    "transitions_key": None,
-}
-
 
 @pytest.fixture(scope="module")
 def study():
-    return read_study(st.datasets.simulated(3, n_cells=700), NO_ROLES, **KEYS)
+    return read_study(st.datasets.simulated(3, n_cells=700), NO_ROLES, **READ_KEYS)
 
 
 @pytest.mark.parametrize("rank", [1, 2, 5])
