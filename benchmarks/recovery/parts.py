@@ -2,7 +2,7 @@
 
 python -m benchmarks.recovery.parts [seed ...] [--data C B65 E] [--parts ...]
 
-C: the simulated tissue, 4 000 cells; B65: the authors' simulation with 65 % zeros (needs the measuring data); E: the other simulator. About 15 minutes of CPU for five seeds.
+C: the simulated tissue, 4 000 cells; B65: the authors' simulation with 65 % zeros (needs the measuring data); E: the other simulator. About 25 minutes of CPU for five seeds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from spatrace_sc._model.records import History
 from spatrace_sc.tl import _problem, _result
 
 BASE = st.Config(progress=False)
-#: Data sets whose tissue differs in kind. None of the default seeds was used in development.
+#: Data sets whose tissue differs in kind. None of the default seeds was used in development; the data that B65 thins was.
 DATA = {
     "C": simulated(n_cells=4000),
     "B65": DATASETS["B65"],
