@@ -60,7 +60,7 @@ class SignalNetwork(nn.Module):
         s_{lr} = \frac{D^n}{D^n + K_{lr}^n} \\
         \hat y_g &= \textstyle\sum_r W_{rg}\, (1 + v_r(z))\, \frac{x_r - \mu_r}{\sigma_r}, \quad v_r(z) = limit \cdot \tanh(V_r \cdot m(z))
 
-    *W* is not a parameter: it is solved for exactly (:mod:`spatrace_sc._model.sparse`) and given to the objective.
+    Receptors have fixed weights, :math:`\alpha^R_k \propto e^{-k/2}`: averaging them is denoising, not timing. *W* is not a parameter: it is solved for exactly (:mod:`spatrace_sc._model.sparse`) and given to the objective.
     """
 
     pair_ligand: Tensor

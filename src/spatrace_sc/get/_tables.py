@@ -55,7 +55,8 @@ def lr_targets(adata: AnnData, stage: str | None = None, *, key: str = _keys.RES
 
     Returns
     -------
-    Table ``ligand, receptor, target, effect, score, p_value, q_value, stability``, strongest first.
+    Table ``ligand, receptor, target, effect, score, p_value, q_value, stability``, strongest first. A row with a score, p = q = 1 and stability 0 has no evidence of its own: its receptor follows
+    the TFs, and its ligands are ranked by co-variation (:func:`spatrace_sc.tl.infer_ccc`, Notes).
 
     Examples
     --------
@@ -79,8 +80,9 @@ def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
 
     Returns
     -------
-    Table ``ligand, receptor, score, p_value, q_value, stability``, strongest first. ``score`` is the Euclidean norm of the pair's effects on all targets, averaged over refits;
-    p and q compare the pair's norm in the first pass with decoys, so they need not fall with the score.
+    Table ``ligand, receptor, score, p_value, q_value, stability``, strongest first. ``score`` is the Euclidean norm of the pair's effects on all targets, averaged over refits,
+    with the credit that is shared among ligands of receptors that follow the TFs (:func:`spatrace_sc.tl.infer_ccc`, Notes). p and q compare the pair's norm in the first pass with decoys and
+    know nothing of that credit, so they need not fall with the score.
 
     Examples
     --------
