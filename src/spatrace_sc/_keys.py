@@ -15,9 +15,10 @@ ROLES = {"ligands": "ligand", "receptors": "receptor", "tfs": "tf", "targets": "
 
 # Columns of the tables.
 EVIDENCE = ["score", "p_value", "q_value", "stability"]
-TF_TARGETS = ["tf", "target", "effect", *EVIDENCE]
-LR_TARGETS = ["ligand", "receptor", "target", "effect", *EVIDENCE]
-LR_PAIRS = ["ligand", "receptor", *EVIDENCE]
+ROUTE = ["mediated", "direct_share", "route", "through"]
+TF_TARGETS = ["tf", "target", "effect", *EVIDENCE, "effect_se", "minimum_effect", "group"]
+LR_TARGETS = ["ligand", "receptor", "target", "effect", *EVIDENCE, "effect_se", "group", "group_q_value", *ROUTE]
+LR_PAIRS = ["ligand", "receptor", *EVIDENCE, "score_se", "group", "group_q_value"]
 COMMUNICATION = ["sender", "receiver", "ligand", "receptor", "score", "p_value", "q_value"]
 HISTORY = ["phase", "epoch", "train", "held_out"]
 
@@ -30,3 +31,8 @@ def communication_key(key: str) -> str:
 def activity_key(key: str) -> str:
     """``obsm`` slot of the per-cell activity of pairs."""
     return f"{key}_activity"
+
+
+def activity_error_key(key: str) -> str:
+    """``obsm`` slot of the standard errors of the activity."""
+    return f"{key}_activity_se"

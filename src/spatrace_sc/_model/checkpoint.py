@@ -37,7 +37,8 @@ def from_arrays(arrays: dict[str, Any], config: ModelConfig, device: torch.devic
         name.replace("__", "."): torch.as_tensor(np.array(value), device=device)
         for name, value in arrays["network"].items()
     }
-    sizes = (len(state["tf_mean"]), len(state["receptor_mean"]), len(state["exposure_mean"]))
+    n_columns = len(state["gates"]) - len(state["pair_ligand"])
+    sizes = (len(state["tf_mean"]), len(state["receptor_mean"]), len(state["exposure_mean"]), n_columns)
     network = SignalNetwork(
         config, sizes, (state["pair_ligand"], state["pair_receptor"]), {k: state[k] for k in SCALES}
     ).to(device)

@@ -62,8 +62,8 @@ class TrainingConfig:
     """The largest penalty is taken that gives up at most this share of the best held-out gain."""
     adaptation: float = 0.3
     """Second pass: a pair's penalty is divided by this plus its strength relative to the pairs that act, within 0.6 to 3."""
-    denoised_penalty: float = 1.2
-    """Penalty of a TF's denoised level relative to that of its counts."""
+    past_penalty: float = 1.2
+    """Penalty of a TF's level in earlier cells relative to that of its level now."""
     max_iterations: int = 300
     """Proximal-gradient steps per penalty."""
     tolerance: float = 1e-4
@@ -78,6 +78,10 @@ class EvidenceConfig:
     """Refits on a random share of the spatial blocks, each against newly drawn decoy genes."""
     sample_share: float = 0.75
     """Share of the spatial blocks in a refit."""
+    smallest_share: float = 0.2
+    """Smallest effect of a TF worth naming, as a share of what TFs do to the target together; tested against."""
+    n_workers: int = 0
+    """Refits at a time, each on one core of its own; 0: as many as torch has threads. Changes no result. On a GPU one."""
     n_permutations: int = 99
     """Permutations of senders within slices, for :func:`spatrace_sc.get.communication`."""
 
@@ -98,18 +102,18 @@ RULES = {
         *(f"training.{k}" for k in ("batch_size", "max_iterations")),
         *("evidence.n_permutations", "max_edges", "max_activity"),
     ),
-    COUNT: ("training.max_epochs", "training.patience"),
+    COUNT: ("training.max_epochs", "training.patience", "evidence.n_workers"),
     PLURAL: ("training.n_folds", "training.n_penalties", "evidence.n_resamples", "n_blocks"),
     POSITIVE: (
         "model.hill_exponent",
         "training.learning_rate",
         "training.adaptation",
-        "training.denoised_penalty",
+        "training.past_penalty",
         "training.tolerance",
     ),
     WEIGHT: ("training.weight_decay", "training.gate_penalty"),
     SHARE: ("model.hill_quantile", "training.held_out", "training.penalty_ratio"),
-    PART: ("model.dropout", "model.gate_limit", "training.penalty_slack"),
+    PART: ("model.dropout", "model.gate_limit", "training.penalty_slack", "evidence.smallest_share"),
     UP_TO_ONE: ("evidence.sample_share",),
     SWITCH: ("progress",),
 }

@@ -128,7 +128,7 @@ def build_network(problem: Problem, config: Config, training: Tensor) -> SignalN
         flat = values[exists]
         scale[f"{name}_mean"], scale[f"{name}_sd"] = flat.mean(0), flat.std(0, correction=0).clamp_min(1e-3)
     scale["half_dose"] = torch.ones(problem.n_pairs, device=training.device)
-    sizes = (problem.n_tfs, past.receptor.shape[2], past.exposure.shape[2])
+    sizes = (past.tf.shape[2], past.receptor.shape[2], past.exposure.shape[2], problem.n_tfs)
     network = SignalNetwork(config.model, sizes, (problem.pair_ligand, problem.pair_receptor), scale).to(
         training.device
     )

@@ -22,7 +22,7 @@ class Look(NamedTuple):
 
 
 class Attended(NamedTuple):
-    """What reaches a predicted cell: ``tf`` (B, F) log expression, ``receptor`` (B, R) and ``exposure`` (B, L) linear."""
+    """What reaches a predicted cell: ``tf`` (B, 2F) log expression in earlier cells and level now, ``receptor`` (B, R) and ``exposure`` (B, L) linear."""
 
     tf: Tensor
     receptor: Tensor
@@ -55,7 +55,7 @@ class SignalNetwork(nn.Module):
 
     .. math::
         z &= \mathrm{encoder}(u)_0, \quad \alpha^c_k = \mathrm{softmax}_k(b^c_k + q^c(z) \cdot key^c(u_k) / \sqrt d) \\
-        x_f &= \textstyle\sum_{k \ge 1} \alpha^{tf}_k\, TF_f(k), \quad
+        x_f &= \textstyle\sum_{k \ge 1} \alpha^{tf}_k\, TF_f(k) \text{ and } \hat{TF}_f(0), \quad
         D_{lr} = (\sum_k \alpha^{E}_k E_l(k)) (\sum_k \alpha^{R}_k R_r(k)), \quad
         s_{lr} = \frac{D^n}{D^n + K_{lr}^n} \\
         \hat y_g &= \textstyle\sum_r W_{rg}\, (1 + v_r(z))\, \frac{x_r - \mu_r}{\sigma_r}, \quad v_r(z) = limit \cdot \tanh(V_r \cdot m(z))
@@ -75,11 +75,15 @@ class SignalNetwork(nn.Module):
     exposure_sd: Tensor
 
     def __init__(
-        self, config: ModelConfig, sizes: tuple[int, int, int], pairs: tuple[Tensor, Tensor], scale: dict[str, Tensor]
+        self,
+        config: ModelConfig,
+        sizes: tuple[int, int, int, int],
+        pairs: tuple[Tensor, Tensor],
+        scale: dict[str, Tensor],
     ) -> None:
         super().__init__()
         self.config = config
-        n_tf, n_receptor, n_ligand = sizes
+        n_tf, n_receptor, n_ligand, n_tf_columns = sizes
         d, lags = config.d_model, config.n_lags
         for name, value in scale.items():
             self.register_buffer(name, value)
@@ -96,7 +100,7 @@ class SignalNetwork(nn.Module):
         self.attend_tf = TemporalAttention(d, recent[:-1].clone())
         self.attend_exposure = TemporalAttention(d, 3.0 * recent)
         self.modulate = nn.Linear(d, config.gate_rank)
-        self.gates = nn.Parameter(torch.zeros(n_tf + len(pairs[0]), config.gate_rank))
+        self.gates = nn.Parameter(torch.zeros(n_tf_columns + len(pairs[0]), config.gate_rank))
 
     def tokens(self, history: History) -> Tensor:
         """(B, K+1, d) embedded steps. Lag 0 holds no TF."""
@@ -133,7 +137,7 @@ class SignalNetwork(nn.Module):
     def gather(look: Look, history: History) -> Attended:
         """What it sees there; ``history`` may be that of decoys."""
         return Attended(
-            torch.einsum("bs,bsf->bf", look.tf, history.tf),
+            torch.cat([torch.einsum("bs,bsf->bf", look.tf, history.tf), history.tf_now], dim=1),
             torch.einsum("bs,bsr->br", look.receptor, history.receptor),
             torch.einsum("bs,bsl->bl", look.exposure, history.exposure),
         )

@@ -14,21 +14,26 @@ from torch import Tensor
 class History:
     """What the network may see of N cells and their K earlier steps, in temporal order. Holds no target of the predicted cell.
 
-    ``tf`` (N, K, F) log expression, lags K to 1; ``receptor`` (N, K+1, R) and ``exposure`` (N, K+1, L) linear, lags K to 0, the predicted cell itself
-    last; ``exists`` (N, K+1).
+    ``tf`` (N, K, F) log expression as counted, lags K to 1; ``tf_now`` (N, F) level in the predicted cell, filtered; ``receptor`` (N, K+1, R) and ``exposure`` (N, K+1, L) linear, lags K to 0,
+    the predicted cell itself last; ``exists`` (N, K+1).
     """
 
     tf: Tensor
+    tf_now: Tensor
     receptor: Tensor
     exposure: Tensor
     exists: Tensor
 
     def __getitem__(self, index: Tensor) -> History:
-        return History(self.tf[index], self.receptor[index], self.exposure[index], self.exists[index])
+        return History(*(t[index] for t in self._tensors))
 
     def to(self, device: torch.device) -> History:
         """The same on another device."""
-        return History(*(t.to(device) for t in (self.tf, self.receptor, self.exposure, self.exists)))
+        return History(*(t.to(device) for t in self._tensors))
+
+    @property
+    def _tensors(self) -> tuple[Tensor, ...]:
+        return self.tf, self.tf_now, self.receptor, self.exposure, self.exists
 
     def __len__(self) -> int:
         return len(self.exists)
@@ -39,16 +44,18 @@ class Problem:
     """One data set, ready to be fitted.
 
     Regulators are numbered TF columns first, then pairs, then covariates. ``pair_ligand`` and ``pair_receptor`` (P,) index the columns of the history; ``tf_gene`` (F,) says which
-    gene a TF column measures, for a gene may have several (as counted, denoised); ``receptor_level`` (N, R) log level of the receptors; ``target_past`` (N, G) mean of
+    gene a TF column measures, for a gene has two (in earlier cells, now); ``tf_count`` (N, TF genes) their log expression in the cell and ``tf_noise`` (TF genes,) what of its variance is counting; ``receptor_level`` (N, R) log level of the receptors; ``target_past`` (N, G) mean of
     the targets in earlier cells of the path, by which training judges attention, never seen by the network; ``covariates`` (N, C) standardised; ``targets`` (N, G); ``usable`` (N,) cells with a past; ``block`` (N,) spatial block;
     ``penalty`` (F + P + C,) relative penalties, :data:`numpy.inf` for regulators that cannot be used; ``tf_penalty`` (TF genes, G) or None multiplies those of TFs;
-    ``forbidden`` (2, edges) regulator and target of edges that may not exist, such as a gene on itself.
+    ``forbidden`` (2, edges) regulator and target of edges that may not exist, such as a gene on itself, and ``forbidden_on_tfs`` the same with TFs as targets.
     """
 
     history: History
     pair_ligand: Tensor
     pair_receptor: Tensor
     tf_gene: Tensor
+    tf_count: Tensor
+    tf_noise: Tensor
     receptor_level: Tensor
     target_past: Tensor
     covariates: Tensor
@@ -58,15 +65,16 @@ class Problem:
     penalty: Tensor
     tf_penalty: Tensor | None
     forbidden: Tensor
+    forbidden_on_tfs: Tensor
 
     @property
     def n_tfs(self) -> int:
         """F, columns of TFs"""
-        return self.history.tf.shape[2]
+        return self.history.tf.shape[2] + self.history.tf_now.shape[1]
 
     @property
     def n_tf_genes(self) -> int:
-        """TFs; the first columns are their counts, in order"""
+        """TFs; the first columns are their counts in earlier cells, in order"""
         return int(self.tf_gene.max()) + 1
 
     def by_tf_gene(self, weights: Tensor) -> Tensor:
@@ -119,13 +127,19 @@ class Draw(NamedTuple):
 class Evidence:
     """Outcome of the refits, regulators (TF genes and pairs) × targets.
 
-    ``effect`` (TF genes + P, G) mean weight, summed over the columns of a TF; ``stability`` the share of refits with a weight of the mean's sign; ``pair_score`` (P,) mean norm of a pair's weights and ``pair_stability``
-    the share of refits in which it has any; ``false_share`` how much of the pairs' squared weights decoys would have got, 0 to 1; ``draws`` the refits of the tasks ``tf`` (edges numbered over (F, G)), ``lr`` (over (P, G)) and ``pair`` (norms of the first pass).
+    ``effect`` (TF genes + P, G) mean weight, summed over the columns of a TF, and ``effect_se`` its standard error; ``stability`` the share of refits with a weight of the mean's sign; ``p_value`` the
+    geometric mean of the refits' p against decoys. ``pair_score`` (P,) mean norm of a pair's weights, ``pair_se`` its standard error, ``pair_stability`` the share of refits in which it has any, ``pair_p_value``;
+    ``false_share`` how much of the pairs' squared weights decoys would have got, 0 to 1; ``draws`` the refits of the tasks ``tf`` (edges numbered over (F, G)), ``lr`` (over (P, G)) and ``pair`` (norms of
+    the first pass).
     """
 
     effect: np.ndarray
+    effect_se: np.ndarray
     stability: np.ndarray
+    p_value: np.ndarray
     pair_score: np.ndarray
+    pair_se: np.ndarray
     pair_stability: np.ndarray
+    pair_p_value: np.ndarray
     false_share: float
     draws: dict[str, list[Draw]]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from .. import _keys
+from .._core.uncertainty import shrunk_by_group
 from .._validate import stored
 
 
@@ -25,7 +30,10 @@ def activity(adata: AnnData, *, key: str = _keys.RESULT) -> AnnData:
     Returns
     -------
     AnnData, cells × pairs, named ``ligand^receptor``, strongest first, with the cells' ``obs`` and ``obsm``, and ``var`` columns ``ligand``, ``receptor``, ``score``. NaN in cells that
-    do not receive. Every scanpy and squidpy plot works on it.
+    do not receive. Every scanpy and squidpy plot works on it. Layers:
+
+    - ``se``: standard error of the activity from the counting of molecules in the cell and its senders; NaN where the data are not counts.
+    - ``shrunk``: activity drawn towards the mean of the receivers of the same type and stage, the more the less sure it is and the less the cells differ beyond their errors. The activity itself where there is no error.
 
     Examples
     --------
@@ -38,6 +46,21 @@ def activity(adata: AnnData, *, key: str = _keys.RESULT) -> AnnData:
     result = stored(adata, key)
     pairs = result["activity_pairs"].astype({"ligand": str, "receptor": str}).reset_index(drop=True)
     pairs.index = (pairs["ligand"] + "^" + pairs["receptor"]).to_numpy()
-    values = np.asarray(adata.obsm[result["obsm"]], dtype=np.float32)
-    slots = {k: v for k, v in adata.obsm.items() if k != result["obsm"]}
-    return AnnData(X=values.copy(), obs=adata.obs.copy(), var=pairs, obsm=slots)
+    values, se = (np.asarray(adata.obsm[result[slot]], dtype=np.float32) for slot in ("obsm", "obsm_se"))
+    slots = {k: v for k, v in adata.obsm.items() if k not in {result["obsm"], result["obsm_se"]}}
+    layers = {"se": se.copy(), "shrunk": _shrunk(adata, result, values, se)}
+    return AnnData(X=values.copy(), obs=adata.obs.copy(), var=pairs, obsm=slots, layers=layers)
+
+
+def _shrunk(
+    adata: AnnData, result: dict[str, Any], values: NDArray[np.float32], se: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    known = np.isfinite(se).all(axis=1)
+    keys = [result["params"][k] for k in ("cell_type_key", "stage_key", "sample_key")]
+    present = [adata.obs[k].astype(str) for k in dict.fromkeys(keys) if k and k in adata.obs]
+    if not known.any() or not present:
+        return values.copy()
+    group = pd.factorize(pd.concat(present[:2], axis=1).agg("\t".join, axis=1))[0]
+    shrunk = values.copy()
+    shrunk[known] = shrunk_by_group(values[known], se[known], group[known])
+    return shrunk

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._errors import InvalidArgumentError
 from .._validate import closest, shorten, stored
+from ._route import add_route
 
 
 def tf_targets(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT) -> pd.DataFrame:
@@ -23,14 +24,23 @@ def tf_targets(adata: AnnData, stage: str | None = None, *, key: str = _keys.RES
     adata
         With a result of :func:`spatrace_sc.tl.infer_ccc`.
     stage
-        None: the whole data set. A stage: the effect times how strong the TF's level there is relative to its mean; p, q and stability stay those of the whole.
+        None: the whole data set. A stage: the effect times how strong the TF's level there is relative to its mean, drawn towards 1 where the stage has few cells; ``effect_se`` then holds the
+        uncertainty of both. p, q, stability and group stay those of the whole.
     key
         Name of the result.
 
     Returns
     -------
-    Table ``tf, target, effect, score, p_value, q_value, stability``, strongest first. ``effect`` is signed, in standard deviations of the target per standard deviation of the TF;
-    ``score`` its absolute value. Every candidate is listed, unless there are more than ``config.max_edges``.
+    Table, strongest first. Every candidate is listed, unless there are more than ``config.max_edges``.
+
+    - ``tf, target``
+    - ``effect``: signed, in standard deviations of the target per standard deviation of the TF; ``score`` its absolute value.
+    - ``p_value, q_value``: small when the edge beats decoy TFs *and* is larger than ``minimum_effect`` (:func:`spatrace_sc.tl.infer_ccc`, Notes). p tests an edge, q is the expected share of false
+      ones among those with at most this q.
+    - ``stability``: share of the refits that keep the edge with its sign.
+    - ``effect_se``: standard error of the effect over refits.
+    - ``minimum_effect``: the smallest effect on this target that is worth naming, a share (``config.evidence.smallest_share``) of what TFs do to it together.
+    - ``group``: "" or the regulators that the data cannot tell apart here, this one among them, separated by " | ": read "one of these". Sought for edges with q ≤ 0.1 and the 100 strongest.
 
     Examples
     --------
@@ -42,21 +52,30 @@ def tf_targets(adata: AnnData, stage: str | None = None, *, key: str = _keys.RES
     """
     result = stored(adata, key)
     table = _expand(result, "tf_targets", ["tfs", "targets"])
-    factor = _factor(result, stage, "tf")
-    if factor is not None:
-        table = _scaled(table, factor[table["tf"].to_numpy()])
+    table["minimum_effect"] = np.asarray(result["minimum_effect"])[table["target"].to_numpy()]
+    if stage is not None:
+        at = table["tf"].to_numpy()
+        factor, error = _factor(result, stage, "tf")
+        table = _scaled(table, factor[at], error[at])
     return _named(table, result, {"tf": "tfs", "target": "targets"})[_keys.TF_TARGETS]
 
 
 def lr_targets(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT) -> pd.DataFrame:
-    """Which ligand–receptor pair changes which target.
+    r"""Which ligand–receptor pair changes which target.
 
     Parameters and units as in :func:`tf_targets`; a pair's level is its saturating signal.
 
     Returns
     -------
-    Table ``ligand, receptor, target, effect, score, p_value, q_value, stability``, strongest first. A row with a score, p = q = 1 and stability 0 has no evidence of its own: its receptor follows
-    the TFs, and its ligands are ranked by co-variation (:func:`spatrace_sc.tl.infer_ccc`, Notes).
+    Table, strongest first: ``ligand, receptor, target, effect, score, p_value, q_value, stability, effect_se, group`` as in :func:`tf_targets`, where ``effect`` is the *direct* one, and
+
+    - ``group_q_value``: q of "one of the group acts". A pair that another could replace on all its targets, and its edges, has ``q_value`` 1 itself: what acts is one of them.
+    - ``mediated``: effect through measured TFs, signed, the sum over TFs of (effect of the pair on the TF) × (effect of the TF on the target), both in standard deviations.
+    - ``direct_share``: \|effect\| / (\|effect\| + \|mediated\|); 0 where both are 0.
+    - ``route``: "direct" (share of at least 0.8), "mediated" (at most 0.2), "both", or "" where there is no effect. Mediated effects have no p of their own.
+    - ``through``: the TFs that carry at least a quarter of the mediated effect, strongest first, separated by " | ".
+
+    A row with a score, q = 1 and stability 0 has no evidence of its own: its receptor follows the TFs, and its ligands are ranked by co-variation (:func:`spatrace_sc.tl.infer_ccc`, Notes).
 
     Examples
     --------
@@ -67,7 +86,7 @@ def lr_targets(adata: AnnData, stage: str | None = None, *, key: str = _keys.RES
     2880
     """
     result = stored(adata, key)
-    table = _expand(result, "lr_targets", ["ligands", "receptors", "targets"])
+    table = add_route(_expand(result, "lr_targets", ["ligands", "receptors", "targets"]), result)
     return _named(
         _pair_stage(table, result, stage), result, {"ligand": "ligands", "receptor": "receptors", "target": "targets"}
     )[_keys.LR_TARGETS]
@@ -80,9 +99,10 @@ def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
 
     Returns
     -------
-    Table ``ligand, receptor, score, p_value, q_value, stability``, strongest first. ``score`` is the Euclidean norm of the pair's effects on all targets, averaged over refits,
-    with the credit that is shared among ligands of receptors that follow the TFs (:func:`spatrace_sc.tl.infer_ccc`, Notes). p and q compare the pair's norm in the first pass with decoys and
-    know nothing of that credit, so they need not fall with the score.
+    Table ``ligand, receptor, score, p_value, q_value, stability, score_se, group, group_q_value``, strongest first. ``score`` is the Euclidean norm of the pair's effects on all targets, averaged over refits,
+    with the credit that is shared among ligands of receptors that follow the TFs (:func:`spatrace_sc.tl.infer_ccc`, Notes). p and q compare the pair's norm in the first pass with decoys, q is 1 for a pair that is less than a fifth of those that share its ligand or receptor; they
+    know nothing of that credit, so they need not fall with the score. ``score_se`` is the standard error over refits, ``group`` the pairs that could stand in for this one on all its targets, and
+    ``group_q_value`` the q of "one of them acts" (:func:`lr_targets`).
 
     Examples
     --------
@@ -155,19 +175,22 @@ def stages(adata: AnnData, *, key: str = _keys.RESULT) -> list[str]:
 
 
 def _expand(result: dict, name: str, roles: list[str]) -> pd.DataFrame:
-    """All candidates, those that are not stored with score 0; only the stored ones where there are more than the limit."""
-    table = result[name]
+    """All candidates, those that are not stored with score 0; only the stored ones where there are more than the limit. Groups by name."""
+    table = result[name].copy()
+    table["group"] = np.asarray(result["groups"], dtype=object)[table["group"].to_numpy()]
     sizes = [len(result["genes"][r]) for r in roles]
     if int(result["candidates"][name]) > int(result["params"]["config"]["max_edges"]):
-        return table.copy()
+        return table
     columns = [r[:-1] for r in roles]
     code = np.ravel_multi_index([table[c].to_numpy() for c in columns], sizes)
     absent = np.ones(int(np.prod(sizes)), dtype=bool)
     absent[code] = False
-    rest = np.unravel_index(np.flatnonzero(absent), sizes)
-    empty = dict(zip(columns, rest, strict=True)) | {"score": 0.0, "p_value": 1.0, "q_value": 1.0, "stability": 0.0}
-    if "effect" in table:
-        empty["effect"] = 0.0
+    rest = np.flatnonzero(absent)
+    empty: dict[str, Any] = dict.fromkeys(table.columns, 0.0)
+    empty |= dict(zip(columns, np.unravel_index(rest, sizes), strict=True)) | {"q_value": 1.0, "group": ""}
+    if "group_q_value" in table:
+        empty["group_q_value"] = 1.0
+    empty["p_value"] = np.asarray(result["p_values"][name], dtype=float)[rest]
     return pd.concat([table, pd.DataFrame(empty, columns=table.columns)], ignore_index=True)
 
 
@@ -180,24 +203,30 @@ def _stage_number(result: dict, stage: str) -> int:
     return names.index(str(stage))
 
 
-def _factor(result: dict, stage: str | None, kind: str) -> NDArray[np.float64] | None:
-    return None if stage is None else np.asarray(result["stage_factors"][kind])[_stage_number(result, stage)]
+def _factor(result: dict, stage: str, kind: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Factors of a stage and their standard errors."""
+    number, factors = _stage_number(result, stage), result["stage_factors"]
+    return np.asarray(factors[kind])[number], np.asarray(factors[f"{kind}_se"])[number]
 
 
 def _pair_stage(table: pd.DataFrame, result: dict, stage: str | None) -> pd.DataFrame:
-    factor = _factor(result, stage, "pair")
-    if factor is None:
+    if stage is None:
         return table
+    factor, error = _factor(result, stage, "pair")
     pairs, n_r = result["lr_pairs"], len(result["genes"]["receptors"])
-    full = np.ones(len(result["genes"]["ligands"]) * n_r)
-    full[(pairs["ligand"] * n_r + pairs["receptor"]).to_numpy()] = factor
-    return _scaled(table, full[(table["ligand"] * n_r + table["receptor"]).to_numpy()])
+    n = len(result["genes"]["ligands"]) * n_r
+    full, full_error = np.ones(n), np.zeros(n)
+    place = (pairs["ligand"] * n_r + pairs["receptor"]).to_numpy()
+    full[place], full_error[place] = factor, error
+    number = (table["ligand"] * n_r + table["receptor"]).to_numpy()
+    return _scaled(table, full[number], full_error[number])
 
 
-def _scaled(table: pd.DataFrame, factor: NDArray[np.float64]) -> pd.DataFrame:
-    scaled = table.assign(score=table["score"].to_numpy() * factor)
-    if "effect" in table:
-        scaled["effect"] = table["effect"].to_numpy() * factor
+def _scaled(table: pd.DataFrame, factor: NDArray[np.float64], error: NDArray[np.float64]) -> pd.DataFrame:
+    """Effects and scores times the factor of a stage; standard errors of both together."""
+    size = "effect" if "effect" in table else "score"
+    scaled = table.assign(**{c: table[c].to_numpy() * factor for c in ("effect", "score", "mediated") if c in table})
+    scaled[f"{size}_se"] = np.hypot(table[f"{size}_se"].to_numpy() * factor, table[size].to_numpy() * error)
     return scaled.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
 

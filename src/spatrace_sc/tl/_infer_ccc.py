@@ -19,12 +19,17 @@ from .._validate import whole
 from ._study import Study, read_study
 
 if TYPE_CHECKING:
-    import torch
     from spatialdata import SpatialData
 
     from .._model.config import Config
 
 logger = logging.getLogger("spatrace_sc")
+
+#: How p and q were obtained, for ``uns``.
+EVIDENCE = (
+    "lr_targets, lr_pairs: target-decoy competition of genes (q: median over refits; p: geometric mean); tf_targets: the larger of that and of a test, Benjamini-Hochberg, that the effect corrected "
+    "for the noise of counting exceeds the smallest worth naming; communication: senders permuted within slices, Benjamini-Hochberg"
+)
 
 
 def infer_ccc(
@@ -116,6 +121,7 @@ def infer_ccc(
 
     - ``uns[key_added]``: parameters, genes, compact edge tables, communication tables, training history, held-out R². Read them with :mod:`spatrace_sc.get`.
     - ``obsm[key_added + "_activity"]``: cells × strongest pairs, float32, NaN in cells that do not receive.
+    - ``obsm[key_added + "_activity_se"]``: their standard errors; NaN where the data are not counts.
     - ``obsp[key_added + "_communication"]``: sparse cells × cells, row = sender, column = receiver, in standard deviations of the targets.
 
     Raises
@@ -125,9 +131,10 @@ def infer_ccc(
 
     Notes
     -----
-    ``p_value`` and ``q_value`` compare real genes with decoys (ligands shuffled among senders of a type and slice; receptors and TFs among receivers of a type, slice and time
-    bin) that were refitted together with them; ``stability`` is the share of refits that keep an edge with its sign. **This is a first scheme whose calibration is not finished**: on
-    simulated tissue ligand–receptor edges and pairs come near their q, TF edges exceed it (measured: ``docs/benchmarks.md``). Rank by ``score``.
+    *LR edges and pairs* are held against decoy genes (ligands shuffled among senders of a type and slice, receptors among receivers of a type, slice and time bin) that were refitted together with them:
+    ``q_value`` is the share of decoys among what is at least as strong, ``p_value`` the share of decoys that are. *TF edges* must beat decoy TFs too, and be larger, once the noise of counting is
+    taken out of the TFs, than a fifth (``config.evidence.smallest_share``) of what TFs do to the target together. ``stability`` is the share of refits that keep an edge with its sign, ``effect_se``
+    the standard error over refits. ``group`` names regulators that the data cannot tell from the one listed. What the q-values are worth was measured: ``docs/calibration.md``.
 
     Where TFs predict a receptor's level and pairs do no better than decoys, part of the credit goes to the route exposure → receptor → target (``docs/method.md``, section 5; logged). Such
     edges rank below those with q ≤ 0.1 and have p = q = 1 if they have nothing else.
@@ -142,9 +149,10 @@ def infer_ccc(
     >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
     >>> st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage")
     >>> list(st.get.lr_pairs(adata).columns)
-    ['ligand', 'receptor', 'score', 'p_value', 'q_value', 'stability']
+    ['ligand', 'receptor', 'score', 'p_value', 'q_value', 'stability', 'score_se', 'group', 'group_q_value']
     """
     from .._model.config import Config as Configuration
+    from ._inference import run
 
     adata = as_table(data, table_key)
     config = Configuration() if config is None else config
@@ -166,7 +174,7 @@ def infer_ccc(
     roles = {"ligands": ligands, "receptors": receptors, "tfs": tfs, "targets": targets}
     study = read_study(adata, roles, **keys, senders=senders, receivers=receivers, radius=radius)  # type: ignore[arg-type]
     started = clock.perf_counter()
-    result = _run(study, config, int(seed), chosen, prior)
+    result = run(study, config, int(seed), chosen, prior)
     logger.info("Inference took %.1f s on %s.", clock.perf_counter() - started, chosen)
     params: dict[str, Any] = {k: "" if v is None else v for k, v in keys.items()}
     params |= {"radius": study.radius, "seed": int(seed), "device": str(chosen), "config": config.to_dict()}
@@ -187,70 +195,6 @@ def _check_key(adata: AnnData, key: str) -> None:
         )
 
 
-def _run(study: Study, config: Config, seed: int, device: torch.device, prior: pd.DataFrame | None) -> dict[str, Any]:
-    """Fit, resample, summarise. torch is imported here, not with the package."""
-    from .._model.checkpoint import to_arrays
-    from .._model.credit import share_credit
-    from .._model.evidence import resample
-    from .._model.fit import fit
-    from ._problem import build_problem, decoy_drawer
-    from ._result import (
-        SUPPORTED,
-        against_decoys,
-        communicate,
-        edge_tables,
-        pair_activity,
-        regulator_levels,
-        stage_factors,
-    )
-
-    n_lags, n_tfs = config.model.n_lags, len(study.genes["tfs"])
-    problem = build_problem(study, config, prior).to(device)
-    n_f = problem.n_tfs
-    logger.info(
-        "%d receivers, %d senders; %d TFs and %d ligand–receptor pairs on %d targets; device %s.",
-        *(len(study.time), int(study.senders.sum()), n_tfs, problem.n_pairs, problem.targets.shape[1], device),
-    )
-    fit_seed, resample_seed, permute_seed = (int(s) for s in np.random.default_rng(seed).integers(2**31, size=3))
-    fitted = fit(problem, config, seed=fit_seed)
-    evidence = resample(problem, fitted, decoy_drawer(study, n_lags), config, seed=resample_seed)
-    values = against_decoys(evidence, n_tfs)
-    edges = (values["lr"][1] <= SUPPORTED).reshape(problem.n_pairs, -1)
-    evidence = share_credit(problem, fitted, evidence, edges, edges.any(axis=1) | (values["pair"][1] <= SUPPORTED))
-    tables = edge_tables(study, evidence, values, config.max_edges)
-    pairs = (tables["lr_pairs"]["ligand"] * len(study.genes["receptors"]) + tables["lr_pairs"]["receptor"]).to_numpy(
-        dtype=np.int64
-    )
-    ranked = np.argsort(-evidence.pair_score, kind="stable")[: int((evidence.pair_score > 0).sum())]
-    top = ranked[: config.max_activity].astype(np.int64)
-    strength = evidence.pair_score[top].astype(np.float32)
-    activity = pair_activity(regulator_levels(problem, fitted, n_f + top), strength)
-    communication, matrix = communicate(
-        study, problem, fitted, top, activity, strength, config, np.random.default_rng(permute_seed)
-    )
-    factors = {
-        "tf": stage_factors(study, regulator_levels(problem, fitted, np.arange(n_tfs))),
-        "pair": np.hstack(
-            [
-                stage_factors(study, regulator_levels(problem, fitted, n_f + part))
-                for part in np.array_split(pairs, max(1, len(pairs) // 500))
-            ]
-        ),
-    }
-    return {
-        "tables": tables | communication,
-        "stage_factors": factors,
-        "fit": {f"r2_{k}": float(v) for k, v in fitted.r2.items()}
-        | {"penalty": fitted.weights.penalty, "held_out_cells": int(fitted.held_out.sum())},
-        "history": pd.DataFrame(fitted.history, columns=_keys.HISTORY),
-        "model": to_arrays(fitted),
-        "activity": activity,
-        "activity_pairs": top,
-        "activity_scores": strength.astype(float),
-        "matrix": matrix,
-    }
-
-
 def _write(adata: AnnData, study: Study, result: dict[str, Any], params: dict[str, Any], key: str) -> None:
     n_r, genes = len(study.genes["receptors"]), study.genes
     candidates = {
@@ -264,8 +208,11 @@ def _write(adata: AnnData, study: Study, result: dict[str, Any], params: dict[st
         "genes": {role: names.astype(object) for role, names in genes.items()},
         "stages": np.array(study.stages, dtype=object),
         "candidates": candidates,
-        "evidence": "p, q: target–decoy competition of genes, not calibrated; communication: senders permuted within slices",
+        "evidence": EVIDENCE,
         **result["tables"],
+        "p_values": result["p_values"],
+        "minimum_effect": result["minimum_effect"],
+        "groups": np.array(result["groups"], dtype=object),
         "stage_factors": result["stage_factors"],
         "fit": result["fit"],
         "history": result["history"],
@@ -279,10 +226,12 @@ def _write(adata: AnnData, study: Study, result: dict[str, Any], params: dict[st
         ),
         "obsp": _keys.communication_key(key),
         "obsm": _keys.activity_key(key),
+        "obsm_se": _keys.activity_error_key(key),
     }
-    activity = np.full((adata.n_obs, len(top)), np.nan, dtype=np.float32)
-    activity[study.receivers] = result["activity"]
-    adata.obsm[_keys.activity_key(key)] = activity
+    for slot, values in ((_keys.activity_key, result["activity"]), (_keys.activity_error_key, result["activity_se"])):
+        every = np.full((adata.n_obs, len(top)), np.nan, dtype=np.float32)
+        every[study.receivers] = values
+        adata.obsm[slot(key)] = every
     entries = result["matrix"].tocoo()
     rows, cols = np.flatnonzero(study.senders)[entries.row], np.flatnonzero(study.receivers)[entries.col]
     adata.obsp[_keys.communication_key(key)] = type(result["matrix"])(

@@ -1,8 +1,6 @@
-"""From a study to tensors, and the decoys of its genes."""
+"""From a study to tensors."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -10,40 +8,39 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .._core.exposure import ligand_exposure
-from .._core.paths import expected_history
-from .._core.statistics import shuffle_within
 from .._errors import DataError, InvalidArgumentError
 from .._model.config import Config
-from .._model.records import History, Problem
+from .._model.records import Problem
 from .._validate import shorten
+from . import _histories
 from ._study import Study
-
-#: Receivers per bin of time within which decoys are shuffled, and at most so many bins.
-PER_BIN, MAX_BINS = 50, 10
 
 
 def build_problem(study: Study, config: Config, prior: pd.DataFrame | None) -> Problem:
-    """Tensors of a study. Pairs are every ligand with every receptor, ligand by ligand; every TF has two columns, as counted and denoised."""
+    """Tensors of a study. Pairs are every ligand with every receptor, ligand by ligand; every TF has two columns, in earlier cells and now."""
     genes, n_lags = study.genes, config.model.n_lags
     n_l, n_r, n_f = (len(genes[r]) for r in ("ligands", "receptors", "tfs"))
     covariates = build_covariates(study)
-    history = build_history(study, study.exposure, study.receptor, study.tf, n_lags)
+    history = _histories.build_history(
+        study, study.exposure, study.receptor, study.tf, n_lags, _histories.tf_filter(study, covariates.numpy())
+    )
     usable = history.exists[:, -2]
     if int(usable.sum()) < 20:
         raise DataError(
             f"only {int(usable.sum())} receivers have an earlier cell to look back on; check `time_key` and the transitions."
         )
     pair_penalty, tf_penalty = prior_penalties(prior, genes)
-    denoised = torch.full((n_f,), config.training.denoised_penalty)
-    penalty = torch.cat([torch.ones(n_f), denoised, pair_penalty, torch.ones(covariates.shape[1])])
+    past = torch.full((n_f,), config.training.past_penalty)
+    penalty = torch.cat([past, torch.ones(n_f), pair_penalty, torch.ones(covariates.shape[1])])
     return Problem(
         history=history,
         pair_ligand=torch.arange(n_l).repeat_interleave(n_r),
         pair_receptor=torch.arange(n_r).repeat(n_l),
         tf_gene=torch.arange(n_f).repeat(2),
-        receptor_level=torch.from_numpy(receptor_levels(study, history)),
-        target_past=torch.from_numpy(recent_past(study, study.target, n_lags)),
+        tf_count=torch.from_numpy(study.tf),
+        tf_noise=torch.from_numpy(study.tf_noise.astype(np.float32)),
+        receptor_level=torch.from_numpy(_histories.receptor_levels(study, history)),
+        target_past=torch.from_numpy(_histories.recent_past(study, study.target, n_lags)),
         covariates=covariates,
         targets=torch.from_numpy(study.target),
         usable=usable,
@@ -51,45 +48,8 @@ def build_problem(study: Study, config: Config, prior: pd.DataFrame | None) -> P
         penalty=penalty,
         tf_penalty=tf_penalty,
         forbidden=forbidden_edges(genes),
+        forbidden_on_tfs=forbidden_edges(genes | {"targets": genes["tfs"]}),
     )
-
-
-def build_history(
-    study: Study, exposure: NDArray[np.float32], receptor: NDArray[np.float32], tf: NDArray[np.float32], n_lags: int
-) -> History:
-    """Histories of the regulators, with nothing in them of the targets of the predicted cell.
-
-    A receptor that is a target is not read in the predicted cell itself, and a ligand that is a target not from its ancestors' neighbourhoods, to which the predicted cell
-    may belong: there the previous step, and the predicted cell's own exposure (which never counts itself), stand in. TFs come twice: as they were counted, and denoised by
-    earlier cells of nearly the same state.
-    """
-    past_tf, exists = expected_history(study.backward, np.hstack([tf, study.state @ tf]), n_lags=n_lags)
-    past_receptor, _ = expected_history(study.backward, receptor, n_lags=n_lags)
-    past_exposure, _ = expected_history(study.backward, exposure, n_lags=n_lags)
-    targets = study.genes["targets"]
-    shared = np.isin(study.genes["receptors"], targets)
-    before = np.flatnonzero(exists[:, -2])[:, None]
-    past_receptor[before, n_lags, np.flatnonzero(shared)] = past_receptor[before, n_lags - 1, np.flatnonzero(shared)]
-    shared = np.isin(study.genes["ligands"], targets)
-    past_exposure[:, :, shared] = past_exposure[:, -1:, shared]
-    tensors = (past_tf[:, :-1], past_receptor, past_exposure, exists)
-    return History(*(torch.from_numpy(np.ascontiguousarray(t)) for t in tensors))
-
-
-def recent_past(study: Study, values: NDArray[np.float32], n_lags: int) -> NDArray[np.float32]:
-    """(receivers, features) mean over the steps before a cell, each step back counting e times less; 0 where there are none."""
-    past, exists = expected_history(study.backward, values, n_lags=n_lags)
-    share = np.exp(np.arange(-n_lags, 0, dtype=np.float32)) * exists[:, :-1]
-    return np.einsum("ns,nsf->nf", share / np.maximum(share.sum(1, keepdims=True), 1e-12), past[:, :-1])
-
-
-def receptor_levels(study: Study, history: History) -> NDArray[np.float32]:
-    """(receivers, R) log1p of a receptor's level, counted and denoised in equal parts, over the steps of the history."""
-    n_lags = history.receptor.shape[1] - 1
-    denoised, exists = expected_history(study.backward, study.state @ study.receptor, n_lags=n_lags)
-    both = (history.receptor.numpy() + denoised) / 2.0
-    steps = exists.astype(np.float32)
-    return np.log1p(np.einsum("ns,nsr->nr", steps, both) / steps.sum(1, keepdims=True))
 
 
 def build_covariates(study: Study) -> Tensor:
@@ -173,32 +133,3 @@ def prior_penalties(prior: pd.DataFrame | None, genes: dict[str, NDArray[np.str_
     tf = torch.ones(len(genes["tfs"]), len(genes["targets"]))
     tf[torch.from_numpy(left[known]), torch.from_numpy(right[known])] = factor
     return pairs, tf
-
-
-def decoy_drawer(study: Study, n_lags: int) -> Callable[[np.random.Generator], History]:
-    """Draws decoy genes.
-
-    A decoy ligand is a ligand's expression shuffled among senders of one type and slice, its exposure recomputed with the same kernel. A decoy receptor or TF is the gene's expression
-    shuffled among receivers of one type, slice and bin of time. Each gene is shuffled on its own; histories follow the same transitions.
-    """
-    sender_strata = pd.factorize(
-        pd.Series(study.types[study.senders]) + "\t" + pd.Series(study.sample[study.senders]).astype(str)
-    )[0]
-    n_bins = int(np.clip(len(study.time) // PER_BIN, 1, MAX_BINS))
-    edges = np.quantile(study.time, np.linspace(0, 1, n_bins + 1)[1:-1])
-    bins = pd.Series(np.searchsorted(edges, study.time)).astype(str)
-    receiver_strata = pd.factorize(
-        pd.Series(study.types[study.receivers])
-        + "\t"
-        + pd.Series(study.sample[study.receivers]).astype(str)
-        + "\t"
-        + bins
-    )[0]
-
-    def draw(rng: np.random.Generator) -> History:
-        ligand = shuffle_within(study.sender_ligand, sender_strata, rng)
-        exposure = ligand_exposure(study.weights, np.log1p(ligand))
-        receptor = shuffle_within(study.receptor, receiver_strata, rng)
-        return build_history(study, exposure, receptor, shuffle_within(study.tf, receiver_strata, rng), n_lags)
-
-    return draw

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from scipy import sparse
 from tqdm.auto import tqdm
 
 from .._core.communication import Scene, cell_matrix, permutation_p_values, type_scores
-from .._core.statistics import benjamini_hochberg, decoy_p_values, decoy_q_values, median_over_draws
+from .._core.statistics import benjamini_hochberg, decoy_q_values, median_over_draws
 from .._model.config import Config
+from .._model.corrected import Corrected
 from .._model.fit import Fit
 from .._model.records import Draw, Evidence, Problem
 from ._study import Study
@@ -24,21 +26,52 @@ Values = tuple[NDArray[np.float64], NDArray[np.float64]]
 SUPPORTED = 0.1
 
 
-def against_decoys(evidence: Evidence, n_tfs: int) -> dict[str, Values]:
-    """Values of p and q of the tasks ``tf`` and ``lr``, edges numbered over (regulators, G), and ``pair``."""
-    n_g, n_p = evidence.effect.shape[1], len(evidence.pair_score)
-    sizes = {"tf": n_tfs * n_g, "lr": n_p * n_g, "pair": n_p}
-    return {task: _against_decoys(evidence.draws[task], size) for task, size in sizes.items()}
+def p_and_q(evidence: Evidence, corrected: Corrected, smallest_share: float, n_receptors: int) -> dict[str, Values]:
+    """P and q of the tasks ``tf`` and ``lr``, edges numbered over (regulators, G), and ``pair``.
+
+    LR edges and pairs have to beat decoys, and a pair must be at least ``smallest_share`` of all pairs together that share its ligand or its receptor: a small one beside a strong one is what the strong one's
+    shape leaves over. A TF edge has to do that *and* be larger than what is worth naming once the noise of counting is taken out: the larger of the two p and of the two q.
+    """
+    n_f = len(corrected.effect)
+    p = {"tf": evidence.p_value[:n_f], "lr": evidence.p_value[n_f:], "pair": evidence.pair_p_value}
+    q = {task: _q_against_decoys(evidence.draws[task], value.size) for task, value in p.items()}
+    flat = corrected.p_value.ravel()
+    values = {task: (value.ravel(), q[task]) for task, value in p.items()}
+    values["tf"] = (np.maximum(values["tf"][0], flat), np.maximum(q["tf"], benjamini_hochberg(flat)))
+    small = evidence.pair_score < smallest_share * beside(evidence.pair_score, n_receptors)
+    values["pair"] = (values["pair"][0], np.where(small, 1.0, values["pair"][1]))
+    return values
 
 
-def edge_tables(study: Study, evidence: Evidence, values: dict[str, Values], max_edges: int) -> dict[str, Any]:
-    """Compact tables of every edge with a score above 0; genes as numbers. Readers expand them."""
+def beside(strength: NDArray[np.floating], n_receptors: int) -> NDArray[np.float64]:
+    """(P,) norm of the strengths of all pairs that share a pair's ligand or receptor, itself among them; pairs are ordered ligand by ligand."""
+    square = strength.reshape(-1, n_receptors).astype(np.float64) ** 2
+    return np.sqrt(square.sum(1, keepdims=True) + square.sum(0, keepdims=True) - square).ravel()
+
+
+def combined(evidence: Evidence, corrected: Corrected) -> Evidence:
+    """Evidence with TF effects that are the mean of the sparse model's and the noise-corrected ones, weighted by :attr:`Corrected.weight`."""
+    n_f, v = len(corrected.effect), corrected.weight
+    effect, se = evidence.effect.copy(), evidence.effect_se.copy()
+    effect[:n_f] = (1.0 - v) * effect[:n_f] + v * corrected.effect
+    if v:
+        se[:n_f] = np.hypot((1.0 - v) * se[:n_f], v * np.where(np.isfinite(corrected.se), corrected.se, 0.0))
+    return replace(evidence, effect=effect, effect_se=se)
+
+
+def edge_tables(
+    study: Study, evidence: Evidence, values: dict[str, Values], of_groups: dict[str, Values], max_edges: int
+) -> dict[str, Any]:
+    """Compact tables of every edge with a score above 0, with its q and that of its group; genes as numbers. Readers expand them."""
     n_f, n_r = len(study.genes["tfs"]), len(study.genes["receptors"])
-    tf = _edges(evidence.effect[:n_f], evidence.stability[:n_f], values["tf"], max_edges)
-    lr = _edges(evidence.effect[n_f:], evidence.stability[n_f:], values["lr"], max_edges)
+    tf = _edges(evidence, slice(None, n_f), values["tf"], max_edges)
+    lr = _edges(evidence, slice(n_f, None), values["lr"], max_edges)
+    lr["group_q_value"] = of_groups["lr"][1][lr["regulator"] * len(study.genes["targets"]) + lr["target"]]
     pairs = pd.DataFrame({"regulator": np.arange(len(evidence.pair_score)), "score": evidence.pair_score})
     pairs["p_value"], pairs["q_value"] = values["pair"]
     pairs["stability"] = evidence.pair_stability
+    pairs["score_se"] = evidence.pair_se
+    pairs["group_q_value"] = of_groups["pair"][1]
     pairs = pairs[pairs["score"] > 0].nlargest(max_edges, "score")
     for table in (lr, pairs):
         table.insert(0, "ligand", table["regulator"] // n_r)
@@ -47,7 +80,8 @@ def edge_tables(study: Study, evidence: Evidence, values: dict[str, Values], max
     return {name: _compact(table) for name, table in tables.items()}
 
 
-def _edges(effect: NDArray[np.float32], stability: NDArray[np.float32], values: Values, max_edges: int) -> pd.DataFrame:
+def _edges(evidence: Evidence, part: slice, values: Values, max_edges: int) -> pd.DataFrame:
+    effect = evidence.effect[part]
     score = np.abs(effect).ravel()
     kept = np.flatnonzero(score > 0)
     kept = kept[np.argsort(-score[kept], kind="stable")][:max_edges]
@@ -60,17 +94,16 @@ def _edges(effect: NDArray[np.float32], stability: NDArray[np.float32], values: 
             "score": score[kept],
             "p_value": p[kept],
             "q_value": q[kept],
-            "stability": stability.ravel()[kept],
+            "stability": evidence.stability[part].ravel()[kept],
+            "effect_se": evidence.effect_se[part].ravel()[kept],
         }
     )
 
 
-def _against_decoys(draws: list[Draw], n_candidates: int) -> Values:
-    """Values of p and q of every candidate: computed in each refit against its own decoys, then the median over refits."""
-    index = [d.items for d in draws]
-    p = [decoy_p_values(d.score, (d.null_score, d.null_weight), n_candidates) for d in draws]
+def _q_against_decoys(draws: list[Draw], n_candidates: int) -> NDArray[np.float64]:
+    """Q of every candidate: computed in each refit against its own decoys, then the median over refits."""
     q = [decoy_q_values(d.score, (d.null_score, d.null_weight)) for d in draws]
-    return median_over_draws(index, p, n_candidates), median_over_draws(index, q, n_candidates)
+    return median_over_draws([d.items for d in draws], q, n_candidates)
 
 
 def _compact(table: pd.DataFrame) -> pd.DataFrame:
@@ -92,19 +125,6 @@ def regulator_levels(problem: Problem, fit: Fit, regulators: NDArray[np.integer]
         dim=1,
     )
     return (level * (1.0 + fit.network.gate(fit.look.context, index))).cpu().numpy()
-
-
-def stage_factors(study: Study, levels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(stages, A) mean level in a stage relative to the mean over all receivers; 1 where a regulator is silent everywhere."""
-    overall = levels.mean(axis=0)
-    per_stage = np.stack([levels[study.stage == s].mean(axis=0) for s in range(len(study.stages))])
-    return np.divide(per_stage, overall, out=np.ones_like(per_stage), where=overall > 0)
-
-
-def pair_activity(levels: NDArray[np.float32], strength: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(receivers, A) activity: level in standard deviations of the pair's signal × strength of the pair, so the size of the change of the targets in their standard deviations."""
-    spread = levels.std(axis=0)
-    return levels * np.divide(strength, spread, out=np.zeros_like(spread), where=spread > 0)
 
 
 def communicate(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _keys
+from .._core.counts import counting_variance, molecule
 from .._core.exposure import ligand_exposure, linear, neighbour_weights
 from .._core.transitions import backward, forward_knn, has_cycle, linear_extension, order_of_cells
 from .._errors import DataError, InvalidArgumentError, MissingKeyError, SpatraceWarning
@@ -52,7 +53,8 @@ class Study:
     """One data set as arrays. Receivers and senders are rows of their own; genes of a role are in alphabetical order.
 
     ``weights`` (receivers, senders); ``sender_ligand`` (senders, L), ``exposure`` (receivers, L) and ``receptor`` (receivers, R) linear; ``tf`` (receivers, F) and ``target``
-    (receivers, G) log-normalised; ``backward`` (receivers, receivers) where a cell came from; ``state`` (receivers, receivers) earlier cells of nearly the same state, by which expression is denoised.
+    (receivers, G) log-normalised; ``tf_noise`` (F,) what of a TF's variance is counting; ``unit`` (all cells,) linear value
+    of one molecule, None if the data are not counts; ``backward`` (receivers, receivers) where a cell came from; ``state`` (receivers, receivers) earlier cells of nearly the same state, by which expression is denoised.
     """
 
     genes: dict[str, NDArray[np.str_]]
@@ -70,6 +72,8 @@ class Study:
     exposure: NDArray[np.float32]
     receptor: NDArray[np.float32]
     tf: NDArray[np.float32]
+    tf_noise: NDArray[np.float64]
+    unit: NDArray[np.float64] | None
     target: NDArray[np.float32]
     backward: sparse.csr_matrix
     state: sparse.csr_matrix
@@ -112,13 +116,7 @@ def read_study(
         raise DataError(
             f"no receiver has a sender within `radius={radius:g}`; check the units of the coordinates, `senders`, `receivers` and `sample_key`."
         )
-    alone = float((np.diff(weights.indptr) == 0).mean())
-    logger.info(
-        "Neighbours within the radius: median %d senders per receiver; %.0f %% of receivers have none.",
-        int(np.median(np.diff(weights.indptr))),
-        100 * alone,
-    )
-
+    log_neighbours(weights)
     place = {role: adata.var_names.get_indexer(names) for role, names in genes.items()}
     here, there = np.flatnonzero(receiving), np.flatnonzero(sending)
     sender_ligand = columns(matrix[there], place["ligands"])
@@ -128,6 +126,8 @@ def read_study(
         genes_shown = {role: np.array([labels[n] for n in names], dtype=str) for role, names in genes.items()}
     in_order = in_name_order(adata, place)
     past, order = read_backward(adata, matrix[here], in_order, receiving, time[receiving], transitions_key)
+    unit, tf = molecule(matrix), columns(matrix[here], place["tfs"])
+    state = earlier_in_state(matrix[here], in_order, time[receiving], order)
     return Study(
         genes=genes if symbols is None else genes_shown,
         receivers=receiving,
@@ -143,10 +143,22 @@ def read_study(
         sender_ligand=linear(sender_ligand),
         exposure=ligand_exposure(weights, sender_ligand),
         receptor=linear(columns(matrix[here], place["receptors"])),
-        tf=columns(matrix[here], place["tfs"]),
+        tf=tf,
+        tf_noise=counting_noise(unit, receiving, tf, state),
+        unit=unit,
         target=columns(matrix[here], place["targets"]),
         backward=past,
-        state=earlier_in_state(matrix[here], in_order, time[receiving], order),
+        state=state,
+    )
+
+
+def log_neighbours(weights: sparse.csr_matrix) -> None:
+    """How many senders receivers have."""
+    number = np.diff(weights.indptr)
+    logger.info(
+        "Neighbours within the radius: median %d senders per receiver; %.0f %% of receivers have none.",
+        int(np.median(number)),
+        100 * float((number == 0).mean()),
     )
 
 
@@ -171,6 +183,22 @@ def earlier_in_state(
     first = np.flatnonzero(np.diff(earlier.indptr) == 0)
     alone = sparse.coo_matrix((np.ones(len(first), dtype=np.float32), (first, first)), shape=earlier.shape)
     return (earlier + alone.tocsr()).tocsr()
+
+
+def counting_noise(
+    unit: NDArray[np.float64] | None,
+    receiving: NDArray[np.bool_],
+    values: NDArray[np.float32],
+    state: sparse.csr_matrix,
+) -> NDArray[np.float64]:
+    """(genes,) variance that counting molecules adds to log-normalised values of receivers, with means from earlier cells of the same state; 0 where the data are not counts."""
+    if unit is None:
+        logger.warning(
+            "The matrix is not log1p of normalised counts, so the noise of counting is not known: TFs are taken as measured without noise, and TFs that follow a true one may be called beside it. "
+            "Use log1p of normalised counts (sc.pp.normalize_total, sc.pp.log1p), in X or `layer`."
+        )
+        return np.zeros(values.shape[1])
+    return counting_variance((state @ linear(values)) / unit[receiving, None], unit[receiving])
 
 
 def resolve_roles(

@@ -1,0 +1,86 @@
+"""Names for what the data cannot tell apart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .._model.records import Evidence
+from .._model.separability import Rivals
+from ._result import Values
+from ._study import Study
+
+#: Edges of a table, the strongest first, whose rivals are looked for, whatever their q.
+STRONGEST = 100
+#: Members named; of larger groups the first, and how many more there are.
+NAMED = 12
+BETWEEN = " | "
+
+
+def edges_to_check(evidence: Evidence, values: dict[str, Values], n_tfs: int, level: float) -> NDArray[np.int64]:
+    """(edges, 2) regulator, TF genes first, and target of what has q ≤ level or is among the strongest of its kind."""
+    n_g = evidence.effect.shape[1]
+    found = []
+    for task, part, first in (("tf", slice(None, n_tfs), 0), ("lr", slice(n_tfs, None), n_tfs)):
+        size = np.abs(evidence.effect[part]).ravel()
+        strongest = np.argsort(-size, kind="stable")[:STRONGEST]
+        chosen = np.union1d(np.flatnonzero(values[task][1] <= level), strongest[size[strongest] > 0])
+        found.append(np.stack([first + chosen // n_g, chosen % n_g], axis=1))
+    return np.concatenate(found).astype(np.int64)
+
+
+def only_told_apart(values: dict[str, Values], rivals: Rivals, n_tfs: int, n_targets: int) -> dict[str, Values]:
+    """Values in which pairs that another pair could replace on all their targets, and their edges, have q = 1: the evidence is for the group."""
+    same = np.unique(rivals.regulator[rivals.target < 0]) - n_tfs
+    q_pair, q_edge = values["pair"][1].copy(), values["lr"][1].copy()
+    q_pair[same] = 1.0
+    q_edge.reshape(-1, n_targets)[same] = 1.0
+    return values | {"pair": (values["pair"][0], q_pair), "lr": (values["lr"][0], q_edge)}
+
+
+def add_groups(tables: dict[str, pd.DataFrame], study: Study, rivals: Rivals) -> list[str]:
+    """Write a column ``group`` with the number of a group, 0 for none, into every table; returns the names, the first empty."""
+    n_f, n_r = len(study.genes["tfs"]), len(study.genes["receptors"])
+    members: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for regulator, rival, target in zip(rivals.regulator, rivals.rival, rivals.target, strict=True):
+        members[int(regulator), int(target)].append(int(rival))
+    names = {"": 0}
+    code = {
+        edge: names.setdefault(_group_name([edge[0], *others], study), len(names)) for edge, others in members.items()
+    }
+    tf, lr, pairs = tables["tf_targets"], tables["lr_targets"], tables["lr_pairs"]
+    of = lambda regulator, target: [code.get(key, 0) for key in zip(regulator, target, strict=True)]
+    tables["tf_targets"] = tf.assign(group=np.array(of(tf["tf"], tf["target"]), dtype=np.int32))
+    number = n_f + lr["ligand"] * n_r + lr["receptor"]
+    tables["lr_targets"] = lr.assign(group=np.array(of(number, lr["target"]), dtype=np.int32))
+    number = n_f + pairs["ligand"] * n_r + pairs["receptor"]
+    tables["lr_pairs"] = pairs.assign(group=np.array(of(number, np.full(len(pairs), -1)), dtype=np.int32))
+    return list(names)
+
+
+def _group_name(regulators: list[int], study: Study) -> str:
+    n_f, n_r, genes = len(study.genes["tfs"]), len(study.genes["receptors"]), study.genes
+    shown = [
+        str(genes["tfs"][k])
+        if k < n_f
+        else f"{genes['ligands'][(k - n_f) // n_r]}^{genes['receptors'][(k - n_f) % n_r]}"
+        for k in sorted(set(regulators))
+    ]
+    more = len(shown) - NAMED
+    return BETWEEN.join(shown if more <= 0 else [*shown[:NAMED], f"{more} more"])
+
+
+def mediators(study: Study, rows: NDArray[np.integer], values: NDArray[np.floating]) -> dict[str, Any]:
+    """Table ligand, receptor, tf, effect of what pairs do to TFs; genes as numbers."""
+    n_r = len(study.genes["receptors"])
+    at, tf = np.nonzero(values)
+    return {
+        "ligand": (rows[at] // n_r).astype(np.int32),
+        "receptor": (rows[at] % n_r).astype(np.int32),
+        "tf": tf.astype(np.int32),
+        "effect": values[at, tf].astype(np.float64),
+    }

@@ -1,0 +1,112 @@
+"""One inference from end to end: fit, resample, test, summarise."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from .. import _keys
+from .._core.uncertainty import stage_factors
+from .._model.checkpoint import to_arrays
+from .._model.config import Config
+from .._model.corrected import corrected_effects
+from .._model.credit import share_credit
+from .._model.evidence import resample
+from .._model.fit import Fit, fit
+from .._model.mediation import effects_on_tfs
+from .._model.records import Evidence, Problem
+from .._model.separability import find_rivals
+from ._activity import activity_of
+from ._groups import add_groups, edges_to_check, mediators, only_told_apart
+from ._histories import decoy_drawer
+from ._problem import build_problem
+from ._result import SUPPORTED, combined, communicate, edge_tables, p_and_q, regulator_levels
+from ._study import Study
+
+logger = logging.getLogger("spatrace_sc")
+
+
+def run(study: Study, config: Config, seed: int, device: torch.device, prior: pd.DataFrame | None) -> dict[str, Any]:
+    """Everything that is stored, from a study. This module imports torch; the verb imports it when it is called."""
+    problem = build_problem(study, config, prior).to(device)
+    logger.info(
+        "%d receivers, %d senders; %d TFs and %d ligand–receptor pairs on %d targets; device %s.",
+        *(len(study.time), int(study.senders.sum()), len(study.genes["tfs"])),
+        *(problem.n_pairs, problem.targets.shape[1], device),
+    )
+    fit_seed, resample_seed, permute_seed = (int(s) for s in np.random.default_rng(seed).integers(2**31, size=3))
+    fitted = fit(problem, config, seed=fit_seed)
+    draw = decoy_drawer(study, problem.covariates.cpu().numpy(), config.model.n_lags)
+    evidence = resample(problem, fitted, draw, config, seed=resample_seed)
+    evidence, edges = _edges(study, problem, fitted, evidence, config)
+    ranked = np.argsort(-evidence.pair_score, kind="stable")[: int((evidence.pair_score > 0).sum())]
+    top = ranked[: config.max_activity].astype(np.int64)
+    strength = evidence.pair_score[top].astype(np.float32)
+    activity, activity_se = activity_of(study, problem, fitted, top, strength)
+    communication, matrix = communicate(
+        study, problem, fitted, top, activity, strength, config, np.random.default_rng(permute_seed)
+    )
+    edges["tables"] |= communication
+    return {
+        **edges,
+        "stage_factors": _stage_factors(study, problem, fitted, edges["tables"]["lr_pairs"]),
+        "fit": {f"r2_{k}": float(v) for k, v in fitted.r2.items()}
+        | {"penalty": fitted.weights.penalty, "held_out_cells": int(fitted.held_out.sum())},
+        "history": pd.DataFrame(fitted.history, columns=_keys.HISTORY),
+        "model": to_arrays(fitted),
+        "activity": activity,
+        "activity_se": activity_se,
+        "activity_pairs": top,
+        "activity_scores": strength.astype(float),
+        "matrix": matrix,
+    }
+
+
+def _edges(
+    study: Study, problem: Problem, fitted: Fit, evidence: Evidence, config: Config
+) -> tuple[Evidence, dict[str, Any]]:
+    """Evidence with every share of credit in it, and the tables of edges with their p, q, groups and mediators."""
+    share, n_tfs = config.evidence.smallest_share, len(study.genes["tfs"])
+    corrected = corrected_effects(problem, fitted, share)
+    values = p_and_q(evidence, corrected, share, len(study.genes["receptors"]))
+    supported = (values["lr"][1] <= SUPPORTED).reshape(problem.n_pairs, -1)
+    evidence = combined(evidence, corrected)
+    evidence = share_credit(
+        problem, fitted, evidence, supported, supported.any(axis=1) | (values["pair"][1] <= SUPPORTED)
+    )
+    rivals = find_rivals(problem, fitted, edges_to_check(evidence, values, n_tfs, SUPPORTED))
+    alone = only_told_apart(values, rivals, n_tfs, problem.targets.shape[1])
+    tables = edge_tables(study, evidence, alone, values, config.max_edges)
+    groups = add_groups(tables, study, rivals)
+    on_tfs = effects_on_tfs(problem, fitted, config)
+    tables["lr_tfs"] = pd.DataFrame(mediators(study, on_tfs.rows.cpu().numpy(), on_tfs.values.cpu().numpy()))
+    logger.info(
+        "At q ≤ %g: %d TF → target edges, %d pair → target edges, %d pairs.",
+        SUPPORTED,
+        *(int((tables[name]["q_value"] <= SUPPORTED).sum()) for name in ("tf_targets", "lr_targets", "lr_pairs")),
+    )
+    names = {"tf": "tf_targets", "lr": "lr_targets", "pair": "lr_pairs"}
+    listed = {
+        names[task]: p.astype(np.float32) if len(p) <= config.max_edges else np.empty(0, dtype=np.float32)
+        for task, (p, _) in values.items()
+    }
+    return evidence, {"tables": tables, "groups": groups, "p_values": listed, "minimum_effect": corrected.minimum}
+
+
+def _stage_factors(study: Study, problem: Problem, fitted: Fit, pairs: pd.DataFrame) -> dict[str, Any]:
+    """Factors of TFs and of the listed pairs by stage, with their standard errors."""
+    n_f, n_r = problem.n_tfs, len(study.genes["receptors"])
+    number = n_f + (pairs["ligand"] * n_r + pairs["receptor"]).to_numpy(dtype=np.int64)
+    block = problem.block.cpu().numpy()
+
+    def factors(regulators: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return stage_factors(regulator_levels(problem, fitted, regulators), study.stage, block, len(study.stages))
+
+    tf, tf_se = factors(np.arange(problem.n_tf_genes))
+    parts = [factors(part) for part in np.array_split(number, max(1, len(number) // 500))]
+    pair, pair_se = (np.hstack([p[k] for p in parts]) for k in range(2))
+    return {"tf": tf, "tf_se": tf_se, "pair": pair, "pair_se": pair_se}
