@@ -32,23 +32,26 @@ def tissue(follows: float):
     y[:, 0] += 3 * log_receptor[:, 0]
     problem = Problem(
         history=History(
-            tf[:, None].repeat(1, 2, 1), receptor, exposure[:, None].repeat(1, 3, 1), torch.ones(N, 3).bool()
+            tf[:, None].repeat(1, 2, 1), tf, receptor, exposure[:, None].repeat(1, 3, 1), torch.ones(N, 3).bool()
         ),
         pair_ligand=torch.arange(L).repeat_interleave(R),
         pair_receptor=torch.arange(R).repeat(L),
-        tf_gene=torch.arange(F),
+        tf_gene=torch.arange(F).repeat(2),
+        tf_count=tf,
+        tf_noise=torch.zeros(F),
         receptor_level=torch.log1p(receptor[:, 0]),
         target_past=torch.zeros(N, G),
         covariates=torch.zeros(N, 1),
         targets=y,
         usable=torch.ones(N).bool(),
         block=torch.arange(N) // 30,
-        penalty=torch.ones(F + L * R + 1),
+        penalty=torch.ones(2 * F + L * R + 1),
         tf_penalty=None,
-        forbidden=torch.tensor([[F + 2], [2]]),
+        forbidden=torch.tensor([[2 * F + 2], [2]]),
+        forbidden_on_tfs=torch.empty((2, 0), dtype=torch.long),
     )
     fit = SimpleNamespace(
-        attended=SimpleNamespace(tf=tf, exposure=exposure), target_mean=y.mean(0), target_sd=y.std(0, correction=0)
+        attended=SimpleNamespace(tf=torch.cat([tf, tf], 1), exposure=exposure), target_mean=y.mean(0), target_sd=y.std(0, correction=0)
     )
     return problem, fit
 
@@ -56,7 +59,20 @@ def tissue(follows: float):
 def evidence(false_share: float) -> Evidence:
     rng = np.random.default_rng(0)
     effect = rng.normal(size=(F + L * R, G)).astype(np.float32) * 0.1
-    return Evidence(effect, np.ones_like(effect), np.ones(L * R, np.float32), np.ones(L * R), false_share, {})
+    pair = np.ones(L * R, np.float32)
+    return Evidence(
+        effect=effect,
+        on_tfs=np.zeros((L * R, F), np.float32),
+        effect_se=np.full_like(effect, 0.1),
+        stability=np.ones_like(effect),
+        p_value=np.ones(effect.shape),
+        pair_score=pair,
+        pair_se=0.1 * pair,
+        pair_stability=pair,
+        pair_p_value=np.ones(L * R),
+        false_share=false_share,
+        draws={},
+    )
 
 
 def test_nothing_changes_where_receptors_have_a_course_of_their_own_or_pairs_beat_decoys():

@@ -16,6 +16,7 @@ from spatrace_sc._model.records import History, Problem, Weights
 from spatrace_sc._model.selection import strength_factors
 
 N, K, F, L, R, G = 600, 2, 4, 3, 3, 5
+C = 2 * F  # columns of TFs: in earlier cells, now
 CONFIG = Config(
     model=ModelConfig(n_lags=K),
     training=TrainingConfig(max_epochs=4),
@@ -25,9 +26,10 @@ CONFIG = Config(
 
 
 def planted(seed=0):
-    """Target 0 follows TF 1, target 1 follows pair (2, 0) with a minus, the rest nothing."""
+    """Target 0 follows TF 1 in earlier cells, target 1 follows pair (2, 0) with a minus, the rest nothing."""
     g = torch.Generator().manual_seed(seed)
     tf = torch.randn(N, K, F, generator=g).abs()
+    tf_now = torch.randn(N, F, generator=g)
     receptor = torch.rand(N, K + 1, R, generator=g) * 4
     exposure = torch.rand(N, K + 1, L, generator=g) * 4
     exists = torch.ones(N, K + 1, dtype=torch.bool)
@@ -37,19 +39,22 @@ def planted(seed=0):
     y[:, 0] += 2 * tf[:, -1, 1]
     y[:, 1] -= 4 * dose / (2 + dose)
     return Problem(
-        history=History(tf, receptor, exposure, exists),
+        history=History(tf, tf_now, receptor, exposure, exists),
         pair_ligand=torch.arange(L).repeat_interleave(R),
         pair_receptor=torch.arange(R).repeat(L),
-        tf_gene=torch.arange(F),
+        tf_gene=torch.arange(F).repeat(2),
+        tf_count=torch.randn(N, F, generator=g),
+        tf_noise=torch.zeros(F),
         receptor_level=torch.log1p(receptor.mean(1)),
         target_past=torch.randn(N, G, generator=g),
         covariates=torch.randn(N, 2, generator=g),
         targets=y,
         usable=exists[:, -2],
         block=torch.arange(N) // 20,
-        penalty=torch.ones(F + L * R + 2),
+        penalty=torch.ones(C + L * R + 2),
         tf_penalty=None,
         forbidden=torch.empty((2, 0), dtype=torch.long),
+        forbidden_on_tfs=torch.empty((2, 0), dtype=torch.long),
     )
 
 
@@ -59,7 +64,7 @@ def draw_decoys(problem):
             return x[torch.from_numpy(rng.permutation(N))]
 
         h = problem.history
-        return History(shuffled(h.tf), shuffled(h.receptor), shuffled(h.exposure), h.exists)
+        return History(*(shuffled(x) for x in (h.tf, h.tf_now, h.receptor, h.exposure)), h.exists)
 
     return draw
 
@@ -75,8 +80,8 @@ def test_planted_edges_are_found_with_their_signs(fitted):
     weights = result.weights.dense(problem.n_regulators)
     assert weights[:, 0].abs().argmax() == 1
     assert weights[1, 0] > 0.5
-    assert weights[:, 1].abs().argmax() == F + 2 * R + 0
-    assert weights[F + 2 * R, 1] < -0.4
+    assert weights[:, 1].abs().argmax() == C + 2 * R + 0
+    assert weights[C + 2 * R, 1] < -0.4
     assert weights[:, 2:].abs().max() < 0.25
     assert result.r2["gates"] > 0.1
 
@@ -149,15 +154,15 @@ def test_evidence_separates_planted_from_noise(fitted):
 
 def test_strength_factors_by_hand():
     problem = planted()
-    rows = torch.tensor([1, F, F + 3])
+    rows = torch.tensor([1, C, C + 3])
     values = torch.zeros(3, G)
     values[0, 0], values[1, 0], values[2, 1] = 0.5, 3.0, 1.0
     factor = strength_factors(Weights(rows, values, 0.1), problem, floor=0.3)
     typical = (9 + 1) / (3 + 1)
-    assert factor[F] == pytest.approx(max(0.6, 1 / (0.3 + 3 / typical)))
-    assert factor[F + 3] == pytest.approx(1 / (0.3 + 1 / typical))
-    assert factor[F + 1] == 3.0
-    assert (factor[:F] == 1).all()
+    assert factor[C] == pytest.approx(max(0.6, 1 / (0.3 + 3 / typical)))
+    assert factor[C + 3] == pytest.approx(1 / (0.3 + 1 / typical))
+    assert factor[C + 1] == 3.0
+    assert (factor[:C] == 1).all()
     assert (factor[-2:] == 1).all()
 
 

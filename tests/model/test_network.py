@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -20,7 +22,7 @@ def network():
         scale[f"{name}_mean"], scale[f"{name}_sd"] = torch.zeros(size), torch.ones(size)
     scale["half_dose"] = torch.tensor([1.0, 2.0, 4.0, 8.0])
     pairs = (torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1]))
-    net = SignalNetwork(ModelConfig(n_lags=K), (F, R, L), pairs, scale)
+    net = SignalNetwork(ModelConfig(n_lags=K), (F, R, L, 2 * F), pairs, scale)
     for attention in (net.attend_tf, net.attend_exposure):
         torch.nn.init.normal_(attention.query.weight, std=0.5)
     return net.eval()
@@ -33,6 +35,7 @@ def history():
     exists[0, :2] = False
     return History(
         torch.rand(N, K, F, generator=g),
+        torch.randn(N, F, generator=g),
         torch.rand(N, K + 1, R, generator=g),
         torch.rand(N, K + 1, L, generator=g),
         exists,
@@ -45,7 +48,7 @@ def changed(history, step):
     exposure[:, step] += 5
     if step < K:
         tf[:, step] += 5
-    return History(tf, receptor, exposure, history.exists)
+    return History(tf, history.tf_now, receptor, exposure, history.exists)
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
@@ -71,7 +74,9 @@ def test_attention_sums_to_one_over_steps_that_exist(network, history):
 
 
 def test_steps_that_do_not_exist_have_no_say(network, history):
-    other = History(history.tf.clone(), history.receptor.clone(), history.exposure.clone(), history.exists)
+    other = History(
+        history.tf.clone(), history.tf_now, history.receptor.clone(), history.exposure.clone(), history.exists
+    )
     other.tf[0, :2] = 99
     other.receptor[0, :2] = 99
     other.exposure[0, :2] = 99
@@ -83,15 +88,29 @@ def test_steps_that_do_not_exist_have_no_say(network, history):
             torch.testing.assert_close(one, two)
 
 
-def test_cell_without_past_has_no_tf_input(network, history):
+def test_cell_without_past_has_no_earlier_tf_input(network, history):
     history.exists[1, :-1] = False
     with torch.no_grad():
         look = network.look(history)
         seen = network.gather(look, history)
     assert (look.tf[1] == 0).all()
-    assert (seen.tf[1] == 0).all()
+    assert (seen.tf[1, :F] == 0).all()
+    torch.testing.assert_close(seen.tf[1, F:], history.tf_now[1])
     torch.testing.assert_close(seen.receptor[1], history.receptor[1, -1])
     assert torch.isfinite(look.context).all()
+
+
+def test_the_level_now_is_a_column_of_its_own_and_moves_no_attention(network, history):
+    with torch.no_grad():
+        look = network.look(history)
+        seen = network.gather(look, history)
+        other = replace(history, tf_now=history.tf_now + 7)
+        for one, two in zip(look, network.look(other), strict=True):
+            torch.testing.assert_close(one, two, atol=0, rtol=0)
+        again = network.gather(look, other)
+    assert seen.tf.shape == (N, 2 * F)
+    torch.testing.assert_close(seen.tf[:, F:], history.tf_now, atol=0, rtol=0)
+    torch.testing.assert_close(again.tf - seen.tf, torch.cat([torch.zeros(N, F), torch.full((N, F), 7.0)], 1))
 
 
 def test_signal_by_hand(network):
@@ -111,9 +130,9 @@ def test_signal_of_a_subset_equals_the_whole(network):
 
 def test_gates_start_closed_and_stay_within_the_limit(network):
     context = 100 * torch.randn(6, 32)
-    assert (network.gate(context, torch.arange(F + 4)) == 0).all()
+    assert (network.gate(context, torch.arange(2 * F + 4)) == 0).all()
     torch.nn.init.normal_(network.gates, std=100.0)
-    gate = network.gate(context, torch.arange(F + 4))
+    gate = network.gate(context, torch.arange(2 * F + 4))
     assert gate.abs().max() <= network.config.gate_limit
     assert gate.abs().max() > 0.4
 

@@ -16,7 +16,8 @@ from sklearn.metrics import average_precision_score
 import spatrace_sc as st
 from spatrace_sc._core.exposure import ligand_exposure, neighbour_weights
 from spatrace_sc._model.checkpoint import config_from, from_arrays, predict
-from spatrace_sc.tl._problem import build_covariates, build_problem, decoy_drawer, forbidden_edges, prior_penalties
+from spatrace_sc.tl import _histories
+from spatrace_sc.tl._problem import build_covariates, build_problem, forbidden_edges, prior_penalties
 from spatrace_sc.tl._study import read_study
 
 QUICK = st.Config(
@@ -136,13 +137,15 @@ def shared_roles(adata):
 
 
 @pytest.mark.parametrize("time_key", ["dpt_pseudotime", "stage_time"])
-def test_no_target_of_the_predicted_cell_reaches_its_prediction(time_key):
+def test_no_target_of_the_predicted_cell_reaches_its_prediction(time_key, monkeypatch):
     adata = small(n_stages=3)
     receivers = ["receiver_0", "receiver_1"]
     st.pp.transitions(adata, time_key=time_key, receivers=receivers)
     roles = shared_roles(adata)
     keys = {**KEYS, "time_key": time_key, "transitions_key": "transitions", "receivers": receivers, "senders": None}
     study = read_study(adata, roles, **keys)
+    now = _histories.tf_filter(study, build_covariates(study).numpy())
+    monkeypatch.setattr(_histories, "tf_filter", lambda *_: now)
     before = build_problem(study, QUICK, None)
     cells = np.flatnonzero(study.receivers)
     usable = np.flatnonzero(before.usable.numpy())
@@ -153,10 +156,11 @@ def test_no_target_of_the_predicted_cell_reaches_its_prediction(time_key):
         values[cells[k], adata.var_names.get_indexer(roles["targets"])] += 3.0
         poked.X = sparse.csr_matrix(values)
         poked.obsp["transitions"] = adata.obsp["transitions"]
-        # the principal axes, to which every cell contributes, are held: what is left is what reaches the cell itself
+        # the principal axes and the filter, to which every cell contributes, are held: what is left is what reaches
+        # the cell itself
         after = build_problem(replace(read_study(poked, roles, **keys), state=study.state), QUICK, None)
         assert not torch.equal(before.targets[k], after.targets[k])
-        for name in ("tf", "receptor", "exposure"):
+        for name in ("tf", "tf_now", "receptor", "exposure"):
             one, two = getattr(before.history, name), getattr(after.history, name)
             torch.testing.assert_close(one[k], two[k], atol=0, rtol=0)
             changed += int(not torch.equal(one, two))
@@ -200,14 +204,14 @@ def test_covariates_blocks_and_forbidden_edges():
         "tfs": np.array(["d"]),
         "targets": np.array(["b", "c", "d"]),
     }
-    # regulators: 0 = d as counted, 1 = d denoised, 2 = (a, c), 3 = (b, c)
+    # regulators: 0 = d in earlier cells, 1 = d now, 2 = (a, c), 3 = (b, c)
     assert set(map(tuple, forbidden_edges(genes).T.tolist())) == {(0, 2), (1, 2), (3, 0), (2, 1), (3, 1)}
 
 
 def test_decoys_keep_what_they_must_and_break_the_rest():
     adata = small()
     study = read_study(adata, NO_ROLES, **KEYS)
-    draw = decoy_drawer(study, 2)
+    draw = _histories.decoy_drawer(study, build_covariates(study).numpy(), 2)
     one, two = draw(np.random.default_rng(0)), draw(np.random.default_rng(1))
     real = build_problem(study, SHORT, None).history
     assert not torch.equal(one.exposure, two.exposure)

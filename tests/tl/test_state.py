@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from _helpers import NO_ROLES, READ_KEYS
+from _helpers import NO_ROLES, READ_KEYS, dense
 from scipy import sparse
 
 import spatrace_sc as st
 from spatrace_sc._core.paths import expected_history
 from spatrace_sc._model.fit import beyond_past
 from spatrace_sc._prepare import reliable_components
-from spatrace_sc.tl._problem import build_problem, recent_past
+from spatrace_sc.tl._histories import recent_past, tf_filter
+from spatrace_sc.tl._problem import build_covariates, build_problem
 from spatrace_sc.tl._study import earlier_in_state, read_study
 
 
@@ -63,21 +64,55 @@ def test_only_earlier_cells_denoise(study):
     assert (np.asarray(study.state.sum(1)) > 0.999).all()
 
 
-def test_a_tf_is_read_as_counted_and_denoised(study):
+def test_a_tf_is_read_as_counted_before_and_filtered_now(study):
     config = st.Config(progress=False)
     problem = build_problem(study, config, None)
     n_tfs = len(study.genes["tfs"])
     assert problem.n_tfs == 2 * n_tfs
     assert problem.n_tf_genes == n_tfs
     counted, _ = expected_history(study.backward, study.tf, n_lags=3)
-    denoised, _ = expected_history(study.backward, (study.state @ study.tf).astype(np.float32), n_lags=3)
-    np.testing.assert_allclose(problem.history.tf[:, :, :n_tfs], counted[:, :-1], atol=1e-5)
-    np.testing.assert_allclose(problem.history.tf[:, :, n_tfs:], denoised[:, :-1], atol=1e-5)
-    assert (problem.penalty[n_tfs : 2 * n_tfs] == config.training.denoised_penalty).all()
+    np.testing.assert_allclose(problem.history.tf, counted[:, :-1], atol=1e-5)
+    now = tf_filter(study, problem.covariates.numpy())(study.tf)
+    np.testing.assert_allclose(problem.history.tf_now, now, atol=1e-5)
+    np.testing.assert_array_equal(problem.tf_count, study.tf)
+    assert (problem.penalty[:n_tfs] == np.float32(config.training.past_penalty)).all()
+    assert (problem.penalty[n_tfs : 2 * n_tfs] == 1).all()
     weights = torch.arange(2 * n_tfs, dtype=torch.float32)[:, None].repeat(1, 2)
     np.testing.assert_allclose(problem.by_tf_gene(weights)[:, 0], 2 * np.arange(n_tfs) + n_tfs)
-    averaged = denoised[:, :-1].std(0).mean()
-    assert averaged < counted[:, :-1].std(0).mean()
+
+
+def test_the_filtered_level_is_nearer_to_the_truth_than_the_count():
+    """Molecules are dealt to two halves, whose errors have nothing to do with each other: what predicts the other half better is nearer to the truth."""
+    adata = st.datasets.simulated(3, n_cells=700)
+    counts = dense(adata.layers["counts"]).astype(np.int64)
+    depth = counts.sum(1, keepdims=True)
+    half = np.random.default_rng(0).binomial(counts, 0.5)
+    adata.X = np.log1p(half / depth * np.median(depth)).astype(np.float32)
+    study = read_study(adata, NO_ROLES, **READ_KEYS)
+    place = adata.var_names.get_indexer(study.genes["tfs"])
+    other = np.log1p((counts - half) / depth * np.median(depth))[study.receivers][:, place]
+    assert study.unit is not None
+    assert (study.tf_noise > 0).all()
+    now = tf_filter(study, build_covariates(study).numpy())(study.tf)
+    likeness = [
+        [np.corrcoef(a, b)[0, 1] for a, b in zip(values.T, other.T, strict=True)] for values in (study.tf, now)
+    ]
+    assert np.mean(likeness[1]) > np.mean(likeness[0]) + 0.03
+
+
+def test_the_count_of_a_tf_that_is_a_target_does_not_reach_its_level_now():
+    adata = st.datasets.simulated(3, n_cells=500)
+    genes = {role: list(adata.var_names[adata.var[role]]) for role in ("ligand", "receptor", "tf", "target")}
+    roles = {f"{role}s": names for role, names in genes.items()} | {"targets": [*genes["target"], genes["tf"][2]]}
+    study = read_study(adata, roles, **READ_KEYS)
+    now = tf_filter(study, build_covariates(study).numpy())
+    # a cell that no other is denoised with, nor itself
+    asked = np.flatnonzero((np.diff(study.state.indptr) > 1) & (study.state.diagonal() == 0))
+    cell = int(asked[np.argmin(np.asarray(study.state.sum(0)).ravel()[asked])])
+    for tf, reaches in ((2, False), (3, True)):
+        poked = study.tf.copy()
+        poked[cell, tf] += 2
+        assert (now(poked)[cell] != now(study.tf)[cell]).any() == reaches
 
 
 def test_the_past_of_targets_is_that_of_earlier_cells(study):

@@ -61,6 +61,7 @@ def _one_core_each() -> Iterator[None]:
 def _summary(refits: Iterator[Refit], n: int, share: float) -> Evidence:
     """Means, spread and counts, added up as the refits come, in their order."""
     first = next(refits)
+    on_tfs = first.on_tfs.clone()
     total, squares = first.real.clone(), first.real.square()
     positive, negative = (first.real > 0).to(torch.int16), (first.real < 0).to(torch.int16)
     log_p, pair_log_p = first.log_p.clone(), first.pair_log_p.clone()
@@ -69,6 +70,7 @@ def _summary(refits: Iterator[Refit], n: int, share: float) -> Evidence:
     draws: dict[str, list[Draw]] = {task: [draw] for task, draw in first.draws.items()}
     for one in refits:
         total += one.real
+        on_tfs += one.on_tfs
         squares += one.real.square()
         positive += one.real > 0
         negative += one.real < 0
@@ -83,6 +85,7 @@ def _summary(refits: Iterator[Refit], n: int, share: float) -> Evidence:
     spread = np.sqrt(share / (1.0 - share)) if share < 1 else np.nan
     return Evidence(
         effect=mean.numpy(),
+        on_tfs=(on_tfs / n).numpy(),
         effect_se=(spread * (squares / n - mean.square()).clamp_min(0.0).sqrt()).numpy(),
         stability=(torch.where(mean >= 0, positive, negative) / n * (mean != 0)).numpy(),
         p_value=torch.exp(log_p / n).double().numpy(),

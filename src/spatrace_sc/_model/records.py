@@ -128,12 +128,13 @@ class Evidence:
     """Outcome of the refits, regulators (TF genes and pairs) × targets.
 
     ``effect`` (TF genes + P, G) mean weight, summed over the columns of a TF, and ``effect_se`` its standard error; ``stability`` the share of refits with a weight of the mean's sign; ``p_value`` the
-    geometric mean of the refits' p against decoys. ``pair_score`` (P,) mean norm of a pair's weights, ``pair_se`` its standard error, ``pair_stability`` the share of refits in which it has any, ``pair_p_value``;
-    ``false_share`` how much of the pairs' squared weights decoys would have got, 0 to 1; ``draws`` the refits of the tasks ``tf`` (edges numbered over (F, G)), ``lr`` (over (P, G)) and ``pair`` (norms of
+    geometric mean of the refits' p against decoys. ``on_tfs`` (P, TF genes) mean weight of pairs on TFs' counts. ``pair_score`` (P,) mean norm of a pair's weights, ``pair_se`` its standard error, ``pair_stability`` the share of refits in which it has any, ``pair_p_value``;
+    ``false_share`` how much of the pairs' squared weights decoys would have got, 0 to 1; ``draws`` the refits of the tasks ``tf`` (edges numbered over (F, G)), ``lr`` (over (P, G)), ``lr_tf`` (over (P, TF genes)) and ``pair`` (norms of
     the first pass).
     """
 
     effect: np.ndarray
+    on_tfs: np.ndarray
     effect_se: np.ndarray
     stability: np.ndarray
     p_value: np.ndarray

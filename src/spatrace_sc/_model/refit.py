@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -27,11 +28,12 @@ BINS = 20_000
 class Refit(NamedTuple):
     """What one refit says.
 
-    ``real`` (TF genes + P, G) weights of the second pass, ``norms`` (P,) of the pairs in the first, logarithms of p of edges and of pairs, the draws against decoys, and the
+    ``real`` (TF genes + P, G) weights of the second pass, ``on_tfs`` (P, TF genes) effects of pairs on TFs, ``norms`` (P,) of the pairs in the first, logarithms of p of edges and of pairs, the draws against decoys, and the
     squared norms of L·R, L·R', L'·R, L'·R'.
     """
 
     real: Tensor
+    on_tfs: Tensor
     norms: Tensor
     log_p: Tensor
     pair_log_p: Tensor
@@ -45,8 +47,11 @@ def refit(problem: Problem, fit: Fit, decoys: History, rows: Tensor, config: Con
     n_f, n_p, n_c, n_genes = problem.n_tfs, problem.n_pairs, problem.covariates.shape[1], problem.n_tf_genes
     y = (problem.targets - fit.target_mean) / fit.target_sd
     design = _design_with_decoys(problem, fit, decoys, rows)
-    penalty = _penalty_with_decoys(problem)
-    first_sparse, second_sparse = _two_passes(design, y, rows, problem, fit, penalty, config)
+    penalty = _penalty_with_decoys(problem, problem.forbidden)
+    floor = config.training.adaptation
+    first_sparse, second_sparse = _passes(
+        design, y, rows, fit, penalty, config, lambda w: _factor_with_decoys(w, problem, floor), fit.weights
+    )
     first, second = (w.dense(design.n_columns) for w in (first_sparse, second_sparse))
     parts = [n_f, n_p, n_c, n_f, n_p, n_p, n_p]
     norms, *decoy_norms = (w.norm(dim=1).cpu() for k, w in enumerate(first.split(parts)) if k in {1, 4, 5, 6})
@@ -55,15 +60,22 @@ def refit(problem: Problem, fit: Fit, decoys: History, rows: Tensor, config: Con
     w, t = second.split(parts), strength.split(parts)
     real = torch.cat([problem.by_tf_gene(w[0]), w[1]])
     tf, decoy_tf = problem.by_tf_gene(t[0]).abs(), problem.by_tf_gene(t[3]).abs()
+    on_tfs, *decoys_on_tfs = (
+        _on_tfs(design, rows, problem, fit, _factor_with_decoys(first_sparse, problem, floor), config)
+        .cpu()
+        .split([n_p] * 4)
+    )
     nearest = [norm + s.abs().amax(1) for norm, s in zip((norms, *decoy_norms), (t[1], *t[4:]), strict=True)]
     return Refit(
         real,
+        on_tfs,
         norms,
         torch.cat([_log_p(tf, [decoy_tf], (1.0,)), _log_p(t[1].abs(), [s.abs() for s in t[4:]], SIGNS)]),
         _log_p(nearest[0], nearest[1:], SIGNS),
         {
             "tf": _draw(real[:n_genes], [problem.by_tf_gene(w[3])], (1.0,)),
             "lr": _draw(real[n_genes:], w[4:], SIGNS),
+            "lr_tf": _draw(on_tfs, decoys_on_tfs, SIGNS),
             "pair": _draw(norms, decoy_norms, SIGNS),
         },
         torch.stack([v.square().sum() for v in (norms, *decoy_norms)]),
@@ -92,14 +104,14 @@ def _design_with_decoys(problem: Problem, fit: Fit, decoys: History, rows: Tenso
     )
 
 
-def _penalty_with_decoys(problem: Problem) -> Penalty:
+def _penalty_with_decoys(problem: Problem, forbidden: Tensor) -> Penalty:
     """Decoys carry the penalties and the forbidden edges of the regulators they stand for."""
     n_f, n_p, n_c = problem.n_tfs, problem.n_pairs, problem.covariates.shape[1]
     base = base_penalty(problem)
     tf_of = base.tf_of if base.tf_of is not None else torch.full_like(base.row, -1, dtype=torch.long)
-    regulator, target = problem.forbidden
+    regulator, target = forbidden
     tf, pair = regulator < n_f, (regulator >= n_f) & (regulator < n_f + n_p)
-    copies = [problem.forbidden, torch.stack([regulator[tf] + n_f + n_p + n_c, target[tf]])]
+    copies = [forbidden, torch.stack([regulator[tf] + n_f + n_p + n_c, target[tf]])]
     copies += [torch.stack([regulator[pair] + n_c + n_f + k * n_p, target[pair]]) for k in range(1, 4)]
     return Penalty(
         torch.cat([base.row, base.row[:n_f], *(base.row[n_f : n_f + n_p],) * 3]),
@@ -109,11 +121,17 @@ def _penalty_with_decoys(problem: Problem) -> Penalty:
     )
 
 
-def _two_passes(
-    design: Design, y: Tensor, rows: Tensor, problem: Problem, fit: Fit, penalty: Penalty, config: Config
+def _passes(
+    design: Design,
+    y: Tensor,
+    rows: Tensor,
+    fit: Fit,
+    penalty: Penalty,
+    config: Config,
+    factor: Callable[[Weights], Tensor],
+    start: Weights | None = None,
 ) -> tuple[Weights, Weights]:
-    """First and second pass; in the second too a decoy carries the penalty of the regulator it stands for."""
-    n_f, n_p = problem.n_tfs, problem.n_pairs
+    """First pass and, with the factors that follow from it, the second."""
     options = config.training
     first = solve(
         design,
@@ -123,13 +141,35 @@ def _two_passes(
         penalty,
         max_iterations=options.max_iterations,
         tolerance=options.tolerance,
-        start=fit.weights,
+        start=start,
         max_checks=MAX_CHECKS,
     )
-    factor = strength_factors(first, problem, options.adaptation)
+    return first, second_pass(design, y, rows, first, penalty, factor(first), options)
+
+
+def _factor_with_decoys(first: Weights, problem: Problem, floor: float) -> Tensor:
+    """Factors of the second pass; a decoy carries that of the regulator it stands for."""
+    n_f, n_p = problem.n_tfs, problem.n_pairs
+    factor = strength_factors(first, problem, floor)
     pairs = factor[n_f : n_f + n_p]
-    factor = torch.cat([factor, factor[:n_f], pairs, pairs, pairs])
-    return first, second_pass(design, y, rows, first, penalty, factor, options)
+    return torch.cat([factor, factor[:n_f], pairs, pairs, pairs])
+
+
+def _on_tfs(design: Design, rows: Tensor, problem: Problem, fit: Fit, factor: Tensor, config: Config) -> Tensor:
+    """Weights of pairs, L·R', L'·R and L'·R' on the TFs' own counts, (4 P, TF genes): the first half of pair → TF → target.
+
+    Both passes, with the factors of the targets; of TFs only the earlier levels of the others compete.
+    """
+    n_genes, n_f, n_p, n_c = problem.n_tf_genes, problem.n_tfs, problem.n_pairs, problem.covariates.shape[1]
+    level = problem.tf_count
+    sd = level[problem.usable].std(0, correction=0)
+    level = (level - level[problem.usable].mean(0)) / torch.where(sd > 1e-6, sd, torch.inf)
+    decoys = n_f + n_p + n_c
+    penalty = replace(_penalty_with_decoys(problem, problem.forbidden_on_tfs), tf=None)
+    penalty.row[n_genes:n_f] = torch.inf
+    penalty.row[decoys : decoys + n_f] = torch.inf
+    second = _passes(design, level, rows, fit, penalty, config, lambda first: factor)[1].dense(design.n_columns)
+    return torch.cat([second[n_f : n_f + n_p], second[decoys + n_f :]])
 
 
 def _strength(design: Design, y: Tensor, rows: Tensor, weights: Weights, dense: Tensor, penalty: Penalty) -> Tensor:

@@ -11,6 +11,8 @@ from scipy import sparse
 
 #: An effect is called direct from this share on, and mediated up to one minus it.
 CLEAR = 0.8
+#: Steps pair → TF and TF → target with at most this q count.
+SUPPORTED = 0.1
 #: A TF is named when it carries at least this share of the mediated effect.
 CARRIES = 0.25
 BETWEEN = " | "
@@ -37,10 +39,11 @@ def add_route(table: pd.DataFrame, result: dict[str, Any]) -> pd.DataFrame:
 
 
 def _steps(result: dict[str, Any]) -> pd.DataFrame:
-    """Every pair → TF → target: ``edge`` number of (pair, target), ``tf`` and ``effect``, the product of both effects."""
+    """Every supported pair → TF with every supported TF → target: ``edge`` number of (pair, target), ``tf`` and ``effect``, the product of both effects."""
     genes = result["genes"]
     n_r, n_f, n_g = (len(genes[r]) for r in ("receptors", "tfs", "targets"))
     first, second = result["lr_tfs"], result["tf_targets"]
+    first, second = (steps[steps["q_value"] <= SUPPORTED] for steps in (first, second))
     pair = first["ligand"].to_numpy() * n_r + first["receptor"].to_numpy()
     onto = sparse.csr_matrix(
         (second["effect"].to_numpy(), (second["tf"].to_numpy(), second["target"].to_numpy())), shape=(n_f, n_g)

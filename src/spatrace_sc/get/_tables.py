@@ -70,9 +70,10 @@ def lr_targets(adata: AnnData, stage: str | None = None, *, key: str = _keys.RES
     Table, strongest first: ``ligand, receptor, target, effect, score, p_value, q_value, stability, effect_se, group`` as in :func:`tf_targets`, where ``effect`` is the *direct* one, and
 
     - ``group_q_value``: q of "one of the group acts". A pair that another could replace on all its targets, and its edges, has ``q_value`` 1 itself: what acts is one of them.
-    - ``mediated``: effect through measured TFs, signed, the sum over TFs of (effect of the pair on the TF) × (effect of the TF on the target), both in standard deviations.
+    - ``mediated``: effect through measured TFs, signed, the sum over TFs of (effect of the pair on the TF) × (effect of the TF on the target), both in standard deviations and both with q ≤ 0.1.
     - ``direct_share``: \|effect\| / (\|effect\| + \|mediated\|); 0 where both are 0.
-    - ``route``: "direct" (share of at least 0.8), "mediated" (at most 0.2), "both", or "" where there is no effect. Mediated effects have no p of their own.
+    - ``route``: "direct" (share of at least 0.8), "mediated" (at most 0.2), "both", or "" where there is no effect. "Direct" means: not through a measured TF that the data support; it may
+      run through one that was not measured or not found.
     - ``through``: the TFs that carry at least a quarter of the mediated effect, strongest first, separated by " | ".
 
     A row with a score, q = 1 and stability 0 has no evidence of its own: its receptor follows the TFs, and its ligands are ranked by co-variation (:func:`spatrace_sc.tl.infer_ccc`, Notes).

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,15 +71,3 @@ def _group_name(regulators: list[int], study: Study) -> str:
     ]
     more = len(shown) - NAMED
     return BETWEEN.join(shown if more <= 0 else [*shown[:NAMED], f"{more} more"])
-
-
-def mediators(study: Study, rows: NDArray[np.integer], values: NDArray[np.floating]) -> dict[str, Any]:
-    """Table ligand, receptor, tf, effect of what pairs do to TFs; genes as numbers."""
-    n_r = len(study.genes["receptors"])
-    at, tf = np.nonzero(values)
-    return {
-        "ligand": (rows[at] // n_r).astype(np.int32),
-        "receptor": (rows[at] % n_r).astype(np.int32),
-        "tf": tf.astype(np.int32),
-        "effect": values[at, tf].astype(np.float64),
-    }

@@ -13,18 +13,17 @@ from .. import _keys
 from .._core.uncertainty import stage_factors
 from .._model.checkpoint import to_arrays
 from .._model.config import Config
-from .._model.corrected import corrected_effects
+from .._model.corrected import corrected_effects, noise_share
 from .._model.credit import share_credit
 from .._model.evidence import resample
 from .._model.fit import Fit, fit
-from .._model.mediation import effects_on_tfs
 from .._model.records import Evidence, Problem
 from .._model.separability import find_rivals
 from ._activity import activity_of
-from ._groups import add_groups, edges_to_check, mediators, only_told_apart
+from ._groups import add_groups, edges_to_check, only_told_apart
 from ._histories import decoy_drawer
 from ._problem import build_problem
-from ._result import SUPPORTED, combined, communicate, edge_tables, p_and_q, regulator_levels
+from ._result import SUPPORTED, combined, communicate, edge_tables, first_steps, p_and_q, regulator_levels
 from ._study import Study
 
 logger = logging.getLogger("spatrace_sc")
@@ -82,8 +81,7 @@ def _edges(
     alone = only_told_apart(values, rivals, n_tfs, problem.targets.shape[1])
     tables = edge_tables(study, evidence, alone, values, config.max_edges)
     groups = add_groups(tables, study, rivals)
-    on_tfs = effects_on_tfs(problem, fitted, config)
-    tables["lr_tfs"] = pd.DataFrame(mediators(study, on_tfs.rows.cpu().numpy(), on_tfs.values.cpu().numpy()))
+    tables["lr_tfs"] = first_steps(study, evidence, noise_share(problem).cpu().numpy())
     logger.info(
         "At q ≤ %g: %d TF → target edges, %d pair → target edges, %d pairs.",
         SUPPORTED,

@@ -80,6 +80,41 @@ def edge_tables(
     return {name: _compact(table) for name, table in tables.items()}
 
 
+def first_steps(study: Study, evidence: Evidence, noise: NDArray[np.floating]) -> pd.DataFrame:
+    """Table ligand, receptor, tf, effect, q_value of what pairs do to TFs, every effect that is not 0; genes as numbers.
+
+    In standard deviations of the TF's noise-free level: measured with a share ``noise`` (F,) of noise, effects come out too small by the square root of the rest. They are few, so q is that of the edges of
+    pairs on targets and on TFs together.
+    """
+    n_r, n_f = len(study.genes["receptors"]), len(study.genes["tfs"])
+    kept = np.flatnonzero(evidence.on_tfs)
+    pair, tf = kept // n_f, kept % n_f
+    n_edges = evidence.effect[n_f:].size
+    together = [_merged(a, b, n_edges) for a, b in zip(evidence.draws["lr"], evidence.draws["lr_tf"], strict=True)]
+    frame = pd.DataFrame(
+        {
+            "ligand": pair // n_r,
+            "receptor": pair % n_r,
+            "tf": tf,
+            "effect": evidence.on_tfs.ravel()[kept] / np.sqrt(1.0 - noise[tf]),
+            "q_value": _q_against_decoys(together, n_edges + evidence.on_tfs.size)[n_edges + kept],
+        }
+    )
+    return frame.astype({c: "int32" if frame[c].dtype.kind in "iu" else "float64" for c in frame})
+
+
+def _merged(first: Draw, second: Draw, offset: int) -> Draw:
+    """Two tasks as one, the items of the second numbered after those of the first."""
+    null = np.concatenate([first.null_score, second.null_score])
+    order = np.argsort(null, kind="stable")
+    return Draw(
+        np.concatenate([first.items, second.items + offset]),
+        np.concatenate([first.score, second.score]),
+        null[order],
+        np.concatenate([first.null_weight, second.null_weight])[order],
+    )
+
+
 def _edges(evidence: Evidence, part: slice, values: Values, max_edges: int) -> pd.DataFrame:
     effect = evidence.effect[part]
     score = np.abs(effect).ravel()

@@ -1,0 +1,77 @@
+"""Tissues on which p and q are held against the truth: each a function of the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from benchmarks.recovery.tissue import Tissue
+
+import spatrace_sc as st
+
+#: A noisy pseudotime, as a user has it.
+TIMED = {"sample_key": "sample", "stage_key": "stage", "time_key": "dpt_pseudotime"}
+
+
+def from_truth(adata: AnnData) -> Tissue:
+    """A simulated tissue; what only a simulator knows is taken out of the AnnData."""
+    truth = dict(adata.uns.pop("truth"))
+    adata.uns.pop("simulation", None)
+    return Tissue(adata, dict(TIMED), truth)
+
+
+def hidden(seed: int) -> Tissue:
+    """Unmeasured regulators: the ligands and receptors that act, and half of the TFs, are in no list of genes. What is left of ligands and receptors copies those that act."""
+    tissue = from_truth(st.datasets.simulated(seed))
+    adata = tissue.adata
+    rng = np.random.default_rng(seed)
+    for role in ("ligand", "receptor"):
+        adata.var[role] &= adata.var["decoy"]
+    tfs = np.flatnonzero(adata.var["tf"])
+    adata.var.iloc[rng.choice(tfs, len(tfs) // 2, replace=False), adata.var.columns.get_loc("tf")] = False
+    return tissue
+
+
+def lineages(seed: int) -> Tissue:
+    """Branching lineages of another simulator."""
+    from benchmarks.recovery.lineages import lineage_tissue
+
+    return from_truth(lineage_tissue(seed, n_cells=3000))
+
+
+TISSUES: dict[str, Callable[[int], Tissue]] = {
+    "null": lambda seed: from_truth(st.datasets.simulated(seed, signal_strength=0.0)),
+    "easy": lambda seed: from_truth(st.datasets.simulated(seed, depth=4000, decoy_fraction=0.1, noise=0.1)),
+    "medium": lambda seed: from_truth(st.datasets.simulated(seed, n_cells=8300)),
+    "hard": lambda seed: from_truth(
+        st.datasets.simulated(seed, depth=500, decoy_fraction=0.4, decoy_likeness=0.95, noise=0.3)
+    ),
+    "lineages": lineages,
+    "hidden": hidden,
+}
+NOTES = {
+    "null": "ligands do nothing",
+    "easy": "deep, few decoys, little noise; 2 400 receivers",
+    "medium": "5 000 receivers, a quarter of ligands and receptors copy one that acts",
+    "hard": "shallow, 40 % near-perfect copies, noisy; 2 400 receivers",
+    "lineages": "another simulator: branching lineages; 1 800 receivers",
+    "hidden": "acting ligands and receptors, and half of the TFs, are not measured",
+}
+
+
+def true_edges(tissue: Tissue, task: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Direct edges, and all that are true when indirect ones count: pair → TF (→ TF …) → target, TF → TF (→ TF …) → target."""
+    truth = tissue.truth
+    if task == "lr_pairs":
+        return truth[task], truth[task]
+    if task == "lr_targets":
+        return truth[task][truth[task]["kind"] == "direct"], truth[task]
+    direct = truth["tf_targets"][["tf", "target"]]
+    chains, onto = truth["tf_tfs"][["tf", "target"]].rename(columns={"tf": "above", "target": "tf"}), direct
+    found = [direct]
+    while len(onto):
+        onto = chains.merge(onto, on="tf")[["above", "target"]].rename(columns={"above": "tf"}).drop_duplicates()
+        found.append(onto)
+    return direct, pd.concat(found).drop_duplicates()
