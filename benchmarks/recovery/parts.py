@@ -23,9 +23,10 @@ from benchmarks.recovery.methods.own import ours
 from scipy.stats import rankdata
 
 import spatrace_sc as st
-from spatrace_sc._model import credit, fit
+from spatrace_sc._core.statistics import decoys_at_least
+from spatrace_sc._model import fit
 from spatrace_sc._model.records import History
-from spatrace_sc.tl import _problem, _result
+from spatrace_sc.tl import _histories, _inference, _problem, _result
 
 BASE = st.Config(progress=False)
 #: Data sets whose tissue differs in kind. None of the default seeds was used in development; the data that B65 thins was.
@@ -47,8 +48,41 @@ def without_covariates() -> Iterator[None]:
 @contextmanager
 def changed_history(change: Callable[[History], History]) -> Iterator[None]:
     """Every history, of real genes and of decoys, is changed before it is used."""
-    build = _problem.build_history
-    with patch.object(_problem, "build_history", lambda *arguments: change(build(*arguments))):
+    build = _histories.build_history
+    with patch.object(_histories, "build_history", lambda *arguments: change(build(*arguments))):
+        yield
+
+
+def no_tf_now() -> AbstractContextManager[None]:
+    """TFs in earlier cells only."""
+    return changed_history(lambda h: replace(h, tf_now=torch.zeros_like(h.tf_now)))
+
+
+@contextmanager
+def unfiltered_tf_now() -> Iterator[None]:
+    """The cell's own counts of TFs as they are."""
+    with patch.object(_histories, "tf_filter", lambda study, covariates: lambda tf: tf):
+        yield
+
+
+@contextmanager
+def tf_weights_only() -> Iterator[None]:
+    """TF effects of the sparse model alone, nothing of the noise-corrected ones."""
+    with patch.object(_inference, "combined", lambda evidence, corrected: evidence):
+        yield
+
+
+@contextmanager
+def tfs_against_decoys_only() -> Iterator[None]:
+    """TF edges need not exceed the smallest effect worth naming."""
+    with patch.object(_result, "benjamini_hochberg", np.zeros_like):
+        yield
+
+
+@contextmanager
+def rivals_ignored() -> Iterator[None]:
+    """Pairs that another could replace keep their q."""
+    with patch.object(_inference, "only_told_apart", lambda values, *rest: values):
         yield
 
 
@@ -72,7 +106,7 @@ def trained_on_plain_error() -> Iterator[None]:
 @contextmanager
 def credit_as_it_falls() -> Iterator[None]:
     """The weights of the joint model, nothing shared out."""
-    with patch.object(credit, "share_credit", lambda problem, fitted, evidence, *supported: evidence):
+    with patch.object(_inference, "share_credit", lambda problem, fitted, evidence, *supported: evidence):
         yield
 
 
@@ -87,9 +121,9 @@ def counted_over_all_refits() -> Iterator[None]:
         value = np.concatenate([d.null_score for d in draws])
         order = np.argsort(value, kind="stable")
         null = (value[order], np.concatenate([d.null_weight for d in draws])[order] / len(draws))
-        return _result.decoy_p_values(score, null, n_candidates), _result.decoy_q_values(score, null)
+        return _result.decoy_q_values(score, null)
 
-    with patch.object(_result, "_against_decoys", pooled):
+    with patch.object(_result, "_q_against_decoys", pooled):
         yield
 
 
@@ -98,7 +132,7 @@ def zeros_counted_as_hits() -> Iterator[None]:
     """The union of all refits, and candidates without a score count as hits of a threshold of 0: a mistake worth remembering."""
 
     def naive(score, null):
-        rate = _result.decoy_p_values(score, null, len(score)) * (1.0 + len(score)) / rankdata(-score, "max")
+        rate = (1.0 + decoys_at_least(score, null)) / rankdata(-score, "max")
         rate = np.where(score > 0, rate, (1.0 + null[1].sum()) / len(score))
         order = np.argsort(-score, kind="stable")
         q = np.empty(len(score))
@@ -123,7 +157,10 @@ PARTS = {
     "all": (as_it_is, BASE),
     "no training of attention and gates": (as_it_is, with_training(max_epochs=0)),
     "attention trained on plain error": (trained_on_plain_error, BASE),
-    "TFs as counted only": (as_it_is, with_training(denoised_penalty=1e6)),
+    "TFs of earlier cells only": (no_tf_now, BASE),
+    "TFs of the cell itself only": (as_it_is, with_training(past_penalty=1e6)),
+    "TFs of the cell itself as counted": (unfiltered_tf_now, BASE),
+    "TF effects of the sparse model only": (tf_weights_only, BASE),
     "credit not shared": (credit_as_it_falls, BASE),
     "no covariates": (without_covariates, BASE),
     "receptors of the cell itself only": (without_denoised_receptors, BASE),
@@ -131,6 +168,8 @@ PARTS = {
     "no second pass": (as_it_is, with_training(adaptation=1e6)),
     "penalty of the best prediction": (as_it_is, with_training(penalty_slack=0.0)),
     "saturation exponent 2": (as_it_is, replace(BASE, model=replace(BASE.model, hill_exponent=2.0))),
+    "TF edges against decoys only": (tfs_against_decoys_only, BASE),
+    "rivals ignored": (rivals_ignored, BASE),
     "q over the union of refits": (counted_over_all_refits, BASE),
     "and zeros counted as hits": (zeros_counted_as_hits, BASE),
 }

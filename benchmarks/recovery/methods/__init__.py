@@ -45,6 +45,8 @@ METHODS = {
     "l1": Method(
         "linear:l1", "all TFs and pairs jointly, penalty of each target by cross-validation", LARGE, "minutes"
     ),
+    "ridge_both": Method("linear:ridge_both", "TFs also as counted in the cell itself"),
+    "l1_both": Method("linear:l1_both", "the lasso with TFs also as counted in the cell itself", LARGE, "minutes"),
     "l1_1se": Method("linear:l1_1se", "the same, the largest penalty within one standard error of the best"),
     "l1_1se_pen": Method("linear:l1_1se_pen", "the same, cell type and time penalised like all else", LARGE, "minutes"),
     "l1_oracle": Method("linear:l1_oracle", "SEES THE TRUTH: the one penalty that is best for LR→TG in hindsight"),

@@ -43,6 +43,19 @@ def without(values: np.ndarray, covariates: np.ndarray) -> np.ndarray:
     return values - covariates @ np.linalg.lstsq(covariates, values, rcond=None)[0]
 
 
+def with_own_counts(signals: Signals) -> tuple[np.ndarray, np.ndarray]:
+    """The cell's own counts of TFs beside the same, first; without what covariates explain."""
+    x, y = joint_regressors(signals)
+    own = standardised(without(standardised(signals.tf[signals.usable]), signals.covariates[signals.usable]))
+    return np.hstack([own, x]), y
+
+
+def split_both(signals: Signals, weight: np.ndarray) -> Tables:
+    """Tables of weights in which every TF has two, the cell's own count first: their sum."""
+    n_tf = len(signals.names["tf"])
+    return split(signals, np.vstack([weight[:n_tf] + weight[n_tf : 2 * n_tf], weight[2 * n_tf :]]))
+
+
 def split(signals: Signals, weight: np.ndarray) -> Tables:
     """Tables of (regulators, targets) weights, TFs first."""
     n_tf = len(signals.names["tf"])
@@ -54,6 +67,19 @@ def ridge(tissue: Tissue, seed: int) -> Tables:
     signals = read_signals(tissue)
     x, y = joint_regressors(signals)
     return split(signals, RidgeCV(RIDGE_PENALTIES, fit_intercept=False, alpha_per_target=True).fit(x, y).coef_.T)
+
+
+def ridge_both(tissue: Tissue, seed: int) -> Tables:
+    """The same with TFs read twice, in earlier cells and in the cell itself, as infer_ccc reads them but unfiltered."""
+    signals = read_signals(tissue)
+    x, y = with_own_counts(signals)
+    return split_both(signals, RidgeCV(RIDGE_PENALTIES, fit_intercept=False, alpha_per_target=True).fit(x, y).coef_.T)
+
+
+def l1_both(tissue: Tissue, seed: int) -> Tables:
+    """The lasso with TFs read twice."""
+    signals = read_signals(tissue)
+    return split_both(signals, cross_validated(*with_own_counts(signals), seed, errors=0.0))
 
 
 def l1(tissue: Tissue, seed: int) -> Tables:
