@@ -45,7 +45,8 @@ def worth(table: pd.DataFrame, tissue: Tissue, task: str) -> dict[str, Any]:
         out["false"][str(level)] = float((called & ~direct).sum() / max(called.sum(), 1))
         out["false_any"][str(level)] = float((called & ~every).sum() / max(called.sum(), 1))
         out["power"][str(level)] = float((called & direct).sum() / listed) if listed else None
-    out["null_p"] = {str(level): float((p[~every] <= level).mean()) for level in P_LEVELS}
+    null = p[~every]
+    out["null_p"] = {str(level): float((null <= level).mean()) if len(null) else None for level in P_LEVELS}
     if "group" in table:
         called = q <= 0.1
         grouped = called & (table["group"] != "").to_numpy()

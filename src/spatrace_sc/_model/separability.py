@@ -17,7 +17,7 @@ from .records import Problem, Weights
 #: Rivals correlate at least so strongly with the regulator; at most so many, the strongest, are tried.
 ALIKE, MOST_RIVALS = 0.5, 30
 #: A rival is told apart when the chance of such a difference, were they equally good, is below this.
-LEVEL = 0.05
+LEVEL = 0.01
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def find_rivals(problem: Problem, fit: Fit, edges: NDArray[np.integer]) -> Rival
     r"""Who could carry an edge instead.
 
     Of an edge r → g, take the model's residual with r's part put back, :math:`p`, and fit it by r alone or by a rival r' alone. With the squared errors of both, summed by block of space,
-    :math:`d_b = \sum_{i \in b} [(p_i - w' x_{ir'})^2 - (p_i - w x_{ir})^2]`, the rival is *not told apart* unless :math:`\sum_b d_b` is larger than 0 at the 5 % level (one-sided t-test over blocks, Vuong).
+    :math:`d_b = \sum_{i \in b} [(p_i - w' x_{ir'})^2 - (p_i - w x_{ir})^2]`, the rival is *not told apart* unless :math:`\sum_b d_b` is larger than 0 at the 1 % level (one-sided t-test over blocks, Vuong).
     Only regulators with \|r\| ≥ 0.5 are rivals: one that is not alike and explains as much acts beside it, not in its place. For a pair as a whole the errors of all its edges are summed, and
     its rivals are pairs.
 
