@@ -95,23 +95,26 @@ def printed(rows: list[Row]) -> str:
 
 
 def draw(rows: list[Row], file: Path) -> Path:
-    """First row: share of false discoveries against nominal q, a panel per task; second: null p, and power at q ≤ 0.1."""
+    """First row: share of false discoveries against nominal q, a panel per task; second: null p, power, and runs with a discovery at q ≤ 0.1."""
     table = frame(rows)
     figure, axes = plt.subplots(2, 3, figsize=(11, 7), layout="constrained")
     data = list(table["data"].cat.categories)
     colour = dict(zip(data, plt.get_cmap("Dark2").colors, strict=False))
     for ax, task in zip(axes[0], TITLES.values(), strict=True):
         _false(ax, table[(table["task"] == task) & (table["method"] == "ours")], colour, task)
-    naive = table[table["method"] == "naive permutation"]
-    means = naive.groupby("q")["false"].mean()
-    axes[0, 1].plot(means.index, means, color="0.5", ls=":", marker="x", label="naive permutation, all")
-    axes[0, 0].legend(fontsize=8, frameon=False)
-    axes[0, 1].legend(*axes[0, 1].get_legend_handles_labels(), fontsize=8, frameon=False, loc="upper left") if len(
-        naive
-    ) else None
+    naive = table[
+        (table["method"] == "naive permutation") & (table["data"] == ("medium" if "medium" in data else data[0]))
+    ]
+    means = naive.groupby("q")["false_any"].mean()
+    axes[0, 1].plot(means.index, means, color="0.4", ls=":", marker="x")
+    axes[0, 1].annotate(
+        "naive permutation, " + str(naive["data"].iloc[0]), (0.3, 0.9), ha="right", color="0.4", fontsize=9
+    )
     _null_p(axes[1, 0], null_shares(rows), colour)
     _bars(axes[1, 1], table, colour, "power", "power at q ≤ 0.1")
-    _bars(axes[1, 2], table, colour, "any", "share of runs with any discovery at q ≤ 0.1")
+    _bars(axes[1, 2], table, colour, "any", "runs with a discovery at q ≤ 0.1")
+    marks = [plt.Line2D([], [], marker="o", ms=5, color=colour[name], label=name) for name in data]
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(data), frameon=False)
     figure.savefig(file, dpi=120)
     plt.close(figure)
     return file
@@ -119,10 +122,11 @@ def draw(rows: list[Row], file: Path) -> Path:
 
 def _false(ax: Axes, table: pd.DataFrame, colour: dict[str, Any], title: str) -> None:
     for data, part in table.groupby("data", observed=True):
-        mean = part.groupby("q")["false_any"].mean()
-        ax.plot(mean.index, mean, marker="o", ms=4, color=colour[data], label=data)
+        groups = part.groupby("q")["false_any"]
+        mean, error = groups.mean(), groups.sem().fillna(0.0)
+        ax.errorbar(mean.index, mean, error, marker="o", ms=4, color=colour[data], capsize=2)
     ax.plot([0, 0.3], [0, 0.3], color="0.7", lw=1, zorder=0)
-    ax.set(title=title, xlabel="nominal q", ylim=(-0.02, 1.0), xlim=(0, 0.31))
+    ax.set(title=title, xlabel="nominal q", ylim=(-0.02, 1.02), xlim=(0, 0.31))
     ax.set_ylabel("mean share of false discoveries\n(indirect edges count as true)")
 
 

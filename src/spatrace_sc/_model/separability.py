@@ -52,16 +52,15 @@ def find_rivals(problem: Problem, fit: Fit, edges: NDArray[np.integer]) -> Rival
     y = ((problem.targets - fit.target_mean) / fit.target_sd)[rows]
     residual = y - design[fit.weights.rows][rows] @ fit.weights.values
     block = torch.unique(problem.block[rows], return_inverse=True)[1]
-    columns = torch.cat([torch.arange(problem.n_tfs - problem.n_tf_genes, problem.n_tfs + problem.n_pairs)]).to(
-        rows.device
-    )
+    columns = torch.arange(problem.n_tfs - problem.n_tf_genes, problem.n_tfs + problem.n_pairs, device=rows.device)
     found: list[tuple[int, int, int]] = []
     forbidden = _forbidden(problem)
-    for regulator in np.unique(edges[:, 0]):
+    regulators = np.unique(edges[:, 0])
+    for regulator, rivals in zip(regulators, _alike(design, columns, regulators, rows), strict=True):
         targets = np.sort(edges[edges[:, 0] == regulator, 1])
-        x, rivals = _alike(design, columns, int(regulator), rows)
         if not len(rivals):
             continue
+        x = torch.cat([design[columns[[k]]] for k in (int(regulator), *rivals.tolist())], dim=1)[rows]
         partial = residual[:, targets] + _part(design, fit.weights, problem, int(regulator), targets, rows)
         worse = _differences(partial, x, block)
         blocked = torch.tensor([[(int(k), int(g)) in forbidden for g in targets] for k in rivals])
@@ -76,14 +75,18 @@ def find_rivals(problem: Problem, fit: Fit, edges: NDArray[np.integer]) -> Rival
     return Rivals(table[:, 0], table[:, 1], table[:, 2])
 
 
-def _alike(design: Design, columns: Tensor, regulator: int, rows: Tensor) -> tuple[Tensor, NDArray[np.int64]]:
-    """(n, 1 + rivals) the regulator first, and the numbers of its rivals: of a TF its level now."""
-    own = design[columns[regulator : regulator + 1]][rows]
-    likeness = torch.cat([(design[c][rows].T @ own)[:, 0] / len(own) for c in design.blocks(columns)]).abs()
-    likeness[regulator] = 0.0
-    strongest = likeness.topk(min(MOST_RIVALS, len(likeness)))
-    rivals = strongest.indices[strongest.values >= ALIKE].sort().values
-    return torch.cat([own, design[columns[rivals]][rows]], dim=1), rivals.cpu().numpy()
+def _alike(design: Design, columns: Tensor, regulators: NDArray[np.integer], rows: Tensor) -> list[NDArray[np.int64]]:
+    """Numbers of the rivals of every regulator, ascending; of TFs their levels now are compared."""
+    if not len(regulators):
+        return []
+    own = design[columns[torch.as_tensor(regulators, device=columns.device)]][rows]
+    likeness = torch.cat([design[c][rows].T @ own / len(own) for c in design.blocks(columns)]).abs()
+    likeness[torch.as_tensor(regulators, device=columns.device), torch.arange(len(regulators))] = 0.0
+    strongest = likeness.topk(min(MOST_RIVALS, len(likeness)), dim=0)
+    return [
+        index[value >= ALIKE].sort().values.cpu().numpy()
+        for index, value in zip(strongest.indices.T, strongest.values.T, strict=True)
+    ]
 
 
 def _part(

@@ -21,13 +21,17 @@ BETWEEN = " | "
 
 
 def edges_to_check(evidence: Evidence, values: dict[str, Values], n_tfs: int, level: float) -> NDArray[np.int64]:
-    """(edges, 2) regulator, TF genes first, and target of what has q ≤ level or is among the strongest of its kind."""
+    """(edges, 2) regulator, TF genes first, and target of what has q ≤ level, belongs to a pair that has, or is among the strongest of its kind."""
     n_g = evidence.effect.shape[1]
     found = []
     for task, part, first in (("tf", slice(None, n_tfs), 0), ("lr", slice(n_tfs, None), n_tfs)):
         size = np.abs(evidence.effect[part]).ravel()
         strongest = np.argsort(-size, kind="stable")[:STRONGEST]
         chosen = np.union1d(np.flatnonzero(values[task][1] <= level), strongest[size[strongest] > 0])
+        if task == "lr":
+            pairs = np.flatnonzero(values["pair"][1] <= level)
+            at, target = np.nonzero(evidence.effect[first + pairs])
+            chosen = np.union1d(chosen, pairs[at] * n_g + target)
         found.append(np.stack([first + chosen // n_g, chosen % n_g], axis=1))
     return np.concatenate(found).astype(np.int64)
 
