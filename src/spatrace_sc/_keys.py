@@ -19,6 +19,11 @@ ROUTE = ["mediated", "direct_share", "route", "through"]
 TF_TARGETS = ["tf", "target", "effect", *EVIDENCE, "effect_se", "minimum_effect", "group"]
 LR_TARGETS = ["ligand", "receptor", "target", "effect", *EVIDENCE, "effect_se", "group", "group_q_value", *ROUTE]
 LR_PAIRS = ["ligand", "receptor", *EVIDENCE, "score_se", "group", "group_q_value"]
+LR_TFS = ["ligand", "receptor", "tf", "effect", "score", "q_value"]
+CASCADES = [
+    *("ligand", "receptor", "tf", "target", "effect", "score"),
+    *("pair_on_tf", "tf_on_target", "q_value", "direct_effect", "direct_share"),
+]
 COMMUNICATION = ["sender", "receiver", "ligand", "receptor", "score", "p_value", "q_value"]
 HISTORY = ["phase", "epoch", "train", "held_out"]
 

@@ -255,6 +255,12 @@ def whole(value: object, argument: str, low: int = 1) -> None:
         raise InvalidArgumentError(f"`{argument}` must be a whole number of at least {low}, found {value!r}.")
 
 
+def share_of_one(value: object, argument: str) -> None:
+    """A number above 0 and at most 1."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < float(value) <= 1:
+        raise InvalidArgumentError(f"`{argument}` must be a number above 0 and at most 1, found {value!r}.")
+
+
 def stored(adata: AnnData, key: str) -> dict:
     """A result of :func:`spatrace_sc.tl.infer_ccc` in ``uns``."""
     if not isinstance(adata, AnnData):
@@ -269,4 +275,8 @@ def stored(adata: AnnData, key: str) -> dict:
             else f"; call `st.tl.infer_ccc(adata, key_added={key!r})` first"
         )
         raise MissingKeyError(f"`adata.uns[{key!r}]` holds no result of `st.tl.infer_ccc`{hint}.")
+    if "groups" not in found:
+        raise DataError(
+            f"`adata.uns[{key!r}]` was written by an earlier version of spatrace-sc; call `st.tl.infer_ccc` again."
+        )
     return dict(found)

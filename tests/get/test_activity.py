@@ -120,3 +120,113 @@ def test_senders_share_out_the_activity_of_a_receiver(result):
     np.testing.assert_allclose(found[here], expected, rtol=1e-3, atol=1e-5)
     assert (found[~here] == 0).all()
     assert reached[here].mean() > 0.5
+
+
+def test_errors_and_shrunken_values_are_layers(result):
+    activity = st.get.activity(result)
+    here = receiving(result)
+    se, shrunk, values = activity.layers["se"][here], activity.layers["shrunk"][here], activity.X[here]
+    for layer in activity.layers.values():
+        np.testing.assert_array_equal(np.isnan(layer), np.isnan(activity.X))
+    assert (se >= 0).all()
+    assert (se > 0).mean() > 0.5
+    kinds = result.obs["cell_type"].astype(str) + result.obs["stage"].astype(str)
+    kinds = kinds[here].to_numpy()
+    for kind in np.unique(kinds):
+        x, e = values[kinds == kind].astype(float), se[kinds == kind].astype(float)
+        centre = x.mean(0)
+        spread = np.maximum(((x - centre) ** 2 - e**2).mean(0), 0)
+        kept = np.divide(spread, spread + e**2, out=np.ones_like(e), where=spread + e**2 > 0)
+        np.testing.assert_allclose(shrunk[kinds == kind], centre + kept * (x - centre), rtol=1e-3, atol=1e-5)
+    assert (shrunk.std(0) < values.std(0))[values.std(0) > 0].all()
+
+
+def test_an_error_is_the_spread_over_counts_of_the_same_molecules():
+    """Receptor and ligands are counted again and again; the pair's signal at the present step follows."""
+    from types import SimpleNamespace
+
+    import torch
+    from scipy import sparse
+
+    from spatrace_sc.tl._activity import signal_errors
+
+    rng = np.random.default_rng(0)
+    n, senders = 40, 30
+    unit = rng.uniform(0.5, 2.0, size=n + senders)
+    weights = sparse.csr_matrix((rng.random((n, senders)) < 0.3) * rng.random((n, senders)))
+    ligand, receptor = rng.uniform(5, 30, size=(senders, 1)), rng.uniform(5, 30, size=(n, 1))  # molecules
+    place = np.arange(n + senders)
+    study = SimpleNamespace(
+        unit=unit,
+        time=np.zeros(n),
+        senders=place >= n,
+        receivers=place < n,
+        weights=weights,
+        sender_ligand=ligand * unit[n:, None],
+        receptor=receptor * unit[:n, None],
+    )
+    share = 0.6
+
+    def signal(exposure, receptor, pairs):
+        dose = exposure * receptor / 300.0
+        return dose / (1 + dose)
+
+    fit = SimpleNamespace(
+        network=SimpleNamespace(signal=signal, gate=lambda context, index: torch.full((n, len(index)), 0.2)),
+        attended=SimpleNamespace(
+            exposure=torch.as_tensor(weights @ study.sender_ligand), receptor=torch.as_tensor(study.receptor)
+        ),
+        look=SimpleNamespace(
+            exposure=torch.full((n, 2), share), receptor=torch.full((n, 2), share), context=torch.zeros(n, 1)
+        ),
+    )
+    problem = SimpleNamespace(targets=torch.zeros(n, 1), n_tfs=0)
+    found = signal_errors(study, problem, fit, np.array([0]))
+    mean = fit.attended
+    draws = []
+    for _ in range(3000):
+        again = weights @ (rng.poisson(ligand) * unit[n:, None])
+        seen = mean.exposure.numpy() + share * (again - mean.exposure.numpy())
+        counted = mean.receptor.numpy() + share * (rng.poisson(receptor) * unit[:n, None] - mean.receptor.numpy())
+        draws.append(1.2 * signal(seen, counted, None))
+    np.testing.assert_allclose(found, np.std(draws, axis=0), rtol=0.15, atol=1e-3)
+    study.unit = None
+    assert np.isnan(signal_errors(study, problem, fit, np.array([0]))).all()
+
+
+@pytest.fixture(scope="module")
+def smoothed():
+    """Data that are no counts."""
+    adata = tissue()
+    values = dense(adata.X)
+    rng = np.random.default_rng(0)
+    adata.X = ((values + values[rng.permutation(len(values))]) / 2 + 0.01 * rng.random(values.shape)).astype(np.float32)
+    st.tl.infer_ccc(adata, sample_key="sample", config=small_config(training=st.TrainingConfig(max_epochs=0)))
+    return adata
+
+
+def test_without_counts_there_is_no_error_and_nothing_is_shrunk(smoothed):
+    activity = st.get.activity(smoothed)
+    assert activity.n_vars > 0
+    assert np.isnan(activity.layers["se"]).all()
+    np.testing.assert_array_equal(activity.layers["shrunk"], activity.X)
+    assert not np.isnan(activity.X[receiving(smoothed)]).any()
+
+
+def test_without_counts_it_is_said_that_noise_is_not_known(caplog):
+    adata = tissue()
+    adata.X = dense(adata.X) / np.maximum(dense(adata.X).std(0), 0.1)
+    config = small_config(training=st.TrainingConfig(max_epochs=0))
+    st.tl.infer_ccc(adata, sample_key="sample", config=config)
+    assert "noise of counting is not known" in caplog.text
+    caplog.clear()
+    st.tl.infer_ccc(tissue(), sample_key="sample", config=config)
+    assert "noise of counting" not in caplog.text
+
+
+def test_error_layer_is_stored_beside_the_activity_and_not_handed_on(result):
+    assert result.obsm["spatrace_activity_se"].shape == result.obsm["spatrace_activity"].shape
+    activity = st.get.activity(result)
+    assert "spatrace_activity_se" not in activity.obsm
+    activity.layers["se"][:] = -1
+    assert not (st.get.activity(result).layers["se"] == -1).any()

@@ -20,6 +20,19 @@ def assert_readers_agree(one, other, stages):
     assert st.get.params(other) == st.get.params(one)
     left, right = st.get.activity(one), st.get.activity(other)
     np.testing.assert_array_equal(left.X, right.X)
+    for layer in ("se", "shrunk"):
+        np.testing.assert_array_equal(left.layers[layer], right.layers[layer])
+    for table in ("tf_targets", "lr_targets", "lr_pairs", "lr_tfs"):
+        pd.testing.assert_frame_equal(
+            other.uns["spatrace"][table], one.uns["spatrace"][table], check_index_type=False, check_column_type=False
+        )
+    for name in ("p_values", "stage_factors"):
+        kept, found = one.uns["spatrace"][name], other.uns["spatrace"][name]
+        assert set(kept) == set(found)
+        for part in kept:
+            np.testing.assert_array_equal(found[part], kept[part])
+    np.testing.assert_array_equal(other.uns["spatrace"]["minimum_effect"], one.uns["spatrace"]["minimum_effect"])
+    assert list(map(str, other.uns["spatrace"]["groups"])) == list(map(str, one.uns["spatrace"]["groups"]))
     pd.testing.assert_frame_equal(left.var, right.var)
     pd.testing.assert_frame_equal(left.obs, right.obs)
     np.testing.assert_array_equal(

@@ -51,7 +51,9 @@ def tissue(follows: float):
         forbidden_on_tfs=torch.empty((2, 0), dtype=torch.long),
     )
     fit = SimpleNamespace(
-        attended=SimpleNamespace(tf=torch.cat([tf, tf], 1), exposure=exposure), target_mean=y.mean(0), target_sd=y.std(0, correction=0)
+        attended=SimpleNamespace(tf=torch.cat([tf, tf], 1), exposure=exposure),
+        target_mean=y.mean(0),
+        target_sd=y.std(0, correction=0),
     )
     return problem, fit
 

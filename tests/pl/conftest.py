@@ -42,7 +42,8 @@ def silent(result: AnnData) -> AnnData:
     stored = adata.uns["spatrace"]
     names = ("lr_targets", "tf_targets", "lr_pairs", "activity_pairs", "history", "communication")
     adata.uns["spatrace"] = stored | {name: stored[name].iloc[:0] for name in names}
-    adata.obsm["spatrace_activity"] = adata.obsm["spatrace_activity"][:, :0]
+    for slot in ("spatrace_activity", "spatrace_activity_se"):
+        adata.obsm[slot] = adata.obsm[slot][:, :0]
     return adata
 
 

@@ -51,11 +51,11 @@ def test_bars_are_the_table(result: AnnData, kind: str, stage: str | None) -> No
 
 
 def test_top_n_and_edges_without_effect(result: AnnData) -> None:
-    table = st.get.tf_targets(result)
+    table = st.get.lr_targets(result)
     found = int((table["score"] > 0).sum())
     assert 0 < found < len(table)
-    assert len(st.pl.top_edges(result, "tf_targets", top_n=None).patches) == found
-    assert len(st.pl.top_edges(result, "tf_targets", top_n=10**6).patches) == found
+    assert len(st.pl.top_edges(result, "lr_targets", top_n=None).patches) == found
+    assert len(st.pl.top_edges(result, "lr_targets", top_n=10**6).patches) == found
     assert len(st.pl.top_edges(result).patches) == 20
 
 

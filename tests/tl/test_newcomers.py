@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 import spatialdata
+from scipy import sparse
 
 import spatrace_sc as st
 
@@ -74,3 +76,19 @@ def test_readers_say_what_to_do_with_spatialdata():
     sdata = spatialdata.SpatialData(tables={"table": adata})
     with pytest.raises(st.InvalidArgumentError, match=r"SpatialData.*sdata\['table'\]"):
         st.get.lr_targets(sdata)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_zeros_that_are_stored_stay_where_they_are(dtype):
+    adata = st.datasets.simulated(0, n_cells=300, n_targets=12)
+    plain = adata.copy()
+    matrix = sparse.csr_matrix(adata.X).astype(dtype)
+    empty = np.flatnonzero(matrix.toarray()[5] == 0)[:3]
+    matrix = (matrix + sparse.csr_matrix((np.ones(3), (np.full(3, 5), empty)), matrix.shape)).tocsr().astype(dtype)
+    matrix.data[np.isin(matrix.indices, empty) & (np.repeat(np.arange(300), np.diff(matrix.indptr)) == 5)] = 0
+    adata.X, before, stored = matrix, matrix.toarray().copy(), matrix.nnz
+    st.tl.infer_ccc(adata, sample_key="sample", config=QUICK)
+    np.testing.assert_array_equal(adata.X.toarray(), before)
+    assert adata.X.nnz == stored
+    st.tl.infer_ccc(plain, sample_key="sample", config=QUICK)
+    pd.testing.assert_frame_equal(st.get.lr_pairs(adata), st.get.lr_pairs(plain), rtol=1e-3, atol=1e-4)

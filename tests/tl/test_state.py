@@ -83,7 +83,7 @@ def test_a_tf_is_read_as_counted_before_and_filtered_now(study):
 
 def test_the_filtered_level_is_nearer_to_the_truth_than_the_count():
     """Molecules are dealt to two halves, whose errors have nothing to do with each other: what predicts the other half better is nearer to the truth."""
-    adata = st.datasets.simulated(3, n_cells=700)
+    adata = st.datasets.simulated(3, n_cells=2500)
     counts = dense(adata.layers["counts"]).astype(np.int64)
     depth = counts.sum(1, keepdims=True)
     half = np.random.default_rng(0).binomial(counts, 0.5)
@@ -94,10 +94,8 @@ def test_the_filtered_level_is_nearer_to_the_truth_than_the_count():
     assert study.unit is not None
     assert (study.tf_noise > 0).all()
     now = tf_filter(study, build_covariates(study).numpy())(study.tf)
-    likeness = [
-        [np.corrcoef(a, b)[0, 1] for a, b in zip(values.T, other.T, strict=True)] for values in (study.tf, now)
-    ]
-    assert np.mean(likeness[1]) > np.mean(likeness[0]) + 0.03
+    likeness = [[np.corrcoef(a, b)[0, 1] for a, b in zip(values.T, other.T, strict=True)] for values in (study.tf, now)]
+    assert np.mean(likeness[1]) > np.mean(likeness[0]) + 0.01
 
 
 def test_the_count_of_a_tf_that_is_a_target_does_not_reach_its_level_now():
@@ -109,7 +107,8 @@ def test_the_count_of_a_tf_that_is_a_target_does_not_reach_its_level_now():
     # a cell that no other is denoised with, nor itself
     asked = np.flatnonzero((np.diff(study.state.indptr) > 1) & (study.state.diagonal() == 0))
     cell = int(asked[np.argmin(np.asarray(study.state.sum(0)).ravel()[asked])])
-    for tf, reaches in ((2, False), (3, True)):
+    own = int(np.flatnonzero(study.genes["tfs"] == genes["tf"][2])[0])
+    for tf, reaches in ((own, False), ((own + 1) % len(study.genes["tfs"]), True)):
         poked = study.tf.copy()
         poked[cell, tf] += 2
         assert (now(poked)[cell] != now(study.tf)[cell]).any() == reaches

@@ -17,7 +17,9 @@ MOST_IN_SMALLEST = 3
 ENOUGH = 0.8
 #: Cells looked at for the variance of counting.
 CELLS = 2000
-#: Means above this many molecules have the variance 1 / mean; up to :data:`LARGEST` molecules are summed over below it.
+#: Logarithms are cut here, far above any normalised count, so that raw counts do not overflow.
+MAX_LOG = 80.0
+#: Above a mean of this many molecules the variance is that of the delta method; below it up to :data:`LARGEST` molecules are summed over.
 LARGE, LARGEST = 40.0, 100
 #: No gene is taken for more than this share of noise.
 MOST_NOISE = 0.95
@@ -31,9 +33,9 @@ def molecule(matrix: sparse.csr_matrix | NDArray[np.floating]) -> NDArray[np.flo
     After ``log1p(counts · s_i)``, whatever *s* is, ``expm1`` of every entry of a cell is a multiple of its :math:`s_i`. The smallest entry stands for one molecule,
     or for two or three in a shallow choice of genes. Cells without a molecule get the median.
     """
-    rows = sparse.csr_matrix(matrix, dtype=np.float64)
+    rows = sparse.csr_matrix(matrix, dtype=np.float64, copy=True)
     rows.eliminate_zeros()
-    values = np.expm1(rows.data)
+    values = np.expm1(np.minimum(rows.data, MAX_LOG))
     filled = np.diff(rows.indptr) > 0
     if not filled.any() or not (values > 0).all() or not np.isfinite(values).all():
         return None
@@ -75,7 +77,9 @@ def counting_variance(
         mu = mean[chosen, gene]
         weight = poisson.pmf(number, np.minimum(mu, LARGE)[:, None])
         first, second = (weight * level).sum(1), (weight * level**2).sum(1)
-        total[gene] = np.where(mu > LARGE, 1.0 / np.maximum(mu, 1.0), second - first**2).mean()
+        dose = unit[chosen] * mu
+        delta = (dose / (1.0 + dose)) ** 2 / np.maximum(mu, 1.0)
+        total[gene] = np.where(mu > LARGE, delta, second - first**2).mean()
     return total
 
 

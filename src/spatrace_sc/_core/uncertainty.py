@@ -20,6 +20,8 @@ def shrink(
     the mean over ``axis``, along which values are taken to be alike (empirical Bayes).
     """
     away = values - centre
+    if not away.size:
+        return np.asarray(values, dtype=float), np.asarray(se, dtype=float)
     spread = np.maximum((away**2 - se**2).mean(axis=axis, keepdims=True), 0.0)
     total = spread + se**2
     kept = np.divide(spread, total, out=np.ones_like(total), where=total > 0)
@@ -28,11 +30,11 @@ def shrink(
 
 def stage_factors(
     levels: NDArray[np.floating], stage: NDArray[np.integer], block: NDArray[np.integer], n_stages: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(stages, A) mean level in a stage relative to the mean over all receivers, and its standard error.
 
-    The error is that of a mean over spatial blocks, weighted by their cells; where a stage has one block, of a mean over its cells. Factors are drawn towards 1, all regulators of a stage together
-    (:func:`shrink`). A regulator that is silent everywhere has factor 1 and error 0.
+    The error is that of a mean over spatial blocks, weighted by their cells; where a stage has one block, of a mean over its cells. A regulator that is silent everywhere has factor 1 and error 0.
+    Draw the factors of all regulators towards 1 together: ``shrink(factor, se, 1.0, axis=1)``.
     """
     overall = levels.mean(axis=0)
     factor = np.ones((n_stages, levels.shape[1]))
@@ -44,12 +46,12 @@ def stage_factors(
             unit = np.arange(len(here))
         mean = levels[here].mean(axis=0)
         n = int(unit.max()) + 1
-        total = np.stack([np.bincount(unit, column, minlength=n) for column in (levels[here] - mean).T], axis=1)
+        total = np.zeros((n, levels.shape[1]))
+        np.add.at(total, unit, levels[here] - mean)
         error = np.sqrt((total**2).sum(axis=0) * n / max(n - 1, 1)) / len(here)
-        factor[s] = np.divide(mean, overall, out=np.ones_like(mean), where=overall > 0)
-        se[s] = np.divide(error, overall, out=np.zeros_like(error), where=overall > 0)
-    factor, se = shrink(factor, se, 1.0, axis=1)
-    return factor.astype(np.float32), se.astype(np.float32)
+        factor[s] = np.divide(mean, overall, out=np.ones_like(factor[s]), where=overall > 0)
+        se[s] = np.divide(error, overall, out=np.zeros_like(se[s]), where=overall > 0)
+    return factor, se
 
 
 def counted_sd(level: NDArray[np.floating], unit: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -42,9 +42,9 @@ class Corrected:
 
     @property
     def weight(self) -> float:
-        r"""Weight of these effects beside the sparse model's: :math:`v = \frac{r^2/2}{1 + r^2/2}`, at most one third."""
-        half = self.reliability**2 / 2.0
-        return half / (1.0 + half)
+        r"""Weight of these effects beside the sparse model's: :math:`v = \frac{r^2}{1 + r^2}`, at most one half."""
+        square = self.reliability**2
+        return square / (1.0 + square)
 
 
 @torch.no_grad()

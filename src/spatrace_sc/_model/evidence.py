@@ -62,7 +62,8 @@ def _summary(refits: Iterator[Refit], n: int, share: float) -> Evidence:
     """Means, spread and counts, added up as the refits come, in their order."""
     first = next(refits)
     on_tfs = first.on_tfs.clone()
-    total, squares = first.real.clone(), first.real.square()
+    total, away = first.real.clone(), torch.zeros_like(first.real)
+    squares = torch.zeros_like(away)  # of the distance from the first refit, so that small spreads survive float32
     positive, negative = (first.real > 0).to(torch.int16), (first.real < 0).to(torch.int16)
     log_p, pair_log_p = first.log_p.clone(), first.pair_log_p.clone()
     n_genes = len(first.real) - len(first.norms)
@@ -71,7 +72,8 @@ def _summary(refits: Iterator[Refit], n: int, share: float) -> Evidence:
     for one in refits:
         total += one.real
         on_tfs += one.on_tfs
-        squares += one.real.square()
+        away += one.real - first.real
+        squares += (one.real - first.real).square()
         positive += one.real > 0
         negative += one.real < 0
         log_p += one.log_p
@@ -86,7 +88,7 @@ def _summary(refits: Iterator[Refit], n: int, share: float) -> Evidence:
     return Evidence(
         effect=mean.numpy(),
         on_tfs=(on_tfs / n).numpy(),
-        effect_se=(spread * (squares / n - mean.square()).clamp_min(0.0).sqrt()).numpy(),
+        effect_se=(spread * (squares / n - (away / n).square()).clamp_min(0.0).sqrt()).numpy(),
         stability=(torch.where(mean >= 0, positive, negative) / n * (mean != 0)).numpy(),
         p_value=torch.exp(log_p / n).double().numpy(),
         pair_score=pair.mean(0).numpy(),

@@ -69,6 +69,8 @@ def find_rivals(problem: Problem, fit: Fit, edges: NDArray[np.integer]) -> Rival
         found += [(int(regulator), int(rivals[k]), int(targets[g])) for k, g in zip(*np.nonzero(same), strict=True)]
         if regulator >= problem.n_tf_genes:
             pairs = rivals >= problem.n_tf_genes
+            if not pairs.any():
+                continue
             whole = _not_told_apart(worse[:, pairs].nan_to_num(posinf=1e30).sum(2, keepdim=True))[:, 0].cpu().numpy()
             found += [(int(regulator), int(k), -1) for k in rivals[pairs][whole]]
     table = np.array(found, dtype=np.int64).reshape(-1, 3)

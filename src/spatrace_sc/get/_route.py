@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import sparse
+
+from .._core.cascades import Steps, join
 
 #: An effect is called direct from this share on, and mediated up to one minus it.
 CLEAR = 0.8
@@ -28,7 +28,7 @@ def add_route(table: pd.DataFrame, result: dict[str, Any]) -> pd.DataFrame:
         total = steps.groupby("edge")["effect"].sum()
         known = pd.Index(total.index).get_indexer(place)
         mediated[known >= 0] = total.to_numpy()[known[known >= 0]]
-        named = _carriers(steps, total, np.asarray(result["genes"]["tfs"], dtype=str))
+        named = _carriers(steps, total, [str(name) for name in result["genes"]["tfs"]])
         known = pd.Index(named.index).get_indexer(place)
         through[known >= 0] = named.to_numpy()[known[known >= 0]]
     direct = table["score"].to_numpy()
@@ -40,27 +40,22 @@ def add_route(table: pd.DataFrame, result: dict[str, Any]) -> pd.DataFrame:
 
 def _steps(result: dict[str, Any]) -> pd.DataFrame:
     """Every supported pair → TF with every supported TF → target: ``edge`` number of (pair, target), ``tf`` and ``effect``, the product of both effects."""
-    genes = result["genes"]
-    n_r, n_f, n_g = (len(genes[r]) for r in ("receptors", "tfs", "targets"))
-    first, second = result["lr_tfs"], result["tf_targets"]
-    first, second = (steps[steps["q_value"] <= SUPPORTED] for steps in (first, second))
-    pair = first["ligand"].to_numpy() * n_r + first["receptor"].to_numpy()
-    onto = sparse.csr_matrix(
-        (second["effect"].to_numpy(), (second["tf"].to_numpy(), second["target"].to_numpy())), shape=(n_f, n_g)
+    n_r, n_g = (len(result["genes"][r]) for r in ("receptors", "targets"))
+    first, second = (t[t["q_value"] <= SUPPORTED] for t in (result["lr_tfs"], result["tf_targets"]))
+    pair, tf = (first["ligand"] * n_r + first["receptor"]).to_numpy(dtype=np.int64), first["tf"].to_numpy()
+    target = second["target"].to_numpy()
+    paths = join(
+        Steps(pair, tf, first["effect"].to_numpy()),
+        Steps(second["tf"].to_numpy(), target, second["effect"].to_numpy()),
     )
-    product: sparse.coo_matrix = onto[first["tf"].to_numpy()].multiply(first["effect"].to_numpy()[:, None]).tocoo()
     return pd.DataFrame(
-        {
-            "edge": pair[product.row].astype(np.int64) * n_g + product.col,
-            "tf": first["tf"].to_numpy()[product.row],
-            "effect": product.data,
-        }
+        {"edge": pair[paths.first] * n_g + target[paths.second], "tf": tf[paths.first], "effect": paths.effect}
     )
 
 
-def _carriers(steps: pd.DataFrame, total: pd.Series, names: NDArray[np.str_]) -> pd.Series:
-    """Names of the TFs that carry each edge, by edge."""
-    part = steps["effect"] / steps["edge"].map(total)
+def _carriers(steps: pd.DataFrame, total: pd.Series, names: list[str]) -> pd.Series:
+    """Names of the TFs that carry each edge, by edge; none where they cancel."""
+    part = steps["effect"] / steps["edge"].map(total.where(total != 0))
     kept = steps[part >= CARRIES].assign(part=part[part >= CARRIES])
     kept = kept.sort_values(["edge", "part"], ascending=[True, False], kind="stable")
-    return kept.assign(name=names[kept["tf"].to_numpy()]).groupby("edge")["name"].agg(BETWEEN.join)
+    return kept.assign(name=[names[k] for k in kept["tf"]]).groupby("edge")["name"].agg(BETWEEN.join)

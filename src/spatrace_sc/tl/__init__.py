@@ -1,5 +1,6 @@
 """Tools: verbs that infer, each writing one result."""
 
+from ._cascades import cascades
 from ._infer_ccc import infer_ccc
 
-__all__ = ["infer_ccc"]
+__all__ = ["cascades", "infer_ccc"]

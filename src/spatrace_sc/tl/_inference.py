@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from .. import _keys
-from .._core.uncertainty import stage_factors
+from .._core.uncertainty import shrink, stage_factors
 from .._model.checkpoint import to_arrays
 from .._model.config import Config
 from .._model.corrected import corrected_effects, noise_share
@@ -96,15 +96,17 @@ def _edges(
 
 
 def _stage_factors(study: Study, problem: Problem, fitted: Fit, pairs: pd.DataFrame) -> dict[str, Any]:
-    """Factors of TFs and of the listed pairs by stage, with their standard errors."""
+    """Factors of TFs and of the listed pairs by stage, with their standard errors, those of a kind drawn towards 1 together."""
     n_f, n_r = problem.n_tfs, len(study.genes["receptors"])
     number = n_f + (pairs["ligand"] * n_r + pairs["receptor"]).to_numpy(dtype=np.int64)
     block = problem.block.cpu().numpy()
-
-    def factors(regulators: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return stage_factors(regulator_levels(problem, fitted, regulators), study.stage, block, len(study.stages))
-
-    tf, tf_se = factors(np.arange(problem.n_tf_genes))
-    parts = [factors(part) for part in np.array_split(number, max(1, len(number) // 500))]
-    pair, pair_se = (np.hstack([p[k] for p in parts]) for k in range(2))
-    return {"tf": tf, "tf_se": tf_se, "pair": pair, "pair_se": pair_se}
+    out: dict[str, Any] = {}
+    for kind, regulators in (("tf", np.arange(problem.n_tf_genes)), ("pair", number)):
+        parts = [
+            stage_factors(regulator_levels(problem, fitted, part), study.stage, block, len(study.stages))
+            for part in np.array_split(regulators, max(1, len(regulators) // 500))
+        ]
+        raw, raw_se = (np.hstack([p[k] for p in parts]) for k in range(2))
+        factor, se = shrink(raw, raw_se, 1.0, axis=1)
+        out |= {kind: factor.astype(np.float32), f"{kind}_se": se.astype(np.float32)}
+    return out

@@ -1,0 +1,110 @@
+"""From a signal through a TF to its targets."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from .. import _keys, get
+from .._compat import as_table
+from .._core.cascades import Steps, join
+from .._validate import share_of_one, whole
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+logger = logging.getLogger("spatrace_sc")
+
+
+def cascades(
+    data: AnnData | SpatialData,
+    *,
+    max_q: float = 0.1,
+    max_paths: int = 100_000,
+    key: str = _keys.RESULT,
+    table_key: str = _keys.TABLE,
+    copy: bool = False,
+) -> AnnData | None:
+    r"""Join ligand → receptor → TF and TF → target to paths.
+
+    .. math::
+        c_{lr,f,g} = M_{lr,f} \, W_{f,g}
+
+    with *M* the effect of the pair on the TF and *W* that of the TF on the target, both in standard deviations per standard deviation and signed: a pair that raises a TF that represses the target lowers
+    it. Only paths of which both steps have ``q_value`` ≤ ``max_q`` are listed. TFs that act through other TFs are paths of their own first step: chains of several TFs are not joined.
+
+    Parameters
+    ----------
+    data
+        AnnData, or SpatialData with ``table_key``, with a result of :func:`spatrace_sc.tl.infer_ccc`.
+    max_q
+        Largest q of either step, above 0 and at most 1. A path needs both steps, so its share of false ones can be twice as large.
+    max_paths
+        The strongest so many are kept; logged when there are more.
+    key
+        Name of the result.
+    table_key
+        Table of a SpatialData.
+    copy
+        Return an annotated copy instead of changing the data.
+
+    Returns
+    -------
+    None, or with ``copy=True`` an AnnData. Writes ``uns[key]["cascades"]``; read it with :func:`spatrace_sc.get.cascades`.
+
+    Raises
+    ------
+    MissingKeyError, InvalidArgumentError
+
+    Examples
+    --------
+    >>> import spatrace_sc as st
+    >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
+    >>> st.tl.infer_ccc(adata)
+    >>> st.tl.cascades(adata, max_q=1.0)
+    >>> list(st.get.cascades(adata).columns)[:4]
+    ['ligand', 'receptor', 'tf', 'target']
+    """
+    adata = as_table(data, table_key)
+    share_of_one(max_q, "max_q")
+    whole(max_paths, "max_paths", low=1)
+    first, second = get.lr_tfs(adata, key=key), get.tf_targets(adata, key=key)
+    first, second = first[first["q_value"] <= max_q], second[(second["q_value"] <= max_q) & (second["score"] > 0)]
+    table = _paths(first.reset_index(drop=True), second.reset_index(drop=True), get.lr_targets(adata, key=key))
+    if len(table) > max_paths:
+        logger.info("%d paths; the strongest %d are kept (`max_paths`).", len(table), max_paths)
+    elif not len(table):
+        logger.info("No path: no pair → TF step and TF → target step with q ≤ %g meet.", max_q)
+    if copy:
+        adata = adata.copy()
+    adata.uns[key] = dict(adata.uns[key]) | {"cascades": table.head(max_paths).copy()}
+    return adata if copy else None
+
+
+def _paths(first: pd.DataFrame, second: pd.DataFrame, direct: pd.DataFrame) -> pd.DataFrame:
+    """Every path with its steps, and the direct effect of its pair on its target; strongest first."""
+    names = pd.Index(np.union1d(first["tf"].astype(str), second["tf"].astype(str)))
+    one, two = (names.get_indexer(t["tf"]) for t in (first, second))
+    paths = join(
+        Steps(np.arange(len(first)), one, first["effect"].to_numpy()),
+        Steps(two, np.arange(len(second)), second["effect"].to_numpy()),
+    )
+    begin, end = first.iloc[paths.first].reset_index(drop=True), second.iloc[paths.second].reset_index(drop=True)
+    table = begin[["ligand", "receptor", "tf"]].assign(
+        target=end["target"],
+        effect=paths.effect,
+        score=np.abs(paths.effect),
+        pair_on_tf=begin["effect"],
+        tf_on_target=end["effect"],
+        q_value=np.maximum(begin["q_value"], end["q_value"]),
+    )
+    keys = ["ligand", "receptor", "target"]
+    known = direct[[*keys, "effect"]].rename(columns={"effect": "direct_effect"})
+    table = table.merge(known, on=keys, how="left").fillna({"direct_effect": 0.0})
+    together = table["direct_effect"].abs() + table.groupby(keys)["effect"].transform("sum").abs()
+    table["direct_share"] = table["direct_effect"].abs() / together.where(together > 0, 1.0)
+    return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)[_keys.CASCADES]

@@ -1,0 +1,203 @@
+"""Refits against decoys: how many there are, what is added up, and that workers change nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from _planted import CONFIG, C, F, L, R, draw_decoys, planted
+
+from spatrace_sc._model.evidence import _random_blocks, resample
+from spatrace_sc._model.fit import fit
+from spatrace_sc._model.refit import _log_p, refit
+
+SIGNS = (1.0, 1.0, -1.0)
+
+
+def config_with(**changes):
+    return replace(CONFIG, evidence=replace(CONFIG.evidence, **changes))
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    problem = planted()
+    return problem, fit(problem, CONFIG, seed=3)
+
+
+@pytest.fixture(scope="module")
+def refits(fitted):
+    """Every refit by itself, from the same streams."""
+    problem, result = fitted
+    draw, found = draw_decoys(problem), []
+    for stream in np.random.default_rng(7).spawn(4):
+        rows = _random_blocks(problem.block, problem.usable, 0.75, stream)
+        found.append(refit(problem, result, draw(stream), rows, CONFIG))
+    return found
+
+
+@pytest.fixture(scope="module")
+def evidence(fitted):
+    problem, result = fitted
+    return resample(problem, result, draw_decoys(problem), CONFIG, seed=7)
+
+
+@pytest.mark.parametrize("n", [2, 5])
+def test_there_are_as_many_refits_as_asked_for(fitted, n):
+    problem, result = fitted
+    asked, draw = [], draw_decoys(problem)
+
+    def counted(rng):
+        asked.append(1)
+        return draw(rng)
+
+    found = resample(problem, result, counted, config_with(n_resamples=n), seed=0)
+    assert len(asked) == n
+    assert set(found.draws) == {"tf", "lr", "lr_tf", "pair"}
+    assert [len(draws) for draws in found.draws.values()] == [n] * 4
+    for share in (found.stability, found.pair_stability):
+        np.testing.assert_allclose(share * n, np.round(share * n), atol=1e-5)
+
+
+def test_workers_change_nothing(fitted):
+    problem, result = fitted
+    one, three = (resample(problem, result, draw_decoys(problem), config_with(n_workers=k), seed=7) for k in (1, 3))
+    for name, value in vars(one).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(value, getattr(three, name), err_msg=name)
+    assert one.false_share == three.false_share
+    for task, draws in one.draws.items():
+        for a, b in zip(draws, three.draws[task], strict=True):
+            for x, y in zip(a, b, strict=True):
+                np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_threads_of_torch_are_given_back(fitted, threads):
+    problem, result = fitted
+    before = torch.get_num_threads()
+
+    def fails(rng):
+        raise RuntimeError("no decoys")
+
+    try:
+        torch.set_num_threads(threads)
+        resample(problem, result, draw_decoys(problem), config_with(n_resamples=2), seed=0)
+        assert torch.get_num_threads() == threads
+        with pytest.raises(RuntimeError, match="no decoys"):
+            resample(problem, result, fails, CONFIG, seed=0)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_evidence_adds_up_its_refits(refits, evidence):
+    weights = torch.stack([r.real for r in refits]).double().numpy()
+    mean = weights.mean(0)
+    np.testing.assert_allclose(evidence.effect, mean, atol=1e-6)
+    sign = np.where(mean >= 0, 1, -1)
+    np.testing.assert_allclose(evidence.stability, ((weights * sign > 0).mean(0)) * (mean != 0), atol=1e-6)
+    log_p = torch.stack([r.log_p for r in refits]).double().numpy()
+    np.testing.assert_allclose(evidence.p_value, np.exp(log_p.mean(0)), rtol=1e-4)
+    np.testing.assert_allclose(evidence.pair_stability, np.mean([r.norms.numpy() > 0 for r in refits], axis=0))
+    np.testing.assert_allclose(evidence.pair_score, np.linalg.norm(weights[:, F:], axis=2).mean(0), atol=1e-6)
+    np.testing.assert_allclose(evidence.on_tfs, np.mean([r.on_tfs.numpy() for r in refits], axis=0), atol=1e-6)
+    squares = np.sum([r.squares.numpy() for r in refits], axis=0)
+    assert evidence.false_share == pytest.approx(
+        np.clip((squares[1] + squares[2] - squares[3]) / squares[0], 0, 1), abs=1e-5
+    )
+
+
+def test_standard_errors_are_those_of_the_jackknife(refits, evidence):
+    weights = torch.stack([r.real for r in refits]).double().numpy()
+    share = 0.75
+    by_hand = np.sqrt(share / (1 - share) * ((weights - weights.mean(0)) ** 2).mean(0))
+    np.testing.assert_allclose(evidence.effect_se, by_hand, atol=2e-4)
+    norms = np.linalg.norm(weights[:, F:], axis=2)
+    by_hand = np.sqrt(share / (1 - share) * ((norms - norms.mean(0)) ** 2).mean(0))
+    np.testing.assert_allclose(evidence.pair_se, by_hand, atol=1e-5)
+    assert evidence.effect_se.max() > 0.01
+
+
+def test_without_left_out_blocks_there_is_no_standard_error(fitted):
+    problem, result = fitted
+    found = resample(problem, result, draw_decoys(problem), config_with(sample_share=1.0, n_resamples=2), seed=0)
+    assert np.isnan(found.effect_se).all()
+    assert np.isnan(found.pair_se).all()
+    assert np.isfinite(found.effect).all()
+
+
+def test_blocks_are_drawn_whole_and_only_where_they_can_be_used(fitted):
+    problem, _ = fitted
+    rows = _random_blocks(problem.block, problem.usable, 0.75, np.random.default_rng(0))
+    chosen = problem.block[rows].unique()
+    assert len(chosen) == round(0.75 * len(problem.block[problem.usable].unique()))
+    assert torch.equal(rows, torch.isin(problem.block, chosen) & problem.usable)
+
+
+def test_p_of_edges_orders_planted_before_noise(evidence):
+    tf, lr = evidence.p_value[:F], evidence.p_value[F:]
+    assert np.unravel_index(tf.argmin(), tf.shape) == (1, 0)
+    assert np.unravel_index(lr.argmin(), lr.shape) == (2 * R, 1)
+    # no decoy in any refit: 1 / (1 + candidates)
+    np.testing.assert_allclose([tf.min(), lr.min()], [1 / (1 + tf.size), 1 / (1 + lr.size)], rtol=1e-4)
+    assert (evidence.p_value > 0).all()
+    assert (evidence.p_value <= 1).all()
+    assert evidence.pair_p_value.argmin() == 2 * R
+    noise = evidence.p_value[F:, 2:].ravel()
+    assert 0.3 < noise.mean() < 0.75
+
+
+def slow_log_p(real, decoys, signs):
+    """Every strength against every decoy; a weaker edge is never more significant than a stronger one."""
+    values = np.unique(np.concatenate([real, *decoys]))
+    tail = {v: max(0.0, sum(s * (d >= v).sum() for d, s in zip(decoys, signs, strict=True))) for v in values}
+    worst = [max(tail[u] for u in values if u >= v) for v in real]
+    return np.log(np.minimum((1 + np.array(worst)) / (1 + len(real)), 1))
+
+
+@pytest.mark.parametrize("signs", [(1.0,), SIGNS])
+@pytest.mark.parametrize("seed", range(5))
+def test_log_p_against_a_slow_count(signs, seed):
+    rng = np.random.default_rng(seed)
+    grid = np.linspace(0, 3, 40).astype(np.float32)
+    real = rng.choice(grid, size=(6, 5))
+    decoys = [rng.choice(grid, size=(6, 5)) for _ in signs]
+    found = _log_p(torch.from_numpy(real), [torch.from_numpy(d) for d in decoys], signs)
+    assert found.shape == real.shape
+    expected = slow_log_p(real.ravel(), [d.ravel() for d in decoys], signs)
+    np.testing.assert_allclose(found.ravel(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_log_p_by_hand():
+    real = torch.tensor([[4.0, 2.0, 1.0, 0.0]])
+    found = _log_p(real, [torch.tensor([[3.0, 2.0, 0.0, 0.0]])], (1.0,)).exp()
+    torch.testing.assert_close(found, torch.tensor([[1 / 5, 3 / 5, 3 / 5, 1.0]]))
+    alone = _log_p(real, [torch.zeros(1, 4)], (1.0,)).exp()
+    torch.testing.assert_close(alone, torch.tensor([[1 / 5, 1 / 5, 1 / 5, 1.0]]))
+    # a double decoy takes back a false hit, but no p falls as edges get weaker
+    twice = _log_p(real, [torch.tensor([[3.0, 0, 0, 0]]), torch.zeros(1, 4), torch.tensor([[2.0, 0, 0, 0]])], SIGNS)
+    torch.testing.assert_close(twice.exp(), torch.tensor([[1 / 5, 2 / 5, 2 / 5, 1.0]]))
+
+
+@pytest.mark.parametrize(
+    ("real", "decoy"), [(0.0, 0.0), (0.0, 5.0), (5.0, 0.0), (1e-30, 1e30), (1e30, 1e-30), (7.0, 7.0)]
+)
+def test_log_p_is_finite_and_never_above_zero(real, decoy):
+    for signs in ((1.0,), SIGNS):
+        found = _log_p(torch.full((3, 4), real), [torch.full((3, 4), decoy)] * len(signs), signs)
+        assert torch.isfinite(found).all()
+        assert (found <= 0).all()
+        assert (found.exp() >= 1 / 13.001).all()
+
+
+def test_a_forbidden_edge_has_neither_weight_nor_p(fitted):
+    problem, result = fitted
+    edges = [(1, 0), (F + 1, 0), (C + 2 * R, 1)]
+    barred = replace(problem, forbidden=torch.tensor(edges).T)
+    found = resample(barred, result, draw_decoys(problem), config_with(n_resamples=2), seed=0)
+    for row, target in ((1, 0), (F + 2 * R, 1)):
+        assert found.effect[row, target] == 0
+        assert found.p_value[row, target] > 0.9
+    assert len(found.effect) == F + L * R
