@@ -1,9 +1,10 @@
 """Figures, drawn only from what :mod:`spatrace_sc.get` returns. Every function takes and returns matplotlib axes and shows nothing."""
 
 from ._activity_map import activity_map
+from ._cascades import cascades
 from ._communication import communication
 from ._effect_heatmap import effect_heatmap
 from ._top_edges import top_edges
 from ._training_history import training_history
 
-__all__ = ["activity_map", "communication", "effect_heatmap", "top_edges", "training_history"]
+__all__ = ["activity_map", "cascades", "communication", "effect_heatmap", "top_edges", "training_history"]
