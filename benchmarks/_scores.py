@@ -11,13 +11,15 @@ from types import TracebackType
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score, roc_auc_score
+
+from spatrace_sc._core.networks import ranking_scores
 
 KEYS = {
     "tf_targets": ["tf", "target"],
     "lr_targets": ["ligand", "receptor", "target"],
     "lr_pairs": ["ligand", "receptor"],
 }
+MEASURES = {"auroc": "AUROC", "auprc": "AUPRC", "auprc_ratio": "x base", "early_precision": "early"}
 #: Signs are judged among so many of the strongest edges.
 TOP_SIGNS = 100
 
@@ -39,23 +41,8 @@ def label(table: pd.DataFrame, truth: pd.DataFrame, keys: list[str]) -> pd.DataF
 def rank_scores(table: pd.DataFrame, truth: pd.DataFrame, keys: list[str]) -> dict[str, float]:
     """AUROC, AUPRC, AUPRC as a multiple of the base rate, early precision, and sign accuracy among the strongest true edges."""
     found = label(table, truth, keys)
-    true, score = found["true"].to_numpy(), found["score"].to_numpy(dtype=float)
-    auprc = float(average_precision_score(true, score))
-    return {
-        "AUROC": float(roc_auc_score(true, score)),
-        "AUPRC": auprc,
-        "x base": auprc / float(true.mean()),
-        "early": early_precision(true, score),
-        "signs": sign_accuracy(found),
-    }
-
-
-def early_precision(true: np.ndarray, score: np.ndarray) -> float:
-    """Share of true edges among the k strongest, k the number of true edges; edges that tie at the border count with their mean."""
-    k = int(true.sum())
-    border = np.sort(score)[::-1][k - 1]
-    above, tied = score > border, score == border
-    return float((true[above].sum() + (k - above.sum()) * true[tied].mean()) / k)
+    scores = ranking_scores(found["true"].to_numpy(), found["score"].to_numpy(dtype=float))
+    return {title: scores[name] for name, title in MEASURES.items()} | {"signs": sign_accuracy(found)}
 
 
 def sign_accuracy(found: pd.DataFrame) -> float:
