@@ -781,7 +781,11 @@ def test_copy_leaves_the_data_alone():
     for slot in ("obs", "var", "X", "layers", "varm"):
         assert after[slot] == before[slot]
     assert set(after["uns"]) - set(before["uns"]) == {"spatrace"}
-    assert set(after["obsm"]) - set(before["obsm"]) == {"spatrace_activity", "spatrace_activity_se"}
+    assert set(after["obsm"]) - set(before["obsm"]) == {
+        "spatrace_activity",
+        "spatrace_activity_se",
+        "spatrace_tf_activity",
+    }
     assert set(after["obsp"]) - set(before["obsp"]) == {"spatrace_communication"}
 
 

@@ -41,3 +41,8 @@ def activity_key(key: str) -> str:
 def activity_error_key(key: str) -> str:
     """``obsm`` slot of the standard errors of the activity."""
     return f"{key}_activity_se"
+
+
+def tf_activity_key(key: str) -> str:
+    """``obsm`` slot of the per-cell activity of TFs."""
+    return f"{key}_tf_activity"

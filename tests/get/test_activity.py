@@ -230,3 +230,37 @@ def test_error_layer_is_stored_beside_the_activity_and_not_handed_on(result):
     assert "spatrace_activity_se" not in activity.obsm
     activity.layers["se"][:] = -1
     assert not (st.get.activity(result).layers["se"] == -1).any()
+
+
+def test_cells_that_truly_receive_a_signal_are_found():
+    """AUROC of the activity of a pair for cells whose true signal is above its median."""
+    from sklearn.metrics import roc_auc_score
+
+    adata = st.datasets.simulated(103)
+    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=st.Config(progress=False))
+    activity, truth = st.get.activity(adata), adata.obsm["true_signal"]
+    cells = np.isfinite(activity.X[:, 0])
+    found = []
+    for pair in truth.columns.intersection(activity.var_names):
+        true = truth.loc[cells, pair].to_numpy()
+        found.append(roc_auc_score(true > np.median(true), activity[cells, pair].X.ravel()))
+    assert len(found) >= 10
+    assert np.median(found) > 0.8
+    assert min(found) > 0.7
+
+
+def test_activity_of_tfs(result):
+    activity = st.get.activity(result, "tfs")
+    assert sorted(activity.var_names) == sorted(result.var_names[result.var["tf"]])
+    assert (np.diff(activity.var["score"]) <= 0).all()
+    receives = result.obs["dpt_pseudotime"].notna().to_numpy()
+    assert np.isfinite(activity.X[receives]).all()
+    assert np.isnan(activity.X[~receives]).all()
+    spread, score = activity.X[receives].std(0), activity.var["score"].to_numpy()
+    np.testing.assert_allclose(spread[score > 0], score[score > 0], rtol=1e-3)
+    np.testing.assert_allclose(activity.X[receives].mean(0), 0.0, atol=1e-3)
+    effects = st.get.tf_targets(result).groupby("tf")["effect"].agg(lambda e: np.linalg.norm(e))
+    np.testing.assert_allclose(effects.loc[activity.var_names], score, rtol=1e-4)
+    assert not [k for k in activity.obsm if k.startswith("spatrace")]
+    with pytest.raises(st.InvalidArgumentError, match=r"`kind`.*'tfs'"):
+        st.get.activity(result, "tf")

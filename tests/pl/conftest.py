@@ -42,7 +42,7 @@ def silent(result: AnnData) -> AnnData:
     stored = adata.uns["spatrace"]
     names = ("lr_targets", "tf_targets", "lr_pairs", "activity_pairs", "history", "communication")
     adata.uns["spatrace"] = stored | {name: stored[name].iloc[:0] for name in names}
-    for slot in ("spatrace_activity", "spatrace_activity_se"):
+    for slot in ("spatrace_activity", "spatrace_activity_se", "spatrace_tf_activity"):
         adata.obsm[slot] = adata.obsm[slot][:, :0]
     return adata
 

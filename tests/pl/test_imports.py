@@ -11,7 +11,14 @@ MODULES = sorted(Path(st.pl.__file__).parent.glob("*.py"))
 
 
 def test_every_function_is_exported() -> None:
-    assert st.pl.__all__ == ["activity_map", "communication", "effect_heatmap", "top_edges", "training_history"]
+    assert st.pl.__all__ == [
+        "activity_map",
+        "cascades",
+        "communication",
+        "effect_heatmap",
+        "top_edges",
+        "training_history",
+    ]
     assert all(callable(getattr(st.pl, name)) for name in st.pl.__all__)
 
 

@@ -11,25 +11,31 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._core.uncertainty import shrunk_by_group
-from .._validate import stored
+from .._errors import InvalidArgumentError
+from .._validate import closest, shorten, stored
+
+KINDS = ("pairs", "tfs")
 
 
-def activity(adata: AnnData, *, key: str = _keys.RESULT) -> AnnData:
-    """Activity of the strongest pairs in every cell.
+def activity(adata: AnnData, kind: str = "pairs", *, key: str = _keys.RESULT) -> AnnData:
+    """Activity of the strongest pairs, or of the TFs, in every cell.
 
-    Activity is the pair's signal in the cell (attended exposure × receptor, saturating, times the cell's gate) in standard deviations, times the pair's score: about how far,
-    in standard deviations, the pair moves its targets in this cell. 0 where the ligand or the receptor is absent.
+    Activity of a pair is the pair's signal in the cell (attended exposure × receptor, saturating, times the cell's gate) in standard deviations, times the pair's score: about how far,
+    in standard deviations, the pair moves its targets in this cell. 0 where the ligand or the receptor is absent. Activity of a TF is its level
+    in the cell, the noise of counting filtered out, times the cell's gate, in standard deviations from the mean, times the norm of its effects: negative where there is less of it than in the mean receiver.
 
     Parameters
     ----------
     adata
         With a result of :func:`spatrace_sc.tl.infer_ccc`.
+    kind
+        ``"pairs"`` or ``"tfs"``.
     key
         Name of the result.
 
     Returns
     -------
-    AnnData, cells × pairs, named ``ligand^receptor``, strongest first, with the cells' ``obs`` and ``obsm``, and ``var`` columns ``ligand``, ``receptor``, ``score``. NaN in cells that
+    AnnData, cells × pairs (or TFs, strongest first, with ``var`` column ``score``, and no layers), named ``ligand^receptor``, strongest first, with the cells' ``obs`` and ``obsm``, and ``var`` columns ``ligand``, ``receptor``, ``score``. NaN in cells that
     do not receive. Every scanpy and squidpy plot works on it. Layers:
 
     - ``se``: standard error of the activity from the counting of molecules in the cell and its senders; NaN where the data are not counts.
@@ -44,10 +50,22 @@ def activity(adata: AnnData, *, key: str = _keys.RESULT) -> AnnData:
     600
     """
     result = stored(adata, key)
+    if kind not in KINDS:
+        raise InvalidArgumentError(
+            f"`kind` must be one of {shorten(KINDS)}, found {kind!r}.{closest(str(kind), KINDS)}"
+        )
+    ours = {result[slot] for slot in ("obsm", "obsm_se", "obsm_tf")}
+    slots = {k: v for k, v in adata.obsm.items() if k not in ours}
+    if kind == "tfs":
+        tfs = pd.DataFrame(
+            {"score": np.asarray(result["tf_scores"], dtype=float)}, index=[str(g) for g in result["genes"]["tfs"]]
+        )
+        order = np.argsort(-tfs["score"].to_numpy(), kind="stable")
+        values = np.asarray(adata.obsm[result["obsm_tf"]], dtype=np.float32)[:, order]
+        return AnnData(X=values, obs=adata.obs.copy(), var=tfs.iloc[order], obsm=slots)
     pairs = result["activity_pairs"].astype({"ligand": str, "receptor": str}).reset_index(drop=True)
     pairs.index = (pairs["ligand"] + "^" + pairs["receptor"]).to_numpy()
     values, se = (np.asarray(adata.obsm[result[slot]], dtype=np.float32) for slot in ("obsm", "obsm_se"))
-    slots = {k: v for k, v in adata.obsm.items() if k not in {result["obsm"], result["obsm_se"]}}
     layers = {"se": se.copy(), "shrunk": _shrunk(adata, result, values, se)}
     return AnnData(X=values.copy(), obs=adata.obs.copy(), var=pairs, obsm=slots, layers=layers)
 

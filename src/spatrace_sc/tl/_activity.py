@@ -23,6 +23,18 @@ def activity_of(
     return levels * scale, signal_errors(study, problem, fit, pairs) * scale
 
 
+def tf_activity_of(
+    problem: Problem, fit: Fit, effect: NDArray[np.floating]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """(receivers, TF genes) level now (filtered, with the cell's gate) in standard deviations × strength of the TF, and the strengths, the norms of the effects (TF genes, G)."""
+    levels = regulator_levels(problem, fit, np.arange(problem.n_tf_genes, problem.n_tfs))
+    spread, strength = levels.std(axis=0), np.linalg.norm(effect, axis=1)
+    centred = levels - levels.mean(axis=0)
+    return (centred * np.divide(strength, spread, out=np.zeros_like(strength), where=spread > 0)).astype(
+        np.float32
+    ), strength
+
+
 @torch.no_grad()
 def signal_errors(study: Study, problem: Problem, fit: Fit, pairs: NDArray[np.integer]) -> NDArray[np.float32]:
     r"""(receivers, A) standard error of a pair's signal, times its gate, from the counting of molecules in the receiver and its senders; NaN where the data are not counts.

@@ -122,6 +122,7 @@ def infer_ccc(
     - ``uns[key_added]``: parameters, genes, compact edge tables, communication tables, training history, held-out R². Read them with :mod:`spatrace_sc.get`.
     - ``obsm[key_added + "_activity"]``: cells × strongest pairs, float32, NaN in cells that do not receive.
     - ``obsm[key_added + "_activity_se"]``: their standard errors; NaN where the data are not counts.
+    - ``obsm[key_added + "_tf_activity"]``: cells × TFs, float32, NaN in cells that do not receive.
     - ``obsp[key_added + "_communication"]``: sparse cells × cells, row = sender, column = receiver, in standard deviations of the targets.
 
     Raises
@@ -227,10 +228,17 @@ def _write(adata: AnnData, study: Study, result: dict[str, Any], params: dict[st
         "obsp": _keys.communication_key(key),
         "obsm": _keys.activity_key(key),
         "obsm_se": _keys.activity_error_key(key),
+        "tf_scores": result["tf_scores"],
+        "obsm_tf": _keys.tf_activity_key(key),
     }
-    for slot, values in ((_keys.activity_key, result["activity"]), (_keys.activity_error_key, result["activity_se"])):
-        every = np.full((adata.n_obs, len(top)), np.nan, dtype=np.float32)
-        every[study.receivers] = values
+    slots = {
+        "activity": _keys.activity_key,
+        "activity_se": _keys.activity_error_key,
+        "tf_activity": _keys.tf_activity_key,
+    }
+    for name, slot in slots.items():
+        every = np.full((adata.n_obs, result[name].shape[1]), np.nan, dtype=np.float32)
+        every[study.receivers] = result[name]
         adata.obsm[slot(key)] = every
     entries = result["matrix"].tocoo()
     rows, cols = np.flatnonzero(study.senders)[entries.row], np.flatnonzero(study.receivers)[entries.col]

@@ -19,7 +19,7 @@ from .._model.evidence import resample
 from .._model.fit import Fit, fit
 from .._model.records import Evidence, Problem
 from .._model.separability import find_rivals
-from ._activity import activity_of
+from ._activity import activity_of, tf_activity_of
 from ._groups import add_groups, edges_to_check, only_told_apart
 from ._histories import decoy_drawer
 from ._problem import build_problem
@@ -46,6 +46,7 @@ def run(study: Study, config: Config, seed: int, device: torch.device, prior: pd
     top = ranked[: config.max_activity].astype(np.int64)
     strength = evidence.pair_score[top].astype(np.float32)
     activity, activity_se = activity_of(study, problem, fitted, top, strength)
+    tf_activity, tf_strength = tf_activity_of(problem, fitted, evidence.effect[: problem.n_tf_genes])
     communication, matrix = communicate(
         study, problem, fitted, top, activity, strength, config, np.random.default_rng(permute_seed)
     )
@@ -59,6 +60,8 @@ def run(study: Study, config: Config, seed: int, device: torch.device, prior: pd
         "model": to_arrays(fitted),
         "activity": activity,
         "activity_se": activity_se,
+        "tf_activity": tf_activity,
+        "tf_scores": tf_strength.astype(float),
         "activity_pairs": top,
         "activity_scores": strength.astype(float),
         "matrix": matrix,
