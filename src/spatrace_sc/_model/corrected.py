@@ -52,7 +52,7 @@ def corrected_effects(problem: Problem, fit: Fit, smallest_share: float) -> Corr
     r"""Effects of all TFs on every target in a regression that knows how noisy counts are.
 
     A TF that merely follows the true regulator predicts the target beside it as long as the true one's level is measured with noise: no number of cells cures that. Here the noise of counting, whose size
-    is known, is subtracted from the covariance of the regulators. With *Z* the standardised log counts of the TFs in the cell itself, the covariates and the strongest pairs, and *D* the variance of
+    is known, is subtracted from the covariance of the regulators. With *Z* the standardised levels of the TFs as counted in the cell itself, the covariates and the strongest pairs, and *D* the variance of
     counting (0 for all but TFs):
 
     .. math::

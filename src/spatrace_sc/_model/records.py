@@ -44,7 +44,7 @@ class Problem:
     """One data set, ready to be fitted.
 
     Regulators are numbered TF columns first, then pairs, then covariates. ``pair_ligand`` and ``pair_receptor`` (P,) index the columns of the history; ``tf_gene`` (F,) says which
-    gene a TF column measures, for a gene has two (in earlier cells, now); ``tf_count`` (N, TF genes) their log expression in the cell and ``tf_noise`` (TF genes,) what of its variance is counting; ``receptor_level`` (N, R) log level of the receptors; ``target_past`` (N, G) mean of
+    gene a TF column measures, for a gene has two (in earlier cells, now); ``tf_count`` (N, TF genes) their level as counted in the cell and ``tf_noise`` (TF genes,) what of its variance is counting; ``receptor_level`` (N, R) log level of the receptors; ``target_past`` (N, G) mean of
     the targets in earlier cells of the path, by which training judges attention, never seen by the network; ``covariates`` (N, C) standardised; ``targets`` (N, G); ``usable`` (N,) cells with a past; ``block`` (N,) spatial block;
     ``penalty`` (F + P + C,) relative penalties, :data:`numpy.inf` for regulators that cannot be used; ``tf_penalty`` (TF genes, G) or None multiplies those of TFs;
     ``forbidden`` (2, edges) regulator and target of edges that may not exist, such as a gene on itself, and ``forbidden_on_tfs`` the same with TFs as targets.

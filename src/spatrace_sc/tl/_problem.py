@@ -13,7 +13,7 @@ from .._model.config import Config
 from .._model.records import Problem
 from .._validate import shorten
 from . import _histories
-from ._study import Study
+from ._study import Study, levels
 
 
 def build_problem(study: Study, config: Config, prior: pd.DataFrame | None) -> Problem:
@@ -37,8 +37,8 @@ def build_problem(study: Study, config: Config, prior: pd.DataFrame | None) -> P
         pair_ligand=torch.arange(n_l).repeat_interleave(n_r),
         pair_receptor=torch.arange(n_r).repeat(n_l),
         tf_gene=torch.arange(n_f).repeat(2),
-        tf_count=torch.from_numpy(study.tf),
-        tf_noise=torch.from_numpy(study.tf_noise.astype(np.float32)),
+        tf_count=torch.from_numpy(levels(study.tf, study.tf_scale)),
+        tf_noise=torch.from_numpy(study.level_noise.astype(np.float32)),
         receptor_level=torch.from_numpy(_histories.receptor_levels(study, history)),
         target_past=torch.from_numpy(_histories.recent_past(study, study.target, n_lags)),
         covariates=covariates,

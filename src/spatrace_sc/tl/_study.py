@@ -44,6 +44,8 @@ logger = logging.getLogger("spatrace_sc")
 
 #: Principal components and neighbours of the default transitions.
 N_PCS, N_NEIGHBORS = 30, 30
+#: Levels of TFs are nearly linear up to so many molecules.
+MOLECULES = 4.0
 #: Principal components looked at for those that describe a cell's state.
 N_STATE_PCS = 50
 
@@ -53,7 +55,7 @@ class Study:
     """One data set as arrays. Receivers and senders are rows of their own; genes of a role are in alphabetical order.
 
     ``weights`` (receivers, senders); ``sender_ligand`` (senders, L), ``exposure`` (receivers, L) and ``receptor`` (receivers, R) linear; ``tf`` (receivers, F) and ``target``
-    (receivers, G) log-normalised; ``tf_noise`` (F,) what of a TF's variance is counting; ``unit`` (all cells,) linear value
+    (receivers, G) log-normalised; ``tf_noise`` (F,) what of a TF's variance is counting, ``level_noise`` (F,) the same of its level at ``tf_scale`` (:func:`levels`); ``unit`` (all cells,) linear value
     of one molecule, None if the data are not counts; ``backward`` (receivers, receivers) where a cell came from; ``state`` (receivers, receivers) earlier cells of nearly the same state, by which expression is denoised.
     """
 
@@ -73,6 +75,8 @@ class Study:
     receptor: NDArray[np.float32]
     tf: NDArray[np.float32]
     tf_noise: NDArray[np.float64]
+    level_noise: NDArray[np.float64]
+    tf_scale: float
     unit: NDArray[np.float64] | None
     target: NDArray[np.float32]
     backward: sparse.csr_matrix
@@ -126,8 +130,10 @@ def read_study(
         genes_shown = {role: np.array([labels[n] for n in names], dtype=str) for role, names in genes.items()}
     in_order = in_name_order(adata, place)
     past, order = read_backward(adata, matrix[here], in_order, receiving, time[receiving], transitions_key)
-    unit, tf = molecule(matrix), columns(matrix[here], place["tfs"])
     state = earlier_in_state(matrix[here], in_order, time[receiving], order)
+    unit = molecule(matrix)
+    tf = columns(matrix[here], place["tfs"])
+    tf_noise, level_noise, tf_scale = counting_noise(tf, None if unit is None else unit[receiving], state)
     return Study(
         genes=genes if symbols is None else genes_shown,
         receivers=receiving,
@@ -144,7 +150,9 @@ def read_study(
         exposure=ligand_exposure(weights, sender_ligand),
         receptor=linear(columns(matrix[here], place["receptors"])),
         tf=tf,
-        tf_noise=counting_noise(unit, receiving, tf, state),
+        tf_noise=tf_noise,
+        level_noise=level_noise,
+        tf_scale=tf_scale,
         unit=unit,
         target=columns(matrix[here], place["targets"]),
         backward=past,
@@ -186,19 +194,26 @@ def earlier_in_state(
 
 
 def counting_noise(
-    unit: NDArray[np.float64] | None,
-    receiving: NDArray[np.bool_],
-    values: NDArray[np.float32],
-    state: sparse.csr_matrix,
-) -> NDArray[np.float64]:
-    """(genes,) variance that counting molecules adds to log-normalised values of receivers, with means from earlier cells of the same state; 0 where the data are not counts."""
+    logged: NDArray[np.float32], unit: NDArray[np.float64] | None, state: sparse.csr_matrix
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """(genes,) what of the variance of log-normalised values and of :func:`levels` is counting, with means from earlier cells of the same state, and the scale of the levels.
+
+    0, 0 and 1 where the data are not counts.
+    """
     if unit is None:
         logger.warning(
             "The matrix is not log1p of normalised counts, so the noise of counting is not known: TFs are taken as measured without noise, and TFs that follow a true one may be called beside it. "
             "Use log1p of normalised counts (sc.pp.normalize_total, sc.pp.log1p), in X or `layer`."
         )
-        return np.zeros(values.shape[1])
-    return counting_variance((state @ linear(values)) / unit[receiving, None], unit[receiving])
+        return np.zeros(logged.shape[1]), np.zeros(logged.shape[1]), 1.0
+    scale = MOLECULES * float(np.median(unit))
+    mean = (state @ linear(logged)) / unit[:, None]
+    return counting_variance(mean, unit), counting_variance(mean, unit / scale), scale
+
+
+def levels(logged: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+    """``log1p(x / scale)`` of linear values *x*: nearly linear below the scale, so that the noise of counting a few molecules has mean 0, and a logarithm above. Scale 1 changes nothing."""
+    return logged if scale == 1.0 else np.log1p(linear(logged) / np.float32(scale))
 
 
 def resolve_roles(
