@@ -111,7 +111,7 @@ def test_a_small_pair_beside_a_strong_one_is_not_named():
 def test_effects_are_combined_by_weight():
     before, other = evidence(), corrected(reliability=0.5)
     after = combined(before, other)
-    v = 0.25 / 1.25
+    v = 0.75 / 1.75
     np.testing.assert_allclose(after.effect[:F], (1 - v) * before.effect[:F] + v * other.effect, rtol=1e-5)
     np.testing.assert_allclose(after.effect_se[:F], np.hypot((1 - v) * 0.1, v * 0.2), rtol=1e-5)
     np.testing.assert_array_equal(after.effect[F:], before.effect[F:])
