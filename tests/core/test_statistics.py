@@ -7,7 +7,6 @@ import pytest
 
 from spatrace_sc._core.statistics import (
     benjamini_hochberg,
-    decoy_p_values,
     decoy_q_values,
     decoys_at_least,
     median_over_draws,
@@ -78,32 +77,6 @@ def test_order_of_equal_decoys_does_not_matter():
 
 def test_no_decoys():
     np.testing.assert_array_equal(decoys_at_least(np.array([0.0, 3.0]), NOTHING), 0.0)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_p_equals_the_naive_loop(seed):
-    rng = np.random.default_rng(seed)
-    null = random_null(rng)
-    scores = np.where(rng.random(50) < 0.3, 0.0, rng.gamma(1.0, size=50))
-    expected = [min(1.0, (1.0 + naive_decoys(s, null)) / 51.0) if s > 0 else 1.0 for s in scores]
-    np.testing.assert_allclose(decoy_p_values(scores, null, 50), expected)
-
-
-def test_p_is_never_zero_nor_above_one():
-    scores = np.array([0.0, 1e-30, 1.0, 1e30])
-    many = (np.full(500, 0.5), np.ones(500))
-    for null in (NOTHING, many):
-        p = decoy_p_values(scores, null, 4)
-        assert (p > 0).all()
-        assert (p <= 1).all()
-        assert p[0] == 1.0
-    assert decoy_p_values(scores, NOTHING, 4)[-1] == pytest.approx(0.2)
-
-
-def test_p_falls_with_the_score():
-    rng = np.random.default_rng(3)
-    scores = np.sort(rng.gamma(1.0, size=200))
-    assert (np.diff(decoy_p_values(scores, random_null(rng), 200)) <= 0).all()
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -23,14 +23,6 @@ def decoys_at_least(
     return tail[np.searchsorted(distinct, scores, side="left")]
 
 
-def decoy_p_values(
-    scores: NDArray[np.floating], null: tuple[NDArray[np.floating], NDArray[np.floating]], n_candidates: int
-) -> NDArray[np.float64]:
-    """``p = (1 + decoys with at least this score) / (1 + candidates)``, at most 1; 1 for a score of 0. Never 0."""
-    p = (1.0 + decoys_at_least(scores, null)) / (1.0 + n_candidates)
-    return np.where(scores > 0, np.minimum(p, 1.0), 1.0)
-
-
 def decoy_q_values(
     scores: NDArray[np.floating], null: tuple[NDArray[np.floating], NDArray[np.floating]]
 ) -> NDArray[np.float64]:
