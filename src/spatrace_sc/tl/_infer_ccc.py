@@ -66,7 +66,7 @@ def infer_ccc(
         \hat y_{ig} = \sum_{f} W_{fg}\,(1 + v_f(z_i))\,\tilde x_{if} + \sum_{lr} W_{lr,g}\,(1 + v_{lr}(z_i))\,\tilde s_{i,lr} + \sum_c B_{cg}\,c_i,
         \qquad s_{i,lr} = h\Big(\sum_k \alpha^E_{ik} E_{l}(k) \cdot \sum_k \alpha^R_{ik} R_{r}(k)\Big)
 
-    where *x* is TF expression at earlier steps of the cell's path, *E* ligand exposure, *R* receptor expression, *h* saturates, :math:`\alpha` is the attention of a causal transformer
+    where *x* is the level of a TF, read twice: at earlier steps of the cell's path, and now, with the noise of counting filtered out; *E* is ligand exposure, *R* receptor expression, *h* saturates, :math:`\alpha` is the attention of a causal transformer
     over the steps, *v* small gates, *c* covariates (cell type, slice, time), and a tilde means standardised. *W* is sparse and signed: the change of the target, in its standard
     deviations, when the regulator rises by one of its own. No target of the predicted cell enters its prediction. See the page *Method*.
 
