@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 from torch import Tensor
 
+from .design import standard
 from .fit import Fit
 from .records import Problem
 
@@ -82,7 +83,7 @@ def corrected_effects(problem: Problem, fit: Fit, smallest_share: float) -> Corr
         )
         shape = (n_f, y.shape[1])
         return Corrected(np.zeros(shape), np.full(shape, np.inf), np.ones(shape), np.zeros(shape[1]), 0.0)
-    z = _standard(torch.cat([counts, others], dim=1))
+    z = standard(torch.cat([counts, others], dim=1))
     share = noise_share(problem)
     noise = torch.cat([share, share.new_zeros(others.shape[1])])
     inverse = _inverse(z.T @ z / n - torch.diag(noise))
@@ -169,8 +170,3 @@ def _pairs(problem: Problem, fit: Fit, most: int) -> Tensor:
     strongest = values[pairs].norm(dim=1).argsort(descending=True)[:most]
     chosen = rows[pairs][strongest].sort().values - problem.n_tfs
     return fit.network.signal(fit.attended.exposure, fit.attended.receptor, chosen)
-
-
-def _standard(x: Tensor) -> Tensor:
-    sd = x.std(0, correction=0)
-    return (x - x.mean(0)) / torch.where(sd > 1e-6, sd, torch.inf)

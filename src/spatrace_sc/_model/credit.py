@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .design import standard
 from .fit import Fit
 from .records import Evidence, Problem
 
@@ -46,8 +47,8 @@ def share_credit(
     rows, past = problem.usable, problem.history
     steps = past.exists[rows].float()
     counted = torch.einsum("ns,nsr->nr", steps, past.receptor[rows]) / steps.sum(1, keepdim=True)
-    tfs = _standard(fit.attended.tf[rows][:, : problem.n_tf_genes])
-    followed = explained(_standard(torch.log1p(counted)), tfs, problem.block[rows])
+    tfs = standard(fit.attended.tf[rows][:, : problem.n_tf_genes])
+    followed = explained(standard(torch.log1p(counted)), tfs, problem.block[rows])
     share = _decided(followed) * _decided(torch.tensor(evidence.false_share, device=followed.device))
     if bool((share > 0.5).any()):
         logger.info(
@@ -55,8 +56,8 @@ def share_credit(
             int((share > 0.5).sum()),
             len(share),
         )
-    level = _standard(problem.receptor_level[rows])
-    exposure = _standard(torch.log1p(fit.attended.exposure[rows]))
+    level = standard(problem.receptor_level[rows])
+    exposure = standard(torch.log1p(fit.attended.exposure[rows]))
     targets = ((problem.targets - fit.target_mean) / fit.target_sd)[rows]
     onto = _ridge(level, targets, RIDGE_RECEPTORS)
     along = (exposure.T @ level / len(level)).clamp_min(0.0)
@@ -108,8 +109,3 @@ def _ridge(x: Tensor, y: Tensor, penalty: float) -> Tensor:
     x64 = x.double()
     gram = x64.T @ x64 / len(x) + penalty * torch.eye(x.shape[1], dtype=x64.dtype, device=x.device)
     return torch.linalg.solve(gram, x64.T @ y.double() / len(x)).to(y.dtype)
-
-
-def _standard(x: Tensor) -> Tensor:
-    sd = x.std(0, correction=0)
-    return (x - x.mean(0)) / torch.where(sd > 1e-6, sd, torch.inf)

@@ -11,6 +11,12 @@ from torch import Tensor
 BLOCK = 32_000_000
 
 
+def standard(x: Tensor) -> Tensor:
+    """Columns with mean 0 and sd 1; constant ones become 0."""
+    sd = x.std(0, correction=0)
+    return (x - x.mean(0)) / torch.where(sd > 1e-6, sd, torch.inf)
+
+
 class Design:
     """Standardised regulators of N cells, addressed by column number.
 

@@ -162,12 +162,11 @@ def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
 
     Returns
     -------
-    Dictionary of the keys, the radius in the units of the coordinates, the seed, the device and the configuration.
+    Dictionary of the keys, the cell types that send and receive, the radius in the units of the coordinates, the seed, the device and the configuration.
     """
-    return {
-        name: None if isinstance(value, str) and not value else value
-        for name, value in deepcopy(dict(stored(adata, key)["params"])).items()
-    }
+    found = deepcopy(dict(stored(adata, key)["params"]))
+    found |= {role: [str(name) for name in found[role]] for role in ("senders", "receivers")}
+    return {name: None if isinstance(value, str) and not value else value for name, value in found.items()}
 
 
 def stages(adata: AnnData, *, key: str = _keys.RESULT) -> list[str]:

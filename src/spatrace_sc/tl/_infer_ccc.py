@@ -179,6 +179,10 @@ def infer_ccc(
     logger.info("Inference took %.1f s on %s.", clock.perf_counter() - started, chosen)
     params: dict[str, Any] = {k: "" if v is None else v for k, v in keys.items()}
     params |= {"radius": study.radius, "seed": int(seed), "device": str(chosen), "config": config.to_dict()}
+    params |= {
+        role: np.unique(study.types[cells]).astype(object)
+        for role, cells in (("senders", study.senders), ("receivers", study.receivers))
+    }
     if copy:
         adata = adata.copy()
     _write(adata, study, result, params, key_added)
