@@ -24,5 +24,17 @@ class DeviceError(SpatraceError, RuntimeError):
     """A device was asked for that this machine does not have."""
 
 
+class MissingPackageError(SpatraceError, ImportError):
+    """An optional package is not installed. The message says which one and how to install it."""
+
+
+class DownloadError(SpatraceError, RuntimeError):
+    """A file could not be fetched. The message names the address, the cache and how to place the file by hand."""
+
+
+class ChecksumError(DownloadError):
+    """A file is not the one that was expected. It is not used."""
+
+
 class SpatraceWarning(UserWarning):
     """Something of the user's data deserves a second look; the computation goes on."""

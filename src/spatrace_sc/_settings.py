@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""Where to compute, and where data sets are kept."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     import torch
 
 logger = logging.getLogger("spatrace_sc")
+
+#: Environment variables: the folder in which fetched data sets are kept, and the address that they are fetched from instead of their publisher's.
+DATA_DIR = "SPATRACE_SC_DATA_DIR"
+MIRROR = "SPATRACE_SC_MIRROR"
 
 
 def resolve_device(device: str) -> torch.device:
