@@ -1,0 +1,135 @@
+"""The model of a stored result, on the data it was fitted on."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from .._errors import DataError, SpatraceWarning
+from .._model.checkpoint import config_from, from_arrays
+from .._model.config import Config
+from .._model.fit import Fit, hold_out, observe
+from .._model.records import Problem
+from .._prepare import labels_of, symbols_of
+from .._validate import shorten, stored
+from ._problem import build_problem
+from ._result import regulator_levels
+from ._study import Study, read_study
+
+#: Largest difference of a recomputed value from the stored one, in its standard deviations: on another device or with sums in another order it is 1e-3 at most.
+TOLERANCE = 0.02
+#: Parameters that are handed to :func:`read_study` as they are.
+KEYS = (
+    *("cell_type_key", "sample_key", "stage_key", "time_key"),
+    *("spatial_key", "layer", "transitions_key"),
+)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A result with all that it came from, on the CPU. ``fit`` holds the network, weights, where cells look and what reaches them; its ``history`` and ``r2`` are empty. ``result`` is ``uns[key]``."""
+
+    study: Study
+    problem: Problem
+    fit: Fit
+    config: Config
+    result: dict[str, Any]
+
+
+def restore(adata: AnnData, key: str) -> Restored:
+    """Read the data as the inference did and put its model back on them.
+
+    Raises DataError where the data are not those of the inference: other genes or cells, or values that give other levels of the regulators or other means of the targets.
+    """
+    result = stored(adata, key)
+    if "target_moments" not in result:
+        raise DataError(
+            f"`adata.uns[{key!r}]` was written by an earlier version of spatrace-sc; call `st.tl.infer_ccc(adata, key_added={key!r})` again."
+        )
+    config = config_from(result["params"]["config"])
+    study = _study(adata, result, key)
+    _check_cells(adata, study, result, key)
+    problem = build_problem(study, config, None)
+    network, weights = from_arrays(result["model"], config.model, torch.device("cpu"))
+    _, look, attended = observe(network, problem, problem.usable)
+    mean, sd = (torch.as_tensor(np.array(result["model"][f"target_{k}"])) for k in ("mean", "sd"))
+    seed = int(np.random.default_rng(int(result["params"]["seed"])).integers(2**31, size=3)[0])
+    held_out = hold_out(problem.block, config.training.held_out, np.random.default_rng(seed)) & problem.usable
+    fit = Fit(network, weights, look, attended, mean, torch.where(sd > 0, sd, torch.inf), held_out)
+    _check_values(adata, study, problem, fit, result, key)
+    return Restored(study, problem, fit, config, result)
+
+
+def _study(adata: AnnData, result: dict[str, Any], key: str) -> Study:
+    """The study of the stored parameters; genes by the names they are shown with."""
+    params, shown = result["params"], {role: list(map(str, names)) for role, names in result["genes"].items()}
+    chosen: dict[str, Any] = {k: str(params[k]) or None for k in KEYS}
+    chosen |= {k: [str(name) for name in params[k]] for k in ("senders", "receivers")}
+    symbols = symbols_of(adata, str(params["gene_symbols"]) or None)
+    label = {n: n for n in adata.var_names.astype(str)} if symbols is None else labels_of(adata, symbols)
+    name = {text: gene for gene, text in label.items()}
+    lost = sorted({g for names in shown.values() for g in names} - set(name))
+    if lost:
+        raise _changed(key, f"the genes {shorten(lost, 5)} are gone")
+    roles: dict[str, Sequence[str] | None] = {role: [name[g] for g in names] for role, names in shown.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpatraceWarning)  # the inference gave them
+        study = read_study(adata, roles, radius=float(params["radius"]), **chosen)
+    return replace(
+        study, genes={role: np.array([label[g] for g in names], dtype=str) for role, names in study.genes.items()}
+    )
+
+
+def _check_cells(adata: AnnData, study: Study, result: dict[str, Any], key: str) -> None:
+    slot = result["obsm_tf"]
+    if slot not in adata.obsm:
+        raise _changed(key, f"`adata.obsm[{slot!r}]`, which the inference wrote, is gone")
+    before = np.isfinite(np.asarray(adata.obsm[slot])).all(axis=1)
+    if len(result["genes"]["tfs"]) and not np.array_equal(before, study.receivers):
+        raise _changed(key, f"it had {int(before.sum())} receivers, now there are {int(study.receivers.sum())}")
+    if list(map(str, result["stages"])) != study.stages:
+        raise _changed(key, f"its stages were {shorten(result['stages'])}, now they are {shorten(study.stages)}")
+
+
+def _check_values(adata: AnnData, study: Study, problem: Problem, fit: Fit, result: dict[str, Any], key: str) -> None:
+    """Levels of the regulators, as stored per cell, and moments of the targets."""
+    tfs = regulator_levels(problem, fit, np.arange(problem.n_tf_genes, problem.n_tfs))
+    n_r = len(study.genes["receptors"])
+    pairs = result["activity_pairs"]
+    place = [
+        np.array([list(study.genes[role]).index(str(g)) for g in pairs[role[:-1]]], dtype=np.int64)
+        for role in ("ligands", "receptors")
+    ]
+    levels = regulator_levels(problem, fit, problem.n_tfs + place[0] * n_r + place[1])
+    for slot, now, centre, strength in (
+        ("obsm_tf", tfs, tfs.mean(axis=0), result["tf_scores"]),
+        ("obsm", levels, 0.0, pairs["score"]),
+    ):
+        strength = np.asarray(strength, dtype=float)
+        spread = now.std(axis=0)
+        scaled = (now - centre) * np.divide(strength, spread, out=np.zeros_like(strength), where=spread > 0)
+        away = np.abs(scaled - np.asarray(adata.obsm[result[slot]])[study.receivers])
+        if (away > TOLERANCE * strength).any():
+            raise _changed(key, "regulators have other levels: expression, coordinates, types or time have changed")
+    before = np.asarray(result["target_moments"], dtype=float)
+    if not np.allclose(before, target_moments(study), rtol=1e-3, atol=1e-5):
+        raise _changed(key, "targets have other levels")
+
+
+def target_moments(study: Study) -> NDArray[np.float64]:
+    """(2, G) mean of every target over the receivers, and of its product with time: to see whether the data have changed."""
+    target = study.target.astype(np.float64)
+    return np.stack([target.mean(axis=0), study.time @ target / len(target)])
+
+
+def _changed(key: str, how: str) -> DataError:
+    return DataError(
+        f"the data are not those that `adata.uns[{key!r}]` was inferred from ({how}). Undo the change, or call `st.tl.infer_ccc(adata, key_added={key!r})` again."
+    )

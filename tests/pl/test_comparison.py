@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import spatrace_sc as st
+
+
+@pytest.fixture(scope="module")
+def compared(result):
+    adata = result.copy()
+    st.tl.compare(adata, "stage", top_n=15, smallest_share=0.0)
+    table = adata.uns["spatrace"]["comparison"]["tf_targets"]
+    change = table["change"].to_numpy(dtype=object).copy()
+    change[:4] = ["gained", "lost", "changed", "gained"]
+    change[4:] = "kept"
+    adata.uns["spatrace"]["comparison"]["tf_targets"] = table.assign(change=change)
+    return adata
+
+
+def test_only_changes_are_drawn_from_the_reference_to_the_group(compared):
+    table = st.get.comparison(compared).head(4)
+    ax = st.pl.comparison(compared)
+    before, after = (ax.collections[k].get_offsets() for k in (-2, -1))
+    np.testing.assert_allclose(before[:, 0], table["effect_reference"])
+    np.testing.assert_allclose(after[:, 0], table["effect"])
+    labels = [t.get_text() for t in ax.get_yticklabels()]
+    assert labels[0].startswith(f"{table['tf'][0]} → {table['target'][0]}")
+    assert f"({table['reference'][0]} → {table['group'][0]})" in labels[0]
+    assert {t.get_text() for t in ax.get_legend().texts} >= {
+        "gained (2)",
+        "lost (1)",
+        "changed (1)",
+        "reference",
+        "group",
+    }
+    assert ax.get_title().startswith("4 of 4 changes")
+
+
+def test_one_comparison_is_named_once(compared):
+    group = st.get.comparison(compared)["group"][0]
+    ax = st.pl.comparison(compared, group=group, top_n=1)
+    assert len(ax.get_yticklabels()) == 1
+    assert f"{group} against" in ax.get_title()
+    assert "(" not in ax.get_yticklabels()[0].get_text()
+
+
+def test_nothing_to_draw_is_said(compared):
+    adata = compared.copy()
+    stored = adata.uns["spatrace"]["comparison"]
+    stored["lr_pairs"] = stored["lr_pairs"].assign(change="kept")
+    ax = st.pl.comparison(adata, "lr_pairs")
+    assert "is called different" in ax.texts[0].get_text()
+
+
+def test_bad_input(compared, result):
+    with pytest.raises(st.InvalidArgumentError, match="`kind`"):
+        st.pl.comparison(compared, "pairs")
+    with pytest.raises(st.InvalidArgumentError, match="`top_n`"):
+        st.pl.comparison(compared, top_n=0)
+    with pytest.raises(st.InvalidArgumentError, match="`group"):
+        st.pl.comparison(compared, group="x")
+    with pytest.raises(st.MissingKeyError, match=r"st\.tl\.compare"):
+        st.pl.comparison(result)
