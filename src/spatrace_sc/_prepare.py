@@ -148,6 +148,14 @@ def symbols_of(adata: AnnData, column: str | None) -> NDArray[np.object_] | None
     return adata.var[column].astype(str).to_numpy(dtype=object)
 
 
+def names_by_label(adata: AnnData, column: str | None) -> dict[str, str]:
+    """What genes are called in results → their names in ``var_names``."""
+    symbols = symbols_of(adata, column)
+    if symbols is None:
+        return {n: n for n in adata.var_names.astype(str)}
+    return {label: name for name, label in labels_of(adata, symbols).items()}
+
+
 def labels_of(adata: AnnData, symbols: NDArray[np.object_]) -> dict[str, str]:
     """What each gene is called in results: its symbol; with its name in ``var_names`` where several genes share the symbol; that name alone where it has none."""
     shared = set(symbols[pd.Series(symbols).duplicated(keep=False).to_numpy()])

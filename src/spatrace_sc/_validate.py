@@ -275,7 +275,7 @@ def stored(adata: AnnData, key: str) -> dict:
             else f"; call `st.tl.infer_ccc(adata, key_added={key!r})` first"
         )
         raise MissingKeyError(f"`adata.uns[{key!r}]` holds no result of `st.tl.infer_ccc`{hint}.")
-    if "groups" not in found:
+    if "groups" not in found or "senders" not in found.get("params", {}):
         raise DataError(
             f"`adata.uns[{key!r}]` was written by an earlier version of spatrace-sc; call `st.tl.infer_ccc` again."
         )

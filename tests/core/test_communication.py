@@ -7,173 +7,243 @@ import pytest
 from _helpers import dense
 from scipy import sparse
 
-from spatrace_sc._core.communication import Scene, cell_matrix, permutation_p_values, type_scores
+from spatrace_sc._core.communication import (
+    Scene,
+    cell_matrix,
+    exchanged_labels,
+    exchanged_positions,
+    judge_types,
+    permuted_within,
+    square_blocks,
+    type_scores,
+    unit_sums,
+)
 
 
 def random_scene(seed, *, n_senders=25, n_receivers=30, n_ligands=3, n_types=(3, 2), n_stages=2, density=0.3):
+    """Two slices in every stage; all of a slice are one block."""
     rng = np.random.default_rng(seed)
     weights = rng.random((n_receivers, n_senders)) * (rng.random((n_receivers, n_senders)) < density)
     weights[0] = 0  # a receiver that nobody reaches
-    expression = (rng.poisson(1.5, (n_senders, n_ligands)) * rng.random((n_senders, n_ligands))).astype(np.float32)
     pair_ligand = np.array([0, 0, 1, 2, 2, 1])
-    receptor = rng.random((n_receivers, len(pair_ligand))).astype(np.float32)
-    codes = {
-        "sender_type": rng.permutation(np.arange(n_senders) % n_types[0]),
-        "receiver_type": rng.permutation(np.arange(n_receivers) % n_types[1]),
-        "sender_sample": rng.integers(0, 2, n_senders),
-        "stage": rng.permutation(np.arange(n_receivers) % n_stages),
-    }
+    unit = rng.permutation(np.arange(n_receivers) % (2 * n_stages))
     return Scene(
         weights=sparse.csr_matrix(weights.astype(np.float32)),
-        expression=expression,
+        expression=(rng.poisson(1.5, (n_senders, n_ligands)) * rng.random((n_senders, n_ligands))).astype(np.float32),
+        activity=rng.random((n_receivers, len(pair_ligand))).astype(np.float32),
         pair_ligand=pair_ligand,
-        signal=lambda exposure: np.tanh(exposure[:, pair_ligand]) * receptor,
-        **codes,
+        sender_type=rng.permutation(np.arange(n_senders) % n_types[0]),
+        receiver_type=rng.permutation(np.arange(n_receivers) % n_types[1]),
+        sender_block=rng.integers(0, 2, n_senders),
+        receiver_block=unit,
+        unit=unit,
+        unit_stage=np.arange(2 * n_stages) // 2,
     )
 
 
 def naive_type_scores(scene):
+    """Mean over receivers, one cell at a time."""
     weights, expression = dense(scene.weights), dense(scene.expression)
-    n_receivers, n_senders = weights.shape
-    exposure = np.zeros((n_receivers, expression.shape[1]))
-    for i in range(n_receivers):
-        for j in range(n_senders):
-            exposure[i] += weights[i, j] * expression[j]
-    activity = scene.signal(exposure)
-    kinds, receivers, stages = (sorted(set(c.tolist())) for c in (scene.sender_type, scene.receiver_type, scene.stage))
+    stage = scene.unit_stage[scene.unit]
+    kinds, receivers, stages = (sorted(set(c.tolist())) for c in (scene.sender_type, scene.receiver_type, stage))
     scores = np.zeros((len(stages) + 1, len(kinds), len(receivers), len(scene.pair_ligand)))
-    for slot, stage in enumerate([None, *stages]):
+    for slot, here in enumerate([None, *stages]):
         for s in kinds:
             for r in receivers:
                 for pair, ligand in enumerate(scene.pair_ligand):
                     received = []
-                    for i in range(n_receivers):
-                        if scene.receiver_type[i] != r or (stage is not None and scene.stage[i] != stage):
+                    for i in range(len(weights)):
+                        if scene.receiver_type[i] != r or (here is not None and stage[i] != here):
                             continue
-                        from_s = sum(
-                            weights[i, j] * expression[j, ligand] for j in range(n_senders) if scene.sender_type[j] == s
-                        )
-                        share = from_s / exposure[i, ligand] if exposure[i, ligand] > 0 else 0.0
-                        received.append(activity[i, pair] * share)
+                        got = weights[i] * expression[:, ligand]
+                        share = got[scene.sender_type == s].sum() / got.sum() if got.sum() > 0 else 0.0
+                        received.append(scene.activity[i, pair] * share)
                     scores[slot, s, r, pair] = np.mean(received) if received else 0.0
     return scores
+
+
+def scores_of(scene):
+    return type_scores(*unit_sums(scene), scene.unit_stage)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_type_scores_equal_the_naive_loop(seed):
     scene = random_scene(seed)
-    found = type_scores(scene, scene.expression, scene.sender_type)
-    np.testing.assert_allclose(found, naive_type_scores(scene), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(scores_of(scene), naive_type_scores(scene), rtol=1e-4, atol=1e-7)
 
 
 def test_type_scores_of_a_type_absent_from_a_stage_are_zero():
     scene = random_scene(5)
-    scene = replace(scene, stage=np.where(scene.receiver_type == 1, 0, scene.stage))
-    found = type_scores(scene, scene.expression, scene.sender_type)
+    early = scene.unit_stage[scene.unit] == 0
+    scene = replace(scene, receiver_type=np.where(early, scene.receiver_type, 0))
+    found = scores_of(scene)
     assert (found[2, :, 1] == 0).all()
     np.testing.assert_allclose(found, naive_type_scores(scene), rtol=1e-4, atol=1e-7)
 
 
 def test_sender_types_share_out_the_activity():
     scene = random_scene(6)
-    scores = type_scores(scene, scene.expression, scene.sender_type)
-    activity = scene.signal(np.asarray(scene.weights @ scene.expression))
+    scores = scores_of(scene)
+    reached = np.asarray(scene.weights @ scene.expression)[:, scene.pair_ligand] > 0
     for kind in (0, 1):
-        np.testing.assert_allclose(
-            scores[0, :, kind].sum(axis=0), activity[scene.receiver_type == kind].mean(axis=0), rtol=1e-5
-        )
+        expected = np.where(reached, scene.activity, 0)[scene.receiver_type == kind].mean(axis=0)
+        np.testing.assert_allclose(scores[0, :, kind].sum(axis=0), expected, rtol=1e-5)
 
 
 def test_type_scores_without_expression_are_zero():
     scene = random_scene(7)
-    found = type_scores(scene, np.zeros_like(scene.expression), scene.sender_type)
+    found = scores_of(replace(scene, expression=np.zeros_like(scene.expression)))
     assert np.isfinite(found).all()
     assert (found == 0).all()
 
 
-def p_values(scene, n=9, seed=0, **options):
-    observed = type_scores(scene, scene.expression, scene.sender_type)
-    p = permutation_p_values(scene, observed, n_permutations=n, rng=np.random.default_rng(seed), **options)
-    return observed, p
+def judged(scene, n=9, seed=0, **options):
+    return judge_types(scene, exchanged_labels(scene, n, np.random.default_rng(seed)), **options)
 
 
 def test_p_lies_in_range_and_is_one_without_score():
     scene = random_scene(8)
     scene.expression[:, 1] = 0
-    observed, p = p_values(scene)
-    assert p.shape == observed.shape
-    assert (p >= 0.1).all()
-    assert (p <= 1).all()
-    assert (observed == 0).any()
-    assert (p[observed == 0] == 1).all()
+    found = judged(scene)
+    assert found.p_value.shape == found.score.shape
+    assert (found.p_value >= 0.1).all()
+    assert (found.p_value <= 1).all()
+    assert (found.score == 0).any()
+    assert (found.p_value[found.score == 0] == 1).all()
 
 
 def test_p_is_a_multiple_of_one_over_the_permutations_plus_one():
-    _, p = p_values(random_scene(9), n=19)
+    p = judged(random_scene(9), n=19).p_value
     np.testing.assert_allclose(p * 20, np.round(p * 20))
 
 
 def test_p_follows_the_seed_and_ticks_once_per_permutation():
     scene, ticks = random_scene(10), []
-    _, one = p_values(scene, seed=1, tick=lambda: ticks.append(1))
-    _, same = p_values(scene, seed=1)
-    _, other = p_values(scene, seed=2)
-    np.testing.assert_array_equal(one, same)
-    assert (one != other).any()
+    one = judged(scene, seed=1, tick=lambda: ticks.append(1)).p_value
+    np.testing.assert_array_equal(one, judged(scene, seed=1).p_value)
+    assert (one != judged(scene, seed=2).p_value).any()
     assert len(ticks) == 9
 
 
-def test_p_is_about_uniform_where_nothing_is_placed():
+def test_p_equals_a_loop_over_the_same_draws():
+    scene = random_scene(11)
+    draws = list(exchanged_labels(scene, 19, np.random.default_rng(3)))
+    observed = naive_type_scores(scene)
+    exceed = np.zeros_like(observed)
+    for drawn in draws:
+        null = naive_type_scores(replace(scene, sender_type=drawn.sender_type, receiver_type=drawn.receiver_type))
+        exceed += null >= observed * (1 - 1e-6)
+    expected = np.where(observed > 0, (1 + exceed) / 20, 1.0)
+    np.testing.assert_allclose(judge_types(scene, iter(draws)).p_value, expected)
+
+
+@pytest.mark.parametrize("positions", [False, True])
+def test_p_is_about_uniform_where_nothing_is_placed(positions):
     found = []
-    for seed in range(40):
-        scene = random_scene(100 + seed, n_senders=40, n_receivers=40, n_types=(2, 1), n_stages=1)
-        _, p = p_values(scene, n=19, seed=seed)
-        found.append(p[0, 0, 0, 0])  # one per scene: scores of one scene depend on each other
+    for seed in range(60):
+        scene = random_scene(100 + seed, n_senders=40, n_receivers=40, n_types=(2, 2), n_stages=1)
+        rng = np.random.default_rng(seed)
+        receptor = rng.random((40, len(scene.pair_ligand)))
+
+        def activity(exposure, receptor=receptor, pair_ligand=scene.pair_ligand):
+            return (np.tanh(exposure[:, pair_ligand]) * receptor).astype(np.float32)
+
+        scene = replace(scene, activity=activity(np.asarray(scene.weights @ scene.expression)))
+        draws = exchanged_positions(scene, 19, rng, activity) if positions else exchanged_labels(scene, 19, rng)
+        found.append(judge_types(scene, draws).p_value[0, 0, 0, 0])  # one per scene: those of one depend on each other
     found = np.array(found)
-    assert 0.35 < found.mean() < 0.7
-    assert (found <= 0.1).mean() < 0.3
-    assert (found > 0.5).mean() > 0.25
+    assert 0.4 < found.mean() < 0.65
+    assert (found <= 0.1).mean() < 0.25
+    assert 0.3 < (found > 0.5).mean() < 0.7
 
 
-def test_p_is_small_for_senders_beside_their_receivers():
+def one_pair(weights, expression, sender_type, receiver_type, sender_block=None, activity=None):
+    n_receivers, n_senders = weights.shape
+    return Scene(
+        weights=sparse.csr_matrix(weights.astype(np.float32)),
+        expression=np.asarray(expression, dtype=np.float32)[:, None],
+        activity=np.ones((n_receivers, 1), np.float32) if activity is None else activity,
+        pair_ligand=np.array([0]),
+        sender_type=sender_type,
+        receiver_type=receiver_type,
+        sender_block=np.zeros(n_senders, dtype=int) if sender_block is None else sender_block,
+        receiver_block=np.zeros(n_receivers, dtype=int),
+        unit=np.zeros(n_receivers, dtype=int),
+        unit_stage=np.array([0]),
+    )
+
+
+def test_labels_find_the_type_that_sends_and_the_type_that_hears():
+    rng = np.random.default_rng(0)
+    sender_type, receiver_type = np.arange(60) % 2, np.arange(40) % 2
+    expression = np.where(sender_type == 0, 3.0, 0.5)
+    heard = np.where(receiver_type == 1, 2.0, 0.1).astype(np.float32)[:, None]
+    scene = one_pair(rng.random((40, 60)), expression, sender_type, receiver_type, activity=heard)
+    p = judged(scene, n=99).p_value[0, :, :, 0]
+    assert p[0, 1] == pytest.approx(0.01)
+    assert p[0, 0] == 1.0  # it sends, but they do not hear
+    assert p[1, 0] == 1.0
+
+
+def test_positions_find_senders_beside_their_receivers():
     rng = np.random.default_rng(0)
     sender_type = np.arange(60) % 2
     beside = sender_type == 0  # only these are near any receiver
-    weights = np.where(beside, rng.random((40, 60)), 0.0).astype(np.float32)
-    expression = np.where(beside, 3.0, 0.2).astype(np.float32)[:, None]
-    scene = Scene(
-        weights=sparse.csr_matrix(weights),
-        expression=expression,
-        sender_type=sender_type,
-        sender_sample=np.zeros(60, dtype=int),
-        receiver_type=np.zeros(40, dtype=int),
-        stage=np.zeros(40, dtype=int),
-        pair_ligand=np.array([0]),
-        signal=lambda e: e / (1.0 + e),
-    )
-    _, p = p_values(scene, n=19)
-    assert p[0, 0, 0, 0] == pytest.approx(1 / 20)
-    assert p[0, 1, 0, 0] == 1.0
+    weights = np.where(beside, rng.random((40, 60)), 0.0)
+    scene = one_pair(weights, np.where(beside, 3.0, 0.2), sender_type, np.zeros(40, dtype=int))
+
+    def activity(exposure):
+        return exposure / (1.0 + exposure)
+
+    scene = replace(scene, activity=activity(np.asarray(scene.weights @ scene.expression)))
+    found = judge_types(scene, exchanged_positions(scene, 19, np.random.default_rng(0), activity))
+    assert found.p_value[0, 0, 0, 0] == pytest.approx(1 / 20)
+    assert found.p_value[0, 1, 0, 0] == 1.0
 
 
-def test_senders_are_moved_within_their_slice_only():
-    # Within a slice all senders are alike, so a move within slices changes nothing; one across them would.
-    sample = np.arange(20) % 2
-    weights = np.zeros((10, 20), dtype=np.float32)
-    weights[:, sample == 0] = 1.0
-    scene = Scene(
-        weights=sparse.csr_matrix(weights),
-        expression=np.where(sample == 0, 5.0, 1.0).astype(np.float32)[:, None],
-        sender_type=sample.copy(),
-        sender_sample=sample,
-        receiver_type=np.zeros(10, dtype=int),
-        stage=np.zeros(10, dtype=int),
-        pair_ligand=np.array([0]),
-        signal=lambda e: e,
+def test_nothing_can_be_told_of_types_that_fill_their_blocks():
+    sender_type = np.arange(20) % 2
+    weights = np.where(sender_type == 0, 1.0, 0.0) * np.ones((10, 1))
+    scene = one_pair(
+        weights, np.where(sender_type == 0, 5.0, 1.0), sender_type, np.zeros(10, int), sender_block=sender_type
     )
-    observed, p = p_values(scene, n=19)
-    assert observed[0, 0, 0, 0] > 0
-    assert (p == 1).all()
+    found = judged(scene, n=19)
+    assert found.score[0, 0, 0, 0] > 0
+    assert (found.p_value == 1).all()
+
+
+def test_between_units_by_hand():
+    scene = one_pair(np.ones((5, 1)), [1.0], np.array([0]), np.zeros(5, dtype=int))
+    values = np.array([1.0, 3.0, 4.0, 6.0, 8.0], dtype=np.float32)
+    scene = replace(scene, activity=values[:, None], unit=np.array([0, 0, 1, 1, 1]), unit_stage=np.array([0, 0]))
+    found = judged(scene)
+    # means 2 and 6 with 2 and 3 cells; all 4.4
+    assert found.score[0, 0, 0, 0] == pytest.approx(4.4)
+    assert found.se[0, 0, 0, 0] == pytest.approx(np.sqrt(2 / 1 * (4 * 2.4**2 + 9 * 1.6**2)) / 5)
+    assert found.n_units[0, 0, 0, 0] == 2
+    assert found.above[0, 0, 0, 0] == 0.0  # with one type labels change nothing, so nothing is above
+
+
+def test_one_unit_has_no_standard_error():
+    found = judged(one_pair(np.ones((5, 2)), [1.0, 2.0], np.array([0, 1]), np.zeros(5, dtype=int)))
+    assert np.isnan(found.se).all()
+    assert (found.n_units == 1).all()
+
+
+def test_a_permutation_stays_within_blocks():
+    block = np.random.default_rng(0).integers(0, 5, 200)
+    moved = permuted_within(block, np.random.default_rng(1))
+    np.testing.assert_array_equal(np.sort(moved), np.arange(200))
+    np.testing.assert_array_equal(block[moved], block)
+    assert (moved != np.arange(200)).mean() > 0.8
+
+
+def test_squares_by_hand():
+    coords = np.array([[0.0, 0.0], [9.9, 0.0], [10.0, 0.0], [0.0, 25.0], [0.0, 0.0]])
+    code = square_blocks(coords, np.array([0, 0, 0, 0, 1]), 10.0)
+    assert code[0] == code[1]
+    assert len(set(code.tolist())) == 4
+    assert len(set(square_blocks(coords, np.array([0, 0, 0, 0, 1]), np.inf).tolist())) == 2
 
 
 def naive_cell_matrix(weights, expression, by_ligand, exposure):

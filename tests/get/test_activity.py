@@ -20,8 +20,9 @@ def test_shape_and_names(result):
     strongest = pairs[pairs["score"] > 0]
     assert activity.shape == (result.n_obs, len(strongest))
     assert list(activity.var_names) == [f"{p.ligand}^{p.receptor}" for p in strongest.itertuples()]
-    assert list(activity.var.columns) == ["ligand", "receptor", "score"]
-    np.testing.assert_allclose(activity.var["score"], strongest["score"])
+    assert list(activity.var.columns) == ["ligand", "receptor", "score", "p_value", "q_value"]
+    for column in ("score", "p_value", "q_value"):
+        np.testing.assert_allclose(activity.var[column], strongest[column])
     np.testing.assert_array_equal(activity.var["ligand"], strongest["ligand"])
 
 

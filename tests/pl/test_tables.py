@@ -155,6 +155,20 @@ def test_communication_of_some_pairs(result: AnnData) -> None:
     assert one.get_title() == top[1].replace("^", " → ")
 
 
+def test_communication_of_supported_rows(result: AnnData) -> None:
+    adata = result.copy()
+    table = adata.uns["spatrace"]["communication"]
+    table.loc[table.index[:3], "q_value"] = 0.05
+    table.loc[table.index[3:], "q_value"] = 0.2
+    ax = st.pl.communication(adata, max_q=0.1)
+    assert np.sum(ax.images[0].get_array()) == pytest.approx(table["score"][:3].sum())
+    assert ax.get_title().endswith("q ≤ 0.1")
+    table["q_value"] = 1.0
+    assert "No communication" in st.pl.communication(adata, max_q=0.1).texts[0].get_text()
+    with pytest.raises(st.InvalidArgumentError, match="max_q"):
+        st.pl.communication(adata, max_q=0)
+
+
 CALLS = [
     (st.pl.top_edges, {"kind": "lr_targets"}),
     (st.pl.top_edges, {"kind": "tf_targets"}),

@@ -10,6 +10,7 @@ from anndata import AnnData
 
 from .. import _keys, get
 from .._errors import InvalidArgumentError
+from .._validate import share_of_one
 from ._shared import ARROW, count, draw_matrix, label_width, new_axes, nothing_left, pair_name
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def communication(
     *,
     pair: str | tuple[str, str] | None = None,
     top_n: int | None = None,
+    max_q: float | None = None,
     stage: str | None = None,
     key: str = _keys.RESULT,
     cmap: str = "viridis",
@@ -40,6 +42,8 @@ def communication(
         Only this pair: ``"ligand^receptor"`` or ``(ligand, receptor)``. None: the sum over pairs.
     top_n
         Pairs to sum, those with the largest sum over types first. None: all of :func:`spatrace_sc.get.communication`. Not with ``pair``.
+    max_q
+        Only rows sender × receiver × pair with ``q_value`` of at most this: the pair acts, and between these types. None: all.
     stage
         None: the whole data set. A stage: scores there.
     key
@@ -68,8 +72,13 @@ def communication(
     count(top_n, "top_n")
     if pair is not None and top_n is not None:
         raise InvalidArgumentError(f"`pair={pair!r}` and `top_n={top_n}` exclude each other; leave one of them None.")
+    if max_q is not None:
+        share_of_one(max_q, "max_q")
     table = get.communication(adata, stage, key=key)
+    if max_q is not None:
+        table = table.assign(score=table["score"].where(table["q_value"] <= max_q, 0.0))
     scores, what = _prepare(table, pair, top_n)
+    what += "" if max_q is None else f", q ≤ {max_q:g}"
     n, m = scores.shape
     wide, high = label_width(scores.index), label_width(scores.columns)
     ax = new_axes(ax, 1.5 + wide + 0.45 * max(m, 5), 1.0 + high + 0.32 * max(n, 5))

@@ -15,7 +15,7 @@ from .. import _keys
 from .._compat import as_table
 from .._errors import InvalidArgumentError
 from .._settings import resolve_device
-from .._validate import whole
+from .._validate import shorten, whole
 from ._study import Study, read_study
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ logger = logging.getLogger("spatrace_sc")
 #: How p and q were obtained, for ``uns``.
 EVIDENCE = (
     "lr_targets, lr_pairs: target-decoy competition of genes (q: median over refits; p: geometric mean); tf_targets: the larger of that and of a test, Benjamini-Hochberg, that the effect corrected "
-    "for the noise of counting exceeds the smallest worth naming; communication: senders permuted within slices, Benjamini-Hochberg"
+    "for the noise of counting exceeds the smallest worth naming; communication: cell types exchanged among cells of one place, Benjamini-Hochberg, and the evidence of the pair"
 )
 
 
@@ -207,7 +207,8 @@ def _write(adata: AnnData, study: Study, result: dict[str, Any], params: dict[st
         "lr_targets": len(genes["ligands"]) * n_r * len(genes["targets"]),
     }
     candidates["lr_pairs"] = len(genes["ligands"]) * n_r
-    top = result["activity_pairs"]
+    if key in adata.uns:
+        _forget(adata, key)
     adata.uns[key] = {
         "params": params,
         "genes": {role: names.astype(object) for role, names in genes.items()},
@@ -219,16 +220,12 @@ def _write(adata: AnnData, study: Study, result: dict[str, Any], params: dict[st
         "minimum_effect": result["minimum_effect"],
         "groups": np.array(result["groups"], dtype=object),
         "stage_factors": result["stage_factors"],
+        "target_moments": result["target_moments"],
+        "refits": result["refits"],
         "fit": result["fit"],
         "history": result["history"],
         "model": result["model"],
-        "activity_pairs": pd.DataFrame(
-            {
-                "ligand": genes["ligands"][top // n_r].astype(object),
-                "receptor": genes["receptors"][top % n_r].astype(object),
-                "score": result["activity_scores"],
-            }
-        ),
+        "activity_pairs": result["activity_pairs"],
         "obsp": _keys.communication_key(key),
         "obsm": _keys.activity_key(key),
         "obsm_se": _keys.activity_error_key(key),
@@ -244,8 +241,20 @@ def _write(adata: AnnData, study: Study, result: dict[str, Any], params: dict[st
         every = np.full((adata.n_obs, result[name].shape[1]), np.nan, dtype=np.float32)
         every[study.receivers] = result[name]
         adata.obsm[slot(key)] = every
+    adata.obsm.pop(_keys.modules_key(key), None)  # of an earlier result
     entries = result["matrix"].tocoo()
     rows, cols = np.flatnonzero(study.senders)[entries.row], np.flatnonzero(study.receivers)[entries.col]
     adata.obsp[_keys.communication_key(key)] = type(result["matrix"])(
         (entries.data, (rows, cols)), shape=(adata.n_obs, adata.n_obs)
     )
+
+
+def _forget(adata: AnnData, key: str) -> None:
+    """Take away what other verbs derived from the result that is about to be replaced."""
+    gone = []
+    for slots in (adata.obs, adata.obsm, adata.obsp):
+        gone += [(slots, name) for name in list(slots) if str(name).startswith(_keys.outdated(key))]
+    for slots, name in gone:
+        del slots[name]
+    if gone:
+        logger.info("Results derived from the former one are removed: %s.", shorten(name for _, name in gone))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from .. import _keys
 from .._core.uncertainty import shrink, stage_factors
@@ -23,10 +24,15 @@ from ._activity import activity_of, tf_activity_of
 from ._groups import add_groups, edges_to_check, only_told_apart
 from ._histories import decoy_drawer
 from ._problem import build_problem
-from ._result import SUPPORTED, combined, communicate, edge_tables, first_steps, p_and_q, regulator_levels
+from ._restore import target_moments
+from ._result import Values, combined, edge_tables, first_steps, p_and_q, refit_weights, regulator_levels
+from ._scene import BLOCK_RADII, Talk, cells_matrix, talk
 from ._study import Study
 
 logger = logging.getLogger("spatrace_sc")
+
+#: What is known of pairs that have an activity.
+SCORED = ["score", "p_value", "q_value"]
 
 
 def run(study: Study, config: Config, seed: int, device: torch.device, prior: pd.DataFrame | None) -> dict[str, Any]:
@@ -47,12 +53,18 @@ def run(study: Study, config: Config, seed: int, device: torch.device, prior: pd
     strength = evidence.pair_score[top].astype(np.float32)
     activity, activity_se = activity_of(study, problem, fitted, top, strength)
     tf_activity, tf_strength = tf_activity_of(problem, fitted, evidence.effect[: problem.n_tf_genes])
-    communication, matrix = communicate(
-        study, problem, fitted, top, activity, strength, config, np.random.default_rng(permute_seed)
+    said = _talk(study, edges.pop("pair_values"), top, activity)
+    edges["tables"] |= talk(
+        said,
+        block_size=BLOCK_RADII * study.radius,
+        n_permutations=config.evidence.n_permutations,
+        rng=np.random.default_rng(permute_seed),
+        progress=config.progress,
     )
-    edges["tables"] |= communication
     return {
         **edges,
+        "target_moments": target_moments(study),
+        "refits": refit_weights(evidence.members, config.max_edges),
         "stage_factors": _stage_factors(study, problem, fitted, edges["tables"]["lr_pairs"]),
         "fit": {f"r2_{k}": float(v) for k, v in fitted.r2.items()}
         | {"penalty": fitted.weights.penalty, "held_out_cells": int(fitted.held_out.sum())},
@@ -62,10 +74,37 @@ def run(study: Study, config: Config, seed: int, device: torch.device, prior: pd
         "activity_se": activity_se,
         "tf_activity": tf_activity,
         "tf_scores": tf_strength.astype(float),
-        "activity_pairs": top,
-        "activity_scores": strength.astype(float),
-        "matrix": matrix,
+        "activity_pairs": said.pairs.assign(score=strength.astype(float))[["ligand", "receptor", *SCORED]],
+        "matrix": cells_matrix(said),
     }
+
+
+def _talk(study: Study, values: Values, top: NDArray[np.int64], activity: NDArray[np.float32]) -> Talk:
+    """The strongest pairs between the cells of a study."""
+    n_r, genes = len(study.genes["receptors"]), study.genes
+    pairs = pd.DataFrame(
+        {
+            "ligand": genes["ligands"].astype(object)[top // n_r],
+            "receptor": genes["receptors"].astype(object)[top % n_r],
+            "p_value": values[0][top],
+            "q_value": values[1][top],
+        }
+    )
+    return Talk(
+        pairs=pairs,
+        activity=activity,
+        ligand=top // n_r,
+        sender_ligand=study.sender_ligand,
+        weights=study.weights,
+        sender_type=study.types[study.senders],
+        receiver_type=study.types[study.receivers],
+        sender_sample=study.sample[study.senders],
+        receiver_sample=study.sample[study.receivers],
+        stage=study.stage,
+        stages=study.stages,
+        sender_coords=study.sender_coords,
+        receiver_coords=study.coords,
+    )
 
 
 def _edges(
@@ -75,27 +114,28 @@ def _edges(
     share, n_tfs = config.evidence.smallest_share, len(study.genes["tfs"])
     corrected = corrected_effects(problem, fitted, share)
     values = p_and_q(evidence, corrected, share, len(study.genes["receptors"]))
-    supported = (values["lr"][1] <= SUPPORTED).reshape(problem.n_pairs, -1)
+    supported = (values["lr"][1] <= _keys.SUPPORTED).reshape(problem.n_pairs, -1)
     evidence = combined(evidence, corrected)
     evidence = share_credit(
-        problem, fitted, evidence, supported, supported.any(axis=1) | (values["pair"][1] <= SUPPORTED)
+        problem, fitted, evidence, supported, supported.any(axis=1) | (values["pair"][1] <= _keys.SUPPORTED)
     )
-    rivals = find_rivals(problem, fitted, edges_to_check(evidence, values, n_tfs, SUPPORTED))
+    rivals = find_rivals(problem, fitted, edges_to_check(evidence, values, n_tfs, _keys.SUPPORTED))
     alone = only_told_apart(values, rivals, n_tfs, problem.targets.shape[1])
     tables = edge_tables(study, evidence, alone, values, config.max_edges)
     groups = add_groups(tables, study, rivals)
     tables["lr_tfs"] = first_steps(study, evidence, noise_share(problem).cpu().numpy())
     logger.info(
         "At q ≤ %g: %d TF → target edges, %d pair → target edges, %d pairs.",
-        SUPPORTED,
-        *(int((tables[name]["q_value"] <= SUPPORTED).sum()) for name in ("tf_targets", "lr_targets", "lr_pairs")),
+        _keys.SUPPORTED,
+        *(int((tables[name]["q_value"] <= _keys.SUPPORTED).sum()) for name in ("tf_targets", "lr_targets", "lr_pairs")),
     )
     names = {"tf": "tf_targets", "lr": "lr_targets", "pair": "lr_pairs"}
     listed = {
         names[task]: p.astype(np.float32) if len(p) <= config.max_edges else np.empty(0, dtype=np.float32)
         for task, (p, _) in values.items()
     }
-    return evidence, {"tables": tables, "groups": groups, "p_values": listed, "minimum_effect": corrected.minimum}
+    found = {"tables": tables, "groups": groups, "p_values": listed, "minimum_effect": corrected.minimum}
+    return evidence, found | {"pair_values": alone["pair"]}
 
 
 def _stage_factors(study: Study, problem: Problem, fitted: Fit, pairs: pd.DataFrame) -> dict[str, Any]:

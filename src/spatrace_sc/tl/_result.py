@@ -9,21 +9,15 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
-from tqdm.auto import tqdm
 
-from .._core.communication import Scene, cell_matrix, permutation_p_values, type_scores
 from .._core.statistics import benjamini_hochberg, decoy_q_values, median_over_draws
-from .._model.config import Config
 from .._model.corrected import Corrected
 from .._model.fit import Fit
-from .._model.records import Draw, Evidence, Problem
+from .._model.records import Draw, Evidence, Member, Problem
 from ._study import Study
 
 #: p and q of all candidates of a task.
 Values = tuple[NDArray[np.float64], NDArray[np.float64]]
-#: Edges with at most this q are supported.
-SUPPORTED = 0.1
 
 
 def p_and_q(evidence: Evidence, corrected: Corrected, smallest_share: float, n_receptors: int) -> dict[str, Values]:
@@ -103,6 +97,19 @@ def first_steps(study: Study, evidence: Evidence, noise: NDArray[np.floating]) -
     return frame.astype({c: "int32" if frame[c].dtype.kind in "iu" else "float64" for c in frame})
 
 
+def refit_weights(members: list[Member], max_edges: int) -> dict[str, NDArray[Any]]:
+    """Weights of every refit: ``edge`` (A,) numbered as in :class:`spatrace_sc._model.records.Member`, and ``weight`` (refits, A) float16; with more than ``max_edges`` the largest on average."""
+    edge = np.unique(np.concatenate([m.edge for m in members]))
+    weight = np.zeros((len(members), len(edge)), dtype=np.float16)
+    for row, member in zip(weight, members, strict=True):
+        row[np.searchsorted(edge, member.edge)] = member.weight
+    if len(edge) > max_edges:
+        size = np.abs(weight).mean(axis=0, dtype=np.float32)
+        kept = np.sort(np.argsort(-size, kind="stable")[:max_edges])
+        edge, weight = edge[kept], weight[:, kept]
+    return {"edge": edge, "weight": weight}
+
+
 def _merged(first: Draw, second: Draw, offset: int) -> Draw:
     """Two tasks as one, the items of the second numbered after those of the first."""
     null = np.concatenate([first.null_score, second.null_score])
@@ -160,73 +167,3 @@ def regulator_levels(problem: Problem, fit: Fit, regulators: NDArray[np.integer]
         dim=1,
     )
     return (level * (1.0 + fit.network.gate(fit.look.context, index))).cpu().numpy()
-
-
-def communicate(
-    study: Study,
-    problem: Problem,
-    fit: Fit,
-    pairs: NDArray[np.integer],
-    activity: NDArray[np.float32],
-    strength: NDArray[np.float32],
-    config: Config,
-    rng: np.random.Generator,
-) -> tuple[dict[str, pd.DataFrame], sparse.csr_matrix]:
-    """Tables sender type × receiver type × pair (all stages, and by stage), and the cells × cells matrix."""
-    n_r = len(study.genes["receptors"])
-    sender_names, sender_code = np.unique(study.types[study.senders], return_inverse=True)
-    receiver_names, receiver_code = np.unique(study.types[study.receivers], return_inverse=True)
-    chosen = torch.as_tensor(pairs, device=problem.targets.device)
-
-    @torch.no_grad()
-    def signal(exposure: NDArray[np.float32]) -> NDArray[np.float32]:
-        value = (
-            fit.network.signal(torch.as_tensor(exposure, device=chosen.device), fit.attended.receptor, chosen)
-            .cpu()
-            .numpy()
-        )
-        return value * (strength / np.maximum(value.std(axis=0), 1e-12))
-
-    scene = Scene(
-        weights=study.weights,
-        expression=study.sender_ligand,
-        sender_type=sender_code,
-        sender_sample=study.sample[study.senders],
-        receiver_type=receiver_code,
-        stage=study.stage,
-        pair_ligand=np.asarray(pairs // n_r),
-        signal=signal,
-    )
-    tables = {}
-    observed = type_scores(scene, scene.expression, scene.sender_type)
-    n = config.evidence.n_permutations
-    with tqdm(total=n, desc="permuting senders", disable=not config.progress, leave=False) as bar:
-        p = permutation_p_values(scene, observed, n_permutations=n, rng=rng, tick=lambda: bar.update())
-    grid = np.meshgrid(
-        np.arange(len(study.stages) + 1),
-        np.arange(len(sender_names)),
-        np.arange(len(receiver_names)),
-        np.arange(len(pairs)),
-        indexing="ij",
-    )
-    stage, sender, receiver, pair = (g.ravel() for g in grid)
-    frame = pd.DataFrame(
-        {
-            "stage": np.array(["", *study.stages], dtype=object)[stage],
-            "sender": sender_names.astype(object)[sender],
-            "receiver": receiver_names.astype(object)[receiver],
-            "ligand": study.genes["ligands"].astype(object)[pairs[pair] // n_r],
-            "receptor": study.genes["receptors"].astype(object)[pairs[pair] % n_r],
-            "score": observed.ravel(),
-            "p_value": p.ravel(),
-        }
-    )
-    for name, part in (
-        ("communication", frame[stage == 0].drop(columns="stage")),
-        ("communication_by_stage", frame[stage > 0]),
-    ):
-        part = part.assign(q_value=benjamini_hochberg(part["p_value"].to_numpy()))
-        tables[name] = part.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
-    by_ligand = np.zeros((len(activity), len(study.genes["ligands"])), dtype=np.float32)
-    np.add.at(by_ligand.T, pairs // n_r, activity.T)
-    return tables, cell_matrix(study.weights, study.sender_ligand, by_ligand, study.exposure)

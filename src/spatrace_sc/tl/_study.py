@@ -68,6 +68,7 @@ class Study:
     stages: list[str]
     time: NDArray[np.float64]
     coords: NDArray[np.float64]
+    sender_coords: NDArray[np.float64]
     radius: float
     weights: sparse.csr_matrix
     sender_ligand: NDArray[np.float32]
@@ -144,6 +145,7 @@ def read_study(
         stages=stages,
         time=time[receiving],
         coords=coords[receiving],
+        sender_coords=coords[sending],
         radius=radius,
         weights=weights,
         sender_ligand=linear(sender_ligand),
