@@ -17,6 +17,7 @@ About 40 s a seed without LIANA+, two minutes with it.
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 
 import matplotlib
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, help="draw the first seed of the deep tissue")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    logging.getLogger("spatrace_sc").setLevel(logging.WARNING)  # LIANA+ turns logging on
     print(machine())
     scores, called = [], []
     for name, options in SETTINGS.items():

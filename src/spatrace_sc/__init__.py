@@ -5,7 +5,17 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 from . import datasets, get, pl, pp, tl
-from ._errors import DataError, DeviceError, InvalidArgumentError, MissingKeyError, SpatraceError, SpatraceWarning
+from ._errors import (
+    ChecksumError,
+    DataError,
+    DeviceError,
+    DownloadError,
+    InvalidArgumentError,
+    MissingKeyError,
+    MissingPackageError,
+    SpatraceError,
+    SpatraceWarning,
+)
 from ._model.config import Config, EvidenceConfig, ModelConfig, TrainingConfig
 
 try:
@@ -14,12 +24,15 @@ except PackageNotFoundError:  # a checkout that is not installed
     __version__ = "0.0.0"
 
 __all__ = [
+    "ChecksumError",
     "Config",
     "DataError",
     "DeviceError",
+    "DownloadError",
     "EvidenceConfig",
     "InvalidArgumentError",
     "MissingKeyError",
+    "MissingPackageError",
     "ModelConfig",
     "SpatraceError",
     "SpatraceWarning",

@@ -10,12 +10,16 @@ from scipy import sparse
 from spatrace_sc._core.transitions import (
     MAX_STAGES,
     backward,
+    blend,
     forward_knn,
     has_cycle,
     is_discrete,
     linear_extension,
     order_within_stages,
+    reach,
     row_normalise,
+    with_ends,
+    within_stages,
 )
 
 
@@ -288,3 +292,65 @@ def test_a_given_order_decides_among_cells_of_one_stage():
     matrix = forward_knn(embedding, time, n_neighbors=6, order=order).tocoo()
     apart = matrix.row != matrix.col
     assert (order[matrix.col[apart]] > order[matrix.row[apart]]).all()
+
+
+def test_reach_by_hand():
+    """0 → 1 → 3 and 0 → 2, half of 2 → 3; cell 4 is alone."""
+    matrix = np.zeros((5, 5))
+    matrix[0, [1, 2]] = 0.5
+    matrix[1, 3] = 1.0
+    matrix[2, [2, 3]] = 0.5
+    share, span = reach(sparse.csr_matrix(matrix), np.array([0.0, 1.0, 2.0, 4.0, 9.0]), n_steps=3)
+    np.testing.assert_allclose(share, [3 / 5, 1 / 5, 0])
+    back = (1.0 + 2.0 + (4 - (1.0 * 1 + 0.5 * 2) / 1.5)) / 3  # cells 1, 2 and 3
+    np.testing.assert_allclose(span, [back, 4.0, np.nan])
+
+
+def test_reach_equals_the_walk_over_paths():
+    embedding, time = scene(8, "continuous", n=50)
+    forward = forward_knn(embedding, time, n_neighbors=3)
+    past = dense(backward(forward))
+    share, span = reach(forward, time, n_steps=4)
+    power = np.eye(50)
+    for step in range(4):
+        power = power @ past
+        mass = power.sum(axis=1)
+        here = mass > 1e-6
+        assert share[step] == pytest.approx(here.mean())
+        assert span[step] == pytest.approx((time - power @ time / np.maximum(mass, 1e-12))[here].mean(), abs=1e-4)
+    assert (np.diff(share) <= 0).all()
+    assert (np.diff(span) > 0).all()
+
+
+def test_within_stages_is_forward_knn_in_each():
+    embedding, time = scene(9, "integer stages", n=80)
+    order = order_within_stages(embedding, time)
+    found = dense(within_stages(embedding, time, order, n_neighbors=4))
+    expected = np.zeros((80, 80))
+    for stage in np.unique(time):
+        here = np.flatnonzero(time == stage)
+        expected[np.ix_(here, here)] = dense(
+            forward_knn(embedding[here], order[here], n_neighbors=4, order=order[here])
+        )
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    row, col = np.nonzero(found)
+    assert (order[col] > order[row]).all()
+    past = found.sum(axis=0) > 0
+    assert (~past).sum() == len(np.unique(time))  # only the first of each stage has none
+
+
+def test_within_stages_of_single_cells_is_empty():
+    assert within_stages(np.zeros((3, 2)), np.arange(3), np.arange(3.0), n_neighbors=4).nnz == 0
+
+
+def test_blend_by_hand():
+    one = sparse.csr_matrix(np.array([[2.0, 2.0, 0.0], [0.0, 0.0, 5.0], [0.0, 0.0, 0.0]]))
+    two = sparse.csr_matrix(np.array([[0.0, 0.0, 3.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
+    expected = [[0.375, 0.375, 0.25], [0, 0, 1], [0, 0, 0]]
+    np.testing.assert_allclose(dense(blend(one, two, 0.25)), expected)
+
+
+def test_empty_rows_stay_where_they_are():
+    matrix = sparse.csr_matrix(np.array([[0.0, 0.5], [0.0, 0.0]]))
+    np.testing.assert_allclose(dense(with_ends(matrix)), [[0.0, 0.5], [0.0, 1.0]])

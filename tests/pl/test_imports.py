@@ -15,7 +15,9 @@ def test_every_function_is_exported() -> None:
         "activity_map",
         "cascades",
         "communication",
+        "comparison",
         "effect_heatmap",
+        "knockout",
         "top_edges",
         "training_history",
     ]

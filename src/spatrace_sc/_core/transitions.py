@@ -67,9 +67,62 @@ def forward_knn(
     scale = _local_scale(source, target, distance, n)
     weight = np.exp(-(distance**2) / (2.0 * scale[source] * scale[target] + 1e-12))
     forward = sparse.coo_matrix((np.maximum(weight, 1e-6), (source, target)), shape=(n, n)).tocsr()
-    stuck = np.flatnonzero(np.diff(forward.indptr) == 0)
-    forward = forward + sparse.coo_matrix((np.ones(len(stuck)), (stuck, stuck)), shape=(n, n)).tocsr()
-    return row_normalise(forward)
+    return row_normalise(with_ends(forward))
+
+
+def within_stages(
+    embedding: NDArray[np.floating], stage: NDArray[np.integer], order: NDArray[np.floating], *, n_neighbors: int
+) -> sparse.csr_matrix:
+    """:func:`forward_knn` along ``order`` in each stage on its own. (cells, cells) CSR; rows of the last cells of a stage are empty."""
+    n = len(stage)
+    rows, cols, data = [], [], []
+    for code in np.unique(stage):
+        cells = np.flatnonzero(stage == code)
+        if len(cells) < 2:
+            continue
+        rank = np.argsort(np.argsort(order[cells], kind="stable"), kind="stable").astype(float)
+        block = forward_knn(embedding[cells], rank, n_neighbors=n_neighbors, order=rank).tocoo()
+        off = block.row != block.col
+        rows.append(cells[block.row[off]])
+        cols.append(cells[block.col[off]])
+        data.append(block.data[off])
+    if not rows:
+        return sparse.csr_matrix((n, n), dtype=np.float32)
+    return sparse.csr_matrix((np.concatenate(data), (np.concatenate(rows), np.concatenate(cols))), shape=(n, n))
+
+
+def blend(first: sparse.csr_matrix, second: sparse.csr_matrix, share: float) -> sparse.csr_matrix:
+    """Rows of ``first`` with weight 1 - ``share`` and of ``second`` with weight ``share``; where one has no row the other counts whole."""
+    one, two = row_normalise(first), row_normalise(second)
+    return row_normalise(one * np.float32(1.0 - share) + two * np.float32(share))
+
+
+def with_ends(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    """1 on the diagonal of empty rows: cells that nothing leads on from stay where they are."""
+    stuck = np.flatnonzero(np.diff(matrix.indptr) == 0)
+    ones = np.ones(len(stuck), dtype=matrix.dtype)
+    return (matrix + sparse.csr_matrix((ones, (stuck, stuck)), shape=matrix.shape)).tocsr()
+
+
+def reach(
+    forward: sparse.csr_matrix, time: NDArray[np.floating], *, n_steps: int = 8
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far paths can be followed back.
+
+    Returns
+    -------
+    (n_steps,) share of cells with at least 1, 2, ... earlier steps; and (n_steps,) how much earlier, in units of ``time``, the cells found so many steps back are on average (NaN where nobody has so many).
+    """
+    past = backward(forward)
+    mass, moment = np.ones(len(time)), np.asarray(time, dtype=np.float64)
+    share, span = np.zeros(n_steps), np.full(n_steps, np.nan)
+    for step in range(n_steps):
+        mass, moment = past @ mass, past @ moment
+        here = mass > 1e-6  # as in expected_history
+        share[step] = here.mean()
+        if here.any():
+            span[step] = float((time[here] - moment[here] / mass[here]).mean())
+    return share, span
 
 
 def order_of_cells(embedding: NDArray[np.floating], time: NDArray[np.floating]) -> NDArray[np.floating]:

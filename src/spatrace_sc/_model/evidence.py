@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from .config import Config
 from .fit import Fit
-from .records import Draw, Evidence, History, Problem
+from .records import Draw, Evidence, History, Member, Problem
 from .refit import Refit, refit
 
 #: Draws the history of decoy genes: same shapes, same marginal distributions, no relation to the targets.
@@ -69,6 +69,7 @@ def _summary(refits: Iterator[Refit], n: int, share: float) -> Evidence:
     n_genes = len(first.real) - len(first.norms)
     strengths, pair_hits, norms = [first.real[n_genes:].norm(dim=1)], (first.norms > 0).float(), first.squares.clone()
     draws: dict[str, list[Draw]] = {task: [draw] for task, draw in first.draws.items()}
+    members = [_member(first)]
     for one in refits:
         total += one.real
         on_tfs += one.on_tfs
@@ -81,6 +82,7 @@ def _summary(refits: Iterator[Refit], n: int, share: float) -> Evidence:
         pair_hits += one.norms > 0
         strengths.append(one.real[n_genes:].norm(dim=1))
         norms += one.squares
+        members.append(_member(one))
         for task, draw in one.draws.items():
             draws[task].append(draw)
     mean, pair = total / n, torch.stack(strengths)
@@ -97,7 +99,15 @@ def _summary(refits: Iterator[Refit], n: int, share: float) -> Evidence:
         pair_p_value=torch.exp(pair_log_p / n).double().numpy(),
         false_share=float(((norms[1] + norms[2] - norms[3]) / norms[0]).nan_to_num(1.0).clamp(0.0, 1.0)),
         draws=draws,
+        members=members,
     )
+
+
+def _member(one: Refit) -> Member:
+    """What a refit weighs, without the zeros."""
+    weights = torch.cat([one.real, torch.cat([one.among_tfs, one.on_tfs])], dim=1).flatten()
+    edge = torch.nonzero(weights)[:, 0]
+    return Member(edge.numpy(), weights[edge].numpy())
 
 
 def _random_blocks(block: Tensor, usable: Tensor, share: float, rng: np.random.Generator) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -114,6 +114,13 @@ class Weights:
         return full
 
 
+class Member(NamedTuple):
+    """Weights of one refit that are not 0: ``edge`` (A,) numbered over (TF genes + P, G + TF genes), the TFs as regulated genes last, ascending, and ``weight`` (A,)."""
+
+    edge: np.ndarray
+    weight: np.ndarray
+
+
 class Draw(NamedTuple):
     """One refit of one task: numbers and scores of the real edges with a score, and the scores of decoys with the false hits each stands for (negative for double decoys)."""
 
@@ -130,7 +137,7 @@ class Evidence:
     ``effect`` (TF genes + P, G) mean weight, summed over the columns of a TF, and ``effect_se`` its standard error; ``stability`` the share of refits with a weight of the mean's sign; ``p_value`` the
     geometric mean of the refits' p against decoys. ``on_tfs`` (P, TF genes) mean weight of pairs on TFs' counts. ``pair_score`` (P,) mean norm of a pair's weights, ``pair_se`` its standard error, ``pair_stability`` the share of refits in which it has any, ``pair_p_value``;
     ``false_share`` how much of the pairs' squared weights decoys would have got, 0 to 1; ``draws`` the refits of the tasks ``tf`` (edges numbered over (F, G)), ``lr`` (over (P, G)), ``lr_tf`` (over (P, TF genes)) and ``pair`` (norms of
-    the first pass).
+    the first pass); ``members`` the weights of every refit, of TFs in earlier cells on TFs among them.
     """
 
     effect: np.ndarray
@@ -144,3 +151,4 @@ class Evidence:
     pair_p_value: np.ndarray
     false_share: float
     draws: dict[str, list[Draw]]
+    members: list[Member] = field(default_factory=list)

@@ -28,12 +28,13 @@ BINS = 20_000
 class Refit(NamedTuple):
     """What one refit says.
 
-    ``real`` (TF genes + P, G) weights of the second pass, ``on_tfs`` (P, TF genes) effects of pairs on TFs, ``norms`` (P,) of the pairs in the first, logarithms of p of edges and of pairs, the draws against decoys, and the
+    ``real`` (TF genes + P, G) weights of the second pass, ``on_tfs`` (P, TF genes) effects of pairs on TFs, ``among_tfs`` (TF genes, TF genes) those of TFs in earlier cells, ``norms`` (P,) of the pairs in the first, logarithms of p of edges and of pairs, the draws against decoys, and the
     squared norms of L·R, L·R', L'·R, L'·R'.
     """
 
     real: Tensor
     on_tfs: Tensor
+    among_tfs: Tensor
     norms: Tensor
     log_p: Tensor
     pair_log_p: Tensor
@@ -60,15 +61,16 @@ def refit(problem: Problem, fit: Fit, decoys: History, rows: Tensor, config: Con
     w, t = second.split(parts), strength.split(parts)
     real = torch.cat([problem.by_tf_gene(w[0]), w[1]])
     tf, decoy_tf = problem.by_tf_gene(t[0]).abs(), problem.by_tf_gene(t[3]).abs()
-    on_tfs, *decoys_on_tfs = (
+    on_tfs, *decoys_on_tfs, among_tfs = (
         _on_tfs(design, rows, problem, fit, _factor_with_decoys(first_sparse, problem, floor), config)
         .cpu()
-        .split([n_p] * 4)
+        .split([*[n_p] * 4, n_genes])
     )
     nearest = [norm + s.abs().amax(1) for norm, s in zip((norms, *decoy_norms), (t[1], *t[4:]), strict=True)]
     return Refit(
         real,
         on_tfs,
+        among_tfs,
         norms,
         torch.cat([_log_p(tf, [decoy_tf], (1.0,)), _log_p(t[1].abs(), [s.abs() for s in t[4:]], SIGNS)]),
         _log_p(nearest[0], nearest[1:], SIGNS),
@@ -156,7 +158,7 @@ def _factor_with_decoys(first: Weights, problem: Problem, floor: float) -> Tenso
 
 
 def _on_tfs(design: Design, rows: Tensor, problem: Problem, fit: Fit, factor: Tensor, config: Config) -> Tensor:
-    """Weights of pairs, L·R', L'·R and L'·R' on the TFs' own counts, (4 P, TF genes): the first half of pair → TF → target.
+    """Weights of pairs, L·R', L'·R and L'·R', and of TFs in earlier cells on the TFs' own counts, (4 P + TF genes, TF genes): the first half of pair → TF → target.
 
     Both passes, with the factors of the targets; of TFs only the earlier levels of the others compete.
     """
@@ -169,7 +171,7 @@ def _on_tfs(design: Design, rows: Tensor, problem: Problem, fit: Fit, factor: Te
     penalty.row[n_genes:n_f] = torch.inf
     penalty.row[decoys : decoys + n_f] = torch.inf
     second = _passes(design, level, rows, fit, penalty, config, lambda first: factor)[1].dense(design.n_columns)
-    return torch.cat([second[n_f : n_f + n_p], second[decoys + n_f :]])
+    return torch.cat([second[n_f : n_f + n_p], second[decoys + n_f :], second[:n_genes]])
 
 
 def _strength(design: Design, y: Tensor, rows: Tensor, weights: Weights, dense: Tensor, penalty: Penalty) -> Tensor:

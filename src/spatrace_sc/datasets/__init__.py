@@ -1,5 +1,6 @@
 """Data to try and to test on."""
 
+from ._atlases import axolotl_regeneration, mouse_midbrain
 from ._simulated import simulated
 
-__all__ = ["simulated"]
+__all__ = ["axolotl_regeneration", "mouse_midbrain", "simulated"]

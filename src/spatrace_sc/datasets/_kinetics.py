@@ -11,6 +11,7 @@ from scipy import sparse
 from scipy.special import expit
 
 from ._layout import smooth_field
+from ._removal import Left, coupled_counts
 from ._wiring import Wiring
 
 #: Length over which a ligand spreads, and over which expression varies in space, in coordinate units per cell spacing.
@@ -132,6 +133,7 @@ def integrate(
     lineage: np.ndarray,
     noise: float,
     likeness: float,
+    left: Left,
 ) -> Receivers:
     r"""Integrate every receiver from latent time 0 to its own (Euler–Maruyama, all cells at once).
 
@@ -144,32 +146,34 @@ def integrate(
     - :math:`\omega_f` is an Ornstein–Uhlenbeck process of the cell (sd 0.8, relaxation 0.15).
     - :math:`u_f, h_g` are waves of latent time that differ between lineages: strong for root TFs and for targets without regulators, weak (a fifth) for the others.
     - :math:`R_r(t) = e^{base_r + 0.7\,\omega_r(t)} m_r(t)` with :math:`\omega_r` an Ornstein–Uhlenbeck process (sd 1, relaxation 0.25); a decoy's correlates with its model's at ``likeness``.
+    - A gene that is not ``left`` has level 0 at all times (a ligand: exposure 0); :math:`K_p` and every random number are those of the intact tissue.
     - :math:`E_l(t) = m_l(t)/m_l(\tau)\,[\rho E_l + (1-\rho)\bar E_l]\,e^{0.3\,\omega_l(t)}`, :math:`\rho = e^{-3(\tau - t)}`: a cell's neighbourhood was less its own the further back.
     """
     n_f, n_g = wiring.tf_target.shape
     n, dt = len(time), 1.0 / N_STEPS
-    left, right = wiring.pairs[:, 0], wiring.pairs[:, 1]
+    ligand_of, receptor_of = wiring.pairs[:, 0], wiring.pairs[:, 1]
     steps = np.maximum(1, np.round(time * N_STEPS).astype(int))
     level_now = exposure / trends.ligand[steps]
     mean_level = level_now.mean(0)
     typical = np.exp(receptor) * trends.receptor[steps]
-    hill = rng.choice([1.0, 1.5, 2.0], len(left))
-    half = np.quantile(exposure[:, left] * typical[:, right], 0.6, axis=0) + 1e-9
+    hill = rng.choice([1.0, 1.5, 2.0], len(ligand_of))
+    half = np.quantile(exposure[:, ligand_of] * typical[:, receptor_of], 0.6, axis=0) + 1e-9
     rate_f, rate_g = rng.uniform(8, 20, n_f), rng.uniform(8, 20, n_g)
     wave_f = _waves(rng, n_f, lineage, strong=~(wiring.tf_tf != 0).any(0))
     wave_g = _waves(rng, n_g, lineage, strong=~((wiring.tf_target != 0).any(0) | (wiring.pair_target != 0).any(0)))
     bias_f, bias_g = rng.normal(-0.3, 0.4, n_f), rng.normal(-0.3, 0.4, n_g)
-    x, y = np.full((n, n_f), 0.4), np.full((n, n_g), 0.4)
+    x, y = np.full((n, n_f), 0.4) * left.tf, np.full((n, n_g), 0.4)
     own = _Wander(rng, n, n_f, relaxation=0.15, dt=dt)
     state = _Wander(rng, n, receptor.shape[1], relaxation=0.25, dt=dt)
     place = _Wander(rng, n, exposure.shape[1], relaxation=0.25, dt=dt)
-    signal, level_r = np.zeros((n, len(left))), np.zeros_like(receptor)
+    signal, level_r = np.zeros((n, len(ligand_of))), np.zeros_like(receptor)
     for step in range(int(steps.max())):
         active = (step < steps)[:, None]
         rho = np.exp(-3.0 * np.maximum(steps - step, 0) * dt)[:, None]
         e_t = trends.ligand[step] * (rho * level_now + (1 - rho) * mean_level) * np.exp(0.3 * place.value * (1 - rho))
         r_t = np.exp(receptor + 0.7 * _alike(state.value, wiring.receptor_mimics, likeness)) * trends.receptor[step]
-        dose = (e_t[:, left] * r_t[:, right] / half) ** hill
+        e_t, r_t = e_t * left.ligand, r_t * left.receptor
+        dose = (e_t[:, ligand_of] * r_t[:, receptor_of] / half) ** hill
         s = dose / (1 + dose)
         signal, level_r = np.where(active, s, signal), np.where(active, r_t, level_r)
         drive_f = (
@@ -183,7 +187,8 @@ def integrate(
         jump_f, jump_g = rng.normal(size=x.shape), rng.normal(size=y.shape)
         new_x = x + rate_f * (expit(drive_f) - x) * dt + noise * np.sqrt(rate_f * dt * x) * jump_f
         new_y = y + rate_g * (expit(drive_g) - y) * dt + noise * np.sqrt(rate_g * dt * y) * jump_g
-        x, y = np.where(active, np.maximum(new_x, 1e-3), x), np.where(active, np.maximum(new_y, 1e-3), y)
+        x = np.where(active, np.maximum(new_x, 1e-3) * left.tf, x)
+        y = np.where(active, np.maximum(new_y, 1e-3), y)
         for process in (own, state, place):
             process.advance()
     return Receivers(tf=x, target=y, receptor=level_r, signal=signal)
@@ -217,12 +222,26 @@ def _waves(
 
 
 def draw_counts(
-    rng: np.random.Generator, level: np.ndarray, *, depth: float, dispersion: float, dropout: float
+    rng: np.random.Generator,
+    level: np.ndarray,
+    *,
+    depth: float,
+    dispersion: float,
+    dropout: float,
+    changed: np.ndarray | None = None,
+    extra: np.random.Generator | None = None,
 ) -> sparse.csr_matrix:
-    """Negative-binomial counts: mean ``depth_i · level_ig / Σ_g level_ig``, variance ``μ + μ² / dispersion``, then entries lost at random."""
+    """Negative-binomial counts: mean ``depth_i · level_ig / Σ_g level_ig``, variance ``μ + μ² / dispersion``, then entries lost at random.
+
+    With ``changed`` levels: the counts of these, each molecule seen with the probability it has in the intact cell, coupled to those of ``level`` (:func:`coupled_counts` with ``extra``), so that a gene whose level is the same has the same counts.
+    """
     per_cell = depth * np.exp(0.35 * rng.normal(size=(len(level), 1)))
     mean = per_cell * level / level.sum(1, keepdims=True)
-    counts = rng.poisson(rng.gamma(dispersion, mean / dispersion))
+    rate = rng.gamma(dispersion, mean / dispersion)
+    counts = rng.poisson(rate)
+    if changed is not None and extra is not None:
+        share = np.divide(changed, level, out=np.ones_like(level), where=level > 0)
+        counts = coupled_counts(extra, counts, rate, rate * share)
     if dropout > 0:
         counts = counts * (rng.random(counts.shape) >= dropout)
     return sparse.csr_matrix(counts.astype(np.float32))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy import sparse
 
-from .. import _keys
 from .._core.exposure import ligand_exposure, nearest_neighbour_distance, neighbour_weights
 from .._errors import InvalidArgumentError
 from . import _kinetics
+from ._annotated import _assemble, draw_names
 from ._arguments import check_arguments
 from ._layout import domain_layout
-from ._truth import truth_tables
+from ._removal import Left, check_knockout, what_is_left
 from ._wiring import Wiring, random_wiring
 
 
@@ -41,6 +42,7 @@ def simulated(
     dropout: float = 0.0,
     layout: pd.DataFrame | None = None,
     receivers: list[str] | None = None,
+    knockout: str | list[str] | None = None,
 ) -> AnnData:
     r"""Simulate a developing tissue in which ligands change genes, with the truth beside it.
 
@@ -91,6 +93,9 @@ def simulated(
         by category if it is categorical and by first appearance if not). Replaces the arguments from ``n_cells`` to ``n_slices`` and the type counts.
     receivers
         With ``layout``: its cell types that receive. Default: types, from the most frequent, until they hold ``receiver_fraction`` of the cells.
+    knockout
+        Ligands, receptors or TFs to remove: a ligand is expressed in no cell, a receptor or TF has level 0 at all times. Everything else is that of the tissue with the same arguments: layout, network,
+        names, half-saturations and every random number, also those of the counts, so that the difference between the two is the effect of the removal. ``uns["truth"]`` is the intact network.
 
     Returns
     -------
@@ -111,15 +116,9 @@ def simulated(
     >>> adata.uns["truth"]["lr_pairs"].shape
     (12, 2)
     """
-    parameters = {k: v for k, v in locals().items() if k not in {"layout", "receivers"}}
+    parameters = {k: v for k, v in locals().items() if k not in {"layout", "receivers", "knockout"}}
     check_arguments(parameters)
-    streams = dict(
-        zip(
-            ("layout", "wiring", "trends", "time", "ligand", "receptor", "kinetics", "background", "counts", "order"),
-            np.random.default_rng(seed).spawn(10),
-            strict=True,
-        )
-    )
+    streams = _streams(seed)
     cells = (
         domain_layout(
             streams["layout"],
@@ -143,12 +142,39 @@ def simulated(
         decoy_fraction=decoy_fraction,
         signal_strength=signal_strength,
     )
-    level, time, signal = _express(
-        streams, cells, wiring, noise=noise, likeness=decoy_likeness, n_background=n_background
-    )
-    counts = _kinetics.draw_counts(streams["counts"], level, depth=depth, dispersion=dispersion, dropout=dropout)
     sizes = {"ligand": n_ligands, "receptor": n_receptors, "tf": n_tfs, "target": n_targets, "background": n_background}
-    return _assemble(streams["order"], cells, counts, wiring, sizes, time, signal, parameters)
+    names = draw_names(streams["order"], sizes)
+    removed = check_knockout(knockout, names)
+    express = partial(
+        _express, cells=cells, wiring=wiring, noise=noise, likeness=decoy_likeness, n_background=n_background
+    )
+    level, time, signal = express(streams, left=what_is_left(names))
+    changed = None
+    if removed:
+        parameters["knockout"] = np.array(removed, dtype=object)
+        changed, _, signal = express(_streams(seed), left=what_is_left(names, removed))
+        changed[:, level.shape[1] - n_background :] = level[:, level.shape[1] - n_background :]
+    counts = _kinetics.draw_counts(
+        streams["counts"],
+        level,
+        depth=depth,
+        dispersion=dispersion,
+        dropout=dropout,
+        changed=changed,
+        extra=streams["removal"],
+    )
+    return _assemble(streams["order"], cells, counts, wiring, sizes, time, signal, parameters, names)
+
+
+#: Every part of the tissue has random numbers of its own.
+STREAMS = (
+    *("layout", "wiring", "trends", "time", "ligand", "receptor"),
+    *("kinetics", "background", "counts", "order", "removal"),
+)
+
+
+def _streams(seed: int) -> dict[str, np.random.Generator]:
+    return dict(zip(STREAMS, np.random.default_rng(seed).spawn(len(STREAMS)), strict=True))
 
 
 def _given_layout(layout: pd.DataFrame, receivers: list[str] | None, receiver_fraction: float) -> pd.DataFrame:
@@ -187,6 +213,7 @@ def _express(
     noise: float,
     likeness: float,
     n_background: int,
+    left: Left,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Linear expression (cells × all genes in role order), latent time, and the true signal."""
     receiver = cells["is_receiver"].to_numpy()
@@ -211,6 +238,7 @@ def _express(
         lineage=pd.factorize(cells["cell_type"][receiver])[0],
         noise=noise,
         likeness=likeness,
+        left=left,
     )
     n = len(cells)
     quiet = streams["background"]
@@ -219,66 +247,10 @@ def _express(
     tf[receiver], target[receiver], receptor[receiver] = state.tf, state.target, state.receptor
     signal = np.full((n, len(wiring.pairs)), np.nan, dtype=np.float32)
     signal[receiver] = state.signal
-    modelled = np.hstack([0.3 * ligand, 0.15 * receptor, 0.5 * tf, target])
+    modelled = np.hstack([0.3 * ligand * left.ligand, 0.15 * receptor * left.receptor, 0.5 * tf * left.tf, target])
     kind = pd.factorize(cells["cell_type"])[0]
     mean = np.exp(quiet.normal(0, 1.0, n_background) + 0.3 * quiet.normal(size=(kind.max() + 1, n_background)))
     background = mean[kind] * np.exp(0.2 * quiet.normal(size=(n, n_background)))
     if n_background:
         background *= 7 / 3 * modelled.sum(1).mean() / background.sum(1).mean()
     return np.hstack([modelled, background]), time, signal
-
-
-def _assemble(
-    rng: np.random.Generator,
-    cells: pd.DataFrame,
-    counts: sparse.csr_matrix,
-    wiring: Wiring,
-    sizes: dict[str, int],
-    time: np.ndarray,
-    signal: np.ndarray,
-    parameters: dict[str, float],
-) -> AnnData:
-    prefix = {"ligand": "LIG", "receptor": "REC", "tf": "TF", "target": "TG", "background": "BG"}
-    names = {
-        role: np.array([f"{prefix[role]}{k:03d}" for k in rng.permutation(size)], dtype=object)
-        for role, size in sizes.items()
-    }
-    role = np.repeat(list(sizes), list(sizes.values()))
-    var = pd.DataFrame(
-        {r: role == r for r in ("ligand", "receptor", "tf", "target")}, index=np.concatenate(list(names.values()))
-    )
-    var["decoy"] = np.concatenate(
-        [
-            wiring.ligand_mimics >= 0,
-            wiring.receptor_mimics >= 0,
-            np.zeros(len(var) - len(wiring.ligand_mimics) - len(wiring.receptor_mimics), bool),
-        ]
-    )
-    total = np.maximum(np.asarray(counts.sum(1)), 1.0)
-    logged = sparse.csr_matrix(counts.multiply(1e4 / total)).astype(np.float32).log1p()
-    stages = cells.drop_duplicates("stage").sort_values("stage_time")["stage"]
-    estimate = time + 0.03 * rng.normal(size=len(time))
-    obs = pd.DataFrame(
-        {
-            "cell_type": pd.Categorical(cells["cell_type"]),
-            "sample": pd.Categorical(cells["sample"]),
-            "stage": pd.Categorical(cells["stage"], categories=list(stages), ordered=True),
-            "stage_time": cells["stage_time"].to_numpy(dtype=float),
-            "latent_time": time,
-            "dpt_pseudotime": (estimate - np.nanmin(estimate)) / (np.nanmax(estimate) - np.nanmin(estimate)),
-        },
-    )
-    obs.index = pd.Index([f"cell{k}" for k in range(len(obs))])
-    order = rng.permutation(len(var))
-    adata = AnnData(
-        X=sparse.csr_matrix(logged[:, order]),
-        obs=obs,
-        var=var.iloc[order],
-        layers={"counts": sparse.csr_matrix(counts[:, order])},
-    )
-    adata.obsm[_keys.SPATIAL] = cells[["x", "y"]].to_numpy(dtype=np.float64)
-    pairs = [f"{names['ligand'][i]}^{names['receptor'][j]}" for i, j in wiring.pairs]
-    adata.obsm["true_signal"] = pd.DataFrame(signal, index=adata.obs_names, columns=pairs)
-    adata.uns["truth"] = truth_tables(wiring, names)
-    adata.uns["simulation"] = dict(parameters)
-    return adata

@@ -2,16 +2,26 @@
 
 from ._activity import activity
 from ._cascades import cascades, lr_tfs
-from ._tables import communication, lr_pairs, lr_targets, params, stages, tf_targets, training_history
+from ._communication import communication, sent_received
+from ._comparison import comparison
+from ._knockout import knockout, knockout_cells, knockouts
+from ._modules import modules
+from ._tables import lr_pairs, lr_targets, params, stages, tf_targets, training_history
 
 __all__ = [
     "activity",
     "cascades",
     "communication",
+    "comparison",
+    "knockout",
+    "knockout_cells",
+    "knockouts",
     "lr_pairs",
     "lr_targets",
     "lr_tfs",
+    "modules",
     "params",
+    "sent_received",
     "stages",
     "tf_targets",
     "training_history",

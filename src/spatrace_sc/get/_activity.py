@@ -13,29 +13,31 @@ from .. import _keys
 from .._core.uncertainty import shrunk_by_group
 from .._errors import InvalidArgumentError
 from .._validate import closest, shorten, stored
+from ._modules import module_scores
 
-KINDS = ("pairs", "tfs")
+KINDS = ("pairs", "tfs", "modules")
 
 
 def activity(adata: AnnData, kind: str = "pairs", *, key: str = _keys.RESULT) -> AnnData:
-    """Activity of the strongest pairs, or of the TFs, in every cell.
+    """Activity of the strongest pairs, of the TFs, or of signaling modules, in every cell.
 
     Activity of a pair is the pair's signal in the cell (attended exposure × receptor, saturating, times the cell's gate) in standard deviations, times the pair's score: about how far,
     in standard deviations, the pair moves its targets in this cell. 0 where the ligand or the receptor is absent. Activity of a TF is its level
     in the cell, the noise of counting filtered out, times the cell's gate, in standard deviations from the mean, times the norm of its effects: negative where there is less of it than in the mean receiver.
+    The score of a module is the sum of the activity of its pairs, each by the share of it that belongs to the module (:func:`spatrace_sc.tl.modules`).
 
     Parameters
     ----------
     adata
         With a result of :func:`spatrace_sc.tl.infer_ccc`.
     kind
-        ``"pairs"`` or ``"tfs"``.
+        ``"pairs"``, ``"tfs"`` or, after :func:`spatrace_sc.tl.modules`, ``"modules"``.
     key
         Name of the result.
 
     Returns
     -------
-    AnnData, cells × pairs (or TFs, strongest first, with ``var`` column ``score``, and no layers), named ``ligand^receptor``, strongest first, with the cells' ``obs`` and ``obsm``, and ``var`` columns ``ligand``, ``receptor``, ``score``. NaN in cells that
+    AnnData, cells × pairs (or TFs, strongest first, with ``var`` column ``score``, and no layers; or modules, with the ``var`` columns of ``st.get.modules(adata, "summary")``, and no layers), named ``ligand^receptor``, strongest first, with the cells' ``obs`` and ``obsm``, and ``var`` columns ``ligand``, ``receptor``, ``score``, ``p_value``, ``q_value``. NaN in cells that
     do not receive. Every scanpy and squidpy plot works on it. Layers:
 
     - ``se``: standard error of the activity from the counting of molecules in the cell and its senders; NaN where the data are not counts.
@@ -55,7 +57,10 @@ def activity(adata: AnnData, kind: str = "pairs", *, key: str = _keys.RESULT) ->
             f"`kind` must be one of {shorten(KINDS)}, found {kind!r}.{closest(str(kind), KINDS)}"
         )
     ours = {result[slot] for slot in ("obsm", "obsm_se", "obsm_tf")}
-    slots = {k: v for k, v in adata.obsm.items() if k not in ours}
+    slots = {k: v for k, v in adata.obsm.items() if k not in ours | {_keys.modules_key(key)}}
+    if kind == "modules":
+        values, summary = module_scores(adata, result, key)
+        return AnnData(X=values.copy(), obs=adata.obs.copy(), var=summary, obsm=slots)
     if kind == "tfs":
         tfs = pd.DataFrame(
             {"score": np.asarray(result["tf_scores"], dtype=float)}, index=[str(g) for g in result["genes"]["tfs"]]

@@ -120,33 +120,6 @@ def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
     ]
 
 
-def communication(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT) -> pd.DataFrame:
-    """Which cell type talks to which, through which pair.
-
-    Parameters as in :func:`tf_targets`; here a stage has scores and p-values of its own.
-
-    Returns
-    -------
-    Table ``sender, receiver, ligand, receptor, score, p_value, q_value``, strongest first. ``score`` is the mean over receivers of the pair's activity times the share of the ligand
-    exposure that comes from the sender type. p compares with senders moved among the sender positions of their slice; With n permutations no p is below 1 / (n + 1), which bounds q in a large table: raise ``config.evidence.n_permutations``. q is Benjamini–Hochberg over all pairs and types, with ``stage`` over all stages too. Only the
-    ``config.max_activity`` strongest pairs are listed.
-
-    Examples
-    --------
-    >>> import spatrace_sc as st
-    >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
-    >>> st.tl.infer_ccc(adata)
-    >>> list(st.get.communication(adata).columns)[:4]
-    ['sender', 'receiver', 'ligand', 'receptor']
-    """
-    result = stored(adata, key)
-    if stage is None:
-        return result["communication"][_keys.COMMUNICATION].copy()
-    _stage_number(result, stage)
-    table = result["communication_by_stage"]
-    return table.loc[table["stage"].astype(str) == str(stage), _keys.COMMUNICATION].reset_index(drop=True)
-
-
 def training_history(adata: AnnData, *, key: str = _keys.RESULT) -> pd.DataFrame:
     """Mean squared error by epoch, in variances of the targets.
 
@@ -194,7 +167,7 @@ def _expand(result: dict, name: str, roles: list[str]) -> pd.DataFrame:
     return pd.concat([table, pd.DataFrame(empty, columns=table.columns)], ignore_index=True)
 
 
-def _stage_number(result: dict, stage: str) -> int:
+def stage_number(result: dict, stage: str) -> int:
     names = [str(s) for s in result["stages"]]
     if str(stage) not in names:
         raise InvalidArgumentError(
@@ -205,7 +178,7 @@ def _stage_number(result: dict, stage: str) -> int:
 
 def _factor(result: dict, stage: str, kind: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Factors of a stage and their standard errors."""
-    number, factors = _stage_number(result, stage), result["stage_factors"]
+    number, factors = stage_number(result, stage), result["stage_factors"]
     return np.asarray(factors[kind])[number], np.asarray(factors[f"{kind}_se"])[number]
 
 

@@ -3,8 +3,21 @@
 from ._activity_map import activity_map
 from ._cascades import cascades
 from ._communication import communication
+from ._comparison import comparison
 from ._effect_heatmap import effect_heatmap
+from ._knockout import knockout
+from ._modules import modules
 from ._top_edges import top_edges
 from ._training_history import training_history
 
-__all__ = ["activity_map", "cascades", "communication", "effect_heatmap", "top_edges", "training_history"]
+__all__ = [
+    "activity_map",
+    "cascades",
+    "communication",
+    "comparison",
+    "effect_heatmap",
+    "knockout",
+    "modules",
+    "top_edges",
+    "training_history",
+]

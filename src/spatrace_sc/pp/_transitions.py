@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from anndata import AnnData
@@ -13,21 +13,35 @@ from scipy import sparse
 
 from .. import _keys
 from .._compat import as_table
-from .._core.transitions import forward_knn
 from .._errors import InvalidArgumentError
 from .._prepare import embed
 from .._validate import categories, cell_mask, closest, expression, receivers_with_time, shorten, time_column, whole
+from ._cells import Cells
+from ._transition_checks import checked, log_left_out, reach_table
+from ._transition_rules import OptimalTransport, Pseudotime, Rule, Stages, parameters
+from ._transition_sources import CellRank, Moscot, as_rule
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 logger = logging.getLogger("spatrace_sc")
 
+#: What a name as ``method`` stands for.
+RULES: dict[str, Rule] = {
+    "pseudotime": Pseudotime(),
+    "stages": Stages(),
+    "optimal_transport": OptimalTransport(),
+    "moscot": Moscot(),
+    "cellrank": CellRank(),
+}
+
 
 def transitions(
     data: AnnData | SpatialData,
     *,
+    method: Any = "pseudotime",
     time_key: str = _keys.TIME,
+    stage_key: str | None = None,
     root: str | None = None,
     cell_type_key: str = _keys.CELL_TYPE,
     receivers: Sequence[str] | None = None,
@@ -39,19 +53,31 @@ def transitions(
     key_added: str = _keys.TRANSITIONS,
     copy: bool = False,
 ) -> sparse.csr_matrix | None:
-    r"""Which cells could turn into which: forward nearest neighbours in expression space along time.
+    r"""Which cells could turn into which: by pseudotime, by optimal transport between stages, or from another package.
+
+    By default forward nearest neighbours in expression space along time,
 
     .. math:: P_{ij} \propto \exp\left(-\frac{d_{ij}^2}{2 \sigma_i \sigma_j}\right) \quad \text{for nearest neighbours } j \text{ with } t_j > t_i
 
     with *d* the Euclidean distance between principal components and :math:`\sigma` a cell's mean distance to its candidates. If ``time_key`` holds stages (few values shared by many
     cells) half of the neighbours are taken from the same stage, in the order in which expression predicts the stage, and half from the next stage.
 
+    Whatever the source, what is written goes forward along ``time_key``, has no cycles, and its rows sum to 1. Transitions of a cell to itself or to earlier cells, and to cells that take no
+    part, are left out and their share is logged; if more than half of the mass leads back in time the matrix is refused.
+
     Parameters
     ----------
     data
         AnnData, or SpatialData with ``table_key``.
+    method
+        ``"pseudotime"``: the above. ``"stages"``: neighbours in the next stage only, :class:`spatrace_sc.pp.Stages`. ``"optimal_transport"``: :class:`spatrace_sc.pp.OptimalTransport` between consecutive stages. ``"moscot"``: the same solved by moscot, if
+        installed; or a solved moscot problem. ``"cellrank"``: what ``kernel.write_to_adata()`` has written; or a CellRank kernel. A rule with options of its own:
+        ``st.pp.OptimalTransport(epsilon=0.1)``, ``st.pp.Moscot(...)``, ``st.pp.CellRank(...)``. A key of ``obsp``, or a cells × cells matrix (sparse, or dense up to 10 000 cells): row =
+        earlier cell.
     time_key
         Numeric column of ``obs``: pseudotime, or real stages. Cells without a time (NaN, inf) take no part.
+    stage_key
+        Column of ``obs`` with the stages between which there are transitions, ordered by their mean time. None: ``time_key``, which then must hold stages. ``"pseudotime"``, CellRank and matrices do not use it.
     root
         If ``obs[time_key]`` does not exist: the name of a cell, or of a cell type in ``obs[cell_type_key]`` whose most extreme cell in diffusion space is taken, from which
         scanpy's diffusion pseudotime is computed and written to ``obs[time_key]``. If it exists, ``root`` must be None.
@@ -78,12 +104,20 @@ def transitions(
     Returns
     -------
     None, or with ``copy=True`` the cells × cells CSR matrix: row = earlier cell, column = later cell, rows of receivers sum to 1 (a cell with no later neighbour keeps 1 on its
-    diagonal), other rows are empty. Writes it to ``obsp[key_added]``, the parameters to ``uns[key_added]``, and pseudotime where it was computed.
+    diagonal), other rows are empty. Writes
+
+    - ``obsp[key_added]``: the matrix;
+    - ``uns[key_added]["params"]``: the arguments; ``["rule"]``: the options of the method; ``["checks"]``: shares of what was left out (``own``, ``backward``, ``circular``,
+      ``outside``), of rows that were rescaled, and for transport ``least_kept_mass`` between two stages;
+    - ``uns[key_added]["reach"]``: table of how far paths can be followed back: ``steps``, share of the ``cells`` that have so many earlier steps, and how much earlier in ``time_key`` they are on
+      average (``time_back``). :func:`spatrace_sc.tl.infer_ccc` looks back three steps and predicts only cells that have one;
+    - pseudotime to ``obs[time_key]`` where it was computed.
 
     Raises
     ------
     MissingKeyError, DataError, InvalidArgumentError
-        If time is missing (and no ``root`` given), constant, or NaN in a receiver; if ``root`` or a type is unknown.
+        If time is missing (and no ``root`` given), constant, or NaN in a receiver; if ``root``, a type or ``method`` is unknown; if there are no stages where the method needs them; if a matrix
+        has another shape, negative or non-finite entries, or leads back in time; if moscot is asked for and not installed.
 
     Examples
     --------
@@ -92,8 +126,14 @@ def transitions(
     >>> st.pp.transitions(adata)
     >>> adata.obsp["transitions"].shape
     (300, 300)
+    >>> st.pp.transitions(
+    ...     adata, method="optimal_transport", time_key="stage_time", receivers=["receiver_0", "receiver_1"]
+    ... )
+    >>> list(adata.uns["transitions"]["reach"].columns)
+    ['steps', 'cells', 'time_back']
     """
     adata = as_table(data, table_key)
+    rule = as_rule(method, RULES, adata)
     expression(adata, layer, refuse_raw=root is not None)
     whole(n_neighbors, "n_neighbors")
     whole(n_pcs, "n_pcs")
@@ -103,43 +143,46 @@ def transitions(
             f"`root={root!r}` asks for a new pseudotime but `adata.obs[{time_key!r}]` exists; drop it (`del adata.obs[...]`), choose another `time_key`, or leave `root` out to use it as it is."
         )
     if root is not None:
-        mask = cell_mask(types, receivers, "receivers", adata.n_obs)
-        representation = embed(adata, mask, use_rep, n_pcs, layer)
-        time = _diffusion_pseudotime(adata, mask, representation, types, root)
-        reached = np.isfinite(time)
-        if not reached[mask].all():
+        everyone = cell_mask(types, receivers, "receivers", adata.n_obs)
+        representation = embed(adata, everyone, use_rep, n_pcs, layer)
+        time = _diffusion_pseudotime(adata, everyone, representation, types, root)
+        mask = everyone & np.isfinite(time)
+        if not mask[everyone].all():
             logger.warning(
                 "%d cells are not connected to the root and get no pseudotime; they take no part.",
-                int((mask & ~reached).sum()),
+                int((everyone & ~mask).sum()),
             )
-        representation, mask = representation[reached[mask]], mask & reached
+        place = lambda: representation[mask[everyone]]
     else:
         time = time_column(adata, time_key)
         mask = receivers_with_time(time, types, receivers, time_key)
-        representation = embed(adata, mask, use_rep, n_pcs, layer)
-    matrix = scatter(forward_knn(representation, time[mask], n_neighbors=n_neighbors), mask)
+        place = lambda: embed(adata, mask, use_rep, n_pcs, layer)
+    cells = Cells(adata, mask, time[mask], time_key, stage_key, int(n_neighbors), place)
+    found, notes = rule(cells)
+    block, shares = checked(found, cells)
+    if not isinstance(rule, Pseudotime):
+        log_left_out(notes | shares)
+    reached = reach_table(block, cells)
     if copy:
-        return matrix
+        return cells.scatter(block)
     if root is not None:
         adata.obs[time_key] = time
-    adata.obsp[key_added] = matrix
+    adata.obsp[key_added] = cells.scatter(block)
     adata.uns[key_added] = {
         "params": {
+            "method": type(rule).__name__,
             "time_key": time_key,
+            "stage_key": stage_key or "",
             "n_neighbors": int(n_neighbors),
             "n_pcs": int(n_pcs),
             "use_rep": use_rep or "",
             "root": root or "",
-        }
+        },
+        "rule": parameters(rule),
+        "checks": notes | shares,
+        "reach": reached,
     }
     return None
-
-
-def scatter(block: sparse.csr_matrix, mask: NDArray[np.bool_]) -> sparse.csr_matrix:
-    """A matrix among the masked cells as one among all cells."""
-    place = np.flatnonzero(mask)
-    entries = block.tocoo()
-    return sparse.csr_matrix((entries.data, (place[entries.row], place[entries.col])), shape=(len(mask), len(mask)))
 
 
 def _diffusion_pseudotime(

@@ -1,7 +1,11 @@
 """Tools: verbs that infer, each writing one result."""
 
 from ._cascades import cascades
+from ._communication import communication
+from ._compare import compare
 from ._evaluate import evaluate
 from ._infer_ccc import infer_ccc
+from ._knockout import knockout
+from ._modules import modules
 
-__all__ = ["cascades", "evaluate", "infer_ccc"]
+__all__ = ["cascades", "communication", "compare", "evaluate", "infer_ccc", "knockout", "modules"]

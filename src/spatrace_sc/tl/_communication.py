@@ -145,7 +145,7 @@ def _check(null: str, block_size: float | None, n_permutations: int, seed: int) 
 def _named_pairs(pairs: Sequence[str | tuple[str, str]] | str | None, listed: pd.DataFrame) -> dict[int, str]:
     """Number and name of the pairs asked for."""
     known = list(listed["ligand"].astype(str) + "^" + listed["receptor"].astype(str))
-    wanted = [pairs] if isinstance(pairs, str) else list(pairs or [])
+    wanted: list[Any] = [pairs] if isinstance(pairs, str) else list(pairs or [])
     if len(wanted) == 2 and all(isinstance(p, str) and "^" not in p for p in wanted):
         wanted = [(wanted[0], wanted[1])]  # a single (ligand, receptor)
     names = [p if isinstance(p, str) else "^".join(map(str, p)) for p in wanted]

@@ -241,7 +241,6 @@ def _write(adata: AnnData, study: Study, result: dict[str, Any], params: dict[st
         every = np.full((adata.n_obs, result[name].shape[1]), np.nan, dtype=np.float32)
         every[study.receivers] = result[name]
         adata.obsm[slot(key)] = every
-    adata.obsm.pop(_keys.modules_key(key), None)  # of an earlier result
     entries = result["matrix"].tocoo()
     rows, cols = np.flatnonzero(study.senders)[entries.row], np.flatnonzero(study.receivers)[entries.col]
     adata.obsp[_keys.communication_key(key)] = type(result["matrix"])(

@@ -8,15 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .._errors import DataError, InvalidArgumentError
+from .._errors import DataError
 from .._model.config import Config
 from .._model.records import Problem
-from .._validate import shorten
 from . import _histories
+from ._priors import Prior, prior_penalties
 from ._study import Study, levels
 
 
-def build_problem(study: Study, config: Config, prior: pd.DataFrame | None) -> Problem:
+def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
     """Tensors of a study. Pairs are every ligand with every receptor, ligand by ligand; every TF has two columns, in earlier cells and now."""
     genes, n_lags = study.genes, config.model.n_lags
     n_l, n_r, n_f = (len(genes[r]) for r in ("ligands", "receptors", "tfs"))
@@ -31,7 +31,7 @@ def build_problem(study: Study, config: Config, prior: pd.DataFrame | None) -> P
         )
     pair_penalty, tf_penalty = prior_penalties(prior, genes)
     past = torch.full((n_f,), config.training.past_penalty)
-    penalty = torch.cat([past, torch.ones(n_f), pair_penalty, torch.ones(covariates.shape[1])])
+    penalty = torch.cat([past, torch.ones(n_f), torch.from_numpy(pair_penalty), torch.ones(covariates.shape[1])])
     return Problem(
         history=history,
         pair_ligand=torch.arange(n_l).repeat_interleave(n_r),
@@ -46,7 +46,7 @@ def build_problem(study: Study, config: Config, prior: pd.DataFrame | None) -> P
         usable=usable,
         block=torch.from_numpy(spatial_blocks(study, config.n_blocks)),
         penalty=penalty,
-        tf_penalty=tf_penalty,
+        tf_penalty=None if tf_penalty is None else torch.from_numpy(tf_penalty),
         forbidden=forbidden_edges(genes),
         forbidden_on_tfs=forbidden_edges(genes | {"targets": genes["tfs"]}),
     )
@@ -96,40 +96,3 @@ def forbidden_edges(genes: dict[str, NDArray[np.str_]]) -> Tensor:
     regulated = [tf_target, tf_target, *([left_target] * n_r), *([right_target] * len(genes["ligands"]))]
     edges = np.unique(np.stack([np.concatenate(regulators), np.concatenate(regulated)]), axis=1)
     return torch.from_numpy(edges.astype(np.int64))
-
-
-def prior_penalties(prior: pd.DataFrame | None, genes: dict[str, NDArray[np.str_]]) -> tuple[Tensor, Tensor | None]:
-    """Penalties of pairs (P,) and, with a TF prior, of TF edges (F, G): ``1 / (1 + weight)`` where the prior names them, 1 elsewhere."""
-    n_r = len(genes["receptors"])
-    pairs = torch.ones(len(genes["ligands"]) * n_r)
-    if prior is None:
-        return pairs, None
-    if not isinstance(prior, pd.DataFrame) or not (
-        {"ligand", "receptor"} <= set(prior) or {"tf", "target"} <= set(prior)
-    ):
-        found = list(prior.columns) if isinstance(prior, pd.DataFrame) else type(prior).__name__
-        raise InvalidArgumentError(
-            f"`prior` must be a table with columns ligand, receptor[, weight] or tf, target[, weight]; found {found}."
-        )
-    left_name, right_name = ("ligand", "receptor") if {"ligand", "receptor"} <= set(prior) else ("tf", "target")
-    weight = (
-        pd.to_numeric(prior["weight"], errors="coerce").to_numpy(dtype=float)
-        if "weight" in prior
-        else np.ones(len(prior))
-    )
-    if not np.isfinite(weight).all() or (weight < 0).any():
-        raise InvalidArgumentError("`prior['weight']` must be numbers of at least 0.")
-    left = pd.Index(genes[f"{left_name}s"]).get_indexer(pd.Index(prior[left_name].astype(str)))
-    right = pd.Index(genes[f"{right_name}s"]).get_indexer(pd.Index(prior[right_name].astype(str)))
-    known = (left >= 0) & (right >= 0)
-    if not known.any():
-        raise InvalidArgumentError(
-            f"`prior`: none of its {len(prior)} rows names a {left_name} and a {right_name} of the data ({shorten(prior[left_name].unique(), 3)})."
-        )
-    factor = torch.from_numpy((1.0 / (1.0 + weight[known])).astype(np.float32))
-    if left_name == "ligand":
-        pairs[torch.from_numpy(left[known] * n_r + right[known])] = factor
-        return pairs, None
-    tf = torch.ones(len(genes["tfs"]), len(genes["targets"]))
-    tf[torch.from_numpy(left[known]), torch.from_numpy(right[known])] = factor
-    return pairs, tf

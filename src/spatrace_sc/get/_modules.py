@@ -1,0 +1,82 @@
+"""Signaling modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from .. import _keys
+from .._errors import InvalidArgumentError, MissingKeyError
+from .._validate import closest, shorten, stored
+
+
+def modules(adata: AnnData, kind: str = "pairs", *, key: str = _keys.RESULT) -> pd.DataFrame:
+    r"""Signaling modules: their pairs, targets and stages, and how their number was chosen.
+
+    Parameters
+    ----------
+    adata
+        After :func:`spatrace_sc.tl.modules`.
+    kind
+        Which table, see below.
+    key
+        Name of the result.
+
+    Returns
+    -------
+    Table. Modules are named after their strongest pair and target, ``M1`` the strongest.
+
+    - ``"pairs"``: ``module, ligand, receptor, weight, score, main``, strongest first within a module. ``weight`` is the share of the pair that belongs to the module, over all modules 1; ``score`` is
+      ``weight`` times the score of the pair; ``main`` marks the module that has most of the pair.
+    - ``"targets"``: ``module, target, effect, score, n_pairs, agreement``, strongest first within a module. ``effect`` is signed: by how many standard deviations the target changes when the signals of all pairs rise by one standard
+      deviation, each pair counted by its weight; direct and through TFs. ``score`` is its size, ``n_pairs`` the number of main pairs that change the target, ``agreement`` the size of the sum over the sum of sizes: 1 where all pairs pull the same way, 0 where they cancel.
+    - ``"stages"``: ``module, stage, score, score_se, n_cells, n_slices``, in order of time. ``score`` is the mean over receiving cells, where there are several slices the mean of their means, and ``score_se`` its standard error between slices (NaN with one slice).
+    - ``"summary"``: ``module, ligand, receptor, target, n_pairs, score, share``, strongest first: its strongest pair and target, the number of main pairs, the mean score of receiving cells and its share of all modules.
+    - ``"stability"``: ``rank, stability, shuffled, smallest, chosen``. ``stability`` is how alike the modules of two halves of the data are (1: the same), ``shuffled`` the same for pairs that share nothing, ``smallest`` the number of main pairs of the smallest module. Empty where the number was given or there were fewer than four pairs.
+    - ``"enrichment"``: ``module, source, score, q_value, method``, smallest q first within a module. Empty without ``enrichment=``.
+
+    Raises
+    ------
+    MissingKeyError, InvalidArgumentError
+
+    Examples
+    --------
+    >>> import spatrace_sc as st
+    >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
+    >>> st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage")
+    >>> st.tl.modules(adata, max_q=1.0, n_modules=2)
+    >>> list(st.get.modules(adata, "stages").columns)
+    ['module', 'stage', 'score', 'score_se', 'n_cells', 'n_slices']
+    """
+    found = stored_modules(stored(adata, key), key)
+    if kind not in _keys.MODULES:
+        raise InvalidArgumentError(
+            f"`kind` must be one of {shorten(_keys.MODULES)}, found {kind!r}.{closest(str(kind), _keys.MODULES)}"
+        )
+    return found[kind][_keys.MODULES[kind]].copy()
+
+
+def stored_modules(result: dict[str, Any], key: str) -> dict[str, Any]:
+    """What :func:`spatrace_sc.tl.modules` has written into a result."""
+    if "modules" not in result:
+        raise MissingKeyError(f"`adata.uns[{key!r}]` has no modules; call `st.tl.modules(adata, key={key!r})` first.")
+    return dict(result["modules"])
+
+
+def module_scores(adata: AnnData, result: dict[str, Any], key: str) -> tuple[NDArray[np.float32], pd.DataFrame]:
+    """(cells, K) scores and the table of the modules, by name."""
+    found = stored_modules(result, key)
+    values = np.asarray(adata.obsm[found["obsm"]], dtype=np.float32)
+    summary = found["summary"][_keys.MODULES["summary"]]
+    return values, summary.set_index(summary["module"].astype(str).to_numpy()).drop(columns="module")
+
+
+def pair_activity(adata: AnnData, *, key: str = _keys.RESULT) -> tuple[NDArray[np.float32], pd.DataFrame]:
+    """(cells, pairs) activity as it is stored, not a copy, and its pairs ``ligand, receptor, score``."""
+    result = stored(adata, key)
+    pairs = result["activity_pairs"].astype({"ligand": str, "receptor": str}).reset_index(drop=True)
+    return np.asarray(adata.obsm[result["obsm"]]), pairs

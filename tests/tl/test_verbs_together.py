@@ -1,0 +1,73 @@
+"""All verbs on one result: what they leave in the file, and that a new result makes it void."""
+
+from __future__ import annotations
+
+import anndata as ad
+import pandas as pd
+import pytest
+import spatialdata
+from _helpers import small_config, small_result
+
+import spatrace_sc as st
+
+READERS = {
+    "cascades": st.get.cascades,
+    "communication": st.get.communication,
+    "comparison": lambda a: st.get.comparison(a, "lr_pairs"),
+    "knockout": st.get.knockout,
+    "lr_targets": st.get.lr_targets,
+    "modules": st.get.modules,
+    "sent_received": st.get.sent_received,
+    "tf_targets": st.get.tf_targets,
+}
+
+
+def everything(adata):
+    pairs = list(st.get.activity(adata).var_names[:1])
+    st.tl.cascades(adata, max_q=1.0)
+    st.tl.communication(adata, pairs=pairs, n_permutations=9, progress=False)
+    st.tl.modules(adata, n_modules=2, max_q=1.0)
+    st.tl.compare(adata, "stage", categories=["E1", "E3"])
+    st.tl.knockout(adata, ligand=pairs[0].split("^")[0])
+
+
+@pytest.fixture(scope="module")
+def full():
+    adata = small_result().copy()
+    everything(adata)
+    return adata
+
+
+@pytest.mark.parametrize("form", ["h5ad", "zarr", "spatialdata"])
+def test_all_results_survive_together(full, tmp_path, form):
+    path = tmp_path / f"data.{form}"
+    if form == "h5ad":
+        full.write_h5ad(path)
+        back = ad.read_h5ad(path)
+    elif form == "zarr":
+        full.write_zarr(path)
+        back = ad.read_zarr(path)
+    else:
+        spatialdata.SpatialData(tables={"table": full}).write(path)
+        back = spatialdata.read_zarr(path)["table"]
+    for name, reader in READERS.items():
+        pd.testing.assert_frame_equal(
+            reader(back), reader(full), check_dtype=False, check_index_type=False, obj=name, check_categorical=False
+        )
+
+
+def test_a_new_result_makes_the_old_ones_void(full):
+    adata = full.copy()
+    slots = {name: set(map(str, getattr(adata, name))) for name in ("obs", "obsm", "obsp")}
+    bare = small_result()
+    derived = {name: slots[name] - set(map(str, getattr(bare, name))) for name in slots}
+    assert derived["obsm"]
+    assert derived["obsp"]
+    adata.obs["spatrace_mine"] = 1  # of the user's
+    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=small_config())
+    for name in slots:
+        assert not derived[name] & set(map(str, getattr(adata, name)))
+    assert "spatrace_mine" in adata.obs
+    for name in ("cascades", "comparison", "knockout", "modules"):
+        with pytest.raises(st.MissingKeyError):
+            READERS[name](adata)
