@@ -18,6 +18,7 @@ def test_every_function_is_exported() -> None:
         "comparison",
         "effect_heatmap",
         "knockout",
+        "modules",
         "top_edges",
         "training_history",
     ]
