@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from anndata import AnnData
 
+from . import _keys
 from ._errors import InvalidArgumentError, MissingKeyError
 from ._validate import closest, shorten
 
@@ -14,9 +16,12 @@ if TYPE_CHECKING:
 
 
 def as_table(data: AnnData | SpatialData, table_key: str) -> AnnData:
-    """The AnnData itself, or the named table of a SpatialData (not a copy)."""
+    """The AnnData itself, or the named table of a SpatialData (not a copy).
+
+    Of a table opened with :func:`anndata.experimental.read_lazy`, ``obs`` and ``var`` are read into it; expression stays on disk.
+    """
     if isinstance(data, AnnData):
-        return data
+        return _with_columns(data)
     tables = getattr(data, "tables", None)
     if tables is None:
         raise InvalidArgumentError(f"`data` must be AnnData or SpatialData, found {type(data).__name__}.")
@@ -24,4 +29,25 @@ def as_table(data: AnnData | SpatialData, table_key: str) -> AnnData:
         raise MissingKeyError(
             f"`table_key={table_key!r}` is not a table of the SpatialData; it has {shorten(tables.keys())}.{closest(table_key, tables.keys())}"
         )
-    return tables[table_key]
+    return _with_columns(tables[table_key])
+
+
+def _with_columns(table: AnnData) -> AnnData:
+    for slot in ("obs", "var"):
+        found = getattr(table, slot)
+        if not isinstance(found, pd.DataFrame):
+            setattr(table, slot, found.to_memory())
+    return table
+
+
+def check_copy(adata: AnnData, copy: bool) -> None:
+    """A copy of what is open on disk would need all of it in memory."""
+    if copy and adata.isbacked:
+        raise InvalidArgumentError(
+            f"`copy=True`: the AnnData is open in backed mode ({adata.filename}) and cannot be copied. Take `copy=False`, which adds results to the object and not to the file, or `adata.to_memory()` first."
+        )
+
+
+def annotation(table: AnnData) -> dict[str, Any]:
+    """``uns`` that says which elements of a SpatialData the cells of a table are; empty if none."""
+    return {key: dict(table.uns[key]) for key in (_keys.ATTRS, _keys.GATHERED) if key in table.uns}

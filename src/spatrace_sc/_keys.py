@@ -10,6 +10,10 @@ TIME = "dpt_pseudotime"
 TABLE = "table"
 COUNTS = "counts"
 SAMPLE = "sample"
+REGION = "region"
+GATHERED = "gathered"
+#: Where a table of a SpatialData says what it annotates.
+ATTRS = "spatialdata_attrs"
 STAGE = "stage"
 STAGE_TIME = "stage_time"
 ATLAS = "atlas"
@@ -62,6 +66,9 @@ COMPARISON = [
 ]
 KNOCKOUT = ["target", "change", "se", "direct", "mediated", "log_change", "agreement"]
 HISTORY = ["phase", "epoch", "train", "held_out"]
+#: Exports.
+DECOUPLER = ["source", "target", "weight"]
+LIANA = ["source", "target", "ligand_complex", "receptor_complex", "score", "q_value", "p_value"]
 
 
 def communication_key(key: str, pair: str = "") -> str:

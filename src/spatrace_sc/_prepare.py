@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from . import _keys
+from ._backed import OnDisk, blocks_of
 from ._core.exposure import nearest_neighbour_distance, nearest_neighbour_distances
 from ._errors import DataError, MissingKeyError, SpatraceWarning
-from ._validate import closest, columns, positive, shorten
+from ._validate import closest, columns, matrix_of, positive, shorten
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -88,7 +89,7 @@ def flagged(adata: AnnData, argument: str) -> list[str]:
 
 
 def default_targets(
-    adata: AnnData, regulators: set[str], matrix: sparse.csr_matrix | NDArray[np.floating]
+    adata: AnnData, regulators: set[str], matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk
 ) -> list[str]:
     """Highly variable genes when they are flagged; otherwise the most variable of those seen in 5 % of cells. Never a regulator."""
     if "highly_variable" in adata.var:
@@ -96,14 +97,8 @@ def default_targets(
         kept = [g for g in chosen if g not in regulators]
         logger.info("targets: %d highly variable genes without another role.", len(kept))
         return kept
-    n = matrix.shape[0]
-    mean = np.asarray(matrix.mean(axis=0)).ravel()
-    square = (
-        np.asarray(matrix.multiply(matrix).mean(axis=0)).ravel()
-        if isinstance(matrix, sparse.csr_matrix)
-        else np.square(matrix).mean(axis=0)
-    )
-    seen = np.asarray((matrix > 0).sum(axis=0)).ravel() >= 0.05 * n
+    mean, square, share = _moments(matrix)
+    seen = share >= 0.05
     spread = np.where(seen, square - mean**2, -1.0)
     order = [k for k in np.argsort(-spread, kind="stable") if spread[k] > 0 and adata.var_names[k] not in regulators]
     logger.info(
@@ -112,6 +107,20 @@ def default_targets(
         int(seen.sum()),
     )
     return list(adata.var_names[np.array(order[:MAX_DEFAULT_TARGETS], dtype=np.intp)])
+
+
+def _moments(
+    matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """(genes,) mean, mean square and share of cells above 0, summed block by block."""
+    sums = np.zeros((3, matrix.shape[1]))
+    for block in blocks_of(matrix):
+        values = block.astype(np.float64)
+        square = values.multiply(values) if isinstance(values, sparse.csr_matrix) else np.square(values)
+        for total, part in zip(sums, (values, square, values > 0), strict=True):
+            total += np.asarray(part.sum(axis=0)).ravel()
+    mean, square, seen = sums / max(1, matrix.shape[0])
+    return mean, square, seen
 
 
 def match(
@@ -202,12 +211,12 @@ def embed(
         mask = np.ones(adata.n_vars, dtype=bool)
     genes = np.flatnonzero(mask)
     genes = genes[np.argsort(adata.var_names[genes].to_numpy(dtype=str), kind="stable")]
-    matrix = adata.X if layer is None else adata.layers[layer]
+    matrix, _ = matrix_of(adata, layer)
     return principal_components(matrix[np.flatnonzero(cells)], genes, n_pcs)
 
 
 def principal_components(
-    matrix: sparse.csr_matrix | NDArray[np.floating], genes: NDArray[np.integer], n_pcs: int
+    matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk, genes: NDArray[np.integer], n_pcs: int
 ) -> NDArray[np.float64]:
     """(cells, components) scores of scanpy's PCA on the given genes."""
     block, n = _varying(matrix, genes, n_pcs)
@@ -236,7 +245,7 @@ def reliable_components(
 
 
 def _varying(
-    matrix: sparse.csr_matrix | NDArray[np.floating], genes: NDArray[np.integer], n_pcs: int
+    matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk, genes: NDArray[np.integer], n_pcs: int
 ) -> tuple[NDArray[np.float32], int]:
     """The genes that vary, and how many components they allow."""
     block = columns(matrix, genes)

@@ -7,6 +7,8 @@ import logging
 import numbers
 import warnings
 from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,8 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
 
+from . import _keys
+from ._backed import OnDisk, by_gene, check_values, in_memory, is_on_disk, judge_raw, values_of
 from ._errors import DataError, InvalidArgumentError, MissingKeyError, SpatraceWarning
 
 logger = logging.getLogger("spatrace_sc")
@@ -78,7 +82,11 @@ def coordinates(adata: AnnData, key: str) -> NDArray[np.float64]:
     if key not in adata.obsm:
         raise MissingKeyError(
             f"`spatial_key={key!r}` is not in `adata.obsm`; it has {shorten(adata.obsm.keys())}. "
-            "Store the cells' coordinates there, in the units in which you state `radius`."
+            + (
+                "The table annotates elements of a SpatialData: `st.pp.gather(sdata)` puts their positions there."
+                if _keys.ATTRS in adata.uns
+                else "Store the cells' coordinates there, in the units in which you state `radius`."
+            )
         )
     try:
         coords = np.asarray(adata.obsm[key], dtype=np.float64)
@@ -119,13 +127,29 @@ def samples(adata: AnnData, key: str | None, argument: str = "sample_key") -> ND
 
 def expression(
     adata: AnnData, layer: str | None, *, refuse_raw: bool = False
-) -> sparse.csr_matrix | NDArray[np.floating]:
-    """``X`` or a layer, finite and with unique genes. Warns, or refuses, when it looks like raw counts."""
+) -> sparse.csr_matrix | NDArray[np.floating] | OnDisk:
+    """``X`` or a layer, finite and with unique genes. Warns, or refuses, when it looks like raw counts.
+
+    What is on disk stays there: whether it is raw is judged from a few cells, the rest is checked as it is read.
+    """
     if not adata.var_names.is_unique:
         repeated = adata.var_names[adata.var_names.duplicated()].unique()
         raise DataError(
             f"`adata.var_names` has {len(repeated)} repeated names ({shorten(repeated, 5)}); call `adata.var_names_make_unique()` or merge them."
         )
+    matrix, where = matrix_of(adata, layer)
+    if isinstance(matrix, OnDisk):
+        judge_raw(matrix.probe(), where, refuse_raw)
+        return matrix
+    matrix = sparse.csr_matrix(matrix) if sparse.issparse(matrix) else np.asarray(matrix)
+    values = values_of(matrix)
+    check_values(values, where)
+    judge_raw(values, where, refuse_raw)
+    return matrix
+
+
+def matrix_of(adata: AnnData, layer: str | None) -> tuple[Any, str]:
+    """``X`` or a layer, unchecked, and what it is called in messages. What is on disk stays there, unless it is stored by gene."""
     if layer is not None and layer not in adata.layers:
         named = [k for k in adata.layers if k is not None]
         raise MissingKeyError(
@@ -135,41 +159,22 @@ def expression(
     where = "`adata.X`" if layer is None else f"`adata.layers[{layer!r}]`"
     if matrix is None:
         raise DataError(f"{where} is empty; store log-normalised expression there or name a `layer`.")
-    if hasattr(matrix, "to_memory"):
-        matrix = matrix.to_memory()
-    matrix = sparse.csr_matrix(matrix) if sparse.issparse(matrix) else np.asarray(matrix)
-    values = np.asarray(matrix.data) if isinstance(matrix, sparse.csr_matrix) else matrix
-    if not np.isfinite(values).all():
-        raise DataError(
-            f"{where} has {int((~np.isfinite(values)).sum())} NaN or inf values; fill or drop them, e.g. with `np.nan_to_num`."
+    if not is_on_disk(matrix):
+        return matrix, where
+    if by_gene(matrix):
+        logger.info(
+            "%s is stored by gene (CSC), so all of it is read; stored by cell (CSR) it could stay on disk.", where
         )
-    if values.size and values.min() < 0:
-        raise DataError(
-            f"{where} has negative values (smallest {values.min():.3g}); log-normalised expression is needed, not scaled. Name the `layer` that holds it."
-        )
-    _judge_raw(values, where, refuse_raw)
-    return matrix
+        return in_memory(matrix), where
+    return OnDisk(matrix, partial(check_values, where=where, least="at least ")), where
 
 
-def _judge_raw(values: NDArray[np.floating], where: str, refuse: bool) -> None:
-    if not values.size or values.max() <= 0:
-        return
-    flat = values.ravel()
-    probe = flat[:: max(1, flat.size // 100_000)]
-    if float(values.max()) > 1.5 and np.array_equal(probe, np.round(probe)):
-        text = "holds whole numbers and looks like raw counts"
-    elif float(values.max()) > 20:
-        text = f"has values up to {float(values.max()):.3g} and does not look log-normalised"
-    else:
-        return
-    message = f"{where} {text}; log-normalised expression is expected: `sc.pp.normalize_total(adata, target_sum=1e4); sc.pp.log1p(adata)`."
-    if refuse:
-        raise DataError(f"{message} Pseudotime of raw counts follows sequencing depth, so none is computed.")
-    warnings.warn(message, SpatraceWarning, stacklevel=5)
-
-
-def columns(matrix: sparse.csr_matrix | NDArray[np.floating], index: NDArray[np.integer]) -> NDArray[np.float32]:
+def columns(
+    matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk, index: NDArray[np.integer]
+) -> NDArray[np.float32]:
     """Dense float32 columns."""
+    if isinstance(matrix, OnDisk):
+        return matrix.columns(index)
     chosen = matrix[:, index]
     return np.asarray(chosen.toarray() if isinstance(chosen, sparse.csr_matrix) else chosen, dtype=np.float32)
 

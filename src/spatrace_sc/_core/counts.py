@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from scipy.stats import poisson
 CLOSE = 0.05
 #: The smallest value of a cell may stand for up to so many molecules.
 MOST_IN_SMALLEST = 3
+#: Values of a block of cells, zeros included, that are worked on at a time.
+BLOCK = 20_000_000
 #: Share of cells of counts below which the data are not taken for counts.
 ENOUGH = 0.8
 #: Cells looked at for the variance of counting.
@@ -33,13 +36,39 @@ def molecule(matrix: sparse.csr_matrix | NDArray[np.floating]) -> NDArray[np.flo
     After ``log1p(counts · s_i)``, whatever *s* is, ``expm1`` of every entry of a cell is a multiple of its :math:`s_i`. The smallest entry stands for one molecule,
     or for two or three in a shallow choice of genes. Cells without a molecule get the median.
     """
-    rows = sparse.csr_matrix(matrix, dtype=np.float64, copy=True)
+    step = max(1, BLOCK // max(1, matrix.shape[1]))
+    return molecule_of_blocks(matrix[k : k + step] for k in range(0, matrix.shape[0], step))
+
+
+def molecule_of_blocks(
+    blocks: Iterable[sparse.csr_matrix | NDArray[np.floating]],
+) -> NDArray[np.float64] | None:
+    """:func:`molecule` of a matrix that comes in blocks of cells."""
+    units, uneven = [], []
+    for block in blocks:
+        found = _units(block)
+        if found is None:
+            return None
+        units.append(found[0])
+        uneven.append(found[1])
+    unit = np.concatenate(units) if units else np.empty(0)
+    filled = np.isfinite(unit)
+    if not filled.any() or np.concatenate(uneven)[filled].mean() > 1.0 - ENOUGH:
+        return None
+    return np.where(filled, unit, np.nanmedian(unit))
+
+
+def _units(block: sparse.csr_matrix | NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.bool_]] | None:
+    """Unit of every cell, NaN in cells without a molecule, and the cells with an entry that is no multiple of it; None where an entry cannot be that of a count."""
+    rows = sparse.csr_matrix(block, dtype=np.float64, copy=True)
     rows.eliminate_zeros()
     values = np.expm1(np.minimum(rows.data, MAX_LOG))
-    filled = np.diff(rows.indptr) > 0
-    if not filled.any() or not (values > 0).all() or not np.isfinite(values).all():
+    if not (values > 0).all() or not np.isfinite(values).all():
         return None
+    filled = np.diff(rows.indptr) > 0
     unit = np.full(rows.shape[0], np.nan)
+    if not filled.any():
+        return unit, np.zeros(len(unit), dtype=bool)
     unit[filled] = np.minimum.reduceat(values, rows.indptr[:-1][filled])
     cell = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
     smallest = unit.copy()
@@ -49,9 +78,7 @@ def molecule(matrix: sparse.csr_matrix | NDArray[np.floating]) -> NDArray[np.flo
         still = _uneven(values, tried, cell)
         unit = np.where(odd & ~still, tried, unit)
         odd &= still
-    if odd[filled].mean() > 1.0 - ENOUGH:
-        return None
-    return np.where(filled, unit, np.nanmedian(unit))
+    return unit, odd
 
 
 def _uneven(values: NDArray[np.floating], unit: NDArray[np.floating], cell: NDArray[np.integer]) -> NDArray[np.bool_]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -28,6 +30,22 @@ def choose_penalty(
     that gives up at most ``penalty_slack`` of the best gain over covariates alone (cell type, slice, time): prediction alone prefers a smaller penalty and admits false edges, and
     a gain over the intercept would count what every cell of a type has in common.
     """
+    path, mean, baseline = errors_along_path(design, y, problem, rows, penalty, config)
+    if not path:
+        return 1.0
+    best = float(mean.min())
+    allowed = best + config.penalty_slack * max(min(float(baseline), float(mean[0])) - best, 0.0)
+    return path[int(torch.nonzero(mean <= allowed)[0, 0])]
+
+
+@torch.no_grad()
+def errors_along_path(
+    design: Design, y: Tensor, problem: Problem, rows: Tensor, penalty: Penalty, config: TrainingConfig
+) -> tuple[list[float], Tensor, Tensor]:
+    """Penalties in descending order, their held-out squared errors averaged over folds, and the error of covariates alone. No penalty where nothing varies.
+
+    The path begins where nothing is kept without prior knowledge: a prior, however strong, does not take the small penalties from it at which the other edges enter.
+    """
     block = problem.block
     codes = torch.unique(block[rows])
     n_folds = min(config.n_folds, len(codes))
@@ -35,9 +53,9 @@ def choose_penalty(
     shuffled = codes[torch.randperm(len(codes)).to(codes.device)]
     for number, code in enumerate(shuffled):
         fold[block == code] = number % n_folds
-    top = largest_penalty(design, y[rows], rows, penalty)
+    top = largest_penalty(design, y[rows], rows, without_prior(penalty, problem))
     if top <= 0:
-        return 1.0
+        return [], torch.zeros(0), torch.zeros(())
     path = [top * config.penalty_ratio ** (k / (config.n_penalties - 1)) for k in range(config.n_penalties)]
     errors, baseline = torch.zeros(n_folds, len(path)), torch.zeros(n_folds)
     reached = len(path)
@@ -56,10 +74,15 @@ def choose_penalty(
             if flat == 2:
                 reached = step + 1
                 break
-    mean = errors[:, :reached].mean(0)
-    best = float(mean.min())
-    allowed = best + config.penalty_slack * max(min(float(baseline.mean()), float(mean[0])) - best, 0.0)
-    return path[int(torch.nonzero(mean <= allowed)[0, 0])]
+    return path[:reached], errors[:, :reached].mean(0), baseline.mean()
+
+
+def without_prior(penalty: Penalty, problem: Problem) -> Penalty:
+    """The same with every pair that may act at 1 and without factors of TF edges."""
+    row = penalty.row.clone()
+    pairs = slice(problem.n_tfs, problem.n_tfs + problem.n_pairs)
+    row[pairs] = torch.where(torch.isfinite(row[pairs]), 1.0, row[pairs])
+    return replace(penalty, row=row, tf=None)
 
 
 def _covariate_error(covariates: Tensor, y: Tensor, train: Tensor, test: Tensor) -> Tensor:

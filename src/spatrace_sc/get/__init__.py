@@ -4,6 +4,7 @@ from ._activity import activity
 from ._cascades import cascades, lr_tfs
 from ._communication import communication, sent_received
 from ._comparison import comparison
+from ._exports import to_decoupler, to_liana, to_networkx
 from ._knockout import knockout, knockout_cells, knockouts
 from ._modules import modules
 from ._tables import lr_pairs, lr_targets, params, stages, tf_targets, training_history
@@ -24,5 +25,8 @@ __all__ = [
     "sent_received",
     "stages",
     "tf_targets",
+    "to_decoupler",
+    "to_liana",
+    "to_networkx",
     "training_history",
 ]

@@ -10,6 +10,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._compat import annotation
 from .._core.uncertainty import shrunk_by_group
 from .._errors import InvalidArgumentError
 from .._validate import closest, shorten, stored
@@ -60,19 +61,19 @@ def activity(adata: AnnData, kind: str = "pairs", *, key: str = _keys.RESULT) ->
     slots = {k: v for k, v in adata.obsm.items() if k not in ours | {_keys.modules_key(key)}}
     if kind == "modules":
         values, summary = module_scores(adata, result, key)
-        return AnnData(X=values.copy(), obs=adata.obs.copy(), var=summary, obsm=slots)
+        return AnnData(X=values.copy(), obs=adata.obs.copy(), var=summary, obsm=slots, uns=annotation(adata))
     if kind == "tfs":
         tfs = pd.DataFrame(
             {"score": np.asarray(result["tf_scores"], dtype=float)}, index=[str(g) for g in result["genes"]["tfs"]]
         )
         order = np.argsort(-tfs["score"].to_numpy(), kind="stable")
         values = np.asarray(adata.obsm[result["obsm_tf"]], dtype=np.float32)[:, order]
-        return AnnData(X=values, obs=adata.obs.copy(), var=tfs.iloc[order], obsm=slots)
+        return AnnData(X=values, obs=adata.obs.copy(), var=tfs.iloc[order], obsm=slots, uns=annotation(adata))
     pairs = result["activity_pairs"].astype({"ligand": str, "receptor": str}).reset_index(drop=True)
     pairs.index = (pairs["ligand"] + "^" + pairs["receptor"]).to_numpy()
     values, se = (np.asarray(adata.obsm[result[slot]], dtype=np.float32) for slot in ("obsm", "obsm_se"))
     layers = {"se": se.copy(), "shrunk": _shrunk(adata, result, values, se)}
-    return AnnData(X=values.copy(), obs=adata.obs.copy(), var=pairs, obsm=slots, layers=layers)
+    return AnnData(X=values.copy(), obs=adata.obs.copy(), var=pairs, obsm=slots, layers=layers, uns=annotation(adata))
 
 
 def _shrunk(

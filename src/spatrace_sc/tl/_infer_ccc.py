@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
-from .._compat import as_table
+from .._compat import as_table, check_copy
 from .._errors import InvalidArgumentError
 from .._settings import resolve_device
 from .._validate import shorten, whole
+from ._priors import Prior, described
 from ._study import Study, read_study
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def infer_ccc(
     radius: float | None = None,
     transitions_key: str | None = None,
     gene_symbols: str | None = None,
-    prior: pd.DataFrame | None = None,
+    prior: Prior | None = None,
     config: Config | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -100,8 +100,9 @@ def infer_ccc(
         Column of ``var`` with the names under which genes are given and shown, e.g. ``"symbol"`` where ``var_names`` are Ensembl ids. None: ``var_names``. A gene without a symbol keeps
         its name; one that shares it shows both.
     prior
-        Table with columns ligand, receptor[, weight] or tf, target[, weight]. Divides the penalty of the named edges by 1 + weight (default 1). Never a filter. p and q do not
-        account for it yet.
+        Table with columns ligand, receptor[, weight] or tf, target[, weight], such as :func:`spatrace_sc.pp.prior` makes; or a list or dictionary of both. Divides the penalty of the named edges by up to 1 + weight (default 1), never more
+        than by how much stronger they are than others when the model is fitted without it (logged, and in ``uns[key_added]["fit"]``). Never a filter: every edge stays a candidate. The decoys of an edge carry its penalty, so a prior cannot lower p or q by itself
+        (``docs/prior.md``).
     config
         :class:`spatrace_sc.Config`. None: defaults.
     seed
@@ -156,6 +157,7 @@ def infer_ccc(
     from ._inference import run
 
     adata = as_table(data, table_key)
+    check_copy(adata, copy)
     config = Configuration() if config is None else config
     if not isinstance(config, Configuration):
         raise InvalidArgumentError(f"`config` must be a spatrace_sc.Config, found {type(config).__name__}.")
@@ -177,7 +179,7 @@ def infer_ccc(
     started = clock.perf_counter()
     result = run(study, config, int(seed), chosen, prior)
     logger.info("Inference took %.1f s on %s.", clock.perf_counter() - started, chosen)
-    params: dict[str, Any] = {k: "" if v is None else v for k, v in keys.items()}
+    params: dict[str, Any] = {k: "" if v is None else v for k, v in keys.items()} | {"prior": described(prior)}
     params |= {"radius": study.radius, "seed": int(seed), "device": str(chosen), "config": config.to_dict()}
     params |= {
         role: np.unique(study.types[cells]).astype(object)

@@ -18,11 +18,13 @@ from .._model.corrected import corrected_effects, noise_share
 from .._model.credit import share_credit
 from .._model.evidence import resample
 from .._model.fit import Fit, fit
+from .._model.prior import borne_out
 from .._model.records import Evidence, Problem
 from .._model.separability import find_rivals
 from ._activity import activity_of, tf_activity_of
 from ._groups import add_groups, edges_to_check, only_told_apart
 from ._histories import decoy_drawer
+from ._priors import Prior
 from ._problem import build_problem
 from ._restore import target_moments
 from ._result import Values, combined, edge_tables, first_steps, p_and_q, refit_weights, regulator_levels
@@ -35,7 +37,7 @@ logger = logging.getLogger("spatrace_sc")
 SCORED = ["score", "p_value", "q_value"]
 
 
-def run(study: Study, config: Config, seed: int, device: torch.device, prior: pd.DataFrame | None) -> dict[str, Any]:
+def run(study: Study, config: Config, seed: int, device: torch.device, prior: Prior | None) -> dict[str, Any]:
     """Everything that is stored, from a study. This module imports torch; the verb imports it when it is called."""
     problem = build_problem(study, config, prior).to(device)
     logger.info(
@@ -44,6 +46,7 @@ def run(study: Study, config: Config, seed: int, device: torch.device, prior: pd
         *(problem.n_pairs, problem.targets.shape[1], device),
     )
     fit_seed, resample_seed, permute_seed = (int(s) for s in np.random.default_rng(seed).integers(2**31, size=3))
+    problem, trust = borne_out(problem, config, seed=fit_seed)
     fitted = fit(problem, config, seed=fit_seed)
     draw = decoy_drawer(study, problem.covariates.cpu().numpy(), config.model.n_lags)
     evidence = resample(problem, fitted, draw, config, seed=resample_seed)
@@ -67,7 +70,8 @@ def run(study: Study, config: Config, seed: int, device: torch.device, prior: pd
         "refits": refit_weights(evidence.members, config.max_edges),
         "stage_factors": _stage_factors(study, problem, fitted, edges["tables"]["lr_pairs"]),
         "fit": {f"r2_{k}": float(v) for k, v in fitted.r2.items()}
-        | {"penalty": fitted.weights.penalty, "held_out_cells": int(fitted.held_out.sum())},
+        | {"penalty": fitted.weights.penalty, "held_out_cells": int(fitted.held_out.sum())}
+        | {f"prior_{kind}": least for kind, least in trust.items()},
         "history": pd.DataFrame(fitted.history, columns=_keys.HISTORY),
         "model": to_arrays(fitted),
         "activity": activity,

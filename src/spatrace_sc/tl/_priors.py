@@ -98,3 +98,11 @@ def _edges(
         )
     logger.info("prior: %d of %d rows name a %s and a %s of the data.", int(known.sum()), len(table), *kind)
     return (left[known], right[known]), weight[known]
+
+
+def described(prior: Prior | None) -> str:
+    """Rows of each kind, "" without a prior."""
+    size = dict.fromkeys(KINDS, 0)
+    for table in tables_of(prior):
+        size[kind_of(table)] += len(table)
+    return "; ".join(f"{n} {', '.join(kind)}" for kind, n in size.items() if n)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _keys
-from .._core.counts import counting_variance, molecule
+from .._backed import OnDisk, in_memory, kept
+from .._core.counts import counting_variance
 from .._core.exposure import ligand_exposure, linear, neighbour_weights
 from .._core.transitions import backward, forward_knn, has_cycle, linear_extension, order_of_cells
 from .._errors import DataError, InvalidArgumentError, MissingKeyError, SpatraceWarning
@@ -123,16 +124,15 @@ def read_study(
         )
     log_neighbours(weights)
     place = {role: adata.var_names.get_indexer(names) for role, names in genes.items()}
+    matrix, unit = kept(matrix, in_order := in_name_order(adata, place))
     here, there = np.flatnonzero(receiving), np.flatnonzero(sending)
     sender_ligand = columns(matrix[there], place["ligands"])
     stage, stages = order_stages(stage_of[receiving], time[receiving])
     if symbols is not None:
         labels = labels_of(adata, symbols)
         genes_shown = {role: np.array([labels[n] for n in names], dtype=str) for role, names in genes.items()}
-    in_order = in_name_order(adata, place)
     past, order = read_backward(adata, matrix[here], in_order, receiving, time[receiving], transitions_key)
     state = earlier_in_state(matrix[here], in_order, time[receiving], order)
-    unit = molecule(matrix)
     tf = columns(matrix[here], place["tfs"])
     tf_noise, level_noise, tf_scale = counting_noise(tf, None if unit is None else unit[receiving], state)
     return Study(
@@ -221,7 +221,7 @@ def levels(logged: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
 def resolve_roles(
     adata: AnnData,
     roles: dict[str, Sequence[str] | None],
-    matrix: sparse.csr_matrix | NDArray[np.floating],
+    matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk,
     symbols: NDArray[np.object_] | None = None,
 ) -> dict[str, NDArray[np.str_]]:
     """Genes of every role, in alphabetical order, from the arguments or the flags in ``var``."""
@@ -268,7 +268,7 @@ def read_backward(
             f"`transitions_key={transitions_key!r}` is not in `adata.obsp`; it has {shorten(adata.obsp.keys())}. Call `st.pp.transitions(adata)` or leave it None."
         )
     here = np.flatnonzero(receiving)
-    given = sparse.csr_matrix(adata.obsp[transitions_key])[here][:, here].tocoo()
+    given = sparse.csr_matrix(in_memory(adata.obsp[transitions_key]))[here][:, here].tocoo()
     if not np.isfinite(given.data).all() or (given.data < 0).any():
         raise DataError(
             f"`adata.obsp[{transitions_key!r}]` has negative or non-finite entries; it must hold transition probabilities."

@@ -1,0 +1,251 @@
+"""Results in the forms that other packages read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from anndata import AnnData
+
+from .. import _keys
+from .._errors import InvalidArgumentError, MissingPackageError
+from .._validate import closest, shorten
+from ._cascades import lr_tfs
+from ._communication import communication
+from ._tables import lr_pairs, lr_targets, tf_targets
+
+if TYPE_CHECKING:
+    import networkx
+
+logger = logging.getLogger("spatrace_sc")
+
+Reader = Callable[..., pd.DataFrame]
+
+#: Tables of edges: reader, and the columns that name where an edge begins and where it ends. Two columns are joined as ``ligand^receptor``.
+EDGES: dict[str, tuple[Reader, list[str], str]] = {
+    "tf_targets": (tf_targets, ["tf"], "target"),
+    "lr_targets": (lr_targets, ["ligand", "receptor"], "target"),
+    "lr_tfs": (lr_tfs, ["ligand", "receptor"], "tf"),
+    "lr_pairs": (lr_pairs, ["ligand"], "receptor"),
+}
+#: Those with a signed effect.
+SIGNED = ("tf_targets", "lr_targets", "lr_tfs")
+#: Columns that an edge of a graph carries where the table has them. None of them is ever missing.
+ATTRIBUTES = ["effect", "p_value", "q_value", "stability"]
+PAIR = "^"
+
+
+def to_decoupler(
+    adata: AnnData,
+    kind: str = "tf_targets",
+    stage: str | None = None,
+    *,
+    max_q: float | None = _keys.SUPPORTED,
+    key: str = _keys.RESULT,
+) -> pd.DataFrame:
+    """Network for decoupler: source, target, weight.
+
+    Parameters
+    ----------
+    adata
+        With a result of :func:`spatrace_sc.tl.infer_ccc`.
+    kind
+        ``"tf_targets"``; ``"lr_targets"`` or ``"lr_tfs"``, whose sources are called ``ligand^receptor``.
+    stage
+        None: the whole data set. A stage: weights there, as in :func:`tf_targets`.
+    max_q
+        Largest q of an edge. None: every edge whose effect is not 0.
+    key
+        Name of the result.
+
+    Returns
+    -------
+    Table ``source, target, weight``, strongest first, each edge once. ``weight`` is the signed effect, in standard deviations of the target per standard deviation of the source. Empty, with a line in the log, when no edge has such a q.
+
+    Examples
+    --------
+    >>> import spatrace_sc as st
+    >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
+    >>> st.tl.infer_ccc(adata)
+    >>> net = st.get.to_decoupler(adata, max_q=None)  # then decoupler.mt.ulm(adata, net)
+    >>> list(net.columns)
+    ['source', 'target', 'weight']
+    """
+    if kind not in SIGNED:
+        raise InvalidArgumentError(
+            f"`kind` must be one of {shorten(SIGNED)}, found {kind!r}.{closest(str(kind), SIGNED)}"
+        )
+    table = _edges(adata, kind, stage, max_q, key)
+    return table.rename(columns={"effect": "weight"})[_keys.DECOUPLER].reset_index(drop=True)
+
+
+def to_liana(
+    adata: AnnData, stage: str | None = None, *, max_q: float | None = None, key: str = _keys.RESULT
+) -> pd.DataFrame:
+    """Communication between cell types as liana lays out its results.
+
+    Put it into ``adata.uns["liana_res"]``, or pass it as ``liana_res``, and liana's plots read it: ``liana.pl.dotplot(liana_res=table, colour="score", size="q_value", inverse_size=True)``.
+
+    Parameters
+    ----------
+    adata
+        With a result of :func:`spatrace_sc.tl.infer_ccc`.
+    stage
+        None: the whole data set. A stage: scores, p and q there.
+    max_q
+        Largest q of a row. None: every row whose score is not 0.
+    key
+        Name of the result.
+
+    Returns
+    -------
+    Table ``source, target, ligand_complex, receptor_complex, score, q_value, p_value``, strongest first. Source and target are the types that send and receive. ``score`` is the magnitude (larger is stronger), ``q_value`` the specificity (smaller is
+    more specific), both as in :func:`communication`. Receptors and ligands are single genes. Empty, with a line in the log, when nothing has such a q.
+
+    Examples
+    --------
+    >>> import spatrace_sc as st
+    >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
+    >>> st.tl.infer_ccc(adata)
+    >>> adata.uns["liana_res"] = st.get.to_liana(adata)
+    >>> list(adata.uns["liana_res"].columns)[:4]
+    ['source', 'target', 'ligand_complex', 'receptor_complex']
+    """
+    table = _up_to(communication(adata, stage, key=key), "communication", max_q)
+    names = {"sender": "source", "receiver": "target", "ligand": "ligand_complex", "receptor": "receptor_complex"}
+    return table.rename(columns=names)[_keys.LIANA].reset_index(drop=True)
+
+
+def to_networkx(
+    adata: AnnData,
+    kind: str | Sequence[str] = "tf_targets",
+    stage: str | None = None,
+    *,
+    max_q: float | None = _keys.SUPPORTED,
+    key: str = _keys.RESULT,
+) -> networkx.DiGraph | networkx.MultiDiGraph:
+    """Directed graph for networkx, and through ``networkx.write_graphml`` for Cytoscape or Gephi.
+
+    Parameters
+    ----------
+    adata
+        With a result of :func:`spatrace_sc.tl.infer_ccc`.
+    kind
+        ``"tf_targets"`` (TF → target), ``"lr_targets"`` and ``"lr_tfs"`` (``ligand^receptor`` → target or TF), ``"lr_pairs"`` (ligand → receptor), several of these in one graph, such as ``["lr_tfs", "tf_targets"]``; or ``"communication"`` (sender type →
+        receiver type, one edge a pair).
+    stage
+        None: the whole data set. A stage: effects and scores there.
+    max_q
+        Largest q of an edge. None: every edge whose score is not 0.
+    key
+        Name of the result.
+
+    Returns
+    -------
+    ``DiGraph``; for communication ``MultiDiGraph`` whose edges have the key ``ligand^receptor``. Nodes are named as in the tables and have a ``role``: "tf", "target", "pair", "ligand", "receptor", "cell type", or several joined by " | ". Edges have ``kind``,
+    ``weight`` (the score, above 0), ``q_value``, ``p_value`` and, where the table has them, ``effect`` (signed) and ``stability``; those of communication have ``ligand`` and ``receptor``. All values are strings and plain numbers. Where an edge is in several tables, the first ``kind`` that names it is kept.
+    Empty, with a line in the log, when no edge has such a q.
+
+    Raises
+    ------
+    MissingPackageError
+        If networkx is not installed.
+    InvalidArgumentError
+        For an unknown kind.
+
+    Examples
+    --------
+    >>> import spatrace_sc as st
+    >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
+    >>> st.tl.infer_ccc(adata)
+    >>> graph = st.get.to_networkx(adata, ["lr_tfs", "tf_targets"], max_q=None)
+    >>> graph.is_directed()
+    True
+    """
+    try:
+        nx = import_module("networkx")
+    except ImportError as error:
+        raise MissingPackageError(
+            f"`st.get.to_networkx` needs networkx, which cannot be imported ({error}): `pip install networkx`."
+        ) from error
+    kinds = [kind] if isinstance(kind, str) else list(kind)
+    wrong = [k for k in kinds if k not in EDGES and k != "communication"]
+    if wrong or not kinds:
+        every = [*EDGES, "communication"]
+        hint = closest(str(wrong[0]), every) if wrong else ""
+        raise InvalidArgumentError(f"`kind` must be one or several of {shorten(every)}, found {kind!r}.{hint}")
+    if "communication" in kinds:
+        if len(kinds) > 1:
+            raise InvalidArgumentError(
+                f"`kind='communication'` links cell types and cannot be joined with tables of genes, found {kind!r}."
+            )
+        return _of_types(nx.MultiDiGraph(kind="communication"), communication(adata, stage, key=key), max_q)
+    graph = nx.DiGraph(kind=" | ".join(kinds))
+    for name in kinds:
+        _add(graph, name, _edges(adata, name, stage, max_q, key))
+    return graph
+
+
+def _edges(adata: AnnData, kind: str, stage: str | None, max_q: float | None, key: str) -> pd.DataFrame:
+    """Rows with a score and a small enough q, with columns ``source`` and ``target`` beside their own."""
+    reader, source, target = EDGES[kind]
+    table = _up_to(reader(adata, stage, key=key), kind, max_q)
+    names = table[source[0]].astype(str)
+    if len(source) > 1:
+        names = names + PAIR + table[source[1]].astype(str)
+    return table.assign(source=names.astype(object), target=table[target].astype(str).astype(object))
+
+
+def _up_to(table: pd.DataFrame, kind: str, max_q: float | None) -> pd.DataFrame:
+    if max_q is not None and (isinstance(max_q, bool) or not isinstance(max_q, int | float) or not 0 <= max_q <= 1):
+        raise InvalidArgumentError(f"`max_q` must be a number from 0 to 1, or None for every edge, found {max_q!r}.")
+    kept = table[table["score"] > 0] if max_q is None else table[(table["score"] > 0) & (table["q_value"] <= max_q)]
+    if not len(kept):
+        logger.info("%s: none of %d rows has a score and q ≤ %s; nothing is exported.", kind, len(table), max_q)
+    return kept
+
+
+def _add(graph: Any, kind: str, table: pd.DataFrame) -> None:
+    """Edges of a table with their attributes as plain numbers, and the roles of their nodes."""
+    _, columns, end = EDGES[kind]
+    begin = "pair" if len(columns) > 1 else columns[0]
+    present = [c for c in ATTRIBUTES if c in table]
+    values = zip(*(table[c].tolist() for c in ("source", "target", "score", *present)), strict=True)
+    for source, target, weight, *rest in values:
+        _node(graph, source, begin)
+        _node(graph, target, end)
+        if not graph.has_edge(source, target):
+            graph.add_edge(source, target, kind=kind, weight=weight, **dict(zip(present, rest, strict=True)))
+
+
+def _of_types(graph: Any, table: pd.DataFrame, max_q: float | None) -> Any:
+    table = _up_to(table, "communication", max_q)
+    columns = ["sender", "receiver", "ligand", "receptor", "score", "p_value", "q_value"]
+    for sender, receiver, ligand, receptor, weight, p, q in zip(*(table[c].tolist() for c in columns), strict=True):
+        for name in (sender, receiver):
+            _node(graph, str(name), "cell type")
+        graph.add_edge(
+            str(sender),
+            str(receiver),
+            key=f"{ligand}{PAIR}{receptor}",
+            kind="communication",
+            ligand=str(ligand),
+            receptor=str(receptor),
+            weight=weight,
+            p_value=p,
+            q_value=q,
+        )
+    return graph
+
+
+def _node(graph: Any, name: str, role: str) -> None:
+    """Add a node, or another role to it."""
+    if name not in graph:
+        graph.add_node(name, role=role)
+        return
+    roles = graph.nodes[name]["role"].split(" | ")
+    if role not in roles:
+        graph.nodes[name]["role"] = " | ".join([*roles, role])

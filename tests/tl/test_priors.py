@@ -1,0 +1,186 @@
+"""Penalties from priors, how far they are believed, and what decoys carry."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from _helpers import NO_ROLES, READ_KEYS, small_config, tiny_config, tissue
+from _planted import CONFIG, planted
+
+import spatrace_sc as st
+from spatrace_sc._model import prior as trust
+from spatrace_sc._model.fit import base_penalty
+from spatrace_sc._model.prior import _ratio, borne_out
+from spatrace_sc._model.refit import _penalty_with_decoys
+from spatrace_sc._model.selection import without_prior
+from spatrace_sc.tl._priors import described, prior_penalties
+from spatrace_sc.tl._problem import build_problem
+from spatrace_sc.tl._study import read_study
+
+GENES = {
+    "ligands": np.array(["a", "b"]),
+    "receptors": np.array(["c", "d"]),
+    "tfs": np.array(["e", "f"]),
+    "targets": np.array(["g", "h", "i"]),
+}
+LR = pd.DataFrame({"ligand": ["b", "x"], "receptor": ["c", "c"], "weight": [3.0, 1.0]})
+TF = pd.DataFrame({"tf": ["f"], "target": ["i"]})
+
+
+@pytest.mark.parametrize(
+    "prior", [[LR, TF], (TF, LR), {"pairs": LR, "tfs": TF}, [LR, TF, LR]], ids=["list", "tuple", "dict", "three"]
+)
+def test_both_kinds_at_once(prior):
+    pairs, tf = prior_penalties(prior, GENES)
+    assert pairs.tolist() == [1.0, 1.0, 0.25, 1.0]
+    assert tf.tolist() == [[1.0, 1.0, 1.0], [1.0, 1.0, 0.5]]
+
+
+def test_an_edge_named_twice_has_its_largest_weight_whatever_the_order():
+    twice = pd.DataFrame({"ligand": ["a"] * 3, "receptor": ["c"] * 3, "weight": [1.0, 4.0, 0.0]})
+    for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
+        assert prior_penalties(twice.iloc[order], GENES)[0].tolist() == pytest.approx([0.2, 1, 1, 1])
+    assert prior_penalties([twice.iloc[[1]], twice.iloc[[0]]], GENES)[0][0] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("prior", "says"),
+    [
+        ([], "no table"),
+        ({}, "no table"),
+        ([LR, "TF"], "list of 'str'"),
+        ({"a": None}, "dict of 'NoneType'"),
+        (3, "int"),
+    ],
+)
+def test_what_is_no_prior(prior, says):
+    with pytest.raises(st.InvalidArgumentError, match=says):
+        prior_penalties(prior, GENES)
+
+
+def test_one_bad_table_of_two_is_refused():
+    with pytest.raises(st.InvalidArgumentError, match="none of its 1 rows names a tf"):
+        prior_penalties([LR, pd.DataFrame({"tf": ["no"], "target": ["g"]})], GENES)
+    with pytest.raises(st.InvalidArgumentError, match=r"\['source'\]"):
+        prior_penalties([LR, pd.DataFrame({"source": ["no"]})], GENES)
+
+
+def test_no_prior():
+    pairs, tf = prior_penalties(None, GENES)
+    assert pairs.tolist() == [1.0] * 4
+    assert tf is None
+    assert described(None) == ""
+    assert described([LR, TF]) == "2 ligand, receptor; 1 tf, target"
+
+
+def problem_with(prior):
+    study = read_study(tissue(), NO_ROLES, **READ_KEYS)
+    return build_problem(study, tiny_config(), prior), study.genes
+
+
+def test_decoys_carry_the_penalty_of_the_edge_they_stand_for():
+    """L·R', L'·R and L'·R' of a pair, and the decoy of a TF on each target, are as cheap as the real one: a prior gives nobody a head start."""
+    lr = pd.DataFrame({"ligand": ["LIG001"], "receptor": ["REC002"], "weight": [3.0]})
+    tf = pd.DataFrame({"tf": ["TF003"], "target": ["TG001"], "weight": [1.0]})
+    problem, genes = problem_with([lr, tf])
+    n_f, n_p, n_c = problem.n_tfs, problem.n_pairs, problem.covariates.shape[1]
+    penalty = _penalty_with_decoys(problem, problem.forbidden)
+    every = penalty.of(torch.arange(2 * n_f + 4 * n_p + n_c), problem.targets.shape[1])
+    pair = 1 * len(genes["receptors"]) + 2
+    starts = [n_f, *(2 * n_f + n_p + n_c + k * n_p for k in range(3))]
+    for start in starts:
+        block = every[start : start + n_p]
+        torch.testing.assert_close(block, every[n_f : n_f + n_p])
+        assert (block[pair] == 0.25).all()
+        assert int((block < 1).any(1).sum()) == 1
+    decoys = slice(n_f + n_p + n_c, 2 * n_f + n_p + n_c)
+    torch.testing.assert_close(every[decoys], every[:n_f])
+    target = list(genes["targets"]).index("TG001")
+    n_tf = problem.n_tf_genes
+    past = tiny_config().training.past_penalty
+    assert every[n_f + n_p + n_c + 3, target] == pytest.approx(past / 2)
+    assert every[n_f + n_p + n_c + n_tf + 3, target] == pytest.approx(0.5)
+
+
+def test_without_prior_is_the_penalty_that_was():
+    plain, _ = problem_with(None)
+    given, _ = problem_with(
+        [
+            pd.DataFrame({"ligand": ["LIG001"], "receptor": ["REC002"]}),
+            pd.DataFrame({"tf": ["TF003"], "target": ["TG001"]}),
+        ]
+    )
+    back = without_prior(base_penalty(given), given)
+    columns = torch.arange(plain.n_regulators)
+    n = plain.targets.shape[1]
+    assert torch.equal(back.of(columns, n), base_penalty(plain).of(columns, n))
+    assert not torch.equal(base_penalty(given).of(columns, n), base_penalty(plain).of(columns, n))
+
+
+def with_prior(problem, pairs, factor):
+    penalty = problem.penalty.clone()
+    penalty[problem.n_tfs + torch.as_tensor(pairs)] = factor
+    return replace(problem, penalty=penalty)
+
+
+def test_ratio_of_sizes_by_hand():
+    size = torch.tensor([4.0, 2.0, 1.0, 1.0])
+    named = torch.tensor([True, True, False, False])
+    assert _ratio(size, named) == pytest.approx(1 / 3)
+    assert _ratio(size, ~named) == pytest.approx(3.0)
+    assert _ratio(torch.zeros(4), named) == 1.0
+    assert _ratio(size, torch.ones(4, dtype=torch.bool)) == 1.0
+
+
+def test_a_prior_is_believed_as_far_as_the_data_bear_it_out(monkeypatch):
+    problem = with_prior(planted(), [0, 1], 0.1)
+    size = torch.full((problem.n_pairs,), 1.0)
+    for strength, expected in ((1.0, 1.0), (0.5, 1.0), (2.0, 0.5), (100.0, 0.1)):
+        size[:2] = strength
+        monkeypatch.setattr(trust, "_sizes_without", lambda *a: {"lr": size})
+        believed, found = borne_out(problem, CONFIG, seed=0)
+        assert believed.penalty[problem.n_tfs : problem.n_tfs + 2].tolist() == pytest.approx([expected] * 2)
+        assert found == {"lr": pytest.approx(min(1.0, 1.0 / strength))}
+        rest = torch.ones(len(problem.penalty), dtype=torch.bool)
+        rest[problem.n_tfs : problem.n_tfs + 2] = False
+        assert torch.equal(believed.penalty[rest], problem.penalty[rest])
+
+
+def test_the_planted_pair_is_believed_and_a_wrong_one_is_not():
+    from _planted import R
+
+    problem = planted()
+    right, found = borne_out(with_prior(problem, [2 * R], 0.25), CONFIG, seed=3)
+    assert right.penalty[problem.n_tfs + 2 * R] == 0.25
+    assert found["lr"] < 0.25
+    wrong, found = borne_out(with_prior(problem, [0], 0.25), CONFIG, seed=3)
+    assert wrong.penalty[problem.n_tfs] == 1.0
+    assert found["lr"] == 1.0
+
+
+def test_without_a_prior_nothing_is_done(monkeypatch):
+    problem = planted()
+    monkeypatch.setattr(trust, "_sizes_without", lambda *a: pytest.fail("fitted for nothing"))
+    same, found = borne_out(problem, CONFIG, seed=0)
+    assert same is problem
+    assert found == {}
+
+
+def test_a_prior_of_both_kinds_from_end_to_end():
+    adata = tissue()
+    truth = adata.uns["truth"]
+    prior = {"pairs": truth["lr_pairs"][["ligand", "receptor"]], "tfs": truth["tf_targets"][["tf", "target"]]}
+    st.tl.infer_ccc(adata, sample_key="sample", prior=prior, config=small_config())
+    fit = adata.uns["spatrace"]["fit"]
+    assert 0 <= fit["prior_lr"] <= 1
+    assert 0 <= fit["prior_tf"] <= 1
+    assert st.get.params(adata)["prior"].startswith(f"{len(truth['lr_pairs'])} ligand, receptor; ")
+    assert len(st.get.lr_pairs(adata)) == 144  # never a filter
+    plain = tissue()
+    st.tl.infer_ccc(plain, sample_key="sample", config=tiny_config())
+    assert st.get.params(plain)["prior"] is None
+    assert "prior_lr" not in plain.uns["spatrace"]["fit"]
