@@ -1,0 +1,96 @@
+"""One inference in a process of its own: CPU seconds by stage, and peak memory. Prints a row as JSON.
+
+python -m benchmarks.performance.one '{"n_cells": 4000}' [n_lags]
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+import spatrace_sc as st
+from spatrace_sc.tl import _infer_ccc as verb
+from spatrace_sc.tl import _inference
+
+#: Stages: the module that calls them, and their names there. What is left over is writing and summing up.
+STAGES = {
+    "read": (verb, "read_study"),
+    "histories": (_inference, "build_problem"),
+    "fit": (_inference, "fit"),
+    "refits": (_inference, "resample"),
+    "corrected TF effects": (_inference, "corrected_effects"),
+    "rivals": (_inference, "find_rivals"),
+    "stages": (_inference, "_stage_factors"),
+    "activity": (_inference, "activity_of"),
+    "communication": (_inference, "talk"),
+}
+
+
+def timed(function: Callable[..., Any], name: str, spent: dict[str, float]) -> Callable[..., Any]:
+    """The function, with the CPU seconds of its calls added up."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        started = time.process_time()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            spent[name] = spent.get(name, 0.0) + time.process_time() - started
+
+    return wrapper
+
+
+def measure(options: dict[str, Any], n_lags: int, depth: float = 1000.0) -> dict[str, Any]:
+    """A row: sizes, CPU seconds in all and by stage, peak memory in GB of the process and what of it was there before the inference."""
+    spent: dict[str, float] = {}
+    for name, (module, attribute) in STAGES.items():
+        setattr(module, attribute, timed(getattr(module, attribute), name, spent))
+    adata = st.datasets.simulated(depth=depth, **options)
+    config = st.Config(model=st.ModelConfig(n_lags=n_lags), progress=False)
+    before = peak()
+    wall, cpu = time.perf_counter(), time.process_time()
+    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=config, device="cpu")
+    total = time.process_time() - cpu
+    sizes = {
+        "cells": adata.n_obs,
+        "receivers": int(adata.obs["dpt_pseudotime"].notna().sum()),
+        "targets": int(adata.var["target"].sum()),
+        "TFs": int(adata.var["tf"].sum()),
+        "pairs": int(adata.var["ligand"].sum()) * int(adata.var["receptor"].sum()),
+        "lags": n_lags,
+    }
+    spent["rest"] = total - sum(spent.values())
+    return sizes | {
+        "cpu": total,
+        "wall": time.perf_counter() - wall,
+        "peak": peak(),
+        "before": before,
+        "stages": spent,
+    }
+
+
+def peak() -> float:
+    """Largest memory of the process so far, in GB."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 1e9 if sys.platform == "darwin" else most * 1024 / 1e9
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(1)
+    n_lags = int(sys.argv[2]) if len(sys.argv) > 2 else st.ModelConfig().n_lags
+    print("\n" + json.dumps(measure(json.loads(sys.argv[1]), n_lags)))
+
+
+if __name__ == "__main__":
+    main()
