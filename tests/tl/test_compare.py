@@ -230,3 +230,12 @@ def test_bad_numbers_and_order_of_calls(result):
         st.get.comparison(result, "edges")
     with pytest.raises(st.InvalidArgumentError, match=r"`group='E7'`.*'E1', 'E2', 'E3'"):
         st.get.comparison(result, group="E7")
+
+
+def test_nothing_supported_gives_empty_tables_with_slices_as_the_unit(planted):
+    adata = planted.copy()
+    st.tl.compare(adata, "condition", reference="A", max_q=1e-9)
+    for kind in ("tf_targets", "lr_targets", "tfs", "lr_pairs", "pair_activity"):
+        table = st.get.comparison(adata, kind)
+        assert table.empty
+        assert list(table.columns) == list(st.get.comparison(planted, kind).columns)

@@ -95,13 +95,14 @@ def levels(
         by_group = ByGroup(found.value, found.covariance, _blocks(found, plan))
     else:
         number = np.bincount(plan.replicate)
-        mean = np.stack([np.bincount(plan.replicate, v) for v in values.T]) / number if values.shape[1] else values.T
+        sums = [np.bincount(plan.replicate, v) for v in values.T]
+        mean = np.reshape(sums, (len(strength), len(number))) / number
         first = np.unique(plan.replicate, return_index=True)[1]
         one_stage = all(len(np.unique(plan.stage[plan.replicate == r])) == 1 for r in range(len(number)))
         design = group_design(plan.group[first], plan.stage[first] if one_stage else None)
         if len(design) <= design.shape[1]:
             design = group_design(plan.group[first], None)
-        scaled = mean.reshape(len(strength), -1) / strength[:, None]
+        scaled = mean / strength[:, None]
         value, covariance, free = moderated(scaled, np.ones_like(scaled), design, n_groups)
         by_group = ByGroup(value * strength[:, None], covariance * strength[:, None, None] ** 2, free)
     return _table(names, by_group, plan, kind, strength)
