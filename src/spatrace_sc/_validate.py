@@ -139,7 +139,9 @@ def expression(
         )
     matrix, where = matrix_of(adata, layer)
     if isinstance(matrix, OnDisk):
-        judge_raw(matrix.probe(), where, refuse_raw)
+        values = matrix.probe()
+        check_values(values, where, "at least ")
+        judge_raw(values, where, refuse_raw)
         return matrix
     matrix = sparse.csr_matrix(matrix) if sparse.issparse(matrix) else np.asarray(matrix)
     values = values_of(matrix)

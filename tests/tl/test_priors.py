@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 import torch
 from _helpers import NO_ROLES, READ_KEYS, small_config, tiny_config, tissue
-from _planted import CONFIG, planted
+from _planted import CONFIG, R, planted
 
 import spatrace_sc as st
 from spatrace_sc._model import prior as trust
-from spatrace_sc._model.fit import base_penalty
+from spatrace_sc._model.fit import base_penalty, build_network, observe
 from spatrace_sc._model.prior import _ratio, borne_out
 from spatrace_sc._model.refit import _penalty_with_decoys
-from spatrace_sc._model.selection import without_prior
+from spatrace_sc._model.selection import errors_along_path, without_prior
 from spatrace_sc.tl._priors import described, prior_penalties
 from spatrace_sc.tl._problem import build_problem
 from spatrace_sc.tl._study import read_study
@@ -137,22 +137,43 @@ def test_ratio_of_sizes_by_hand():
 
 
 def test_a_prior_is_believed_as_far_as_the_data_bear_it_out(monkeypatch):
+    """By hand: others have size 1; s of a pair is the mean of its own size and that of the named."""
     problem = with_prior(planted(), [0, 1], 0.1)
-    size = torch.full((problem.n_pairs,), 1.0)
-    for strength, expected in ((1.0, 1.0), (0.5, 1.0), (2.0, 0.5), (100.0, 0.1)):
-        size[:2] = strength
-        monkeypatch.setattr(trust, "_sizes_without", lambda *a: {"lr": size})
+    rest = torch.ones(len(problem.penalty), dtype=torch.bool)
+    rest[problem.n_tfs : problem.n_tfs + 2] = False
+    size = torch.ones(problem.n_pairs)
+    monkeypatch.setattr(trust, "_sizes_without", lambda *a: {"lr": size})
+    cases = [
+        ((1, 1), (1.0, 1.0), 1.0),
+        ((0.5, 0.5), (1.0, 1.0), 1.0),
+        ((2, 2), (0.5, 0.5), 0.5),
+        ((8, 0), (1 / 6, 1 / 2), 0.25),  # mean 4: s = 6 and 2
+        ((3, 0), (1 / 2.25, 1.0), 1 / 1.5),  # mean 1.5: s = 2.25 and .75
+        ((200, 0), (0.1, 0.1), 0.01),  # never below 1 / (1 + weight)
+    ]
+    for sizes, expected, ratio in cases:
+        size[:2] = torch.tensor(sizes, dtype=torch.float32)
         believed, found = borne_out(problem, CONFIG, seed=0)
-        assert believed.penalty[problem.n_tfs : problem.n_tfs + 2].tolist() == pytest.approx([expected] * 2)
-        assert found == {"lr": pytest.approx(min(1.0, 1.0 / strength))}
-        rest = torch.ones(len(problem.penalty), dtype=torch.bool)
-        rest[problem.n_tfs : problem.n_tfs + 2] = False
+        assert believed.penalty[problem.n_tfs : problem.n_tfs + 2].tolist() == pytest.approx(expected)
+        assert found == {"lr": pytest.approx(ratio)}
         assert torch.equal(believed.penalty[rest], problem.penalty[rest])
 
 
-def test_the_planted_pair_is_believed_and_a_wrong_one_is_not():
-    from _planted import R
+def test_tf_edges_are_believed_together(monkeypatch):
+    problem = planted()
+    factor = torch.ones(problem.n_tf_genes, problem.targets.shape[1])
+    factor[0, :2] = 0.1
+    size = torch.ones_like(factor)
+    size[0, :2] = torch.tensor([8.0, 0.0])
+    monkeypatch.setattr(trust, "_sizes_without", lambda *a: {"tf": size})
+    believed, found = borne_out(replace(problem, tf_penalty=factor), CONFIG, seed=0)
+    assert believed.tf_penalty[0, :2].tolist() == [0.25, 0.25]
+    assert int((believed.tf_penalty < 1).sum()) == 2
+    assert found == {"tf": 0.25}
+    assert torch.equal(believed.penalty, problem.penalty)
 
+
+def test_the_planted_pair_is_believed_and_a_wrong_one_is_not():
     problem = planted()
     right, found = borne_out(with_prior(problem, [2 * R], 0.25), CONFIG, seed=3)
     assert right.penalty[problem.n_tfs + 2 * R] == 0.25
@@ -184,3 +205,19 @@ def test_a_prior_of_both_kinds_from_end_to_end():
     st.tl.infer_ccc(plain, sample_key="sample", config=tiny_config())
     assert st.get.params(plain)["prior"] is None
     assert "prior_lr" not in plain.uns["spatrace"]["fit"]
+
+
+def test_a_strong_prior_does_not_cut_the_small_penalties_off():
+    """The penalties tried begin where they would without it; they used to begin 1 + weight times higher, out of reach of all other edges."""
+    problem = planted()
+    network = build_network(problem, CONFIG, problem.usable)
+    design, _, _ = observe(network, problem, problem.usable)
+    mean, sd = problem.targets.mean(0), problem.targets.std(0)
+    y = (problem.targets - mean) / sd
+    paths = []
+    for given in (problem, with_prior(problem, [2 * R], 1e-3)):
+        torch.manual_seed(0)
+        paths.append(errors_along_path(design, y, problem, problem.usable, base_penalty(given), CONFIG.training)[0])
+    n = min(map(len, paths))
+    assert n > 2
+    assert paths[0][:n] == paths[1][:n]

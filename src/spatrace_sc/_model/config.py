@@ -27,7 +27,7 @@ class ModelConfig:
     hill_exponent: float = 1.0
     """Exponent n of the saturating signal x^n / (x^n + K^n)."""
     hill_quantile: float = 0.6
-    """Half-saturation K of a pair: this quantile of its exposure × receptor over the training cells in which that is positive."""
+    """Half-saturation K of a pair, as this quantile of its exposure × receptor over the training cells in which that is positive."""
     gate_rank: int = 4
     """Rank of the modulation of regulators by a cell's context."""
     gate_limit: float = 0.5
@@ -61,7 +61,7 @@ class TrainingConfig:
     penalty_slack: float = 0.1
     """The largest penalty is taken that gives up at most this share of the best held-out gain."""
     adaptation: float = 0.3
-    """Second pass: a pair's penalty is divided by this plus its strength relative to the pairs that act, within 0.6 to 3."""
+    """In the second pass a pair's penalty is divided by this plus its strength relative to the pairs that act, within 0.6 to 3."""
     past_penalty: float = 1.2
     """Penalty of a TF's level in earlier cells relative to that of its level now."""
     max_iterations: int = 300
@@ -81,7 +81,7 @@ class EvidenceConfig:
     smallest_share: float = 0.2
     """Smallest effect of a TF worth naming, as a share of what TFs do to the target together; tested against."""
     n_workers: int = 0
-    """Refits at a time, each on one core of its own; 0: as many as torch has threads. Changes no result. On a GPU one."""
+    """Refits at a time, each on one core of its own; with 0 as many as torch has threads. Changes no result. On a GPU one."""
     n_permutations: int = 99
     """Permutations of senders within slices, for :func:`spatrace_sc.get.communication`."""
 

@@ -20,39 +20,48 @@ logger = logging.getLogger("spatrace_sc")
 
 @torch.no_grad()
 def borne_out(problem: Problem, config: Config, *, seed: int) -> tuple[Problem, dict[str, float]]:
-    r"""The problem with its prior believed as far as the data bear it out, and the smallest factor of each kind that is.
+    r"""The problem with its prior believed as far as the data bear it out, and how much stronger named edges are, others over named, by kind (1 at most).
 
-    Under a penalty on :math:`|W|`, the penalties of two groups of edges that fit them best are in the inverse ratio of their mean sizes. The model is first fitted without the prior, at the λ that predicts best; with the
-    mean :math:`|W|` of the edges that the prior names and of the others,
+    Under a penalty on :math:`|W|`, the penalties of two groups of edges that fit them best are in the inverse ratio of their mean sizes. The model is first fitted without the prior, at the λ that predicts best; with the mean
+    size :math:`\overline{|W|}` of the edges that the prior names and of the others, for pairs and for TF edges apart,
 
     .. math::
-        factor = \max\Big(\tfrac{1}{1 + weight},\ \min\big(1, \tfrac{\overline{|W|}_{others}}{\overline{|W|}_{named}}\big)\Big)
+        factor_e = \max\Big(\tfrac{1}{1 + weight_e},\ \min\big(1, \overline{|W|}_{others} / s_e\big)\Big), \qquad
+        s_e = \overline{|W|}_{named} \text{ (TF edges)}, \quad s_e = \tfrac12 \big(\overline{|W|}_{named} + \overline{|W|}_e\big) \text{ (pairs, over their targets)}
 
-    for pairs and for TF edges apart. A prior whose edges are no stronger than others is not used. Decoys carry the same factors as the edges they stand for. Without a prior the problem itself is returned.
+    and nothing is believed where the named are no stronger than the others. A pair's own size, a mean over all targets, tells the right from the wrong ones of a mixed prior; that of a single TF edge would lend a head start to chance.
+    Decoys carry the factors of the edges they stand for. Without a prior the problem itself is returned.
     """
     pairs = slice(problem.n_tfs, problem.n_tfs + problem.n_pairs)
-    named = {"lr": problem.penalty[pairs] < 1}
+    factors = {"lr": problem.penalty[pairs]}
     if problem.tf_penalty is not None:
-        named["tf"] = problem.tf_penalty < 1
-    named = {kind: mask for kind, mask in named.items() if bool(mask.any())}
-    if not named:
+        factors["tf"] = problem.tf_penalty
+    factors = {kind: factor for kind, factor in factors.items() if bool((factor < 1).any())}
+    if not factors:
         return problem, {}
     size = _sizes_without(problem, config, seed)
-    least = {kind: _ratio(size[kind], mask) for kind, mask in named.items()}
-    for kind, value in least.items():
+    ratio = {kind: min(1.0, _ratio(size[kind], factor < 1)) for kind, factor in factors.items()}
+    for kind, factor in factors.items():
+        factors[kind] = _believed(factor, size[kind], ratio[kind], own=0.5 if kind == "lr" else 0.0)
         logger.info(
-            "prior of %s: the edges that it names are %.2g times as strong as others without it; their penalty is divided by %s.",
+            "prior of %s: without it the edges that it names are %.2g times as strong as others%s.",
             {"lr": "pairs", "tf": "TF edges"}[kind],
-            1.0 / max(value, 1e-12),
-            "1: it is not used" if value >= 1 else f"at most {1.0 / max(value, 1e-12):.2g}",
+            1.0 / max(ratio[kind], 1e-9),
+            ", or less: it is not used" if ratio[kind] >= 1 else "",
         )
     penalty = problem.penalty.clone()
-    if "lr" in least:
-        penalty[pairs] = torch.where(named["lr"], penalty[pairs].clamp_min(min(1.0, least["lr"])), penalty[pairs])
-    tf = problem.tf_penalty
-    if tf is not None and "tf" in least:
-        tf = torch.where(named["tf"], tf.clamp_min(min(1.0, least["tf"])), tf)
-    return replace(problem, penalty=penalty, tf_penalty=tf), {kind: min(1.0, v) for kind, v in least.items()}
+    penalty[pairs] = factors.get("lr", penalty[pairs])
+    return replace(problem, penalty=penalty, tf_penalty=factors.get("tf", problem.tf_penalty)), ratio
+
+
+def _believed(factor: Tensor, size: Tensor, ratio: float, own: float) -> Tensor:
+    """Factors below 1 raised to what sizes bear out; ``own`` is the share of an edge's own size beside the mean of all that are named."""
+    named = factor < 1
+    if ratio >= 1:
+        return torch.ones_like(factor)
+    strength = (1.0 - own) * size[named].mean() + own * size
+    least = (size[~named].mean() / strength.clamp_min(1e-12)).clamp_max(1.0)
+    return torch.where(named, torch.maximum(factor, least), factor)
 
 
 def _sizes_without(problem: Problem, config: Config, seed: int) -> dict[str, Tensor]:

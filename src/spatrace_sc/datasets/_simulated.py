@@ -55,7 +55,7 @@ def simulated(
     2. *Ligands* of sender *j*: :math:`\log a_{jl} = type + course_l(stage) + 0.7\,field_l(x_j) + 0.4\,\xi`; receivers express 2 % of it.
     3. *Exposure* of receiver *i*: :math:`E_{il} = \sum_{j \neq i} e^{-d_{ij} / (1.6\,s)} a_{jl}` within its slice, *s* the median distance between nearest cells.
     4. *Receptors*: type, place, a course over time and a fluctuation of the cell's own.
-    5. *Kinetics*: each receiver integrates its own TFs and targets from latent time 0 to its own (:func:`spatrace_sc.datasets._kinetics.integrate` states the equations).
+    5. *Kinetics*: each receiver integrates its own TFs and targets from latent time 0 to its own (``spatrace_sc/datasets/_kinetics.py`` states the equations).
     6. *Counts*: negative binomial at the cell's depth. ``n_background`` genes without a role take about 70 % of it.
 
     Parameters

@@ -88,7 +88,7 @@ def parts_of(
     unknown = [w for w in wanted if w not in owner]
     if unknown or not wanted:
         every = sorted({r for column in regions.values() for r in column})
-        found = f"{shorten(unknown)} are not annotated" if unknown else "nothing is left"
+        found = f"no table annotates {shorten(unknown)}" if unknown else "nothing is left"
         raise MissingKeyError(
             f"`elements`: {found}; the tables {shorten(tables)} annotate {shorten(every, 15)}.{closest(unknown[0], every) if unknown else ''}"
         )
