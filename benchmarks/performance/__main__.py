@@ -86,18 +86,19 @@ def table(rows: pd.DataFrame, axis: str) -> str:
 def draw(frame: pd.DataFrame, path: Path) -> None:
     """Seconds by stage against what varies, on logarithmic axes, with a line of slope 1."""
     axes_of = list(dict.fromkeys(frame["axis"]))
+    colours = {name: f"C{number}" for number, name in enumerate(frame["stages"].iloc[0])}
     figure, axes = plt.subplots(1, len(axes_of), figsize=(3.2 * len(axes_of) + 1.6, 3.4), layout="constrained")
     for ax, axis in zip(np.atleast_1d(axes), axes_of, strict=True):
         rows = frame[frame["axis"] == axis].sort_values(axis)
         stages = pd.DataFrame(list(rows["stages"])).fillna(0.0)
         for name in stages.columns[stages.max() > 0.03 * rows["cpu"].max()]:
-            ax.plot(rows[axis], stages[name].clip(lower=1e-2), marker="o", ms=3, lw=1, label=name)
+            ax.plot(rows[axis], stages[name].clip(lower=1e-2), marker="o", ms=3, lw=1, label=name, color=colours[name])
         ax.plot(rows[axis], rows["cpu"], color="black", marker="o", ms=4, lw=2, label="all")
         start = rows["cpu"].iloc[0] / rows[axis].iloc[0]
         ax.plot(rows[axis], start * rows[axis], color="#999999", ls=":", label="linear")
         ax.set_xscale("log")
         ax.set_yscale("log")
-        ax.set_xlabel(axis)
+        ax.set_xlabel({"lags": "steps back"}.get(axis, axis))
         ax.set_xticks(rows[axis], [f"{v:g}" for v in rows[axis]])
         ax.minorticks_off()
     np.atleast_1d(axes)[0].set_ylabel("CPU seconds")

@@ -154,7 +154,8 @@ def symbols_of(adata: AnnData, column: str | None) -> NDArray[np.object_] | None
         raise MissingKeyError(
             f"`gene_symbols={column!r}` is not in `adata.var`; it has {shorten(adata.var.columns, 15)}.{closest(column, adata.var.columns)}"
         )
-    return adata.var[column].astype(str).to_numpy(dtype=object)
+    named = adata.var[column].astype(object)
+    return named.where(named.notna(), "nan").astype(str).to_numpy(dtype=object)
 
 
 def names_by_label(adata: AnnData, column: str | None) -> dict[str, str]:
@@ -241,7 +242,8 @@ def reliable_components(
     nothing = np.flatnonzero(reliability <= 0)
     kept = int(nothing[0]) if len(nothing) else n
     logger.info("%d of %d principal components vary more than in permuted data.", kept, n)
-    return scores[:, : max(1, kept)] * np.sqrt(np.maximum(reliability[: max(1, kept)], 1e-3))
+    n_kept = max(1, kept)
+    return np.asarray(scores[:, :n_kept] * np.sqrt(np.maximum(reliability[:n_kept], 1e-3)))
 
 
 def _varying(

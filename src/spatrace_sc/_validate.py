@@ -63,7 +63,8 @@ def obs_column(adata: AnnData, key: str, argument: str) -> pd.Series:
         raise MissingKeyError(
             f"`{argument}={key!r}` is not in `adata.obs`; it has {shorten(adata.obs.columns, 15)}.{closest(key, adata.obs.columns)}"
         )
-    return adata.obs[key]
+    column: pd.Series = adata.obs[key]
+    return column
 
 
 def categories(adata: AnnData, key: str, argument: str) -> NDArray[np.object_]:
@@ -268,7 +269,7 @@ def share_of_one(value: object, argument: str) -> None:
         raise InvalidArgumentError(f"`{argument}` must be a number above 0 and at most 1, found {value!r}.")
 
 
-def stored(adata: AnnData, key: str) -> dict:
+def stored(adata: AnnData, key: str) -> dict[str, Any]:
     """A result of :func:`spatrace_sc.tl.infer_ccc` in ``uns``."""
     if not isinstance(adata, AnnData):
         hint = " Pass the table that holds the result, e.g. `sdata['table']`." if hasattr(adata, "tables") else ""

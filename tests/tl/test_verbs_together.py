@@ -71,3 +71,14 @@ def test_a_new_result_makes_the_old_ones_void(full):
     for name in ("cascades", "comparison", "knockout", "modules"):
         with pytest.raises(st.MissingKeyError):
             READERS[name](adata)
+
+
+@pytest.mark.parametrize("verb", ["cascades", "communication", "compare", "knockout", "modules"])
+def test_a_copy_of_a_table_on_disk_is_refused_at_once(full, tmp_path, verb):
+    path = tmp_path / "data.h5ad"
+    full.write_h5ad(path)
+    arguments = {"compare": ("stage",)}.get(verb, ())
+    backed = ad.read_h5ad(path, backed="r")
+    with pytest.raises(st.InvalidArgumentError, match="backed mode"):
+        getattr(st.tl, verb)(backed, *arguments, copy=True)
+    backed.file.close()

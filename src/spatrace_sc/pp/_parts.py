@@ -114,7 +114,7 @@ def _regions(table: AnnData, name: str) -> NDArray[np.object_]:
     key = _attrs(table).get("region_key")
     if not key:
         return np.full(table.n_obs, name, dtype=object)
-    return table.obs[key].astype(str).to_numpy(dtype=object)
+    return np.asarray(table.obs[key].astype(str), dtype=object)
 
 
 def _attrs(table: AnnData) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys, get
-from .._compat import as_table
+from .._compat import as_table, check_copy
 from .._core.cascades import Steps, join
 from .._validate import share_of_one, whole
 
@@ -70,6 +70,7 @@ def cascades(
     ['ligand', 'receptor', 'tf', 'target']
     """
     adata = as_table(data, table_key)
+    check_copy(adata, copy)
     share_of_one(max_q, "max_q")
     whole(max_paths, "max_paths", low=1)
     first, second = get.lr_tfs(adata, key=key), get.tf_targets(adata, key=key)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _keys
-from .._compat import as_table
+from .._compat import as_table, check_copy
 from .._core.exposure import linear, neighbour_weights
 from .._errors import DataError, InvalidArgumentError
 from .._prepare import names_by_label
@@ -107,6 +107,7 @@ def communication(
     True
     """
     adata = as_table(data, table_key)
+    check_copy(adata, copy)
     result = stored(adata, key)
     _check(null, block_size, n_permutations, seed)
     what = _read(adata, result, key)

@@ -12,7 +12,7 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys, get
-from .._compat import as_table
+from .._compat import as_table, check_copy
 from .._errors import InvalidArgumentError
 from .._validate import share_of_one, stored, whole
 from ._grouping import Groups, comparisons, enough_cells, read_groups, read_replicates
@@ -107,6 +107,7 @@ def compare(
     ['tf', 'target', 'group', 'reference']
     """
     adata = as_table(data, table_key)
+    check_copy(adata, copy)
     result = stored(adata, key)
     _check_numbers(max_q, top_n, smallest_share)
     names = str(result["params"]["stage_key"]) or str(result["params"]["sample_key"])

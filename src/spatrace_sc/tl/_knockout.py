@@ -12,7 +12,7 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
-from .._compat import as_table
+from .._compat import as_table, check_copy
 from .._errors import DataError, InvalidArgumentError
 from .._validate import closest, shorten, stored, whole
 
@@ -105,6 +105,7 @@ def knockout(
     'target'
     """
     adata = as_table(data, table_key)
+    check_copy(adata, copy)
     result = stored(adata, key)
     given = {"ligand": ligand, "receptor": receptor, "tf": tf, "sender": sender}
     removed = _removed(given, result)

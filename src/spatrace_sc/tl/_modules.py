@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .. import _keys, get
-from .._compat import as_table
+from .._compat import as_table, check_copy
 from .._core import modules as core
 from .._errors import DataError, InvalidArgumentError
 from .._validate import categories, coordinates, share_of_one, time_column, whole
@@ -120,6 +120,7 @@ def modules(
     (600, 2)
     """
     adata = as_table(data, table_key)
+    check_copy(adata, copy)
     _check(n_modules, max_modules, max_q, target_share, n_draws, seed)
     scene = _read(adata, max_q, key)
     sets = None if enrichment is None else usable_sets(enrichment, scene.targets)
