@@ -1,0 +1,84 @@
+"""Simulated tissues in files of the layout of real ones, for notebooks whose data are not at hand. What comes out of them says nothing about hearts, mice or axolotls."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+import spatrace_sc as st
+
+DEPTH = 4000.0
+SAYS = "NOT THE REAL DATA: {} is not here. A simulated tissue in a file of the same layout stands in for it; its genes, edges and maps are made up."
+
+
+def _folder(made: AnnData, symbols: dict[str, str]) -> Path:
+    """A new folder with gene lists as text."""
+    folder = Path(tempfile.mkdtemp())
+    (folder / "gene_lists").mkdir()
+    for role in ("ligand", "receptor", "tf"):
+        names = [symbols[g] for g in made.var_names[made.var[role]]]
+        (folder / "gene_lists" / f"{role}s.txt").write_text("\n".join(names))
+    return folder
+
+
+def heart() -> tuple[Path, Path]:
+    """Nine sections, one age, raw counts, Ensembl ids, pixels that differ between sections. Returns the folder and the file."""
+    print(SAYS.format("The heart (environment variable SPATRACE_DATA)"))  # noqa: T201
+    made = st.datasets.simulated(7, n_cells=2700, n_slices=3, depth=DEPTH, n_targets=40)
+    folder = _folder(made, {g: g for g in made.var_names})
+    codes = pd.factorize(made.obs["sample"], sort=True)[0]
+    obs = pd.DataFrame(index=[f"spot_{k}" for k in range(made.n_obs)])
+    obs["section"] = pd.Categorical([f"{c + 1}_section" for c in codes])
+    obs["region"] = made.obs["cell_type"].to_numpy()
+    var = pd.DataFrame({"symbol": made.var_names}, index=[f"ENSG{k:011d}" for k in range(made.n_vars)])
+    adata = ad.AnnData(made.layers["counts"].astype(np.float32), obs=obs, var=var)
+    adata.obsm["spatial"] = made.obsm["spatial"] * np.where(np.isin(codes, [2, 3]), 40.0, 80.0)[:, None]
+    (folder / "human_heart").mkdir()
+    file = folder / "human_heart" / "human_heart_ST.h5ad"
+    adata.write_h5ad(file)
+    return folder, file
+
+
+def atlas(name: str) -> Path:
+    """The file of an atlas as its publisher lays it out, in a folder that can be given as ``cache_dir``."""
+    file = {"mouse_midbrain": "Dorsal_midbrain_cell_bin.h5ad", "axolotl_regeneration": "Regeneration.h5ad"}[name]
+    print(SAYS.format(file))  # noqa: T201
+    axolotl = name == "axolotl_regeneration"
+    made = st.datasets.simulated(8, n_cells=2700, n_stages=4 if axolotl else 3, depth=DEPTH, n_targets=40)
+    ids = {g: f"AMEX60DD{k:06d}" if axolotl else g for k, g in enumerate(made.var_names)}
+    folder = _folder(made, ids)
+    stage = made.obs["stage"].cat.codes.to_numpy()
+    obs = pd.DataFrame(index=[f"CELL.{k}" for k in range(made.n_obs)])
+    if axolotl:
+        slices = ["Injury_control_A", "Injury_2DPI_rep1_B", "Injury_5DPI_rep1_C", "Injury_15DPI_rep4_D"]
+        obs["Batch"] = pd.Categorical(np.array(slices)[stage])
+        obs["Annotation"] = made.obs["cell_type"].astype(str).to_numpy()
+    else:
+        obs["Batch"] = pd.Categorical(np.array(["slice_1", "slice_2", "slice_3"])[stage])
+        obs["Time point"] = pd.Categorical(np.array(["E12.5", "E14.5", "E16.5"])[stage])
+        obs["annotation"] = pd.Categorical(made.obs["cell_type"].to_numpy())
+    counts = made.layers["counts"].astype(np.float32)
+    adata = ad.AnnData(counts.copy(), obs=obs, var=pd.DataFrame(index=list(ids.values())), layers={"counts": counts})
+    adata.obsm["spatial"] = made.obsm["spatial"]
+    adata.write_h5ad(folder / file)
+    pd.DataFrame({"source": list(ids.values()), "target": list(ids)}).to_csv(folder / "orthologs.csv", index=False)
+    return folder
+
+
+def own() -> Path:
+    """What a laboratory might have: raw counts, Ensembl ids beside symbols, days, no pseudotime."""
+    made = st.datasets.simulated(9, n_cells=2400, n_slices=2, depth=DEPTH, n_targets=40)
+    folder = _folder(made, {g: g for g in made.var_names})
+    obs = made.obs[["cell_type"]].rename(columns={"cell_type": "annotation"})
+    obs["slide"] = made.obs["sample"].to_numpy()
+    obs["day"] = made.obs["stage"].map({"E1": "day 3", "E2": "day 5", "E3": "day 8"}).astype(str).to_numpy()
+    var = pd.DataFrame({"symbol": made.var_names}, index=[f"ENSG{k:011d}" for k in range(made.n_vars)])
+    adata = ad.AnnData(made.layers["counts"].astype(np.float32), obs=obs, var=var)
+    adata.obsm["spatial"] = made.obsm["spatial"]
+    adata.write_h5ad(folder / "mine.h5ad")
+    return folder
