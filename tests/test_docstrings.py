@@ -6,6 +6,7 @@ import doctest
 import inspect
 
 import pytest
+from _helpers import small_config
 
 import spatrace_sc as st
 
@@ -18,7 +19,12 @@ PUBLIC = {
 
 @pytest.mark.parametrize("name", PUBLIC)
 @pytest.mark.filterwarnings("ignore")
-def test_example_runs(name):
+def test_example_runs(name, monkeypatch):
+    """Examples that only need some result get one with few refits; that of the inference runs as it is."""
+    if name != "tl.infer_ccc":
+        infer = st.tl.infer_ccc
+        quick = lambda data, **options: infer(data, **({"config": small_config()} | options))
+        monkeypatch.setattr(st.tl, "infer_ccc", quick)
     found = doctest.DocTestFinder(recurse=False).find(PUBLIC[name], name)
     examples = [test for test in found if test.examples]
     results = [doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test) for test in examples]

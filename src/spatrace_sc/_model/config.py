@@ -83,7 +83,7 @@ class EvidenceConfig:
     n_workers: int = 0
     """Refits at a time, each on one core of its own; with 0 as many as torch has threads. Changes no result. On a GPU one."""
     n_permutations: int = 99
-    """Permutations of senders within slices, for :func:`spatrace_sc.get.communication`."""
+    """Permutations of cell types within squares of the slice, for :func:`spatrace_sc.get.communication`; :func:`spatrace_sc.tl.communication` takes more."""
 
 
 WHOLE, COUNT, PLURAL = "a whole number of at least 1", "a whole number of at least 0", "a whole number of at least 2"
