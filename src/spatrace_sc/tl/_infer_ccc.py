@@ -106,7 +106,7 @@ def infer_ccc(
     config
         :class:`spatrace_sc.Config`. None: defaults.
     seed
-        Same data, seed and machine: same tables, whatever the order of genes.
+        Same data, seed, machine and number of threads of torch: same tables, whatever the order of genes. With another number of threads effects differ in the last digits of single precision.
     device
         ``"auto"`` (a CUDA GPU if there is one, otherwise CPU; logged), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
     table_key
