@@ -53,3 +53,14 @@ def test_an_unknown_stage_is_refused(result):
     for read in (st.get.lr_tfs, st.get.cascades):
         with pytest.raises(st.InvalidArgumentError, match=r"`stage='E9'`.*'E1', 'E2', 'E3'"):
             read(result, "E9")
+
+
+@pytest.mark.parametrize("kind", ["pairs", "tfs"])
+def test_activity_of_a_stage_is_that_of_its_cells(result, kind):
+    whole, part = st.get.activity(result, kind), st.get.activity(result, kind, "E2")
+    here = (result.obs["stage"] == "E2").to_numpy()
+    assert 0 < part.n_obs < whole.n_obs
+    assert list(part.obs_names) == list(result.obs_names[here])
+    np.testing.assert_array_equal(part.X, whole.X[here])
+    with pytest.raises(st.InvalidArgumentError, match="'E1', 'E2', 'E3'"):
+        st.get.activity(result, kind, "E9")

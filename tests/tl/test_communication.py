@@ -225,3 +225,11 @@ def test_bad_input(result, options, error, text):
 def test_before_the_inference():
     with pytest.raises(st.MissingKeyError, match="infer_ccc"):
         st.tl.communication(st.datasets.simulated(n_cells=300))
+
+
+def test_a_stage_without_senders(result):
+    kind, stage = (result.obs[c].astype(str) for c in ("cell_type", "stage"))
+    result.uns["spatrace"]["params"]["senders"] = np.array(["sender_0"], dtype=object)
+    gone = result[~((kind == "sender_0") & (stage == "E2")).to_numpy()].copy()
+    with pytest.raises(st.DataError, match=r"the stages 'E2' have receivers but no cell that sends.*'E1', 'E3'"):
+        st.tl.communication(gone, **OPTIONS)

@@ -15,11 +15,12 @@ from .._core.uncertainty import shrunk_by_group
 from .._errors import InvalidArgumentError
 from .._validate import closest, shorten, stored
 from ._modules import module_scores
+from ._tables import stage_number
 
 KINDS = ("pairs", "tfs", "modules")
 
 
-def activity(adata: AnnData, kind: str = "pairs", *, key: str = _keys.RESULT) -> AnnData:
+def activity(adata: AnnData, kind: str = "pairs", stage: str | None = None, *, key: str = _keys.RESULT) -> AnnData:
     """Activity of the strongest pairs, of the TFs, or of signaling modules, in every cell.
 
     Activity of a pair is the pair's signal in the cell (attended exposure × receptor, saturating, times the cell's gate) in standard deviations, times the pair's score: about how far,
@@ -33,6 +34,8 @@ def activity(adata: AnnData, kind: str = "pairs", *, key: str = _keys.RESULT) ->
         With a result of :func:`spatrace_sc.tl.infer_ccc`.
     kind
         ``"pairs"``, ``"tfs"`` or, after :func:`spatrace_sc.tl.modules`, ``"modules"``.
+    stage
+        None: all cells. A stage: its cells, values unchanged.
     key
         Name of the result.
 
@@ -57,6 +60,11 @@ def activity(adata: AnnData, kind: str = "pairs", *, key: str = _keys.RESULT) ->
         raise InvalidArgumentError(
             f"`kind` must be one of {shorten(KINDS)}, found {kind!r}.{closest(str(kind), KINDS)}"
         )
+    if stage is not None:
+        stage_number(result, stage)
+        column = str(result["params"]["stage_key"]) or str(result["params"]["sample_key"])
+        whole = activity(adata, kind, key=key)
+        return whole[(adata.obs[column].astype(str) == str(stage)).to_numpy()].copy() if column else whole
     ours = {result[slot] for slot in ("obsm", "obsm_se", "obsm_tf")}
     slots = {k: v for k, v in adata.obsm.items() if k not in ours | {_keys.modules_key(key)}}
     if kind == "modules":

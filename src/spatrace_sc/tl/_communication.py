@@ -182,11 +182,14 @@ def _read(adata: AnnData, result: dict[str, Any], key: str) -> Talk:
     sample = (
         pd.factorize(categories(adata, slices, "sample_key"))[0] if slices else np.zeros(adata.n_obs, dtype=np.intp)
     )
+    stage_key = str(params["stage_key"]) or slices
+    stage_of = categories(adata, stage_key, "stage_key").astype(str) if stage_key else np.full(adata.n_obs, "all")
     activity = np.asarray(adata.obsm[result["obsm"]], dtype=np.float32)[receiving]
     if not np.isfinite(activity).all() or not sending.any() or not receiving.any():
         raise DataError(
             f"the cells or their types are not those that `adata.uns[{key!r}]` was inferred from; call `st.tl.infer_ccc(adata, key_added={key!r})` again."
         )
+    _check_senders(result, sample, np.flatnonzero(sending), stage_of[receiving], sample[receiving])
     coords = coordinates(adata, str(params["spatial_key"]))
     name = names_by_label(adata, str(params["gene_symbols"]) or None)
     lost = [str(g) for g in genes["ligands"] if str(g) not in name]
@@ -196,8 +199,6 @@ def _read(adata: AnnData, result: dict[str, Any], key: str) -> Talk:
     matrix = expression(adata, str(params["layer"]) or None)
     weights = neighbour_weights(coords, sample, receiving, sending, radius=float(params["radius"]))
     listed = result["activity_pairs"].astype({"ligand": str, "receptor": str})
-    stage_key = str(params["stage_key"]) or slices
-    stage_of = categories(adata, stage_key, "stage_key").astype(str) if stage_key else np.full(adata.n_obs, "all")
     stages = [str(s) for s in result["stages"]]
     return Talk(
         pairs=listed,
@@ -214,6 +215,24 @@ def _read(adata: AnnData, result: dict[str, Any], key: str) -> Talk:
         sender_coords=coords[sending],
         receiver_coords=coords[receiving],
     )
+
+
+def _check_senders(
+    result: dict[str, Any],
+    sample: NDArray[np.integer],
+    senders: NDArray[np.integer],
+    stage: NDArray[np.str_],
+    receiver_sample: NDArray[np.integer],
+) -> None:
+    """Every stage with receivers has a slice with senders."""
+    sends = np.isin(receiver_sample, np.unique(sample[senders]))
+    silent = sorted(set(stage) - set(stage[sends]))
+    if silent:
+        there = sorted(set(stage[sends]))
+        raise DataError(
+            f"the stages {shorten(silent)} have receivers but no cell that sends ({shorten(map(str, result['params']['senders']))}) in any of their slices; those with senders are {shorten(there)}. "
+            "Leave them out (`adata[...]`), or name other `senders` in `st.tl.infer_ccc`."
+        )
 
 
 def _of_cells(adata: AnnData, result: dict[str, Any], matrix: sparse.csr_matrix) -> sparse.csr_matrix:
