@@ -8,7 +8,8 @@ import pytest
 from _helpers import small_result
 
 import spatrace_sc as st
-from spatrace_sc.get._route import CARRIES, CLEAR, SUPPORTED, add_route
+from spatrace_sc._keys import SUPPORTED
+from spatrace_sc.get._route import CARRIES, CLEAR, add_route
 
 GENES = {
     "ligands": ["la", "lb"],

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .. import _keys
 from .._core.cascades import Steps, join
 
 #: An effect is called direct from this share on, and mediated up to one minus it.
 CLEAR = 0.8
-#: Steps pair → TF and TF → target with at most this q count.
-SUPPORTED = 0.1
 #: A TF is named when it carries at least this share of the mediated effect.
 CARRIES = 0.25
 BETWEEN = " | "
@@ -41,7 +40,7 @@ def add_route(table: pd.DataFrame, result: dict[str, Any]) -> pd.DataFrame:
 def _steps(result: dict[str, Any]) -> pd.DataFrame:
     """Every supported pair → TF with every supported TF → target: ``edge`` number of (pair, target), ``tf`` and ``effect``, the product of both effects."""
     n_r, n_g = (len(result["genes"][r]) for r in ("receptors", "targets"))
-    first, second = (t[t["q_value"] <= SUPPORTED] for t in (result["lr_tfs"], result["tf_targets"]))
+    first, second = (t[t["q_value"] <= _keys.SUPPORTED] for t in (result["lr_tfs"], result["tf_targets"]))
     pair, tf = (first["ligand"] * n_r + first["receptor"]).to_numpy(dtype=np.int64), first["tf"].to_numpy()
     target = second["target"].to_numpy()
     paths = join(

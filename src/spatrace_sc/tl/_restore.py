@@ -17,7 +17,7 @@ from .._model.checkpoint import config_from, from_arrays
 from .._model.config import Config
 from .._model.fit import Fit, hold_out, observe
 from .._model.records import Problem
-from .._prepare import labels_of, symbols_of
+from .._prepare import names_by_label
 from .._validate import shorten, stored
 from ._problem import build_problem
 from ._result import regulator_levels
@@ -72,9 +72,8 @@ def _study(adata: AnnData, result: dict[str, Any], key: str) -> Study:
     params, shown = result["params"], {role: list(map(str, names)) for role, names in result["genes"].items()}
     chosen: dict[str, Any] = {k: str(params[k]) or None for k in KEYS}
     chosen |= {k: [str(name) for name in params[k]] for k in ("senders", "receivers")}
-    symbols = symbols_of(adata, str(params["gene_symbols"]) or None)
-    label = {n: n for n in adata.var_names.astype(str)} if symbols is None else labels_of(adata, symbols)
-    name = {text: gene for gene, text in label.items()}
+    name = names_by_label(adata, str(params["gene_symbols"]) or None)
+    label = {gene: text for text, gene in name.items()}
     lost = sorted({g for names in shown.values() for g in names} - set(name))
     if lost:
         raise _changed(key, f"the genes {shorten(lost, 5)} are gone")
