@@ -256,7 +256,7 @@ def test_several_side_by_side(result):
 
 def test_too_large_keeps_the_size_per_cell(result, caplog):
     st.tl.knockout(result, tf=first(result, "tfs"))
-    slot = f"spatrace_knockout_tf_{first(result, 'tfs')}"
+    slot = f"spatrace_knockout_tf-{first(result, 'tfs')}"
     size = result.obs[slot].copy()
     with caplog.at_level("INFO", logger="spatrace_sc"):
         st.tl.knockout(result, tf=first(result, "tfs"), max_values=10)

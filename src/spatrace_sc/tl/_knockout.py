@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +82,7 @@ def knockout(
 
     Returns
     -------
-    None, or with ``copy=True`` an AnnData. Writes, with *slug* the name with other signs than letters, digits, ``_``, ``-`` and ``.`` as ``_``:
+    None, or with ``copy=True`` an AnnData. Writes, with *slug* the name with other signs than letters, digits, ``_``, ``-`` and ``.`` as ``-``:
 
     - ``uns[key]["knockouts"][slug]``: tables of targets, all cells together and by stage; read them with :func:`spatrace_sc.get.knockout`.
     - ``obs[key + "_knockout_" + slug]``: Euclidean norm of a cell's change over all targets, in their standard deviations; NaN in cells that do not receive.
@@ -174,7 +173,7 @@ def _slug(label: object, result: dict[str, Any]) -> str:
         raise InvalidArgumentError(
             f"`name` has {len(label)} signs, more than the {LONGEST} that fit a slot; give a shorter one ({label[:30]!r}...)."
         )
-    slug = re.sub(r"[^\w.-]", "_", label, flags=re.ASCII)
+    slug = _keys.plain(label)
     other = result.get("knockouts", {}).get(slug)
     if other is not None and str(other["name"]) != label:
         raise InvalidArgumentError(
