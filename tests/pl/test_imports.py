@@ -17,6 +17,7 @@ def test_every_function_is_exported() -> None:
         "communication",
         "comparison",
         "effect_heatmap",
+        "evaluation",
         "knockout",
         "modules",
         "top_edges",

@@ -5,6 +5,7 @@ from ._cascades import cascades
 from ._communication import communication
 from ._comparison import comparison
 from ._effect_heatmap import effect_heatmap
+from ._evaluation import evaluation
 from ._knockout import knockout
 from ._modules import modules
 from ._top_edges import top_edges
@@ -16,6 +17,7 @@ __all__ = [
     "communication",
     "comparison",
     "effect_heatmap",
+    "evaluation",
     "knockout",
     "modules",
     "top_edges",
