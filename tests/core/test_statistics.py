@@ -135,16 +135,16 @@ def test_median_over_draws_equals_the_naive_loop(n_draws):
     rng = np.random.default_rng(n_draws)
     index = [rng.permutation(30)[: rng.integers(0, 30)] for _ in range(n_draws)]
     values = [rng.random(len(i)) for i in index]
-    found = median_over_draws(index, values, 30)
+    found = median_over_draws(index, values, np.arange(30))
     np.testing.assert_array_equal(found, naive_median(index, values, 30))
 
 
 def test_median_over_draws_by_hand():
     index = [np.array([0, 1, 2]), np.array([1, 0]), np.array([1])]
     values = [np.array([0.5, 0.1, 0.2]), np.array([0.3, 0.4]), np.array([0.2])]
-    np.testing.assert_array_equal(median_over_draws(index, values, 4), [0.5, 0.2, 1.0, 1.0])
+    np.testing.assert_array_equal(median_over_draws(index, values, np.arange(4)), [0.5, 0.2, 1.0, 1.0])
     nothing = [np.empty(0, dtype=int)] * 3
-    np.testing.assert_array_equal(median_over_draws(nothing, [np.empty(0)] * 3, 2), [1.0, 1.0])
+    np.testing.assert_array_equal(median_over_draws(nothing, [np.empty(0)] * 3, np.arange(2)), [1.0, 1.0])
 
 
 def naive_bh(p):

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from spatrace_sc._model.credit import RIDGE_RECEPTORS, explained, share_credit
-from spatrace_sc._model.records import Evidence, History, Problem
+from spatrace_sc._model.records import Edges, Evidence, History, Problem
 
 N, F, L, R, G = 900, 2, 2, 2, 3
 #: No edge and no pair is supported.
-NOTHING = np.zeros((L * R, G), dtype=bool), np.zeros(L * R, dtype=bool)
+NOTHING = np.zeros(L * R * G, dtype=bool), np.zeros(L * R, dtype=bool)
 
 
 def tissue(follows: float):
@@ -62,12 +62,15 @@ def evidence(false_share: float) -> Evidence:
     rng = np.random.default_rng(0)
     effect = rng.normal(size=(F + L * R, G)).astype(np.float32) * 0.1
     pair = np.ones(L * R, np.float32)
+
+    def edges(part):
+        flat = part.ravel().copy()
+        return Edges(np.arange(flat.size), G, flat, np.full_like(flat, 0.1), np.ones_like(flat), np.ones(flat.size))
+
     return Evidence(
-        effect=effect,
+        tf=edges(effect[:F]),
+        lr=edges(effect[F:]),
         on_tfs=np.zeros((L * R, F), np.float32),
-        effect_se=np.full_like(effect, 0.1),
-        stability=np.ones_like(effect),
-        p_value=np.ones(effect.shape),
         pair_score=pair,
         pair_se=0.1 * pair,
         pair_stability=pair,
@@ -81,7 +84,7 @@ def test_nothing_changes_where_receptors_have_a_course_of_their_own_or_pairs_bea
     for follows, false_share in ((0.0, 1.0), (1.0, 0.0)):
         before = evidence(false_share)
         after = share_credit(*tissue(follows), before, *NOTHING)
-        np.testing.assert_allclose(after.effect, before.effect, atol=1e-3)
+        np.testing.assert_allclose(after.lr.effect, before.lr.effect, atol=1e-3)
         np.testing.assert_allclose(after.pair_score, before.pair_score, atol=1e-3)
 
 
@@ -89,7 +92,7 @@ def test_a_receptor_that_follows_a_tf_gets_the_route_through_its_own_ligand():
     problem, fit = tissue(1.0)
     before = evidence(1.0)
     after = share_credit(problem, fit, before, *NOTHING)
-    lr = after.effect[F:].reshape(L, R, G)
+    lr = after.lr.effect.reshape(L, R, G)
     level = (problem.receptor_level - problem.receptor_level.mean(0)) / problem.receptor_level.std(0, correction=0)
     y = (problem.targets - fit.target_mean) / fit.target_sd
     level, y = level.double().numpy(), y.double().numpy()
@@ -97,10 +100,10 @@ def test_a_receptor_that_follows_a_tf_gets_the_route_through_its_own_ligand():
     along = np.corrcoef(np.log1p(fit.attended.exposure[:, 1].numpy()), level[:, 0])[0, 1]
     assert lr[1, 0, 0] == pytest.approx(along * onto[0, 0], abs=0.02)
     assert lr[1, 0, 0] > 3 * abs(lr[0, 0, 0])
-    np.testing.assert_allclose(after.effect[:F], before.effect[:F])
-    np.testing.assert_allclose(lr[:, 1], before.effect[F:].reshape(L, R, G)[:, 1], atol=1e-3)
+    assert after.tf is before.tf
+    np.testing.assert_allclose(lr[:, 1], before.lr.effect.reshape(L, R, G)[:, 1], atol=1e-3)
     assert after.pair_score.reshape(L, R)[:, 0].argmax() == 1
-    assert after.stability is before.stability
+    assert after.lr.stability is before.lr.stability
 
 
 def test_forbidden_edges_get_no_route():
@@ -109,8 +112,8 @@ def test_forbidden_edges_get_no_route():
     problem.targets[:, 2] = problem.targets[:, 0]
     fit.target_mean, fit.target_sd = problem.targets.mean(0), problem.targets.std(0, correction=0)
     free = replace(problem, forbidden=torch.empty((2, 0), dtype=torch.long))
-    assert abs(share_credit(free, fit, before, *NOTHING).effect[F + 2, 2]) > 0.3
-    assert abs(share_credit(problem, fit, before, *NOTHING).effect[F + 2, 2]) < 0.02
+    assert abs(share_credit(free, fit, before, *NOTHING).lr.effect[2 * G + 2]) > 0.3
+    assert abs(share_credit(problem, fit, before, *NOTHING).lr.effect[2 * G + 2]) < 0.02
 
 
 def test_explained_is_held_out():
@@ -128,17 +131,31 @@ def test_what_is_supported_keeps_its_weight_and_its_rank():
     problem, fit = tissue(1.0)
     before = evidence(1.0)
     edges, pairs = (x.copy() for x in NOTHING)
-    edges[2, 1], pairs[3] = True, True
-    before.effect[F + 2, 1], before.pair_score[3] = -0.2, 0.1
+    edges[2 * G + 1], pairs[3] = True, True
+    before.lr.effect[2 * G + 1], before.pair_score[3] = -0.2, 0.1
     after = share_credit(problem, fit, before, edges, pairs)
-    assert after.effect[F + 2, 1] == before.effect[F + 2, 1]
+    assert after.lr.effect[2 * G + 1] == before.lr.effect[2 * G + 1]
     assert after.pair_score[3] == before.pair_score[3]
     plain = share_credit(problem, fit, before, *NOTHING)
-    part = 1 - (plain.effect[F + 2, 2] / before.effect[F + 2, 2]) if before.effect[F + 2, 2] else 1.0
+    part = 1 - plain.lr.effect[2 * G + 2] / before.lr.effect[2 * G + 2]
     assert part > 0.9, "nearly all of the credit of receptor 0 is shared here"
-    routes = after.effect[F : F + 4 : 2] - (1 - part) * before.effect[F : F + 4 : 2]
+    left, full = (e.lr.effect.reshape(L * R, G)[::2] for e in (before, after))
+    routes = full - (1 - part) * left
     assert np.abs(np.delete(routes.ravel(), G + 1)).max() <= 0.2 + 1e-3
-    assert abs(after.effect[F + 2, 0]) == pytest.approx(0.2, abs=0.02), (
+    assert abs(after.lr.effect[2 * G]) == pytest.approx(0.2, abs=0.02), (
         "the strongest route is brought down to the weakest supported edge"
     )
     assert after.pair_score[2] <= 0.1 + (1 - part) + 1e-3
+
+
+def test_routes_of_some_edges_are_those_of_all():
+    problem, fit = tissue(1.0)
+    before = evidence(1.0)
+    after = share_credit(problem, fit, before, *NOTHING)
+    chosen = np.array([0, 4, 7, 8, 11])
+    pick = lambda values: values[chosen]
+    lr = before.lr
+    some = replace(lr, number=chosen, effect=pick(lr.effect), effect_se=pick(lr.effect_se), stability=pick(lr.stability), p_value=pick(lr.p_value))  # fmt: skip
+    found = share_credit(problem, fit, replace(before, lr=some), np.zeros(5, dtype=bool), NOTHING[1])
+    np.testing.assert_array_equal(found.lr.effect, after.lr.effect[chosen])
+    np.testing.assert_array_equal(found.pair_score, after.pair_score)

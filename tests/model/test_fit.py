@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from _planted import CONFIG, C, F, G, R, draw_decoys, planted
+from _planted import CONFIG, C, G, R, draw_decoys, planted
 
 from spatrace_sc._model.checkpoint import config_from, from_arrays, predict, to_arrays
 from spatrace_sc._model.config import Config, EvidenceConfig, TrainingConfig
@@ -90,14 +90,15 @@ def test_checkpoint_round_trip(fitted):
 def test_evidence_separates_planted_from_noise(fitted):
     problem, result = fitted
     evidence = resample(problem, result, draw_decoys(problem), CONFIG, seed=1)
-    assert evidence.stability[1, 0] == 1
-    assert evidence.stability[F + 2 * R, 1] == 1
+    assert evidence.tf.stability[1 * G + 0] == 1
+    assert evidence.lr.stability[2 * R * G + 1] == 1
     assert evidence.pair_score.argmax() == 2 * R
-    assert evidence.effect[1, 0] > 0 > evidence.effect[F + 2 * R, 1]
+    assert evidence.tf.effect[1 * G + 0] > 0 > evidence.lr.effect[2 * R * G + 1]
     for draw in evidence.draws["pair"]:
         assert draw.score[draw.items == 2 * R] > (draw.null_score.max() if len(draw.null_score) else 0)
     again = resample(problem, result, draw_decoys(problem), CONFIG, seed=1)
-    np.testing.assert_array_equal(evidence.effect, again.effect)
+    np.testing.assert_array_equal(evidence.tf.effect, again.tf.effect)
+    np.testing.assert_array_equal(evidence.lr.effect, again.lr.effect)
 
 
 def test_strength_factors_by_hand():

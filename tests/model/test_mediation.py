@@ -107,11 +107,11 @@ def study_of(n_receptors=2, n_tfs=3):
 def test_first_steps_by_hand():
     on_tfs = np.zeros((4, 3))
     on_tfs[1, 2], on_tfs[2, 0] = 0.3, -0.5
-    effect = np.zeros((3 + 4, 2))
+    lr_edges = SimpleNamespace(n_targets=2)
     empty = np.empty(0)
     lr = Draw(np.array([0, 5]), np.array([2.0, 1.0]), np.array([0.1]), np.array([1.0]))
     tf = Draw(np.array([5, 6]), np.array([0.3, 0.5]), np.array([0.4]), np.array([1.0]))
-    evidence = SimpleNamespace(on_tfs=on_tfs, effect=effect, draws={"lr": [lr], "lr_tf": [tf]})
+    evidence = SimpleNamespace(on_tfs=on_tfs, lr=lr_edges, draws={"lr": [lr], "lr_tf": [tf]})
     table = first_steps(study_of(), evidence, np.array([0.75, 0.0, 0.19]))
     assert list(table.columns) == ["ligand", "receptor", "tf", "effect", "q_value"]
     assert table[["ligand", "receptor", "tf"]].to_numpy().tolist() == [[0, 1, 2], [1, 0, 0]]
@@ -119,9 +119,9 @@ def test_first_steps_by_hand():
     np.testing.assert_allclose(table["effect"], [0.3 / 0.9, -1.0])
     # together with the targets: 3 real above 0.4 without a decoy; a decoy before the fourth
     assert table["q_value"][1] < table["q_value"][0] < 1
-    alone = SimpleNamespace(on_tfs=on_tfs, effect=effect, draws={"lr": [lr._replace(items=empty.astype(int), score=empty)], "lr_tf": [tf]})  # fmt: skip
+    alone = SimpleNamespace(on_tfs=on_tfs, lr=lr_edges, draws={"lr": [lr._replace(items=empty.astype(int), score=empty)], "lr_tf": [tf]})  # fmt: skip
     assert (first_steps(study_of(), alone, np.zeros(3))["q_value"] >= table["q_value"]).all()
-    nothing = SimpleNamespace(on_tfs=0 * on_tfs, effect=effect, draws={"lr": [lr], "lr_tf": [tf]})
+    nothing = SimpleNamespace(on_tfs=0 * on_tfs, lr=lr_edges, draws={"lr": [lr], "lr_tf": [tf]})
     assert len(first_steps(study_of(), nothing, np.zeros(3))) == 0
 
 

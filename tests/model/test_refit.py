@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from _planted import CONFIG, C, F, L, R, draw_decoys, planted
+from _planted import CONFIG, C, F, G, L, R, draw_decoys, planted
 
+from spatrace_sc._model.competition import LARGEST, Tally
 from spatrace_sc._model.evidence import _random_blocks, resample
 from spatrace_sc._model.fit import fit
-from spatrace_sc._model.refit import _log_p, refit
+from spatrace_sc._model.refit import refit
 
 SIGNS = (1.0, 1.0, -1.0)
 
@@ -33,7 +34,7 @@ def refits(fitted):
     draw, found = draw_decoys(problem), []
     for stream in np.random.default_rng(7).spawn(4):
         rows = _random_blocks(problem.block, problem.usable, 0.75, stream)
-        found.append(refit(problem, result, draw(stream), rows, CONFIG))
+        found.append(refit(problem, result, draw(stream), rows, torch.arange(L * R * G), CONFIG))
     return found
 
 
@@ -56,16 +57,17 @@ def test_there_are_as_many_refits_as_asked_for(fitted, n):
     assert len(asked) == n
     assert set(found.draws) == {"tf", "lr", "lr_tf", "pair"}
     assert [len(draws) for draws in found.draws.values()] == [n] * 4
-    for share in (found.stability, found.pair_stability):
+    for share in (found.tf.stability, found.lr.stability, found.pair_stability):
         np.testing.assert_allclose(share * n, np.round(share * n), atol=1e-5)
 
 
 def test_workers_change_nothing(fitted):
     problem, result = fitted
     one, three = (resample(problem, result, draw_decoys(problem), config_with(n_workers=k), seed=7) for k in (1, 3))
-    for name, value in vars(one).items():
-        if isinstance(value, np.ndarray):
-            np.testing.assert_array_equal(value, getattr(three, name), err_msg=name)
+    for of_one, of_three in ((one, three), (one.tf, three.tf), (one.lr, three.lr)):
+        for name, value in vars(of_one).items():
+            if isinstance(value, np.ndarray):
+                np.testing.assert_array_equal(value, getattr(of_three, name), err_msg=name)
     assert one.false_share == three.false_share
     for task, draws in one.draws.items():
         for a, b in zip(draws, three.draws[task], strict=True):
@@ -92,16 +94,28 @@ def test_the_threads_of_torch_are_given_back(fitted, threads):
         torch.set_num_threads(before)
 
 
-def test_evidence_adds_up_its_refits(refits, evidence):
-    weights = torch.stack([r.real for r in refits]).double().numpy()
-    mean = weights.mean(0)
-    np.testing.assert_allclose(evidence.effect, mean, atol=1e-6)
+def of_refits(refits, kind):
+    """(refits, edges) weights and logarithms of p of one kind of edges."""
+    return (
+        torch.stack([getattr(r, name).flatten() for r in refits]).double().numpy() for name in (kind, f"{kind}_log_p")
+    )
+
+
+@pytest.mark.parametrize("kind", ["tf", "lr"])
+def test_evidence_adds_up_its_refits(refits, evidence, kind):
+    weights, log_p = of_refits(refits, kind)
+    edges, mean = getattr(evidence, kind), weights.mean(0)
+    np.testing.assert_array_equal(edges.number, np.arange(len(mean)))
+    np.testing.assert_allclose(edges.effect, mean, atol=1e-6)
     sign = np.where(mean >= 0, 1, -1)
-    np.testing.assert_allclose(evidence.stability, ((weights * sign > 0).mean(0)) * (mean != 0), atol=1e-6)
-    log_p = torch.stack([r.log_p for r in refits]).double().numpy()
-    np.testing.assert_allclose(evidence.p_value, np.exp(log_p.mean(0)), rtol=1e-4)
+    np.testing.assert_allclose(edges.stability, ((weights * sign > 0).mean(0)) * (mean != 0), atol=1e-6)
+    np.testing.assert_allclose(edges.p_value, np.exp(log_p.mean(0)), rtol=1e-4)
+
+
+def test_evidence_of_pairs_adds_up_its_refits(refits, evidence):
+    weights = next(of_refits(refits, "lr")).reshape(len(refits), L * R, G)
     np.testing.assert_allclose(evidence.pair_stability, np.mean([r.norms.numpy() > 0 for r in refits], axis=0))
-    np.testing.assert_allclose(evidence.pair_score, np.linalg.norm(weights[:, F:], axis=2).mean(0), atol=1e-6)
+    np.testing.assert_allclose(evidence.pair_score, np.linalg.norm(weights, axis=2).mean(0), atol=1e-6)
     np.testing.assert_allclose(evidence.on_tfs, np.mean([r.on_tfs.numpy() for r in refits], axis=0), atol=1e-6)
     squares = np.sum([r.squares.numpy() for r in refits], axis=0)
     assert evidence.false_share == pytest.approx(
@@ -109,23 +123,53 @@ def test_evidence_adds_up_its_refits(refits, evidence):
     )
 
 
-def test_standard_errors_are_those_of_the_jackknife(refits, evidence):
-    weights = torch.stack([r.real for r in refits]).double().numpy()
+@pytest.mark.parametrize("kind", ["tf", "lr"])
+def test_standard_errors_are_those_of_the_jackknife(refits, evidence, kind):
+    weights, _ = of_refits(refits, kind)
     share = 0.75
     by_hand = np.sqrt(share / (1 - share) * ((weights - weights.mean(0)) ** 2).mean(0))
-    np.testing.assert_allclose(evidence.effect_se, by_hand, atol=2e-4)
-    norms = np.linalg.norm(weights[:, F:], axis=2)
-    by_hand = np.sqrt(share / (1 - share) * ((norms - norms.mean(0)) ** 2).mean(0))
-    np.testing.assert_allclose(evidence.pair_se, by_hand, atol=1e-5)
-    assert evidence.effect_se.max() > 0.01
+    np.testing.assert_allclose(getattr(evidence, kind).effect_se, by_hand, atol=2e-4)
+    assert by_hand.max() > 0.003
+    if kind == "lr":
+        norms = np.linalg.norm(weights.reshape(len(refits), L * R, G), axis=2)
+        by_hand = np.sqrt(share / (1 - share) * ((norms - norms.mean(0)) ** 2).mean(0))
+        np.testing.assert_allclose(evidence.pair_se, by_hand, atol=1e-5)
+
+
+def test_members_hold_every_weight(refits):
+    width = G + F
+    for one in refits:
+        full = np.zeros((F + L * R, width))
+        full.ravel()[one.member.edge] = one.member.weight
+        np.testing.assert_array_equal(full[:F, :G], one.tf)
+        np.testing.assert_array_equal(full[F:, :G], one.lr.reshape(L * R, G))
+        np.testing.assert_array_equal(full[F:, G:], one.on_tfs)
+        assert (np.diff(one.member.edge) > 0).all()
+        assert (one.member.weight != 0).all()
+
+
+def test_edges_that_are_not_listed_compete_all_the_same(fitted, refits):
+    problem, result = fitted
+    listed = torch.tensor([0, G + 1, 2 * R * G + 1, L * R * G - 1])
+    stream = np.random.default_rng(7).spawn(1)[0]
+    rows = _random_blocks(problem.block, problem.usable, 0.75, stream)
+    some, every = refit(problem, result, draw_decoys(problem)(stream), rows, listed, CONFIG), refits[0]
+    torch.testing.assert_close(some.lr, every.lr[listed], atol=0, rtol=0)
+    torch.testing.assert_close(some.lr_log_p, every.lr_log_p[listed], atol=0, rtol=0)
+    for name in ("tf", "pairs", "on_tfs", "norms", "pair_log_p", "squares"):
+        torch.testing.assert_close(getattr(some, name), getattr(every, name), atol=0, rtol=0)
+    for task, draw in some.draws.items():
+        for x, y in zip(draw, every.draws[task], strict=True):
+            np.testing.assert_array_equal(x, y)
 
 
 def test_without_left_out_blocks_there_is_no_standard_error(fitted):
     problem, result = fitted
     found = resample(problem, result, draw_decoys(problem), config_with(sample_share=1.0, n_resamples=2), seed=0)
-    assert np.isnan(found.effect_se).all()
+    for edges in (found.tf, found.lr):
+        assert np.isnan(edges.effect_se).all()
+        assert np.isfinite(edges.effect).all()
     assert np.isnan(found.pair_se).all()
-    assert np.isfinite(found.effect).all()
 
 
 def test_blocks_are_drawn_whole_and_only_where_they_can_be_used(fitted):
@@ -137,15 +181,16 @@ def test_blocks_are_drawn_whole_and_only_where_they_can_be_used(fitted):
 
 
 def test_p_of_edges_orders_planted_before_noise(evidence):
-    tf, lr = evidence.p_value[:F], evidence.p_value[F:]
+    tf, lr = evidence.tf.p_value.reshape(F, G), evidence.lr.p_value.reshape(L * R, G)
     assert np.unravel_index(tf.argmin(), tf.shape) == (1, 0)
     assert np.unravel_index(lr.argmin(), lr.shape) == (2 * R, 1)
     # no decoy in any refit: 1 / (1 + candidates)
     np.testing.assert_allclose([tf.min(), lr.min()], [1 / (1 + tf.size), 1 / (1 + lr.size)], rtol=1e-4)
-    assert (evidence.p_value > 0).all()
-    assert (evidence.p_value <= 1).all()
+    for p in (tf, lr):
+        assert (p > 0).all()
+        assert (p <= 1).all()
     assert evidence.pair_p_value.argmin() == 2 * R
-    noise = evidence.p_value[F:, 2:].ravel()
+    noise = lr[:, 2:].ravel()
     assert 0.3 < noise.mean() < 0.75
 
 
@@ -157,27 +202,34 @@ def slow_log_p(real, decoys, signs):
     return np.log(np.minimum((1 + np.array(worst)) / (1 + len(real)), 1))
 
 
+def log_p(real, decoys, signs):
+    tally = Tally()
+    for decoy, sign in zip(decoys, signs, strict=True):
+        tally.add(torch.as_tensor(decoy), sign)
+    return tally.log_p(torch.as_tensor(real), torch.as_tensor(real).numel())
+
+
 @pytest.mark.parametrize("signs", [(1.0,), SIGNS])
 @pytest.mark.parametrize("seed", range(5))
 def test_log_p_against_a_slow_count(signs, seed):
     rng = np.random.default_rng(seed)
-    grid = np.linspace(0, 3, 40).astype(np.float32)
+    grid = np.linspace(0, 0.9 * LARGEST, 40).astype(np.float32)
     real = rng.choice(grid, size=(6, 5))
     decoys = [rng.choice(grid, size=(6, 5)) for _ in signs]
-    found = _log_p(torch.from_numpy(real), [torch.from_numpy(d) for d in decoys], signs)
+    found = log_p(real, decoys, signs)
     assert found.shape == real.shape
     expected = slow_log_p(real.ravel(), [d.ravel() for d in decoys], signs)
     np.testing.assert_allclose(found.ravel(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_log_p_by_hand():
-    real = torch.tensor([[4.0, 2.0, 1.0, 0.0]])
-    found = _log_p(real, [torch.tensor([[3.0, 2.0, 0.0, 0.0]])], (1.0,)).exp()
+    real = torch.tensor([[0.4, 0.2, 0.1, 0.0]])
+    found = log_p(real, [torch.tensor([[0.3, 0.2, 0.0, 0.0]])], (1.0,)).exp()
     torch.testing.assert_close(found, torch.tensor([[1 / 5, 3 / 5, 3 / 5, 1.0]]))
-    alone = _log_p(real, [torch.zeros(1, 4)], (1.0,)).exp()
+    alone = log_p(real, [torch.zeros(1, 4)], (1.0,)).exp()
     torch.testing.assert_close(alone, torch.tensor([[1 / 5, 1 / 5, 1 / 5, 1.0]]))
     # a double decoy takes back a false hit, but no p falls as edges get weaker
-    twice = _log_p(real, [torch.tensor([[3.0, 0, 0, 0]]), torch.zeros(1, 4), torch.tensor([[2.0, 0, 0, 0]])], SIGNS)
+    twice = log_p(real, [torch.tensor([[0.3, 0, 0, 0]]), torch.zeros(1, 4), torch.tensor([[0.2, 0, 0, 0]])], SIGNS)
     torch.testing.assert_close(twice.exp(), torch.tensor([[1 / 5, 2 / 5, 2 / 5, 1.0]]))
 
 
@@ -186,7 +238,7 @@ def test_log_p_by_hand():
 )
 def test_log_p_is_finite_and_never_above_zero(real, decoy):
     for signs in ((1.0,), SIGNS):
-        found = _log_p(torch.full((3, 4), real), [torch.full((3, 4), decoy)] * len(signs), signs)
+        found = log_p(torch.full((3, 4), real), [torch.full((3, 4), decoy)] * len(signs), signs)
         assert torch.isfinite(found).all()
         assert (found <= 0).all()
         assert (found.exp() >= 1 / 13.001).all()
@@ -197,7 +249,7 @@ def test_a_forbidden_edge_has_neither_weight_nor_p(fitted):
     edges = [(1, 0), (F + 1, 0), (C + 2 * R, 1)]
     barred = replace(problem, forbidden=torch.tensor(edges).T)
     found = resample(barred, result, draw_decoys(problem), config_with(n_resamples=2), seed=0)
-    for row, target in ((1, 0), (F + 2 * R, 1)):
-        assert found.effect[row, target] == 0
-        assert found.p_value[row, target] > 0.9
-    assert len(found.effect) == F + L * R
+    for barred_edges, number in ((found.tf, G), (found.lr, 2 * R * G + 1)):
+        assert barred_edges.effect[number] == 0
+        assert barred_edges.p_value[number] > 0.9
+    assert (len(found.tf), len(found.lr)) == (F * G, L * R * G)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from spatrace_sc._model.corrected import Corrected
-from spatrace_sc._model.records import Draw, Evidence
+from spatrace_sc._model.records import Draw, Edges, Evidence
 from spatrace_sc._model.separability import Rivals
 from spatrace_sc.tl._groups import NAMED, STRONGEST, add_groups, edges_to_check, only_told_apart
 from spatrace_sc.tl._result import beside, combined, edge_tables, p_and_q
@@ -33,16 +33,20 @@ def draw(score, null):
     return Draw(items, score[items], np.sort(np.asarray(null, dtype=float)), np.ones(len(null)))
 
 
-def evidence(**changes):
+def edges_of(effect, p):
+    flat = effect.ravel()
+    return Edges(np.arange(flat.size), effect.shape[1], flat, np.full_like(flat, 0.1), np.ones_like(flat), p.ravel())
+
+
+def evidence(effect=None, **changes):
     rng = np.random.default_rng(0)
-    effect = rng.normal(size=(F + P, G)).astype(np.float32)
+    effect = rng.normal(size=(F + P, G)).astype(np.float32) if effect is None else effect
+    p = rng.uniform(0.001, 1, size=effect.shape)
     strength = np.linalg.norm(effect[F:], axis=1)
     found = Evidence(
-        effect=effect,
+        tf=edges_of(effect[:F], p[:F]),
+        lr=edges_of(effect[F:], p[F:]),
         on_tfs=np.zeros((P, F)),
-        effect_se=np.full_like(effect, 0.1),
-        stability=np.ones_like(effect),
-        p_value=rng.uniform(0.001, 1, size=effect.shape),
         pair_score=strength,
         pair_se=np.full(P, 0.1),
         pair_stability=np.ones(P),
@@ -83,12 +87,12 @@ def test_beside_against_a_slow_sum():
 def test_a_tf_edge_needs_both_tests():
     found = evidence()
     clear = p_and_q(found, corrected(), 0.0, R)
-    np.testing.assert_allclose(clear["tf"][0], found.p_value[:F].ravel())
+    np.testing.assert_allclose(clear["tf"][0], found.tf.p_value)
     p = np.full((F, G), 1e-6)
     p[1, 2] = 0.9
     small = p_and_q(found, corrected(p), 0.0, R)
     edge = 1 * G + 2
-    assert small["tf"][0][edge] == pytest.approx(max(0.9, found.p_value[1, 2]))
+    assert small["tf"][0][edge] == pytest.approx(max(0.9, found.tf.p_value[edge]))
     assert small["tf"][1][edge] >= 0.9
     others = np.delete(np.arange(F * G), edge)
     np.testing.assert_allclose(small["tf"][0][others], clear["tf"][0][others])
@@ -112,12 +116,12 @@ def test_effects_are_combined_by_weight():
     before, other = evidence(), corrected(reliability=0.5)
     after = combined(before, other)
     v = 0.75 / 1.75
-    np.testing.assert_allclose(after.effect[:F], (1 - v) * before.effect[:F] + v * other.effect, rtol=1e-5)
-    np.testing.assert_allclose(after.effect_se[:F], np.hypot((1 - v) * 0.1, v * 0.2), rtol=1e-5)
-    np.testing.assert_array_equal(after.effect[F:], before.effect[F:])
-    np.testing.assert_array_equal(combined(before, corrected(reliability=0.0)).effect, before.effect)
+    np.testing.assert_allclose(after.tf.effect, (1 - v) * before.tf.effect + v * other.effect.ravel(), rtol=1e-5)
+    np.testing.assert_allclose(after.tf.effect_se, np.hypot((1 - v) * 0.1, v * 0.2), rtol=1e-5)
+    assert after.lr is before.lr
+    np.testing.assert_array_equal(combined(before, corrected(reliability=0.0)).tf.effect, before.tf.effect)
     barred = replace(other, se=np.full((F, G), np.inf))
-    np.testing.assert_allclose(combined(before, barred).effect_se[:F], (1 - v) * 0.1, rtol=1e-5)
+    np.testing.assert_allclose(combined(before, barred).tf.effect_se, (1 - v) * 0.1, rtol=1e-5)
 
 
 def values():
@@ -132,7 +136,7 @@ def test_pairs_that_are_not_told_apart_keep_only_the_q_of_their_group():
     # pair 1 could be replaced by pair 3 altogether, pair 2 on one target only, TF 0 by TF 1
     same = rivals((F + 1, F + 3, -1), (F + 1, F + 3, 0), (F + 2, F + 0, 1), (0, 1, 2))
     before = values()
-    alone = only_told_apart(before, same, F, G)
+    alone = only_told_apart(evidence(), before, same, F)
     np.testing.assert_array_equal(alone["pair"][1], [0.03, 1, 0.03, 0.03])
     np.testing.assert_array_equal(alone["lr"][1].reshape(P, G)[1], 1)
     np.testing.assert_array_equal(np.delete(alone["lr"][1].reshape(P, G), 1, axis=0), 0.02)

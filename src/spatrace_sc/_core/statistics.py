@@ -38,9 +38,9 @@ def decoy_q_values(
 
 
 def median_over_draws(
-    index: Sequence[NDArray[np.integer]], values: Sequence[NDArray[np.floating]], n_items: int
+    index: Sequence[NDArray[np.integer]], values: Sequence[NDArray[np.floating]], wanted: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """Upper median over draws of each item's value, 1 in draws that do not list it.
+    """Upper median over draws of the value of each item ``wanted``, ascending; 1 in draws that do not list it.
 
     Draw by draw, real edges and decoys go through the same selection, so that their counts can be compared; counts of edges that any of several draws has found cannot.
     """
@@ -50,8 +50,11 @@ def median_over_draws(
     items, found = items[order], found[order]
     start = np.flatnonzero(np.r_[True, items[1:] != items[:-1]]) if len(items) else np.empty(0, dtype=np.intp)
     often = np.diff(np.r_[start, len(items)]) > n_draws // 2
-    median = np.ones(n_items)
-    median[items[start[often]]] = found[start[often] + n_draws // 2]
+    median = np.ones(len(wanted))
+    kept = start[often]
+    place = np.searchsorted(wanted, items[kept])
+    listed = np.isin(items[kept], wanted)
+    median[place[listed]] = found[kept[listed] + n_draws // 2]
     return median
 
 

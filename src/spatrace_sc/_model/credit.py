@@ -22,6 +22,8 @@ RIDGE_TFS, RIDGE_RECEPTORS = 0.01, 0.1
 FOLDS = 3
 #: Routes that change a target by less than this many standard deviations are left out.
 SMALLEST = 0.01
+#: Routes computed at a time.
+BLOCK = 8_000_000
 
 
 @torch.no_grad()
@@ -41,7 +43,7 @@ def share_credit(
     :math:`\varphi` the share of the pairs' squared weights that decoys would have got. Co-variation of exposure and receptor decides between ligands only where receptors have no course of
     their own (:math:`\rho_r` near 1) and the joint model cannot tell pairs from decoys (:math:`\varphi` near 1); elsewhere nothing changes.
 
-    What the joint model supports, ``edges`` (P, G) and ``pairs`` (P,), keeps its weight, and all routes are scaled down by one factor until none is stronger than the weakest of these.
+    What the joint model supports, ``edges`` (E,) among those listed and ``pairs`` (P,), keeps its weight, and all routes are scaled down by one factor until none is stronger than the weakest of these.
     p, q and stability are not touched: they speak of the joint model.
     """
     rows, past = problem.usable, problem.history
@@ -61,18 +63,35 @@ def share_credit(
     targets = ((problem.targets - fit.target_mean) / fit.target_sd)[rows]
     onto = _ridge(level, targets, RIDGE_RECEPTORS)
     along = (exposure.T @ level / len(level)).clamp_min(0.0)
-    n_genes = len(evidence.effect) - problem.n_pairs
-    part, ligand, receptor = share[problem.pair_receptor], problem.pair_ligand, problem.pair_receptor
-    route = (part * along[ligand, receptor])[:, None] * onto[receptor]
-    route[route.abs() < SMALLEST] = 0.0
+    part = share[problem.pair_receptor]
+    strength = part * along[problem.pair_ligand, problem.pair_receptor]
+    route, norm = _routes(problem, strength, onto, torch.as_tensor(evidence.lr.number, device=rows.device))
+    kept = (1.0 - part).cpu().numpy()
+    effect = _combined(evidence.lr.effect, kept[evidence.lr.regulator], route.cpu().numpy(), edges)
+    return replace(
+        evidence,
+        lr=replace(evidence.lr, effect=effect),
+        pair_score=_combined(evidence.pair_score, kept, norm.cpu().numpy(), pairs),
+    )
+
+
+def _routes(problem: Problem, strength: Tensor, onto: Tensor, listed: Tensor) -> tuple[Tensor, Tensor]:
+    """(E,) routes of the listed edges, ``strength`` (P,) of the pair times ``onto`` (R, G) of its receptor, without the small and the forbidden; and (P,) the norm of all a pair's."""
+    n_targets = onto.shape[1]
     regulator, target = problem.forbidden
     own = (regulator >= problem.n_tfs) & (regulator < problem.n_tfs + problem.n_pairs)
-    route[regulator[own] - problem.n_tfs, target[own]] = 0.0
-    kept, added = (1.0 - part).cpu().numpy(), route.cpu().numpy()
-    effect = evidence.effect.copy()
-    effect[n_genes:] = _combined(effect[n_genes:], kept[:, None], added, edges)
-    added = np.linalg.norm(added, axis=1)
-    return replace(evidence, effect=effect, pair_score=_combined(evidence.pair_score, kept, added, pairs))
+    barred, barred_target = regulator[own] - problem.n_tfs, target[own]
+    of_listed, norm = onto.new_zeros(len(listed)), torch.zeros_like(strength)
+    for pairs in torch.arange(problem.n_pairs, device=onto.device).split(max(1, BLOCK // n_targets)):
+        first, last = int(pairs[0]), int(pairs[-1]) + 1
+        route = strength[pairs, None] * onto[problem.pair_receptor[pairs]]
+        route[route.abs() < SMALLEST] = 0.0
+        here = (barred >= first) & (barred < last)
+        route[barred[here] - first, barred_target[here]] = 0.0
+        norm[pairs] = route.norm(dim=1)
+        low, high = torch.searchsorted(listed, torch.tensor([first, last], device=listed.device) * n_targets).tolist()
+        of_listed[low:high] = route.flatten()[listed[low:high] - first * n_targets]
+    return of_listed, norm
 
 
 def _combined(

@@ -8,13 +8,15 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from .config import Config
 from .fit import Fit
-from .records import Draw, Evidence, History, Member, Problem
+from .records import Draw, Edges, Evidence, History, Problem
 from .refit import Refit, refit
+from .strength import listed_edges
 
 #: Draws the history of decoy genes: same shapes, same marginal distributions, no relation to the targets.
 DrawDecoys = Callable[[np.random.Generator], History]
@@ -30,21 +32,24 @@ def resample(problem: Problem, fit: Fit, draw_decoys: DrawDecoys, config: Config
 
     Standard errors are those of the delete-*d* jackknife, :math:`se^2 = \frac{s}{1 - s} \cdot \frac1B \sum_b (W_b - \bar W)^2` for a share *s* of the blocks in each of *B* refits.
 
+    Edges of pairs are told one by one where :func:`spatrace_sc._model.strength.listed_edges` names them; all of them compete.
+
     Refits are independent tasks on ``config.evidence.n_workers`` threads. Each has a random stream of its own and runs on one core, so the results do not depend on the number of workers.
     """
     options = config.evidence
     streams = np.random.default_rng(seed).spawn(options.n_resamples)
     device = problem.targets.device
+    listed = listed_edges(problem, fit, config.max_edges)
 
     def task(stream: np.random.Generator) -> Refit:
         rows = _random_blocks(problem.block, problem.usable, options.sample_share, stream)
-        return refit(problem, fit, draw_decoys(stream).to(device), rows, config)
+        return refit(problem, fit, draw_decoys(stream).to(device), rows, listed, config)
 
     workers = 1 if device.type == "cuda" else min(options.n_workers or torch.get_num_threads(), len(streams))
     with _one_core_each(), ThreadPoolExecutor(workers) as pool:
         done = pool.map(task, streams)
         bar = tqdm(done, total=len(streams), desc="refits against decoys", disable=not config.progress, leave=False)
-        return _summary(iter(bar), len(streams), options.sample_share)
+        return _summary(iter(bar), len(streams), options.sample_share, listed.cpu().numpy())
 
 
 @contextmanager
@@ -58,41 +63,62 @@ def _one_core_each() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _summary(refits: Iterator[Refit], n: int, share: float) -> Evidence:
+class _Sums:
+    """Weights and logarithms of p of some edges, added up as the refits come."""
+
+    def __init__(self, weight: Tensor, log_p: Tensor) -> None:
+        self.first, self.log_p = weight, log_p.clone()
+        self.total, self.away = weight.clone(), torch.zeros_like(weight)
+        self.squares = torch.zeros_like(
+            weight
+        )  # of the distance from the first refit, so that small spreads survive float32
+        self.positive, self.negative = (weight > 0).to(torch.int16), (weight < 0).to(torch.int16)
+
+    def add(self, weight: Tensor, log_p: Tensor) -> None:
+        """One more refit."""
+        self.total += weight
+        away = weight - self.first
+        self.away += away
+        self.squares += away.square_()
+        self.positive += weight > 0
+        self.negative += weight < 0
+        self.log_p += log_p
+
+    def edges(self, number: NDArray[np.int64], n_targets: int, n: int, spread: float) -> Edges:
+        """Means over ``n`` refits; ``spread`` turns their standard deviation into a standard error."""
+        mean = self.total / n
+        sd = (self.squares / n - (self.away / n).square()).clamp_min(0.0).sqrt()
+        stability = torch.where(mean >= 0, self.positive, self.negative) / n * (mean != 0)
+        p_value = torch.exp(self.log_p / n).double()
+        return Edges(number, n_targets, *(v.numpy() for v in (mean, spread * sd, stability, p_value)))
+
+
+def _summary(refits: Iterator[Refit], n: int, share: float, listed: NDArray[np.int64]) -> Evidence:
     """Means, spread and counts, added up as the refits come, in their order."""
     first = next(refits)
-    on_tfs = first.on_tfs.clone()
-    total, away = first.real.clone(), torch.zeros_like(first.real)
-    squares = torch.zeros_like(away)  # of the distance from the first refit, so that small spreads survive float32
-    positive, negative = (first.real > 0).to(torch.int16), (first.real < 0).to(torch.int16)
-    log_p, pair_log_p = first.log_p.clone(), first.pair_log_p.clone()
-    n_genes = len(first.real) - len(first.norms)
-    strengths, pair_hits, norms = [first.real[n_genes:].norm(dim=1)], (first.norms > 0).float(), first.squares.clone()
+    n_targets = first.tf.shape[1]
+    tf, lr = _Sums(first.tf.flatten(), first.tf_log_p.flatten()), _Sums(first.lr, first.lr_log_p)
+    on_tfs, pair_log_p = first.on_tfs.clone(), first.pair_log_p.clone()
+    strengths, pair_hits, norms = [first.pairs], (first.norms > 0).float(), first.squares.clone()
     draws: dict[str, list[Draw]] = {task: [draw] for task, draw in first.draws.items()}
-    members = [_member(first)]
+    members = [first.member]
     for one in refits:
-        total += one.real
+        tf.add(one.tf.flatten(), one.tf_log_p.flatten())
+        lr.add(one.lr, one.lr_log_p)
         on_tfs += one.on_tfs
-        away += one.real - first.real
-        squares += (one.real - first.real).square()
-        positive += one.real > 0
-        negative += one.real < 0
-        log_p += one.log_p
         pair_log_p += one.pair_log_p
         pair_hits += one.norms > 0
-        strengths.append(one.real[n_genes:].norm(dim=1))
+        strengths.append(one.pairs)
         norms += one.squares
-        members.append(_member(one))
+        members.append(one.member)
         for task, draw in one.draws.items():
             draws[task].append(draw)
-    mean, pair = total / n, torch.stack(strengths)
-    spread = np.sqrt(share / (1.0 - share)) if share < 1 else np.nan
+    pair = torch.stack(strengths)
+    spread = float(np.sqrt(share / (1.0 - share))) if share < 1 else float("nan")
     return Evidence(
-        effect=mean.numpy(),
+        tf=tf.edges(np.arange(first.tf.numel()), n_targets, n, spread),
+        lr=lr.edges(listed, n_targets, n, spread),
         on_tfs=(on_tfs / n).numpy(),
-        effect_se=(spread * (squares / n - (away / n).square()).clamp_min(0.0).sqrt()).numpy(),
-        stability=(torch.where(mean >= 0, positive, negative) / n * (mean != 0)).numpy(),
-        p_value=torch.exp(log_p / n).double().numpy(),
         pair_score=pair.mean(0).numpy(),
         pair_se=(spread * pair.std(0, correction=0)).numpy(),
         pair_stability=(pair_hits / n).numpy(),
@@ -101,13 +127,6 @@ def _summary(refits: Iterator[Refit], n: int, share: float) -> Evidence:
         draws=draws,
         members=members,
     )
-
-
-def _member(one: Refit) -> Member:
-    """What a refit weighs, without the zeros."""
-    weights = torch.cat([one.real, torch.cat([one.among_tfs, one.on_tfs])], dim=1).flatten()
-    edge = torch.nonzero(weights)[:, 0]
-    return Member(edge.numpy(), weights[edge].numpy())
 
 
 def _random_blocks(block: Tensor, usable: Tensor, share: float, rng: np.random.Generator) -> Tensor:

@@ -113,6 +113,12 @@ class Weights:
         full[self.rows] = self.values
         return full
 
+    def part(self, columns: range) -> tuple[Tensor, Tensor]:
+        """Those of some columns, numbered from the first of these."""
+        ends = torch.tensor([columns.start, columns.stop], device=self.rows.device)
+        low, high = torch.searchsorted(self.rows, ends).tolist()
+        return self.rows[low:high] - columns.start, self.values[low:high]
+
 
 class Member(NamedTuple):
     """Weights of one refit that are not 0: ``edge`` (A,) numbered over (TF genes + P, G + TF genes), the TFs as regulated genes last, ascending, and ``weight`` (A,)."""
@@ -131,20 +137,47 @@ class Draw(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Outcome of the refits, regulators (TF genes and pairs) × targets.
+class Edges:
+    """Edges of one kind and what the refits say of them.
 
-    ``effect`` (TF genes + P, G) mean weight, summed over the columns of a TF, and ``effect_se`` its standard error; ``stability`` the share of refits with a weight of the mean's sign; ``p_value`` the
-    geometric mean of the refits' p against decoys. ``on_tfs`` (P, TF genes) mean weight of pairs on TFs' counts. ``pair_score`` (P,) mean norm of a pair's weights, ``pair_se`` its standard error, ``pair_stability`` the share of refits in which it has any, ``pair_p_value``;
+    ``number`` (E,) over (regulators, ``n_targets``), ascending; ``effect`` (E,) mean weight over refits, 0 in those without one, and ``effect_se`` its standard error; ``stability`` the share of refits with a weight of
+    the mean's sign; ``p_value`` the geometric mean of the refits' p against decoys.
+    """
+
+    number: np.ndarray
+    n_targets: int
+    effect: np.ndarray
+    effect_se: np.ndarray
+    stability: np.ndarray
+    p_value: np.ndarray
+
+    @property
+    def regulator(self) -> np.ndarray:
+        """(E,)"""
+        return np.asarray(self.number // self.n_targets)
+
+    @property
+    def target(self) -> np.ndarray:
+        """(E,)"""
+        return np.asarray(self.number % self.n_targets)
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Outcome of the refits.
+
+    ``tf`` edges of TF genes on targets, all F × G, summed over the columns of a TF; ``lr`` edges of pairs on targets, those of :func:`spatrace_sc._model.candidates.listed_edges`. ``on_tfs`` (P, TF genes) mean weight of
+    pairs on TFs' counts. ``pair_score`` (P,) mean norm of a pair's weights, ``pair_se`` its standard error, ``pair_stability`` the share of refits in which it has any, ``pair_p_value``;
     ``false_share`` how much of the pairs' squared weights decoys would have got, 0 to 1; ``draws`` the refits of the tasks ``tf`` (edges numbered over (F, G)), ``lr`` (over (P, G)), ``lr_tf`` (over (P, TF genes)) and ``pair`` (norms of
     the first pass); ``members`` the weights of every refit, of TFs in earlier cells on TFs among them.
     """
 
-    effect: np.ndarray
+    tf: Edges
+    lr: Edges
     on_tfs: np.ndarray
-    effect_se: np.ndarray
-    stability: np.ndarray
-    p_value: np.ndarray
     pair_score: np.ndarray
     pair_se: np.ndarray
     pair_stability: np.ndarray

@@ -2,86 +2,188 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from .competition import SIGNS, Tally, draw_of, nonzero
 from .config import Config
 from .design import Design
 from .fit import Fit, base_penalty, second_pass
-from .records import Draw, History, Problem, Weights
+from .records import Draw, History, Member, Problem, Weights
 from .selection import strength_factors
 from .sparse import Penalty, solve
+from .strength import Rest, strengths
 
-#: Looks at all columns, real and decoys, in the first pass of a refit.
+#: Looks for violations in the first pass of a refit.
 MAX_CHECKS = 5
-#: False hits that a hit of L·R', L'·R and L'·R' stands for.
-SIGNS = (1.0, 1.0, -1.0)
-#: Bins of the strengths of decoys.
-BINS = 20_000
 
 
 class Refit(NamedTuple):
     """What one refit says.
 
-    ``real`` (TF genes + P, G) weights of the second pass, ``on_tfs`` (P, TF genes) effects of pairs on TFs, ``among_tfs`` (TF genes, TF genes) those of TFs in earlier cells, ``norms`` (P,) of the pairs in the first, logarithms of p of edges and of pairs, the draws against decoys, and the
-    squared norms of L·R, L·R', L'·R, L'·R'.
+    ``tf`` (TF genes, G) weights of the second pass, ``lr`` (E,) those of the listed edges of pairs, ``pairs`` (P,) norms of all a pair's; ``on_tfs`` (P, TF genes) effects of pairs on TFs; ``norms`` (P,) of the pairs in the first pass; logarithms of p of
+    TF edges, of the listed edges of pairs and of pairs; the draws against decoys; the squared norms of L·R, L·R', L'·R, L'·R'; and all weights that are not 0.
     """
 
-    real: Tensor
+    tf: Tensor
+    lr: Tensor
+    pairs: Tensor
     on_tfs: Tensor
-    among_tfs: Tensor
     norms: Tensor
-    log_p: Tensor
+    tf_log_p: Tensor
+    lr_log_p: Tensor
     pair_log_p: Tensor
     draws: dict[str, Draw]
     squares: Tensor
+    member: Member
+
+
+class Parts(NamedTuple):
+    """Columns of a design with decoys."""
+
+    tf: range
+    pair: range
+    covariate: range
+    decoy_tf: range
+    decoy_pairs: tuple[range, ...]
+
+    @classmethod
+    def of(cls, problem: Problem) -> Parts:
+        """TFs, pairs, covariates; then decoy TFs, L·R', L'·R, L'·R'."""
+        sizes = [problem.n_tfs, problem.n_pairs, problem.covariates.shape[1], problem.n_tfs, *[problem.n_pairs] * 3]
+        parts, start = [], 0
+        for size in sizes:
+            parts.append(range(start, start + size))
+            start += size
+        tf, pair, covariate, decoy_tf, *decoy_pairs = parts
+        return cls(tf, pair, covariate, decoy_tf, tuple(decoy_pairs))
 
 
 @torch.no_grad()
-def refit(problem: Problem, fit: Fit, decoys: History, rows: Tensor, config: Config) -> Refit:
-    """Fit real regulators and decoys together on the given cells and compare them."""
-    n_f, n_p, n_c, n_genes = problem.n_tfs, problem.n_pairs, problem.covariates.shape[1], problem.n_tf_genes
+def refit(problem: Problem, fit: Fit, decoys: History, rows: Tensor, listed: Tensor, config: Config) -> Refit:
+    """Fit real regulators and decoys together on the given cells and compare them; ``listed`` (E,) edges of pairs are told one by one."""
+    part, n_genes = Parts.of(problem), problem.n_tf_genes
     y = (problem.targets - fit.target_mean) / fit.target_sd
     design = _design_with_decoys(problem, fit, decoys, rows)
     penalty = _penalty_with_decoys(problem, problem.forbidden)
     floor = config.training.adaptation
-    first_sparse, second_sparse = _passes(
+    first, second = _passes(
         design, y, rows, fit, penalty, config, lambda w: _factor_with_decoys(w, problem, floor), fit.weights
     )
-    first, second = (w.dense(design.n_columns) for w in (first_sparse, second_sparse))
-    parts = [n_f, n_p, n_c, n_f, n_p, n_p, n_p]
-    norms, *decoy_norms = (w.norm(dim=1).cpu() for k, w in enumerate(first.split(parts)) if k in {1, 4, 5, 6})
-    strength = _strength(design, y, rows, second_sparse, second, penalty)
-    second, strength = second.cpu(), strength.cpu()
-    w, t = second.split(parts), strength.split(parts)
-    real = torch.cat([problem.by_tf_gene(w[0]), w[1]])
-    tf, decoy_tf = problem.by_tf_gene(t[0]).abs(), problem.by_tf_gene(t[3]).abs()
-    on_tfs, *decoys_on_tfs, among_tfs = (
-        _on_tfs(design, rows, problem, fit, _factor_with_decoys(first_sparse, problem, floor), config)
-        .cpu()
-        .split([*[n_p] * 4, n_genes])
+    norms, *decoy_norms = (_norms(first, columns) for columns in (part.pair, *part.decoy_pairs))
+    residual = y[rows] - design[second.rows][rows] @ second.values
+    rest = Rest(residual, rows, second, penalty.forbidden)
+    strongest, of_listed = _real_pairs(design, part.pair, rest, listed)
+    decoy_strongest, tally = _decoy_pairs(design, part.decoy_pairs, rest)
+    tf, decoy_tf = (_tf_weights(problem, second, columns) for columns in (part.tf, part.decoy_tf))
+    pair_rows, pair_values = second.part(part.pair)
+    factor = _factor_with_decoys(first, problem, floor)
+    on_tfs, *decoys_on_tfs, among_tfs = _on_tfs(design, rows, problem, fit, factor, config).split(
+        [*[problem.n_pairs] * 4, n_genes]
     )
-    nearest = [norm + s.abs().amax(1) for norm, s in zip((norms, *decoy_norms), (t[1], *t[4:]), strict=True)]
+    nearest = Tally()
+    for norm, strength, sign in zip(decoy_norms, decoy_strongest, SIGNS, strict=True):
+        nearest.add(norm + strength, sign)
     return Refit(
-        real,
-        on_tfs,
-        among_tfs,
-        norms,
-        torch.cat([_log_p(tf, [decoy_tf], (1.0,)), _log_p(t[1].abs(), [s.abs() for s in t[4:]], SIGNS)]),
-        _log_p(nearest[0], nearest[1:], SIGNS),
+        tf.cpu(),
+        _chosen(pair_rows, pair_values, listed).cpu(),
+        _norms(second, part.pair).cpu(),
+        on_tfs.cpu(),
+        norms.cpu(),
+        _tf_log_p(design, part, problem, rest),
+        tally.log_p(of_listed, problem.n_pairs * y.shape[1]),
+        nearest.log_p(norms + strongest, problem.n_pairs),
         {
-            "tf": _draw(real[:n_genes], [problem.by_tf_gene(w[3])], (1.0,)),
-            "lr": _draw(real[n_genes:], w[4:], SIGNS),
-            "lr_tf": _draw(on_tfs, decoys_on_tfs, SIGNS),
-            "pair": _draw(norms, decoy_norms, SIGNS),
+            "tf": draw_of(nonzero(tf), [decoy_tf], (1.0,)),
+            "lr": draw_of(
+                nonzero(pair_values, pair_rows), [second.part(columns)[1] for columns in part.decoy_pairs], SIGNS
+            ),
+            "lr_tf": draw_of(nonzero(on_tfs), decoys_on_tfs, SIGNS),
+            "pair": draw_of(nonzero(norms[:, None]), decoy_norms, SIGNS),
         },
-        torch.stack([v.square().sum() for v in (norms, *decoy_norms)]),
+        torch.stack([v.square().sum() for v in (norms, *decoy_norms)]).cpu(),
+        _member(tf, (pair_rows, pair_values), among_tfs, on_tfs),
     )
+
+
+def _tf_weights(problem: Problem, weights: Weights, columns: range) -> Tensor:
+    """(TF genes, G) weights of TFs or of their decoys, summed over the columns of each."""
+    found, values = weights.part(columns)
+    every = values.new_zeros((len(columns), values.shape[1]))
+    every[found] = values
+    return problem.by_tf_gene(every)
+
+
+def _norms(weights: Weights, columns: range) -> Tensor:
+    """(columns,) norm of every column's weights."""
+    found, values = weights.part(columns)
+    norms = values.new_zeros(len(columns))
+    norms[found] = values.norm(dim=1)
+    return norms
+
+
+def _chosen(rows: Tensor, values: Tensor, listed: Tensor) -> Tensor:
+    """(E,) weights of the listed edges, 0 for those without one, from the weights (A, G) of some pairs, ascending."""
+    pair, target = listed // values.shape[1], listed % values.shape[1]
+    place = torch.searchsorted(rows, pair)
+    has = torch.isin(pair, rows)
+    chosen = values.new_zeros(len(listed))
+    chosen[has] = values[place[has], target[has]]
+    return chosen
+
+
+def _real_pairs(design: Design, columns: range, rest: Rest, listed: Tensor) -> tuple[Tensor, Tensor]:
+    """(P,) strongest edge of every pair, and (E,) strengths of the listed edges."""
+    strongest, of_listed = rest.residual.new_zeros(len(columns)), rest.residual.new_zeros(len(listed))
+    for block, found in strengths(design, columns, rest):
+        size, first = found.abs_(), block.start - columns.start
+        strongest[first : first + len(block)] = size.amax(1)
+        ends = torch.tensor([first, first + len(block)], device=listed.device) * size.shape[1]
+        low, high = torch.searchsorted(listed, ends).tolist()
+        of_listed[low:high] = size.flatten()[listed[low:high] - ends[0]]
+    return strongest, of_listed
+
+
+def _decoy_pairs(design: Design, parts: tuple[range, ...], rest: Rest) -> tuple[list[Tensor], Tally]:
+    """(P,) strongest edge of every decoy of L·R', L'·R, L'·R', and the strengths of all."""
+    tally, strongest = Tally(), []
+    for columns, sign in zip(parts, SIGNS, strict=True):
+        largest = []
+        for _, found in strengths(design, columns, rest):
+            size = found.abs_()
+            tally.add(size, sign)
+            largest.append(size.amax(1))
+        strongest.append(torch.cat(largest))
+    return strongest, tally
+
+
+def _tf_log_p(design: Design, part: Parts, problem: Problem, rest: Rest) -> Tensor:
+    """(TF genes, G), of strengths added over the columns of a TF."""
+    real, decoy = (
+        problem.by_tf_gene(torch.cat([found for _, found in strengths(design, columns, rest)])).abs()
+        for columns in (part.tf, part.decoy_tf)
+    )
+    tally = Tally()
+    tally.add(decoy, 1.0)
+    return tally.log_p(real, real.numel())
+
+
+def _member(tf: Tensor, pairs: tuple[Tensor, Tensor], among_tfs: Tensor, on_tfs: Tensor) -> Member:
+    """What a refit weighs, without the zeros."""
+    n_genes, n_targets = tf.shape
+    width = n_targets + n_genes
+    of_tfs, of_pairs, onto = nonzero(torch.cat([tf, among_tfs], dim=1)), nonzero(pairs[1], pairs[0]), nonzero(on_tfs)
+    numbers = [
+        of_tfs[0],
+        (n_genes + of_pairs[0] // n_targets) * width + of_pairs[0] % n_targets,
+        (n_genes + onto[0] // n_genes) * width + n_targets + onto[0] % n_genes,
+    ]
+    edge, order = torch.cat(numbers).sort()
+    return Member(edge.cpu().numpy(), torch.cat([of_tfs[1], of_pairs[1], onto[1]])[order].cpu().numpy())
 
 
 def _design_with_decoys(problem: Problem, fit: Fit, decoys: History, rows: Tensor) -> Design:
@@ -172,36 +274,3 @@ def _on_tfs(design: Design, rows: Tensor, problem: Problem, fit: Fit, factor: Te
     penalty.row[decoys : decoys + n_f] = torch.inf
     second = _passes(design, level, rows, fit, penalty, config, lambda first: factor)[1].dense(design.n_columns)
     return torch.cat([second[n_f : n_f + n_p], second[decoys + n_f :], second[:n_genes]])
-
-
-def _strength(design: Design, y: Tensor, rows: Tensor, weights: Weights, dense: Tensor, penalty: Penalty) -> Tensor:
-    """(columns, G) weight + slope of the residual on the column: what the penalty was held against. Its size orders edges that have no weight, too. 0 for edges that may not exist."""
-    residual = y[rows] - design[weights.rows][rows] @ weights.values
-    strength = dense.clone()
-    for columns in design.blocks():
-        strength[columns] += design[columns][rows].T @ residual / len(residual)
-    regulator, target = penalty.forbidden
-    strength[regulator, target] = 0.0
-    return strength
-
-
-def _log_p(real: Tensor, decoys: Sequence[Tensor], signs: tuple[float, ...]) -> Tensor:
-    """Log of ``(1 + decoys at least as strong) / (1 + candidates)``, at most 0; strengths in bins, those of one bin count as equal."""
-    top = max(float(v.max()) for v in (real, *decoys)) or 1.0
-    scale = BINS / top * (1.0 - 1e-6)
-    counts = torch.zeros(BINS, dtype=torch.float64)
-    for values, sign in zip(decoys, signs, strict=True):
-        counts += sign * torch.bincount((values.flatten() * scale).long(), minlength=BINS)[:BINS]
-    tail = counts.flip(0).cumsum(0).clamp_min(0.0).cummax(0).values.flip(0)
-    log_p = torch.log(((1.0 + tail) / (1.0 + real.numel())).clamp_max(1.0)).float()
-    return log_p[(real * scale).long().clamp_max(BINS - 1)]
-
-
-def _draw(real: Tensor, decoys: Sequence[Tensor], signs: tuple[float, ...]) -> Draw:
-    flat = real.abs().flatten()
-    index = torch.nonzero(flat)[:, 0]
-    found = [d.abs().flatten() for d in decoys]
-    values = np.concatenate([d[d > 0].numpy() for d in found])
-    weights = np.concatenate([np.full(int((d > 0).sum()), sign) for d, sign in zip(found, signs, strict=True)])
-    order = np.argsort(values, kind="stable")
-    return Draw(index.numpy(), flat[index].numpy(), values[order], weights[order])

@@ -22,26 +22,23 @@ BETWEEN = " | "
 
 def edges_to_check(evidence: Evidence, values: dict[str, Values], n_tfs: int, level: float) -> NDArray[np.int64]:
     """(edges, 2) regulator, TF genes first, and target of what has q ≤ level, belongs to a pair that has, or is among the strongest of its kind."""
-    n_g = evidence.effect.shape[1]
     found = []
-    for task, part, first in (("tf", slice(None, n_tfs), 0), ("lr", slice(n_tfs, None), n_tfs)):
-        size = np.abs(evidence.effect[part]).ravel()
+    for task, edges, first in (("tf", evidence.tf, 0), ("lr", evidence.lr, n_tfs)):
+        size = np.abs(edges.effect)
         strongest = np.argsort(-size, kind="stable")[:STRONGEST]
-        chosen = np.union1d(np.flatnonzero(values[task][1] <= level), strongest[size[strongest] > 0])
+        chosen = (values[task][1] <= level) | np.isin(np.arange(len(size)), strongest[size[strongest] > 0])
         if task == "lr":
-            pairs = np.flatnonzero(values["pair"][1] <= level)
-            at, target = np.nonzero(evidence.effect[first + pairs])
-            chosen = np.union1d(chosen, pairs[at] * n_g + target)
-        found.append(np.stack([first + chosen // n_g, chosen % n_g], axis=1))
+            chosen |= (values["pair"][1] <= level)[edges.regulator] & (size > 0)
+        found.append(np.stack([first + edges.regulator[chosen], edges.target[chosen]], axis=1))
     return np.concatenate(found).astype(np.int64)
 
 
-def only_told_apart(values: dict[str, Values], rivals: Rivals, n_tfs: int, n_targets: int) -> dict[str, Values]:
+def only_told_apart(evidence: Evidence, values: dict[str, Values], rivals: Rivals, n_tfs: int) -> dict[str, Values]:
     """Values in which pairs that another pair could replace on all their targets, and their edges, have q = 1: the evidence is for the group."""
     same = np.unique(rivals.regulator[rivals.target < 0]) - n_tfs
     q_pair, q_edge = values["pair"][1].copy(), values["lr"][1].copy()
     q_pair[same] = 1.0
-    q_edge.reshape(-1, n_targets)[same] = 1.0
+    q_edge[np.isin(evidence.lr.regulator, same)] = 1.0
     return values | {"pair": (values["pair"][0], q_pair), "lr": (values["lr"][0], q_edge)}
 
 

@@ -55,7 +55,7 @@ def run(study: Study, config: Config, seed: int, device: torch.device, prior: Pr
     top = ranked[: config.max_activity].astype(np.int64)
     strength = evidence.pair_score[top].astype(np.float32)
     activity, activity_se = activity_of(study, problem, fitted, top, strength)
-    tf_activity, tf_strength = tf_activity_of(problem, fitted, evidence.effect[: problem.n_tf_genes])
+    tf_activity, tf_strength = tf_activity_of(problem, fitted, evidence.tf.effect.reshape(problem.n_tf_genes, -1))
     said = _talk(study, edges.pop("pair_values"), top, activity)
     edges["tables"] |= talk(
         said,
@@ -118,13 +118,11 @@ def _edges(
     share, n_tfs = config.evidence.smallest_share, len(study.genes["tfs"])
     corrected = corrected_effects(problem, fitted, share)
     values = p_and_q(evidence, corrected, share, len(study.genes["receptors"]))
-    supported = (values["lr"][1] <= _keys.SUPPORTED).reshape(problem.n_pairs, -1)
-    evidence = combined(evidence, corrected)
-    evidence = share_credit(
-        problem, fitted, evidence, supported, supported.any(axis=1) | (values["pair"][1] <= _keys.SUPPORTED)
-    )
+    supported, pairs = (values[task][1] <= _keys.SUPPORTED for task in ("lr", "pair"))
+    pairs[evidence.lr.regulator[supported]] = True
+    evidence = share_credit(problem, fitted, combined(evidence, corrected), supported, pairs)
     rivals = find_rivals(problem, fitted, edges_to_check(evidence, values, n_tfs, _keys.SUPPORTED))
-    alone = only_told_apart(values, rivals, n_tfs, problem.targets.shape[1])
+    alone = only_told_apart(evidence, values, rivals, n_tfs)
     tables = edge_tables(study, evidence, alone, values, config.max_edges)
     groups = add_groups(tables, study, rivals)
     tables["lr_tfs"] = first_steps(study, evidence, noise_share(problem).cpu().numpy())
@@ -134,8 +132,10 @@ def _edges(
         *(int((tables[name]["q_value"] <= _keys.SUPPORTED).sum()) for name in ("tf_targets", "lr_targets", "lr_pairs")),
     )
     names = {"tf": "tf_targets", "lr": "lr_targets", "pair": "lr_pairs"}
+    n_targets = problem.targets.shape[1]
+    candidates = {"tf": n_tfs * n_targets, "lr": problem.n_pairs * n_targets, "pair": problem.n_pairs}
     listed = {
-        names[task]: p.astype(np.float32) if len(p) <= config.max_edges else np.empty(0, dtype=np.float32)
+        names[task]: p.astype(np.float32) if candidates[task] <= config.max_edges else np.empty(0, dtype=np.float32)
         for task, (p, _) in values.items()
     }
     found = {"tables": tables, "groups": groups, "p_values": listed, "minimum_effect": corrected.minimum}

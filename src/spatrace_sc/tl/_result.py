@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .._core.statistics import benjamini_hochberg, decoy_q_values, median_over_draws
 from .._model.corrected import Corrected
 from .._model.fit import Fit
-from .._model.records import Draw, Evidence, Member, Problem
+from .._model.records import Draw, Edges, Evidence, Member, Problem
 from ._study import Study
 
 #: p and q of all candidates of a task.
@@ -21,20 +21,23 @@ Values = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def p_and_q(evidence: Evidence, corrected: Corrected, smallest_share: float, n_receptors: int) -> dict[str, Values]:
-    """P and q of the tasks ``tf`` and ``lr``, edges numbered over (regulators, G), and ``pair``.
+    """P and q of the tasks ``tf`` and ``lr``, of the edges that the evidence lists, and ``pair``.
 
     LR edges and pairs have to beat decoys, and a pair must be at least ``smallest_share`` of all pairs together that share its ligand or its receptor: a small one beside a strong one is what the strong one's
     shape leaves over. A TF edge has to do that *and* be larger than what is worth naming once the noise of counting is taken out: the larger of the two p and of the two q.
     """
-    n_f = len(corrected.effect)
-    p = {"tf": evidence.p_value[:n_f], "lr": evidence.p_value[n_f:], "pair": evidence.pair_p_value}
-    q = {task: _q_against_decoys(evidence.draws[task], value.size) for task, value in p.items()}
+    q = {
+        "tf": _q_against_decoys(evidence.draws["tf"], evidence.tf.number),
+        "lr": _q_against_decoys(evidence.draws["lr"], evidence.lr.number),
+        "pair": _q_against_decoys(evidence.draws["pair"], np.arange(len(evidence.pair_score))),
+    }
     flat = corrected.p_value.ravel()
-    values = {task: (value.ravel(), q[task]) for task, value in p.items()}
-    values["tf"] = (np.maximum(values["tf"][0], flat), np.maximum(q["tf"], benjamini_hochberg(flat)))
     small = evidence.pair_score < smallest_share * beside(evidence.pair_score, n_receptors)
-    values["pair"] = (values["pair"][0], np.where(small, 1.0, values["pair"][1]))
-    return values
+    return {
+        "tf": (np.maximum(evidence.tf.p_value, flat), np.maximum(q["tf"], benjamini_hochberg(flat))),
+        "lr": (evidence.lr.p_value, q["lr"]),
+        "pair": (evidence.pair_p_value, np.where(small, 1.0, q["pair"])),
+    }
 
 
 def beside(strength: NDArray[np.floating], n_receptors: int) -> NDArray[np.float64]:
@@ -45,22 +48,23 @@ def beside(strength: NDArray[np.floating], n_receptors: int) -> NDArray[np.float
 
 def combined(evidence: Evidence, corrected: Corrected) -> Evidence:
     """Evidence with TF effects that are the mean of the sparse model's and the noise-corrected ones, weighted by :attr:`Corrected.weight`."""
-    n_f, v = len(corrected.effect), corrected.weight
-    effect, se = evidence.effect.copy(), evidence.effect_se.copy()
-    effect[:n_f] = (1.0 - v) * effect[:n_f] + v * corrected.effect
-    if v:
-        se[:n_f] = np.hypot((1.0 - v) * se[:n_f], v * np.where(np.isfinite(corrected.se), corrected.se, 0.0))
-    return replace(evidence, effect=effect, effect_se=se)
+    tf, v = evidence.tf, corrected.weight
+    if not v:
+        return evidence
+    error = np.where(np.isfinite(corrected.se), corrected.se, 0.0).ravel()
+    effect = ((1.0 - v) * tf.effect + v * corrected.effect.ravel()).astype(tf.effect.dtype)
+    se = np.hypot((1.0 - v) * tf.effect_se, v * error).astype(tf.effect_se.dtype)
+    return replace(evidence, tf=replace(tf, effect=effect, effect_se=se))
 
 
 def edge_tables(
     study: Study, evidence: Evidence, values: dict[str, Values], of_groups: dict[str, Values], max_edges: int
 ) -> dict[str, Any]:
     """Compact tables of every edge with a score above 0, with its q and that of its group; genes as numbers. Readers expand them."""
-    n_f, n_r = len(study.genes["tfs"]), len(study.genes["receptors"])
-    tf = _edges(evidence, slice(None, n_f), values["tf"], max_edges)
-    lr = _edges(evidence, slice(n_f, None), values["lr"], max_edges)
-    lr["group_q_value"] = of_groups["lr"][1][lr["regulator"] * len(study.genes["targets"]) + lr["target"]]
+    n_r = len(study.genes["receptors"])
+    tf, _ = _edges(evidence.tf, values["tf"], max_edges)
+    lr, kept = _edges(evidence.lr, values["lr"], max_edges)
+    lr["group_q_value"] = of_groups["lr"][1][kept]
     pairs = pd.DataFrame({"regulator": np.arange(len(evidence.pair_score)), "score": evidence.pair_score})
     pairs["p_value"], pairs["q_value"] = values["pair"]
     pairs["stability"] = evidence.pair_stability
@@ -83,7 +87,7 @@ def first_steps(study: Study, evidence: Evidence, noise: NDArray[np.floating]) -
     n_r, n_f = len(study.genes["receptors"]), len(study.genes["tfs"])
     kept = np.flatnonzero(evidence.on_tfs)
     pair, tf = kept // n_f, kept % n_f
-    n_edges = evidence.effect[n_f:].size
+    n_edges = len(evidence.on_tfs) * evidence.lr.n_targets
     together = [_merged(a, b, n_edges) for a, b in zip(evidence.draws["lr"], evidence.draws["lr_tf"], strict=True)]
     frame = pd.DataFrame(
         {
@@ -91,7 +95,7 @@ def first_steps(study: Study, evidence: Evidence, noise: NDArray[np.floating]) -
             "receptor": pair % n_r,
             "tf": tf,
             "effect": evidence.on_tfs.ravel()[kept] / np.sqrt(1.0 - noise[tf]),
-            "q_value": _q_against_decoys(together, n_edges + evidence.on_tfs.size)[n_edges + kept],
+            "q_value": _q_against_decoys(together, n_edges + kept),
         }
     )
     return frame.astype({c: "int32" if frame[c].dtype.kind in "iu" else "float64" for c in frame})
@@ -122,30 +126,31 @@ def _merged(first: Draw, second: Draw, offset: int) -> Draw:
     )
 
 
-def _edges(evidence: Evidence, part: slice, values: Values, max_edges: int) -> pd.DataFrame:
-    effect = evidence.effect[part]
-    score = np.abs(effect).ravel()
+def _edges(edges: Edges, values: Values, max_edges: int) -> tuple[pd.DataFrame, NDArray[np.intp]]:
+    """The strongest edges, and which of the listed they are."""
+    score = np.abs(edges.effect)
     kept = np.flatnonzero(score > 0)
     kept = kept[np.argsort(-score[kept], kind="stable")][:max_edges]
     p, q = values
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
-            "regulator": kept // effect.shape[1],
-            "target": kept % effect.shape[1],
-            "effect": effect.ravel()[kept],
+            "regulator": edges.regulator[kept],
+            "target": edges.target[kept],
+            "effect": edges.effect[kept],
             "score": score[kept],
             "p_value": p[kept],
             "q_value": q[kept],
-            "stability": evidence.stability[part].ravel()[kept],
-            "effect_se": evidence.effect_se[part].ravel()[kept],
+            "stability": edges.stability[kept],
+            "effect_se": edges.effect_se[kept],
         }
     )
+    return table, kept
 
 
-def _q_against_decoys(draws: list[Draw], n_candidates: int) -> NDArray[np.float64]:
-    """Q of every candidate: computed in each refit against its own decoys, then the median over refits."""
+def _q_against_decoys(draws: list[Draw], wanted: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Q of the candidates ``wanted``, ascending: computed in each refit against its own decoys, then the median over refits."""
     q = [decoy_q_values(d.score, (d.null_score, d.null_weight)) for d in draws]
-    return median_over_draws([d.items for d in draws], q, n_candidates)
+    return median_over_draws([d.items for d in draws], q, wanted)
 
 
 def _compact(table: pd.DataFrame) -> pd.DataFrame:
