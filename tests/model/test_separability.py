@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from spatrace_sc._model import fit as model
+from spatrace_sc._model.design import Plain
 from spatrace_sc._model.network import Attended, Look
 from spatrace_sc._model.records import History, Problem, Weights
 from spatrace_sc._model.separability import ALIKE, LEVEL, MOST_RIVALS, _differences, _not_told_apart, find_rivals
@@ -26,8 +28,10 @@ class Fixed:
     def gather(self, look, history):
         return Attended(torch.cat([history.tf[:, 0], history.tf_now], 1), history.receptor[:, 0], None)
 
-    def signal(self, exposure, receptor, pairs):
-        return receptor[:, pairs]
+
+@pytest.fixture(autouse=True)
+def given_signals(monkeypatch):
+    monkeypatch.setattr(model, "signals_of", lambda network, exposure, receptor: Plain(receptor))
 
 
 def world(seed=1, alike=0.9999, tf_alike=0.0, noise=1.0):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import Lasso
 
-from spatrace_sc._model.design import Design
+from spatrace_sc._model.design import Design, Plain
 from spatrace_sc._model.sparse import Penalty, largest_penalty, solve
 
 
@@ -21,7 +21,7 @@ def make(n=200, p=30, g=4, seed=0):
     y = torch.from_numpy(((y - y.mean(0)) / y.std(0)).astype(np.float32))
     x = torch.from_numpy(x)
     rows = torch.ones(n, dtype=torch.bool)
-    return Design([(10, lambda c: x[:, c]), (p - 10, lambda c: x[:, c + 10])], rows), y, rows
+    return Design([Plain(x[:, :10]), Plain(x[:, 10:])], rows), y, rows
 
 
 def no_edges():
@@ -94,7 +94,7 @@ def test_constant_and_empty_columns_are_harmless():
     x = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
     x[:, 1] = 5.0
     rows = torch.ones(100, dtype=torch.bool)
-    design = Design([(3, lambda c: x[:, c])], rows)
+    design = Design([Plain(x)], rows)
     y = (x[:, :1] - x[:, :1].mean()) / x[:, :1].std()
     weights = solve(design, y, rows, 0.1, Penalty(torch.ones(3), no_edges())).dense(3)
     assert weights[0, 0] > 0.8
@@ -108,11 +108,11 @@ def test_design_standardises_on_the_given_rows_and_ignores_block_size(monkeypatc
 
     x = torch.randn(50, 7, generator=torch.Generator().manual_seed(1)) * 3 + 2
     rows = torch.arange(50) < 30
-    whole = Design([(7, lambda c: x[:, c])], rows)
+    whole = Design([Plain(x)], rows)
     values = whole[torch.arange(7)]
     torch.testing.assert_close(values[rows].mean(0), torch.zeros(7), atol=1e-5, rtol=0)
     torch.testing.assert_close(values[rows].std(0, correction=0), torch.ones(7))
     assert (values[~rows].mean(0).abs() > 1e-3).any()
     monkeypatch.setattr(module, "BLOCK", 100)
-    pieces = Design([(7, lambda c: x[:, c])], rows)
+    pieces = Design([Plain(x)], rows)
     torch.testing.assert_close(pieces[torch.arange(7)], values)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .config import Config, TrainingConfig
-from .design import Design
+from .design import Columns, Design, Pairs, Plain, Signals
 from .network import Attended, Look, SignalNetwork
 from .records import Problem, Weights
 from .selection import LARGEST, choose_penalty, strength_factors
@@ -148,15 +148,15 @@ def observe(network: SignalNetwork, problem: Problem, fit_on: Tensor) -> tuple[D
     look = network.look_all(problem.history)
     seen = network.gather(look, problem.history)
     with torch.no_grad():
-        design = Design(
-            [
-                (problem.n_tfs, lambda c: seen.tf[:, c]),
-                (problem.n_pairs, lambda c: network.signal(seen.exposure, seen.receptor, c).detach()),
-                (problem.covariates.shape[1], lambda c: problem.covariates[:, c]),
-            ],
-            fit_on,
-        )
+        signals = signals_of(network, seen.exposure, seen.receptor)
+        design = Design([Plain(seen.tf), signals, Plain(problem.covariates)], fit_on)
     return design, look, seen
+
+
+def signals_of(network: SignalNetwork, exposure: Tensor, receptor: Tensor) -> Columns:
+    """Signals of all pairs as columns of a design, from exposures (N, L) and receptors (N, R); the values of :meth:`SignalNetwork.signal`."""
+    pairs = Pairs(network.pair_ligand, network.pair_receptor, network.half_dose, network.config.hill_exponent)
+    return Signals(pairs, exposure, receptor)
 
 
 @torch.no_grad()

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from .competition import SIGNS, Tally, draw_of, nonzero
 from .config import Config
-from .design import Design
-from .fit import Fit, base_penalty, second_pass
+from .design import Design, Plain
+from .fit import Fit, base_penalty, second_pass, signals_of
 from .records import Draw, History, Member, Problem, Weights
 from .selection import strength_factors
 from .sparse import Penalty, solve
@@ -75,7 +75,7 @@ def refit(problem: Problem, fit: Fit, decoys: History, rows: Tensor, listed: Ten
         design, y, rows, fit, penalty, config, lambda w: _factor_with_decoys(w, problem, floor), fit.weights
     )
     norms, *decoy_norms = (_norms(first, columns) for columns in (part.pair, *part.decoy_pairs))
-    residual = y[rows] - design[second.rows][rows] @ second.values
+    residual = y[rows] - design.at(rows)[second.rows].T @ second.values
     rest = Rest(residual, rows, second, penalty.forbidden)
     strongest, of_listed = _real_pairs(design, part.pair, rest, listed)
     decoy_strongest, tally = _decoy_pairs(design, part.decoy_pairs, rest)
@@ -190,19 +190,15 @@ def _design_with_decoys(problem: Problem, fit: Fit, decoys: History, rows: Tenso
     """TFs, pairs, covariates; then decoy TFs, L·R', L'·R, L'·R'."""
     network, real = fit.network, fit.attended
     fake = network.gather(fit.look, decoys)
-
-    def pairs(exposure: Tensor, receptor: Tensor) -> tuple[int, Callable[[Tensor], Tensor]]:
-        return problem.n_pairs, lambda c: network.signal(exposure, receptor, c)
-
     return Design(
         [
-            (problem.n_tfs, lambda c: real.tf[:, c]),
-            pairs(real.exposure, real.receptor),
-            (problem.covariates.shape[1], lambda c: problem.covariates[:, c]),
-            (problem.n_tfs, lambda c: fake.tf[:, c]),
-            pairs(real.exposure, fake.receptor),
-            pairs(fake.exposure, real.receptor),
-            pairs(fake.exposure, fake.receptor),
+            Plain(real.tf),
+            signals_of(network, real.exposure, real.receptor),
+            Plain(problem.covariates),
+            Plain(fake.tf),
+            signals_of(network, real.exposure, fake.receptor),
+            signals_of(network, fake.exposure, real.receptor),
+            signals_of(network, fake.exposure, fake.receptor),
         ],
         rows,
     )

@@ -68,7 +68,7 @@ def errors_along_path(
             weights = solve(
                 design, y[train], train, lam, penalty, start=weights, max_iterations=100, tolerance=1e-3, max_checks=2
             )
-            errors[number, step] = (y[test] - design[weights.rows][test] @ weights.values).square().mean()
+            errors[number, step] = (y[test] - design.at(test)[weights.rows].T @ weights.values).square().mean()
             better = float(errors[number, step - 1] - errors[number, step]) if step else torch.inf
             flat = flat + 1 if better < ENOUGH * max(float(baseline[number] - errors[number, step]), 0.0) else 0
             if flat == 2:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 from torch import Tensor
 
-from .design import Design
+from .design import Design, View
 from .fit import Fit, observe
 from .records import Problem, Weights
 
@@ -50,7 +50,8 @@ def find_rivals(problem: Problem, fit: Fit, edges: NDArray[np.integer]) -> Rival
     rows = problem.usable
     design, _, _ = observe(fit.network, problem, rows)
     y = ((problem.targets - fit.target_mean) / fit.target_sd)[rows]
-    residual = y - design[fit.weights.rows][rows] @ fit.weights.values
+    view = design.at(rows)
+    residual = y - view[fit.weights.rows].T @ fit.weights.values
     block = torch.unique(problem.block[rows], return_inverse=True)[1]
     columns = torch.arange(problem.n_tfs - problem.n_tf_genes, problem.n_tfs + problem.n_pairs, device=rows.device)
     found: list[tuple[int, int, int]] = []
@@ -60,8 +61,8 @@ def find_rivals(problem: Problem, fit: Fit, edges: NDArray[np.integer]) -> Rival
         targets = np.sort(edges[edges[:, 0] == regulator, 1])
         if not len(rivals):
             continue
-        x = torch.cat([design[columns[[k]]] for k in (int(regulator), *rivals.tolist())], dim=1)[rows]
-        partial = residual[:, targets] + _part(design, fit.weights, problem, int(regulator), targets, rows)
+        x = torch.cat([view[columns[[k]]] for k in (int(regulator), *rivals.tolist())]).T
+        partial = residual[:, targets] + _part(view, fit.weights, problem, int(regulator), targets)
         worse = _differences(partial, x, block)
         blocked = torch.tensor([[(int(k), int(g)) in forbidden for g in targets] for k in rivals])
         worse[:, blocked.to(worse.device)] = torch.inf
@@ -81,8 +82,9 @@ def _alike(design: Design, columns: Tensor, regulators: NDArray[np.integer], row
     """Numbers of the rivals of every regulator, ascending; of TFs their levels now are compared."""
     if not len(regulators):
         return []
-    own = design[columns[torch.as_tensor(regulators, device=columns.device)]][rows]
-    likeness = torch.cat([design[c][rows].T @ own / len(own) for c in design.blocks(columns)]).abs()
+    view = design.at(rows)
+    own = view[columns[torch.as_tensor(regulators, device=columns.device)]].T
+    likeness = torch.cat([view.slopes(c, own) for c in design.blocks(columns)]).abs()
     likeness[torch.as_tensor(regulators, device=columns.device), torch.arange(len(regulators))] = 0.0
     strongest = likeness.topk(min(MOST_RIVALS, len(likeness)), dim=0)
     return [
@@ -91,9 +93,7 @@ def _alike(design: Design, columns: Tensor, regulators: NDArray[np.integer], row
     ]
 
 
-def _part(
-    design: Design, weights: Weights, problem: Problem, regulator: int, targets: NDArray[np.integer], rows: Tensor
-) -> Tensor:
+def _part(view: View, weights: Weights, problem: Problem, regulator: int, targets: NDArray[np.integer]) -> Tensor:
     """(n, targets) what the regulator contributes to the prediction: a TF by all its columns."""
     column = weights.rows
     if regulator < problem.n_tf_genes:
@@ -101,7 +101,7 @@ def _part(
         mine[column < problem.n_tfs] = problem.tf_gene[column[column < problem.n_tfs]] == regulator
     else:
         mine = column == problem.n_tfs + regulator - problem.n_tf_genes
-    return design[column[mine]][rows] @ weights.values[mine][:, targets]
+    return view[column[mine]].T @ weights.values[mine][:, targets]
 
 
 def _differences(partial: Tensor, x: Tensor, block: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .design import Design
+from .design import Design, View
 from .records import Weights
 
 
@@ -48,10 +48,9 @@ class Penalty:
 
 def largest_penalty(design: Design, targets: Tensor, rows: Tensor, penalty: Penalty) -> float:
     """Smallest λ at which every weight is zero."""
-    top = 0.0
+    top, view = 0.0, design.at(rows)
     for c in design.blocks():
-        score = (design[c][rows].T @ targets).abs() / len(targets) / penalty.of(c, targets.shape[1])
-        top = max(top, float(score.max()))
+        top = max(top, float((view.slopes(c, targets).abs_() / penalty.of(c, targets.shape[1])).max()))
     return top
 
 
@@ -66,7 +65,7 @@ TOGETHER = 20
 
 
 class Working(NamedTuple):
-    """Columns in use: ``rows`` (U,) ascending, ``values`` (U, G) weights, ``active`` (U, G) which of them a target may use, ``x`` (n, U)."""
+    """Columns in use: ``rows`` (U,) ascending, ``values`` (U, G) weights, ``active`` (U, G) which of them a target may use, ``x`` (U, n)."""
 
     rows: Tensor
     values: Tensor
@@ -117,12 +116,14 @@ def solve(
         if start is None
         else start
     )
-    working = Working(start.rows, start.values, start.values != 0, design[start.rows][rows])
+    view = design.at(rows)
+    working = Working(start.rows, start.values, start.values != 0, view[start.rows])
     for check in range(max_checks):
-        new, mask = _violating(design, targets - working.x @ working.values, rows, 1.01 * lam, penalty, working, among)
+        residual = targets - working.x.T @ working.values
+        new, mask = _violating(design, view, residual, 1.01 * lam, penalty, working, among)
         if check and not len(new):
             break
-        working = _grow(design, rows, working, new, mask)
+        working = _grow(view, working, new, mask)
         if not len(working.rows):
             break
         threshold = lam * penalty.of(working.rows, targets.shape[1])
@@ -134,8 +135,8 @@ def solve(
 
 def _violating(
     design: Design,
+    view: View,
     residual: Tensor,
-    rows: Tensor,
     reach: float,
     penalty: Penalty,
     working: Working,
@@ -145,22 +146,21 @@ def _violating(
     n_targets = residual.shape[1]
     place = torch.full((design.n_columns,), -1, dtype=torch.long, device=residual.device)
     place[working.rows] = torch.arange(len(working.rows), device=residual.device)
-    slope = residual.T.contiguous() / (len(residual) * reach)
-    best, column = residual.new_zeros((n_targets, 0)), working.rows.new_zeros((n_targets, 0))
+    best, column = residual.new_zeros((0, n_targets)), working.rows.new_zeros((0, n_targets))
     for c in design.blocks(among):
-        score = (slope @ design[c][rows]).abs_().div_(penalty.of(c, n_targets).T)
+        score = view.slopes(c, residual / reach).abs_().div_(penalty.of(c, n_targets))
         used = place[c] >= 0
-        score[:, used] *= ~working.active[place[c[used]]].T
-        best, at = torch.cat([best, score], dim=1).topk(min(MOST_NEW, best.shape[1] + len(c)), dim=1)
-        column = torch.cat([column, c.expand(n_targets, -1)], dim=1).gather(1, at)
+        score[used] *= ~working.active[place[c[used]]]
+        best, at = torch.cat([best, score]).topk(min(MOST_NEW, len(best) + len(c)), dim=0)
+        column = torch.cat([column, c[:, None].expand(-1, n_targets)]).gather(0, at)
     over = best > 1.0
     new = torch.unique(column[over])
     mask = torch.zeros((len(new), n_targets), dtype=torch.bool, device=residual.device)
-    mask[torch.searchsorted(new, column[over]), over.nonzero()[:, 0]] = True
+    mask[torch.searchsorted(new, column[over]), over.nonzero()[:, 1]] = True
     return new, mask
 
 
-def _grow(design: Design, rows: Tensor, working: Working, new: Tensor, mask: Tensor) -> Working:
+def _grow(view: View, working: Working, new: Tensor, mask: Tensor) -> Working:
     """Working set with the new columns, without those that no target uses any more."""
     merged = torch.unique(torch.cat([working.rows, new]))
     values = working.values.new_zeros((len(merged), working.values.shape[1]))
@@ -169,7 +169,7 @@ def _grow(design: Design, rows: Tensor, working: Working, new: Tensor, mask: Ten
     values[before], active[before] = working.values, working.active
     active[added] |= mask
     kept = active.any(1)
-    return Working(merged[kept], values[kept], active[kept], design[merged[kept]][rows])
+    return Working(merged[kept], values[kept], active[kept], view[merged[kept]])
 
 
 def _descend(working: Working, targets: Tensor, threshold: Tensor, max_iterations: int, tolerance: float) -> Tensor:
@@ -182,7 +182,8 @@ def _descend(working: Working, targets: Tensor, threshold: Tensor, max_iteration
 
 def _together(working: Working, targets: Tensor, threshold: Tensor, max_iterations: int, tolerance: float) -> Tensor:
     """One Gram matrix for all targets, which may use every column of the union."""
-    gram, moment = working.x.T @ working.x / len(working.x), targets.T @ working.x / len(working.x)
+    n = len(targets)
+    gram, moment = working.x @ working.x.T / n, (working.x @ targets).T / n
     top = _largest_eigenvalue(gram[None]).expand(len(moment), 1)
     return _fista(
         lambda v: v @ gram, top, moment, threshold.T, working.values.T, max_iterations, tolerance
@@ -191,7 +192,7 @@ def _together(working: Working, targets: Tensor, threshold: Tensor, max_iteratio
 
 def _apart(working: Working, targets: Tensor, threshold: Tensor, max_iterations: int, tolerance: float) -> Tensor:
     """A Gram matrix for every target, in batches of targets with sets of like size."""
-    n, device = len(working.x), targets.device
+    n, device = len(targets), targets.device
     size = working.active.sum(0)
     order = torch.argsort(size, descending=True, stable=True)
     solved = torch.zeros_like(working.values)
@@ -207,7 +208,7 @@ def _apart(working: Working, targets: Tensor, threshold: Tensor, max_iterations:
         index[which, slot] = row
         valid = torch.zeros_like(index, dtype=torch.bool)
         valid[which, slot] = True
-        x = working.x.T[index] * valid[:, :, None]
+        x = working.x[index] * valid[:, :, None]
         gram, moment = x @ x.transpose(1, 2) / n, (x @ targets[:, some].T[:, :, None])[:, :, 0] / n
         column = some[:, None].expand_as(index)
         begin = working.values[index, column] * valid

@@ -30,11 +30,11 @@ def strengths(design: Design, columns: range, rest: Rest) -> Iterator[tuple[rang
     weights, rows = rest.weights, rest.rows
     order = torch.argsort(rest.forbidden[0], stable=True)
     regulator, target = rest.forbidden[0][order], rest.forbidden[1][order]
-    scaled = rest.residual / len(rest.residual)
+    view = design.at(rows)
     for start in range(columns.start, columns.stop, design.block):
         block = range(start, min(columns.stop, start + design.block))
         ends = torch.tensor([block.start, block.stop], device=rows.device)
-        found = design[torch.arange(block.start, block.stop, device=rows.device)][rows].T @ scaled
+        found = view.slopes(torch.arange(block.start, block.stop, device=rows.device), rest.residual)
         low, high = torch.searchsorted(weights.rows, ends).tolist()
         found[weights.rows[low:high] - block.start] += weights.values[low:high]
         low, high = torch.searchsorted(regulator, ends).tolist()
@@ -56,7 +56,7 @@ def listed_edges(problem: Problem, fit: Fit, most: int) -> Tensor:
     rows = problem.usable
     design, _, _ = observe(fit.network, problem, rows)
     y = ((problem.targets - fit.target_mean) / fit.target_sd)[rows]
-    residual = y - design[fit.weights.rows][rows] @ fit.weights.values
+    residual = y - design.at(rows)[fit.weights.rows].T @ fit.weights.values
     pairs = range(problem.n_tfs, problem.n_tfs + problem.n_pairs)
     size, number = residual.new_empty(0), torch.empty(0, dtype=torch.long, device=device)
     for block, found in strengths(design, pairs, Rest(residual, rows, fit.weights, problem.forbidden)):

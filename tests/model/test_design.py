@@ -1,0 +1,93 @@
+"""Columns computed when they are needed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from _planted import CONFIG, planted
+
+from spatrace_sc._model.design import Design, Pairs, Plain, Signals
+from spatrace_sc._model.fit import build_network, signals_of
+
+N, L, R = 90, 5, 4
+
+
+def grid(exponent=1.0, order=None):
+    """Every ligand with every receptor, or some of them in any order."""
+    g = torch.Generator().manual_seed(0)
+    ligand, receptor = torch.arange(L).repeat_interleave(R), torch.arange(R).repeat(L)
+    half = torch.rand(L * R, generator=g) + 0.3
+    exposure, level = torch.rand(N, L, generator=g) * 3, torch.rand(N, R, generator=g) * 2
+    if order is not None:
+        ligand, receptor, half = ligand[order], receptor[order], half[order]
+    dose = (exposure[:, ligand] * level[:, receptor] / half) ** exponent
+    return Signals(Pairs(ligand, receptor, half, exponent), exposure, level), (dose / (1 + dose)).T
+
+
+@pytest.mark.parametrize("exponent", [1.0, 2.0])
+def test_every_run_of_pairs_equals_the_formula(exponent):
+    signals, slow = grid(exponent)
+    for low in range(L * R + 1):
+        for high in range(low, L * R + 1):
+            torch.testing.assert_close(signals.values(torch.arange(low, high)), slow[low:high])
+
+
+@pytest.mark.parametrize("chosen", [[0], [3, 4, 9], [1, 2, 3, 19], list(range(0, 20, 2))])
+def test_any_choice_of_pairs_equals_the_formula(chosen):
+    signals, slow = grid()
+    torch.testing.assert_close(signals.values(torch.tensor(chosen)), slow[chosen])
+
+
+def test_pairs_that_are_no_grid_equal_the_formula():
+    order = torch.randperm(L * R, generator=torch.Generator().manual_seed(1))[:13]
+    signals, slow = grid(2.0, order)
+    torch.testing.assert_close(signals.values(torch.arange(13)), slow)
+    torch.testing.assert_close(signals.values(torch.tensor([2, 3, 11])), slow[[2, 3, 11]])
+
+
+def test_signals_are_those_of_the_network():
+    problem = planted()
+    network = build_network(problem, CONFIG, problem.usable)
+    exposure, receptor = problem.history.exposure[:, -1], problem.history.receptor[:, -1]
+    every = torch.arange(problem.n_pairs)
+    found = signals_of(network, exposure, receptor).values(every)
+    torch.testing.assert_close(found.T, network.signal(exposure, receptor, every))
+
+
+@pytest.fixture
+def design():
+    g = torch.Generator().manual_seed(2)
+    rows = torch.rand(N, generator=g) < 0.7
+    signals, _ = grid()
+    return Design([Plain(torch.randn(N, 6, generator=g) * 3 + 10), signals, Plain(torch.ones(N, 2))], rows)
+
+
+def test_views_hold_the_columns_of_their_cells(design):
+    columns = torch.tensor([0, 5, 6, 7, 20, 26, 27])
+    rows = torch.rand(N, generator=torch.Generator().manual_seed(3)) < 0.5
+    for mask in (rows, design.fit_on):
+        torch.testing.assert_close(design.at(mask)[columns].T, design[columns][mask])
+    assert design.at(design.fit_on.clone()) is design.at(design.fit_on)
+    inside = design[columns[:5]][design.fit_on]
+    torch.testing.assert_close(inside.mean(0), torch.zeros(5), atol=1e-5, rtol=0)
+    torch.testing.assert_close(inside.std(0, correction=0), torch.ones(5))
+    assert (design[columns[5:]] == 0).all()
+
+
+def test_slopes_are_means_of_products_of_standardised_columns(design):
+    rows = design.fit_on
+    residual = torch.randn(int(rows.sum()), 3, generator=torch.Generator().manual_seed(4)) + 0.2
+    every = torch.arange(design.n_columns)
+    slow = design[every][rows].double().T @ residual.double() / len(residual)
+    found = design.at(rows).slopes(every, residual)
+    np.testing.assert_allclose(found, slow, atol=2e-6)
+    assert (found[-2:] == 0).all()
+
+
+def test_what_is_read_is_not_changed(design):
+    before = design[torch.arange(design.n_columns)].clone()
+    view = design.at(design.fit_on)
+    view[torch.arange(design.n_columns)].add_(5)
+    view.slopes(torch.arange(4), torch.randn(view.n, 2))
+    torch.testing.assert_close(design[torch.arange(design.n_columns)], before, atol=0, rtol=0)
