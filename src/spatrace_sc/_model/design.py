@@ -154,18 +154,22 @@ class Design:
         In order.
     fit_on
         (N,) cells on which means and standard deviations are taken.
+    kept
+        (columns,) those that may act; the others are never computed and read as 0. None: all.
     """
 
-    def __init__(self, parts: Sequence[Columns], fit_on: Tensor) -> None:
+    def __init__(self, parts: Sequence[Columns], fit_on: Tensor, kept: Tensor | None = None) -> None:
         self._parts = parts
         self.starts = [0]
         for part in parts:
             self.starts.append(self.starts[-1] + part.n)
         self.n_columns = self.starts[-1]
         self.fit_on = fit_on
+        every = torch.arange(self.n_columns, device=fit_on.device)
+        self._columns = every if kept is None else every[kept]
         self.block = max(1, BLOCK // max(1, len(fit_on)))
         self.mean = torch.zeros(self.n_columns, device=fit_on.device)
-        self.sd = torch.ones(self.n_columns, device=fit_on.device)
+        self.sd = torch.zeros(self.n_columns, device=fit_on.device)
         self._here = View(self, [part.at(fit_on) for part in parts], int(fit_on.sum()))
         for columns in self.blocks():
             variance, self.mean[columns] = torch.var_mean(self._here.raw(columns), dim=1, correction=0)
@@ -174,9 +178,14 @@ class Design:
         self.sd = torch.where(self.constant, torch.inf, self.sd)
 
     def blocks(self, columns: Tensor | None = None) -> Iterator[Tensor]:
-        """Column numbers in pieces whose values fit in memory."""
-        columns = torch.arange(self.n_columns, device=self.fit_on.device) if columns is None else columns
-        yield from columns.split(self.block)
+        """Numbers of the columns that may act, or of those given, in pieces whose values fit in memory."""
+        yield from (self._columns if columns is None else columns).split(self.block)
+
+    def within(self, columns: range) -> Tensor:
+        """Those of a range that may act."""
+        ends = torch.tensor([columns.start, columns.stop], device=self._columns.device)
+        low, high = torch.searchsorted(self._columns, ends).tolist()
+        return self._columns[low:high]
 
     def at(self, rows: Tensor) -> View:
         """The design in some cells, a mask; ready at once for those that it was fitted on."""

@@ -32,14 +32,15 @@ def borne_out(problem: Problem, config: Config, *, seed: int) -> tuple[Problem, 
     and nothing is believed where the named are no stronger than the others. A pair's own size, a mean over all targets, tells the right from the wrong ones of a mixed prior; that of a single TF edge would lend a head start to chance.
     Decoys carry the factors of the edges they stand for. Without a prior the problem itself is returned.
     """
-    pairs = slice(problem.n_tfs, problem.n_tfs + problem.n_pairs)
+    pairs = torch.nonzero(problem.kept)[:, 0]
+    pairs = pairs[(pairs >= problem.n_tfs) & (pairs < problem.n_tfs + problem.n_pairs)]
     factors = {"lr": problem.penalty[pairs]}
     if problem.tf_penalty is not None:
         factors["tf"] = problem.tf_penalty
     factors = {kind: factor for kind, factor in factors.items() if bool((factor < 1).any())}
     if not factors:
         return problem, {}
-    size = _sizes_without(problem, config, seed)
+    size = _sizes_without(problem, pairs, config, seed)
     ratio = {kind: min(1.0, _ratio(size[kind], factor < 1)) for kind, factor in factors.items()}
     for kind, factor in factors.items():
         factors[kind] = _believed(factor, size[kind], ratio[kind], own=0.5 if kind == "lr" else 0.0)
@@ -64,8 +65,8 @@ def _believed(factor: Tensor, size: Tensor, ratio: float, own: float) -> Tensor:
     return torch.where(named, torch.maximum(factor, least), factor)
 
 
-def _sizes_without(problem: Problem, config: Config, seed: int) -> dict[str, Tensor]:
-    """Mean absolute weight over targets of every pair (P,), and that of every TF edge (TF genes, G), fitted without the prior at the λ with the smallest held-out error."""
+def _sizes_without(problem: Problem, pairs: Tensor, config: Config, seed: int) -> dict[str, Tensor]:
+    """Mean absolute weight over targets of every pair that may act, given by column, and that of every TF edge (TF genes, G), fitted without the prior at the λ with the smallest held-out error."""
     rng = np.random.default_rng(seed)
     device = problem.targets.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -84,7 +85,7 @@ def _sizes_without(problem: Problem, config: Config, seed: int) -> dict[str, Ten
     ).dense(design.n_columns)
     n_f = problem.n_tfs
     return {
-        "lr": found[n_f : n_f + problem.n_pairs].abs().mean(1),
+        "lr": found[pairs].abs().mean(1),
         "tf": problem.by_tf_gene(found[:n_f]).abs(),
     }
 

@@ -47,7 +47,8 @@ class Problem:
     gene a TF column measures, for a gene has two (in earlier cells, now); ``tf_count`` (N, TF genes) their level as counted in the cell and ``tf_noise`` (TF genes,) what of its variance is counting; ``receptor_level`` (N, R) log level of the receptors; ``target_past`` (N, G) mean of
     the targets in earlier cells of the path, by which training judges attention, never seen by the network; ``covariates`` (N, C) standardised; ``targets`` (N, G); ``usable`` (N,) cells with a past; ``block`` (N,) spatial block;
     ``penalty`` (F + P + C,) relative penalties, :data:`numpy.inf` for regulators that cannot be used; ``tf_penalty`` (TF genes, G) or None multiplies those of TFs;
-    ``forbidden`` (2, edges) regulator and target of edges that may not exist, such as a gene on itself, and ``forbidden_on_tfs`` the same with TFs as targets.
+    ``forbidden`` (2, edges) regulator and target of edges that may not exist, such as a gene on itself, and ``forbidden_on_tfs`` the same with TFs as targets; ``decoy_weight`` for how many pairs a decoy of one stands, above 1 where
+    pairs were screened (:mod:`spatrace_sc._model.screening`).
     """
 
     history: History
@@ -66,6 +67,7 @@ class Problem:
     tf_penalty: Tensor | None
     forbidden: Tensor
     forbidden_on_tfs: Tensor
+    decoy_weight: float = 1.0
 
     @property
     def n_tfs(self) -> int:
@@ -87,6 +89,11 @@ class Problem:
     def n_pairs(self) -> int:
         """P"""
         return len(self.pair_ligand)
+
+    @property
+    def kept(self) -> Tensor:
+        """(F + P + C,) columns that may act; pairs that were screened away may not"""
+        return torch.isfinite(self.penalty)
 
     @property
     def n_regulators(self) -> int:

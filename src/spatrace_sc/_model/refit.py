@@ -78,7 +78,8 @@ def refit(problem: Problem, fit: Fit, decoys: History, rows: Tensor, listed: Ten
     residual = y[rows] - design.at(rows)[second.rows].T @ second.values
     rest = Rest(residual, rows, second, penalty.forbidden)
     strongest, of_listed = _real_pairs(design, part.pair, rest, listed)
-    decoy_strongest, tally = _decoy_pairs(design, part.decoy_pairs, rest)
+    signs = tuple(sign * problem.decoy_weight for sign in SIGNS)
+    decoy_strongest, tally = _decoy_pairs(design, part.decoy_pairs, rest, signs)
     tf, decoy_tf = (_tf_weights(problem, second, columns) for columns in (part.tf, part.decoy_tf))
     pair_rows, pair_values = second.part(part.pair)
     factor = _factor_with_decoys(first, problem, floor)
@@ -86,8 +87,9 @@ def refit(problem: Problem, fit: Fit, decoys: History, rows: Tensor, listed: Ten
         [*[problem.n_pairs] * 4, n_genes]
     )
     nearest = Tally()
-    for norm, strength, sign in zip(decoy_norms, decoy_strongest, SIGNS, strict=True):
-        nearest.add(norm + strength, sign)
+    kept = problem.kept[part.pair.start : part.pair.stop]
+    for norm, strength, sign in zip(decoy_norms, decoy_strongest, signs, strict=True):
+        nearest.add(norm[kept] + strength, sign)
     return Refit(
         tf.cpu(),
         _chosen(pair_rows, pair_values, listed).cpu(),
@@ -100,12 +102,12 @@ def refit(problem: Problem, fit: Fit, decoys: History, rows: Tensor, listed: Ten
         {
             "tf": draw_of(nonzero(tf), [decoy_tf], (1.0,)),
             "lr": draw_of(
-                nonzero(pair_values, pair_rows), [second.part(columns)[1] for columns in part.decoy_pairs], SIGNS
+                nonzero(pair_values, pair_rows), [second.part(columns)[1] for columns in part.decoy_pairs], signs
             ),
-            "lr_tf": draw_of(nonzero(on_tfs), decoys_on_tfs, SIGNS),
-            "pair": draw_of(nonzero(norms[:, None]), decoy_norms, SIGNS),
+            "lr_tf": draw_of(nonzero(on_tfs), decoys_on_tfs, signs),
+            "pair": draw_of(nonzero(norms[:, None]), decoy_norms, signs),
         },
-        torch.stack([v.square().sum() for v in (norms, *decoy_norms)]).cpu(),
+        torch.stack([norms.square().sum(), *(problem.decoy_weight * v.square().sum() for v in decoy_norms)]).cpu(),
         _member(tf, (pair_rows, pair_values), among_tfs, on_tfs),
     )
 
@@ -140,19 +142,22 @@ def _real_pairs(design: Design, columns: range, rest: Rest, listed: Tensor) -> t
     """(P,) strongest edge of every pair, and (E,) strengths of the listed edges."""
     strongest, of_listed = rest.residual.new_zeros(len(columns)), rest.residual.new_zeros(len(listed))
     for block, found in strengths(design, columns, rest):
-        size, first = found.abs_(), block.start - columns.start
-        strongest[first : first + len(block)] = size.amax(1)
-        ends = torch.tensor([first, first + len(block)], device=listed.device) * size.shape[1]
+        size, pairs = found.abs_(), block - columns.start
+        strongest[pairs] = size.amax(1)
+        ends = torch.stack([pairs[0], pairs[-1] + 1]) * size.shape[1]
         low, high = torch.searchsorted(listed, ends).tolist()
-        of_listed[low:high] = size.flatten()[listed[low:high] - ends[0]]
+        pair, target = listed[low:high] // size.shape[1], listed[low:high] % size.shape[1]
+        of_listed[low:high] = size[torch.searchsorted(pairs, pair), target]
     return strongest, of_listed
 
 
-def _decoy_pairs(design: Design, parts: tuple[range, ...], rest: Rest) -> tuple[list[Tensor], Tally]:
-    """(P,) strongest edge of every decoy of L·R', L'·R, L'·R', and the strengths of all."""
+def _decoy_pairs(
+    design: Design, parts: tuple[range, ...], rest: Rest, signs: tuple[float, ...]
+) -> tuple[list[Tensor], Tally]:
+    """Strongest edge of every decoy of L·R', L'·R, L'·R' that competes, and the strengths of all."""
     tally, strongest = Tally(), []
-    for columns, sign in zip(parts, SIGNS, strict=True):
-        largest = []
+    for columns, sign in zip(parts, signs, strict=True):
+        largest = [rest.residual.new_zeros(0)]
         for _, found in strengths(design, columns, rest):
             size = found.abs_()
             tally.add(size, sign)
@@ -201,6 +206,7 @@ def _design_with_decoys(problem: Problem, fit: Fit, decoys: History, rows: Tenso
             signals_of(network, fake.exposure, fake.receptor),
         ],
         rows,
+        torch.isfinite(_penalty_with_decoys(problem, problem.forbidden).row),
     )
 
 

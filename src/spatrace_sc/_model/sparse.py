@@ -41,6 +41,12 @@ class Penalty:
         value[rows[rows >= 0], self.forbidden[1][rows >= 0]] = torch.inf
         return value
 
+    def only(self, targets: Tensor) -> Penalty:
+        """That of some targets, ascending."""
+        here = torch.isin(self.forbidden[1], targets)
+        forbidden = torch.stack([self.forbidden[0][here], torch.searchsorted(targets, self.forbidden[1][here])])
+        return replace(self, forbidden=forbidden, tf=None if self.tf is None else self.tf[:, targets])
+
     def scaled(self, factor: Tensor) -> Penalty:
         """The same with each row's penalty multiplied."""
         return replace(self, row=self.row * factor)

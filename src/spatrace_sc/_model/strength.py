@@ -25,34 +25,34 @@ class Rest(NamedTuple):
     forbidden: Tensor
 
 
-def strengths(design: Design, columns: range, rest: Rest) -> Iterator[tuple[range, Tensor]]:
-    """Block by block, columns and (A, G) their weight plus the slope of the residual on them: what the penalty was held against. Its size orders edges that have no weight, too. 0 for edges that may not exist."""
-    weights, rows = rest.weights, rest.rows
+def strengths(design: Design, columns: range, rest: Rest) -> Iterator[tuple[Tensor, Tensor]]:
+    """Block by block, columns that may act and (A, G) their weight plus the slope of the residual on them: what the penalty was held against. Its size orders edges that have no weight, too. 0 for edges that may not exist."""
+    weights, view = rest.weights, design.at(rest.rows)
     order = torch.argsort(rest.forbidden[0], stable=True)
     regulator, target = rest.forbidden[0][order], rest.forbidden[1][order]
-    view = design.at(rows)
-    for start in range(columns.start, columns.stop, design.block):
-        block = range(start, min(columns.stop, start + design.block))
-        ends = torch.tensor([block.start, block.stop], device=rows.device)
-        found = view.slopes(torch.arange(block.start, block.stop, device=rows.device), rest.residual)
+    for block in design.blocks(design.within(columns)):
+        ends = torch.stack([block[0], block[-1] + 1])
+        found = view.slopes(block, rest.residual)
         low, high = torch.searchsorted(weights.rows, ends).tolist()
-        found[weights.rows[low:high] - block.start] += weights.values[low:high]
+        found[torch.searchsorted(block, weights.rows[low:high])] += weights.values[low:high]
         low, high = torch.searchsorted(regulator, ends).tolist()
-        found[regulator[low:high] - block.start, target[low:high]] = 0.0
+        here = torch.isin(regulator[low:high], block)
+        found[torch.searchsorted(block, regulator[low:high][here]), target[low:high][here]] = 0.0
         yield block, found
 
 
 @torch.no_grad()
 def listed_edges(problem: Problem, fit: Fit, most: int) -> Tensor:
-    """(E,) numbers over (P, G), ascending, of the edges of pairs that are looked at one by one: all, or where there are more than ``most`` the strongest in the fit.
+    """(E,) numbers over (P, G), ascending, of the edges of pairs that are looked at one by one: all of pairs that compete, or where there are more than ``most`` the strongest in the fit.
 
     The others still compete: their weights and those of their decoys count in every q and p.
     """
     n_targets = problem.targets.shape[1]
     device = problem.targets.device
     most = max(most, ALWAYS_LISTED)
-    if problem.n_pairs * n_targets <= most:
-        return torch.arange(problem.n_pairs * n_targets, device=device)
+    kept = torch.nonzero(problem.kept[problem.n_tfs : problem.n_tfs + problem.n_pairs])[:, 0]
+    if len(kept) * n_targets <= most:
+        return (kept[:, None] * n_targets + torch.arange(n_targets, device=device)).flatten()
     rows = problem.usable
     design, _, _ = observe(fit.network, problem, rows)
     y = ((problem.targets - fit.target_mean) / fit.target_sd)[rows]
@@ -64,8 +64,9 @@ def listed_edges(problem: Problem, fit: Fit, most: int) -> Tensor:
         least = float(size.min()) if len(size) == most else 0.0
         place = torch.nonzero(flat > least)[:, 0]
         size = torch.cat([size, flat[place]])
-        number = torch.cat([number, place + (block.start - pairs.start) * n_targets])
+        row, target = place // n_targets, place % n_targets
+        number = torch.cat([number, (block[row] - pairs.start) * n_targets + target])
         if len(size) > most:
-            size, kept = size.topk(most)
-            number = number[kept]
+            size, best = size.topk(most)
+            number = number[best]
     return number.sort().values

@@ -20,6 +20,7 @@ from .._model.evidence import resample
 from .._model.fit import Fit, fit
 from .._model.prior import borne_out
 from .._model.records import Evidence, Problem
+from .._model.screening import screen
 from .._model.separability import find_rivals
 from ._activity import activity_of, tf_activity_of
 from ._groups import add_groups, edges_to_check, only_told_apart
@@ -46,7 +47,7 @@ def run(study: Study, config: Config, seed: int, device: torch.device, prior: Pr
         *(problem.n_pairs, problem.targets.shape[1], device),
     )
     fit_seed, resample_seed, permute_seed = (int(s) for s in np.random.default_rng(seed).integers(2**31, size=3))
-    problem, trust = borne_out(problem, config, seed=fit_seed)
+    problem, trust = borne_out(screen(problem, config), config, seed=fit_seed)
     fitted = fit(problem, config, seed=fit_seed)
     draw = decoy_drawer(study, problem.covariates.cpu().numpy(), config.model.n_lags)
     evidence = resample(problem, fitted, draw, config, seed=resample_seed)
