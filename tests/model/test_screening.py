@@ -11,8 +11,8 @@ import torch
 from _planted import CONFIG, C, F, G, L, R, draw_decoys, planted
 
 from spatrace_sc._model.evidence import resample
-from spatrace_sc._model.fit import fit
-from spatrace_sc._model.screening import NOISE, RIDGE, relevance, screen
+from spatrace_sc._model.fit import fit, observe
+from spatrace_sc._model.screening import FROM, relevance, screen
 
 PAIR = 2 * R
 
@@ -21,16 +21,22 @@ def with_most(most):
     return replace(CONFIG, max_pairs=most)
 
 
-def test_few_pairs_are_left_as_they_are():
+@pytest.fixture(scope="module")
+def fitted():
     problem = planted()
-    assert screen(problem, with_most(L * R)) is problem
+    return problem, fit(problem, CONFIG, seed=3)
+
+
+def test_few_pairs_are_left_as_they_are(fitted):
+    problem, result = fitted
+    assert screen(problem, result, with_most(L * R)) is problem
 
 
 @pytest.mark.parametrize("most", [1, 3, L * R - 1])
-def test_the_planted_pair_is_kept_and_decoys_stand_for_the_others(most, caplog):
-    problem = planted()
+def test_the_planted_pair_is_kept_and_decoys_stand_for_the_others(fitted, most, caplog):
+    problem, result = fitted
     with caplog.at_level(logging.INFO, logger="spatrace_sc"):
-        found = screen(problem, with_most(most))
+        found = screen(problem, result, with_most(most))
     kept = torch.isfinite(found.penalty[C : C + L * R])
     assert int(kept.sum()) == most
     assert kept[PAIR]
@@ -41,47 +47,40 @@ def test_the_planted_pair_is_kept_and_decoys_stand_for_the_others(most, caplog):
     assert torch.isfinite(problem.penalty).all(), "what was given must stay"
 
 
-def test_relevance_against_a_slow_sum():
-    problem = planted()
-    past = problem.history
+def test_relevance_against_a_slow_sum(fitted):
+    problem, result = fitted
     rows = problem.usable.numpy()
-    from spatrace_sc._model.fit import build_network, observe
-
-    torch.manual_seed(0)
-    network = build_network(problem, CONFIG, problem.usable)
-    design, _, _ = observe(network, problem, problem.usable)
+    design, _, _ = observe(result.network, problem, problem.usable)
     x = design[torch.arange(design.n_columns)][rows].double().numpy()
-    y = problem.targets[rows].double().numpy()
-    y = (y - y.mean(0)) / y.std(0)
-    z = np.delete(x, np.arange(C, C + L * R), axis=1)
-    y = y - z @ np.linalg.solve(z.T @ z / len(z) + RIDGE * np.eye(z.shape[1]), z.T @ y / len(z))
-    slope = np.abs(x[:, C : C + L * R].T @ y / len(y)) - NOISE / np.sqrt(len(y))
-    slow = np.linalg.norm(np.maximum(slope, 0), axis=1)
-    np.testing.assert_allclose(relevance(problem, CONFIG), slow, atol=1e-5)
-    barred = replace(problem, forbidden=torch.tensor([[C + PAIR], [1]]))
-    assert relevance(barred, CONFIG)[PAIR] < 0.3 * relevance(problem, CONFIG)[PAIR]
-    assert len(past) == len(rows)
+    y = ((problem.targets - result.target_mean) / result.target_sd)[rows].double().numpy()
+    w = result.weights.dense(design.n_columns).double().numpy()
+    strength = np.abs(w + x.T @ (y - x @ w) / len(y))[C : C + L * R]
+    penalty = np.ones((L * R, 1))
+    penalty[5] = 0.4
+    slow = np.linalg.norm(np.maximum(strength - FROM * result.weights.penalty * penalty, 0) / penalty, axis=1)
+    favoured = problem.penalty.clone()
+    favoured[C + 5] = 0.4
+    np.testing.assert_allclose(relevance(replace(problem, penalty=favoured), result), slow, atol=1e-5)
+    assert relevance(problem, result).argmax() == PAIR
 
 
-def test_a_prior_lowers_the_bar_and_what_cannot_act_is_never_kept():
-    problem = planted()
+def test_a_prior_lowers_the_bar_and_what_cannot_act_is_never_kept(fitted):
+    problem, result = fitted
     penalty = problem.penalty.clone()
     penalty[C + PAIR] = torch.inf
-    barred = replace(problem, penalty=penalty)
-    weakest = int(torch.where(relevance(barred, CONFIG) > 0, relevance(barred, CONFIG), torch.inf).argmin())
-    assert weakest != PAIR
-    penalty[C + weakest] = 1e-3
-    found = screen(replace(problem, penalty=penalty), with_most(1))
+    other = (PAIR + 1) % (L * R)
+    penalty[C + other] = 1e-3
+    found = screen(replace(problem, penalty=penalty), result, with_most(1))
     kept = torch.nonzero(torch.isfinite(found.penalty[C : C + L * R]))[:, 0].tolist()
-    assert kept == [weakest]
+    assert kept == [other]
     assert found.decoy_weight == L * R - 1
 
 
 @pytest.fixture(scope="module")
-def evidence():
-    problem = screen(planted(), with_most(4))
-    fitted = fit(problem, CONFIG, seed=3)
-    return problem, resample(problem, fitted, draw_decoys(problem), CONFIG, seed=1)
+def evidence(fitted):
+    problem, result = fitted
+    problem = screen(problem, result, with_most(4))
+    return problem, resample(problem, result, draw_decoys(problem), CONFIG, seed=1)
 
 
 def test_only_pairs_that_were_kept_have_weights(evidence):

@@ -103,7 +103,7 @@ class Problem:
     def to(self, device: torch.device) -> Problem:
         """The same on another device."""
         moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
-        return replace(self, history=self.history.to(device), **moved)
+        return replace(self, history=self.history.to(device), **moved)  # type: ignore[arg-type]  # tensors replace tensors
 
 
 @dataclass(frozen=True)

@@ -47,10 +47,10 @@ def run(study: Study, config: Config, seed: int, device: torch.device, prior: Pr
         *(problem.n_pairs, problem.targets.shape[1], device),
     )
     fit_seed, resample_seed, permute_seed = (int(s) for s in np.random.default_rng(seed).integers(2**31, size=3))
-    problem, trust = borne_out(screen(problem, config), config, seed=fit_seed)
+    problem, trust = borne_out(problem, config, seed=fit_seed)
     fitted = fit(problem, config, seed=fit_seed)
     draw = decoy_drawer(study, problem.covariates.cpu().numpy(), config.model.n_lags)
-    evidence = resample(problem, fitted, draw, config, seed=resample_seed)
+    evidence = resample(screen(problem, fitted, config), fitted, draw, config, seed=resample_seed)
     evidence, edges = _edges(study, problem, fitted, evidence, config)
     ranked = np.argsort(-evidence.pair_score, kind="stable")[: int((evidence.pair_score > 0).sum())]
     top = ranked[: config.max_activity].astype(np.int64)
@@ -135,10 +135,12 @@ def _edges(
     names = {"tf": "tf_targets", "lr": "lr_targets", "pair": "lr_pairs"}
     n_targets = problem.targets.shape[1]
     candidates = {"tf": n_tfs * n_targets, "lr": problem.n_pairs * n_targets, "pair": problem.n_pairs}
-    listed = {
-        names[task]: p.astype(np.float32) if candidates[task] <= config.max_edges else np.empty(0, dtype=np.float32)
-        for task, (p, _) in values.items()
-    }
+    numbers = {"tf": evidence.tf.number, "lr": evidence.lr.number, "pair": slice(None)}
+    listed = {name: np.empty(0, dtype=np.float32) for name in names.values()}
+    for task, (p, _) in values.items():
+        if candidates[task] <= config.max_edges:
+            listed[names[task]] = np.ones(candidates[task], dtype=np.float32)
+            listed[names[task]][numbers[task]] = p
     found = {"tables": tables, "groups": groups, "p_values": listed, "minimum_effect": corrected.minimum}
     return evidence, found | {"pair_values": alone["pair"]}
 
