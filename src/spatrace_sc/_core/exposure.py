@@ -11,6 +11,8 @@ from scipy.spatial import cKDTree
 
 #: Larger log expression is taken as this before it is returned to linear units, so that raw counts given by mistake do not overflow.
 MAX_LOG = 20.0
+#: Receivers whose neighbours are looked for at a time.
+CHUNK = 20_000
 
 Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -38,6 +40,20 @@ def nearest_neighbour_distance(coords: NDArray[np.floating], sample: NDArray[np.
     """Median over all samples of :func:`nearest_neighbour_distances`. NaN if every sample is a single position."""
     nearest = nearest_neighbour_distances(coords, sample)
     return float(np.median(np.concatenate(nearest))) if nearest else float("nan")
+
+
+def median_share_within(
+    coords: NDArray[np.floating], sample: NDArray[np.integer], radius: float, n_probes: int = 200
+) -> float:
+    """Median share, over evenly spaced cells, of the other cells of the sample that lie within ``radius``, 0 to 1. Samples of a single cell are left out."""
+    shares = []
+    for code in np.unique(sample):
+        place = np.asarray(coords[sample == code], dtype=np.float64)
+        if len(place) > 1:
+            probes = place[:: max(1, len(place) // n_probes)]
+            within = cKDTree(place).query_ball_point(probes, radius, return_length=True)
+            shares.append((np.asarray(within) - 1) / (len(place) - 1))
+    return float(np.median(np.concatenate(shares))) if shares else float("nan")
 
 
 def neighbour_weights(
@@ -70,24 +86,28 @@ def neighbour_weights(
     """
     kernel = kernel or exponential_kernel(radius)
     n = len(coords)
-    rows: list[NDArray[np.intp]] = []
-    cols: list[NDArray[np.intp]] = []
-    weights: list[NDArray[np.float64]] = []
+    rows: list[NDArray[np.int32]] = []
+    cols: list[NDArray[np.int32]] = []
+    weights: list[NDArray[np.float32]] = []
     for code in np.unique(sample):
         target = np.flatnonzero((sample == code) & receivers)
         source = np.flatnonzero((sample == code) & senders)
         if not len(target) or not len(source):
             continue
-        found = cKDTree(coords[target]).sparse_distance_matrix(cKDTree(coords[source]), radius, output_type="ndarray")
-        i, j = target[found["i"]], source[found["j"]]
-        keep = i != j
-        rows.append(i[keep])
-        cols.append(j[keep])
-        weights.append(kernel(found["v"][keep]))
+        tree = cKDTree(coords[source])
+        for start in range(0, len(target), CHUNK):
+            here = target[start : start + CHUNK]
+            found = cKDTree(coords[here]).sparse_distance_matrix(tree, radius, output_type="ndarray")
+            i, j = here[found["i"]], source[found["j"]]
+            keep = i != j
+            rows.append(i[keep].astype(np.int32))
+            cols.append(j[keep].astype(np.int32))
+            weights.append(kernel(found["v"][keep]).astype(np.float32))
     if not rows:
         return sparse.csr_matrix((n, n), dtype=np.float32)
-    data = np.concatenate(weights).astype(np.float32)
-    return sparse.csr_matrix((data, (np.concatenate(rows), np.concatenate(cols))), shape=(n, n))
+    row, col, data = np.concatenate(rows), np.concatenate(cols), np.concatenate(weights)
+    rows.clear(), cols.clear(), weights.clear()
+    return sparse.csr_matrix((data, (row, col)), shape=(n, n))
 
 
 def linear(logged: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -12,6 +12,10 @@ from sklearn.neighbors import NearestNeighbors
 
 #: With at most this many distinct times, time is read as a series of stages instead of a continuum.
 MAX_STAGES = 30
+#: Cells among which neighbours are looked for; of more, so many, evenly spaced along their order, are linked to all. Exact search costs cells × candidates.
+MOST_CANDIDATES = 50_000
+#: Cells whose neighbours are looked for at a time.
+CHUNK = 20_000
 
 
 def is_discrete(time: NDArray[np.floating]) -> bool:
@@ -34,7 +38,7 @@ def forward_knn(
     Candidates are, among a cell's nearest neighbours, the nearest ``n_neighbors`` later ones and, in the other direction, the nearest earlier ones; a cell without an earlier one among its
     neighbours, as across a gap in time, is linked to the nearest earlier cells wherever they are, so that every cell but the first has a past.
     Where time is a series of stages (:func:`is_discrete`) cells of one stage are put in order first (:func:`order_within_stages`), and half the candidates
-    come from the same stage, half from the next. Cells that nothing leads on from, the ends of lineages, stay where they are (``P[i, i] = 1``). There are no cycles.
+    come from the same stage, half from the next. With more than :data:`MOST_CANDIDATES` cells (of a stage), so many, evenly spaced, are the candidates of all. Cells that nothing leads on from, the ends of lineages, stay where they are (``P[i, i] = 1``). There are no cycles.
 
     Parameters
     ----------
@@ -160,7 +164,8 @@ def order_within_stages(embedding: NDArray[np.floating], time: NDArray[np.floati
     for stage in range(len(stages)):
         here = np.flatnonzero(code == stage)
         rank[here[np.argsort(centred[here] @ slope, kind="stable")]] = np.arange(len(here)) / len(here)
-    return code + rank
+    within: NDArray[np.float64] = code + rank
+    return within
 
 
 def has_cycle(source: NDArray[np.integer], target: NDArray[np.integer], n: int) -> bool:
@@ -195,25 +200,39 @@ def _later_pairs(
     """Earlier cell, later cell, distance: each of ``cells`` with its nearest later ones and its nearest earlier ones."""
     if len(cells) < 2:
         return np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0)
-    n_search = min(len(cells) - 1, k * search_factor)
-    distance, index = NearestNeighbors(n_neighbors=n_search).fit(embedding[cells]).kneighbors()
-    own = order[cells]
+    candidates = _candidates(order, cells)
+    # a cell is its own nearest candidate, and neither later nor earlier than itself
+    n_search = min(len(candidates) - 1, k * search_factor) + 1
+    search = NearestNeighbors(n_neighbors=n_search).fit(embedding[candidates])
     parts = []
-    for chosen, forward in ((own[index] > own[:, None], True), (own[index] < own[:, None], False)):
-        me, slot = np.nonzero(chosen & (np.cumsum(chosen, axis=1) <= k))
-        other = index[me, slot]
-        parts.append(
-            (cells[me], cells[other], distance[me, slot]) if forward else (cells[other], cells[me], distance[me, slot])
-        )
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))  # type: ignore[return-value]
+    for start in range(0, len(cells), CHUNK):
+        here = cells[start : start + CHUNK]
+        distance, index = search.kneighbors(embedding[here])
+        other = candidates[index]
+        for forward in (True, False):
+            chosen = order[other] > order[here, None] if forward else order[other] < order[here, None]
+            me, slot = np.nonzero(chosen & (np.cumsum(chosen, axis=1, dtype=np.int16) <= k))
+            ends = (here[me], other[me, slot])
+            parts.append((*(ends if forward else ends[::-1]), distance[me, slot]))
+    source, target, length = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return source, target, length
+
+
+def _candidates(order: NDArray[np.floating], cells: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The cells themselves or, of many, :data:`MOST_CANDIDATES` evenly spaced along their order."""
+    if len(cells) <= MOST_CANDIDATES:
+        return cells
+    ranked = cells[np.argsort(order[cells], kind="stable")]
+    return np.sort(ranked[np.linspace(0, len(cells) - 1, MOST_CANDIDATES).astype(np.intp)])
 
 
 def _lost_pasts(embedding: NDArray[np.floating], order: NDArray[np.floating], found: Edges, k: int) -> Edges:
     """Nearest earlier cells of the cells that have none yet."""
     orphans = np.setdiff1d(np.flatnonzero(order > order.min()), found[1])
     source, target, distance = [], [], []
+    candidates = _candidates(order, np.arange(len(order)))
     for cell in orphans:
-        earlier = np.flatnonzero(order < order[cell])
+        earlier = candidates[order[candidates] < order[cell]]
         away = np.linalg.norm(embedding[earlier] - embedding[cell], axis=1)
         nearest = np.argsort(away, kind="stable")[:k]
         source.append(earlier[nearest])
@@ -228,9 +247,13 @@ def _between(embedding: NDArray[np.floating], before: NDArray[np.intp], after: N
     """Nearest cells across two stages, searched from either side."""
     edges: list[Edges] = []
     for frm, to, forward in ((before, after, True), (after, before, False)):
-        distance, index = NearestNeighbors(n_neighbors=min(k, len(to))).fit(embedding[to]).kneighbors(embedding[frm])
-        me, other = np.repeat(frm, index.shape[1]), to[index.ravel()]
-        edges.append((me, other, distance.ravel()) if forward else (other, me, distance.ravel()))
+        among = _candidates(np.arange(len(embedding)), to)
+        search = NearestNeighbors(n_neighbors=min(k, len(among))).fit(embedding[among])
+        for start in range(0, len(frm), CHUNK):
+            here = frm[start : start + CHUNK]
+            distance, index = search.kneighbors(embedding[here])
+            me, other = np.repeat(here, index.shape[1]), among[index.ravel()]
+            edges.append((me, other, distance.ravel()) if forward else (other, me, distance.ravel()))
     return edges
 
 
@@ -250,4 +273,5 @@ def _local_scale(
     count = np.bincount(source, minlength=n) + np.bincount(target, minlength=n)
     fallback = float(np.median(distance)) if len(distance) else 1.0
     scale = np.divide(total, count, out=np.full(n, fallback), where=count > 0)
-    return np.maximum(scale, 1e-9)
+    positive: NDArray[np.float64] = np.maximum(scale, 1e-9)
+    return positive
