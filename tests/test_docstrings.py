@@ -14,7 +14,7 @@ PUBLIC = {
     f"{module.__name__.rsplit('.', 1)[-1]}.{name}": getattr(module, name)
     for module in (st.datasets, st.pp, st.tl, st.get, st.pl)
     for name in module.__all__
-} | {"Config": st.Config}
+} | {"Config": st.Config, "Settings": st.Settings}
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -35,7 +35,7 @@ def test_example_runs(name, monkeypatch):
 @pytest.mark.parametrize("name", PUBLIC)
 def test_every_argument_is_described(name):
     document = inspect.getdoc(PUBLIC[name]) or ""
-    if name == "Config" or name.startswith("get."):
+    if name in {"Config", "Settings"} or name.startswith("get."):
         return
     for argument in inspect.signature(PUBLIC[name]).parameters:
         assert argument in document, f"{name}: {argument} is not described"

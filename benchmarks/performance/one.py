@@ -1,6 +1,6 @@
 """One inference in a process of its own: CPU seconds by stage, and peak memory. Prints a row as JSON.
 
-python -m benchmarks.performance.one '{"n_cells": 4000}' [n_lags]
+python -m benchmarks.performance.one '{"n_cells": 4000}' [n_lags [threads]]
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from anndata import AnnData
 
 import spatrace_sc as st
 from spatrace_sc.tl import _infer_ccc as verb
@@ -49,17 +50,23 @@ def timed(function: Callable[..., Any], name: str, spent: dict[str, float]) -> C
     return wrapper
 
 
-def measure(options: dict[str, Any], n_lags: int, depth: float = 1000.0) -> dict[str, Any]:
-    """A row: sizes, CPU seconds in all and by stage, peak memory in GB of the process and what of it was there before the inference."""
+def timed_call(adata: AnnData, config: st.Config, **arguments: Any) -> dict[str, Any]:
+    """CPU seconds of one inference in all and by stage, wall seconds, and peak memory in GB of the process and what of it was there before."""
     spent: dict[str, float] = {}
     for name, (module, attribute) in STAGES.items():
         setattr(module, attribute, timed(getattr(module, attribute), name, spent))
-    adata = st.datasets.simulated(depth=depth, **options)
-    config = st.Config(model=st.ModelConfig(n_lags=n_lags), progress=False)
     before = peak()
     wall, cpu = time.perf_counter(), time.process_time()
-    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=config, device="cpu")
-    total = time.process_time() - cpu
+    st.tl.infer_ccc(adata, config=config, device="cpu", **arguments)
+    total, elapsed = time.process_time() - cpu, time.perf_counter() - wall
+    spent["rest"] = total - sum(spent.values())
+    return {"cpu": total, "wall": elapsed, "peak": peak(), "before": before, "stages": spent}
+
+
+def measure(options: dict[str, Any], n_lags: int, depth: float = 1000.0) -> dict[str, Any]:
+    """A row: sizes of a simulated tissue, and what its inference costs."""
+    adata = st.datasets.simulated(depth=depth, **options)
+    config = st.Config(model=st.ModelConfig(n_lags=n_lags), progress=False)
     sizes = {
         "cells": adata.n_obs,
         "receivers": int(adata.obs["dpt_pseudotime"].notna().sum()),
@@ -68,14 +75,7 @@ def measure(options: dict[str, Any], n_lags: int, depth: float = 1000.0) -> dict
         "pairs": int(adata.var["ligand"].sum()) * int(adata.var["receptor"].sum()),
         "lags": n_lags,
     }
-    spent["rest"] = total - sum(spent.values())
-    return sizes | {
-        "cpu": total,
-        "wall": time.perf_counter() - wall,
-        "peak": peak(),
-        "before": before,
-        "stages": spent,
-    }
+    return sizes | timed_call(adata, config, sample_key="sample", stage_key="stage")
 
 
 def peak() -> float:
@@ -87,8 +87,8 @@ def peak() -> float:
 def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    torch.set_num_threads(1)
     n_lags = int(sys.argv[2]) if len(sys.argv) > 2 else st.ModelConfig().n_lags
+    torch.set_num_threads(int(sys.argv[3]) if len(sys.argv) > 3 else 1)
     print("\n" + json.dumps(measure(json.loads(sys.argv[1]), n_lags)))
 
 

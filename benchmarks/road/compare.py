@@ -9,7 +9,7 @@ null    8 000 cells, three stages, two slices of each in condition A and two in 
 lost    the same, but signals do nothing in B: every pair edge is lost there, no TF edge is.
 some    the same, but a quarter of the targets has its counts shuffled in B within slice, type and bin of time: all their edges are lost there, no others are.
 
-Conditions are compared twice: with slices as replicates, and one slice of every stage against one, where blocks of space are the unit. Printed: differences called at q ≤ .1 of those tested and, where something is planted, how many of the called are planted, and how
+Conditions are compared twice: with slices as replicates, and one slice of every stage against one (rows `blocks`): three slices in each, which are the replicates; in tissue `stage` blocks of space are the unit. Printed: differences called at q ≤ .1 of those tested and, where something is planted, how many of the called are planted, and how
 many planted edges were tested. About 4 minutes a seed.
 """
 

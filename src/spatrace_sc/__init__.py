@@ -1,8 +1,7 @@
 """Signals that change genes, from spatial transcriptomics over time, without a ligand–receptor database."""
 
-from __future__ import annotations
-
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError as _NotInstalled
+from importlib.metadata import version as _version
 
 from . import datasets, get, pl, pp, tl
 from ._errors import (
@@ -15,12 +14,14 @@ from ._errors import (
     MissingPackageError,
     SpatraceError,
     SpatraceWarning,
+    UnknownSettingError,
 )
 from ._model.config import Config, EvidenceConfig, ModelConfig, TrainingConfig
+from ._settings import Settings, settings
 
 try:
-    __version__ = version("spatrace-sc")
-except PackageNotFoundError:  # a checkout that is not installed
+    __version__ = _version("spatrace-sc")
+except _NotInstalled:  # a checkout that is not installed
     __version__ = "0.0.0"
 
 __all__ = [
@@ -34,12 +35,15 @@ __all__ = [
     "MissingKeyError",
     "MissingPackageError",
     "ModelConfig",
+    "Settings",
     "SpatraceError",
     "SpatraceWarning",
     "TrainingConfig",
+    "UnknownSettingError",
     "datasets",
     "get",
     "pl",
     "pp",
+    "settings",
     "tl",
 ]

@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -73,7 +74,7 @@ def draw(adata: AnnData, folder: Path) -> None:
 
     import spatrace_sc as st
 
-    figures = {
+    figures: dict[str, Callable[[], object]] = {
         "activity_map": lambda: st.pl.activity_map(adata, None, stage_key="stage", sample_key="sample"),
         "top_edges": lambda: st.pl.top_edges(adata, truth=adata.uns["truth"]["lr_targets"]),
         "effect_heatmap": lambda: st.pl.effect_heatmap(adata),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ._core.counts import molecule, molecule_of_blocks
-from ._errors import DataError, SpatraceWarning
+from ._errors import DataError, warn
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -184,7 +183,7 @@ def judge_raw(values: NDArray[Any], where: str, refuse: bool) -> None:
         text = f"has values up to {float(values.max()):.3g} and does not look log-normalised"
     else:
         return
-    message = f"{where} {text}; log-normalised expression is expected: `sc.pp.normalize_total(adata, target_sum=1e4); sc.pp.log1p(adata)`."
+    message = f"{where} {text}; log-normalised expression is expected: `sc.pp.normalize_total(adata, target_sum=1e4); sc.pp.log1p(adata)`, or name the `layer` that holds it."
     if refuse:
         raise DataError(f"{message} Pseudotime of raw counts follows sequencing depth, so none is computed.")
-    warnings.warn(message, SpatraceWarning, stacklevel=5)
+    warn(message)

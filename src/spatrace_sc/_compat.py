@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -13,6 +14,8 @@ from ._validate import closest, shorten
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
+
+logger = logging.getLogger("spatrace_sc")
 
 
 def as_table(data: AnnData | SpatialData, table_key: str) -> AnnData:
@@ -40,8 +43,22 @@ def _with_columns(table: AnnData) -> AnnData:
     return table
 
 
+def own(adata: AnnData) -> None:
+    """A view becomes data of its own before anything is written to it, under the same name and without a warning from inside; what it is a view of stays as it is."""
+    if not adata.is_view:
+        return
+    if adata.isbacked:
+        raise InvalidArgumentError(
+            f"the AnnData is a view of one in backed mode ({adata.filename}), to which nothing can be written: call `adata.to_memory()` first, or `adata.copy(filename=...)` for a file of its own."
+        )
+    logger.info("The AnnData is a view of another: it becomes a copy, results are in it alone.")
+    adata._init_as_actual(adata.copy())
+
+
 def check_copy(adata: AnnData, copy: bool) -> None:
-    """A copy of what is open on disk would need all of it in memory."""
+    """Results can be written to the data or, with ``copy``, to a copy. A copy of what is open on disk would need all of it in memory."""
+    if not copy:
+        own(adata)
     if copy and adata.isbacked:
         raise InvalidArgumentError(
             f"`copy=True`: the AnnData is open in backed mode ({adata.filename}) and cannot be copied. Take `copy=False`, which adds results to the object and not to the file, or `adata.to_memory()` first."

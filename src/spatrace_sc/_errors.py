@@ -1,5 +1,13 @@
 """What the package raises and warns."""
 
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+
+_PACKAGE = str(Path(__file__).parent)
+
 
 class SpatraceError(Exception):
     """Base of every error raised by this package."""
@@ -14,6 +22,10 @@ class MissingKeyError(SpatraceError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+class UnknownSettingError(SpatraceError, AttributeError):
+    """``st.settings`` has no such setting. The message lists those that it has."""
 
 
 class DataError(SpatraceError, ValueError):
@@ -38,3 +50,11 @@ class ChecksumError(DownloadError):
 
 class SpatraceWarning(UserWarning):
     """Something of the user's data deserves a second look; the computation goes on."""
+
+
+def warn(message: str) -> None:
+    """A :class:`SpatraceWarning` at the line of the user's that called the package, however deep this was called."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, SpatraceWarning, stacklevel=level)

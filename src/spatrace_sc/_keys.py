@@ -19,8 +19,15 @@ STAGE_TIME = "stage_time"
 ATLAS = "atlas"
 CITATION = "citation"
 RESULT = "spatrace"
+#: By which names :func:`spatrace_sc.pp.gene_roles` was given the genes.
+GENE_ROLES = "gene_roles"
 EXPOSURE = "ligand_exposure"
 TRANSITIONS = "transitions"
+#: Sorted values of the pseudotime that was computed for transitions, beside them: to know it by.
+PSEUDOTIME = "pseudotime"
+#: Table of how far paths reach, beside the transitions.
+REACH = "reach"
+REACH_COLUMNS = ["steps", "cells", "time_back"]
 
 #: Edges with at most this q are supported.
 SUPPORTED = 0.1
@@ -29,11 +36,16 @@ SUPPORTED = 0.1
 ROLES = {"ligands": "ligand", "receptors": "receptor", "tfs": "tf", "targets": "target"}
 
 # Columns of the tables.
-EVIDENCE = ["score", "p_value", "q_value", "stability"]
-ROUTE = ["mediated", "direct_share", "route", "through"]
-TF_TARGETS = ["tf", "target", "effect", *EVIDENCE, "effect_se", "minimum_effect", "group"]
-LR_TARGETS = ["ligand", "receptor", "target", "effect", *EVIDENCE, "effect_se", "group", "group_q_value", *ROUTE]
-LR_PAIRS = ["ligand", "receptor", *EVIDENCE, "score_se", "group", "group_q_value"]
+#: How far to believe a row. Last, because pandas leaves out columns in the middle when a table is wider than the screen.
+EVIDENCE = ["q_value", "stability", "evidence"]
+#: What stands behind an edge, from nothing to most.
+EVIDENCE_LEVELS = ["none", "co-variation", "ranked", "group", "supported"]
+TF_TARGETS = ["tf", "target", "effect", "score", "p_value", "effect_se", "minimum_effect", "group", *EVIDENCE]
+LR_TARGETS = [
+    *("ligand", "receptor", "target", "effect", "score", "p_value", "effect_se", "group_q_value"),
+    *("mediated", "direct_share", "through", "group", "route", *EVIDENCE),
+]
+LR_PAIRS = ["ligand", "receptor", "score", "p_value", "score_se", "group_q_value", "group", *EVIDENCE]
 LR_TFS = ["ligand", "receptor", "tf", "effect", "score", "q_value"]
 CASCADES = [
     *("ligand", "receptor", "tf", "target", "effect", "score"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,16 +13,19 @@ from scipy import sparse
 
 from . import _keys
 from ._backed import OnDisk, blocks_of
-from ._core.exposure import nearest_neighbour_distance, nearest_neighbour_distances
-from ._errors import DataError, MissingKeyError, SpatraceWarning
+from ._core.exposure import median_share_within, nearest_neighbour_distance, nearest_neighbour_distances
+from ._errors import DataError, MissingKeyError, warn
+from ._genes import in_raw, tell_missing
 from ._validate import closest, columns, matrix_of, positive, shorten
 
 logger = logging.getLogger("spatrace_sc")
 
 #: Default radius in multiples of the median distance between nearest cells.
 RADIUS_FACTOR = 5.0
-#: Outside this many multiples of that distance a radius draws a warning.
-SENSIBLE = (1.0, 40.0)
+#: Outside this many multiples of that distance a radius draws a warning, and beyond this share of the cells of a slice.
+SENSIBLE, LARGE_PART = (1.0, 40.0), 0.5
+#: In slices of fewer cells any neighbourhood is a large part.
+SMALL_SLICE = 50
 #: Samples whose cells lie this many times closer than those of another draw a warning.
 DIFFERENT_SCALE = 1.8
 #: What missing names look like as text.
@@ -37,12 +39,11 @@ def resolve_radius(radius: float | None, coords: NDArray[np.floating], sample: N
     positive(radius, "radius", " in the units of the coordinates")
     by_sample = [float(np.median(d)) for d in nearest_neighbour_distances(coords, sample)]
     nearest = nearest_neighbour_distance(coords, sample)
+    small = np.median(np.unique(sample, return_counts=True)[1]) < SMALL_SLICE
     if by_sample and max(by_sample) > DIFFERENT_SCALE * min(by_sample):
-        warnings.warn(
+        warn(
             f"the median distance to the nearest cell differs between samples from {min(by_sample):.4g} to {max(by_sample):.4g}: are their coordinates in different units, such as pixels of images of "
-            "different size? One radius holds for all; bring the samples to one unit first.",
-            SpatraceWarning,
-            stacklevel=4,
+            "different size? One radius holds for all; bring the samples to one unit first."
         )
     if radius is None:
         if not np.isfinite(nearest):
@@ -56,18 +57,23 @@ def resolve_radius(radius: float | None, coords: NDArray[np.floating], sample: N
             RADIUS_FACTOR,
             nearest,
         )
+        if not small and (share := median_share_within(coords, sample, radius)) > LARGE_PART:
+            warn(
+                f"the default `radius`, {radius:.4g}, would make {100 * share:.0f} % of its slice (median) a cell's neighbourhood; state one in the units of the coordinates."
+            )
         return radius
     radius = float(radius)
-    if np.isfinite(nearest) and not SENSIBLE[0] <= radius / nearest <= SENSIBLE[1]:
+    share = median_share_within(coords, sample, radius)
+    if np.isfinite(nearest) and (
+        (share > LARGE_PART and not small) or not SENSIBLE[0] <= radius / nearest <= SENSIBLE[1]
+    ):
         effect = (
             "most cells have no neighbour within it"
             if radius < nearest
-            else "a cell's neighbourhood would be a large part of the tissue"
+            else f"a cell's neighbourhood would be {100 * share:.0f} % of its slice (median)"
         )
-        warnings.warn(
-            f"`radius={radius:g}` is {radius / nearest:.2g} times the median distance to the nearest cell ({nearest:.4g}): {effect}. Is it in the units of the coordinates (pixels or µm)?",
-            SpatraceWarning,
-            stacklevel=3,
+        warn(
+            f"`radius={radius:g}` is {radius / nearest:.2g} times the median distance to the nearest cell ({nearest:.4g}): {effect}. Is it in the units of the coordinates (pixels or µm)?"
         )
     return radius
 
@@ -124,9 +130,13 @@ def _moments(
 
 
 def match(
-    adata: AnnData, names: Sequence[str], argument: str, symbols: NDArray[np.object_] | None = None
+    adata: AnnData,
+    names: Sequence[str],
+    argument: str,
+    symbols: NDArray[np.object_] | None = None,
+    column: str | None = None,
 ) -> NDArray[np.bool_]:
-    """Mask over genes. Logs how many were found; none is an error that names a likely reason."""
+    """Mask over genes. Logs how many were found, and warns if it is less than half; none is an error that names a likely reason. ``column`` is where the symbols are from."""
     wanted = {str(n) for n in ([names] if isinstance(names, str) else names)} - NO_NAME
     have = np.asarray(adata.var_names if symbols is None else symbols, dtype=str)
     mask = np.isin(have, list(wanted))
@@ -135,14 +145,7 @@ def match(
         raise DataError(
             f"none of the {len(wanted)} `{argument}` is in the data ({shorten(sorted(wanted), 3)} against {shorten(have, 3)}).{_reason(adata, wanted, have)}"
         )
-    lost = sorted(wanted - found)
-    logger.info(
-        "%s: %d of %d found%s.",
-        argument,
-        len(found),
-        len(wanted),
-        f"; not in the data: {shorten(lost, 5)}" if lost else "",
-    )
+    tell_missing(adata, sorted(wanted - found), len(wanted), argument, have, column)
     return mask
 
 
@@ -155,7 +158,8 @@ def symbols_of(adata: AnnData, column: str | None) -> NDArray[np.object_] | None
             f"`gene_symbols={column!r}` is not in `adata.var`; it has {shorten(adata.var.columns, 15)}.{closest(column, adata.var.columns)}"
         )
     named = adata.var[column].astype(object)
-    return named.where(named.notna(), "nan").astype(str).to_numpy(dtype=object)
+    symbols: NDArray[np.object_] = named.where(named.notna(), "nan").astype(str).to_numpy(dtype=object)
+    return symbols
 
 
 def names_by_label(adata: AnnData, column: str | None) -> dict[str, str]:
@@ -175,7 +179,8 @@ def labels_of(adata: AnnData, symbols: NDArray[np.object_]) -> dict[str, str]:
     }
 
 
-def _reason(adata: AnnData, wanted: set[str], have: NDArray[np.str_]) -> str:
+def _reason(adata: AnnData, wanted: set[str], have: NDArray[np.str_], verb: str = "st.pp.gene_roles") -> str:
+    """Why none of the names given to ``verb`` may be in the data, and what to do."""
     upper = {w.upper() for w in wanted}
     if upper & {h.upper() for h in have}:
         return " They match when upper and lower case are ignored: mouse genes are written 'Wnt5a', human ones 'WNT5A'."
@@ -184,8 +189,8 @@ def _reason(adata: AnnData, wanted: set[str], have: NDArray[np.str_]) -> str:
         if values.dtype == object or str(values.dtype) in {"category", "string", "str"}:
             share = upper & {str(v).upper() for v in values}
             if share:
-                return f" {len(share)} of them are in `adata.var[{column!r}]`: pass `gene_symbols={column!r}` to `st.pp.gene_roles` and `st.tl.infer_ccc`."
-    return " Check species and identifiers."
+                return f" {len(share)} of them are in `adata.var[{column!r}]`: pass `gene_symbols={column!r}` to `{verb}` and `st.tl.infer_ccc`."
+    return in_raw(adata, wanted) or " Check species and identifiers."
 
 
 def embed(
@@ -219,7 +224,7 @@ def embed(
 def principal_components(
     matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk, genes: NDArray[np.integer], n_pcs: int
 ) -> NDArray[np.float64]:
-    """(cells, components) scores of scanpy's PCA on the given genes."""
+    """(cells, components) scores of the PCA that scanpy uses on the given genes."""
     block, n = _varying(matrix, genes, n_pcs)
     logger.info("%d principal components of %d genes in %d cells.", n, block.shape[1], len(block))
     return _pca(block, n)
@@ -259,6 +264,6 @@ def _varying(
 
 
 def _pca(block: NDArray[np.floating], n: int) -> NDArray[np.float64]:
-    import scanpy as sc
+    from sklearn.decomposition import PCA  # what scanpy calls, without the seconds that importing scanpy takes
 
-    return np.asarray(sc.pp.pca(block, n_comps=n, svd_solver="arpack", random_state=0), dtype=np.float64)
+    return np.asarray(PCA(n, svd_solver="arpack", random_state=0).fit_transform(block), dtype=np.float64)

@@ -1,11 +1,19 @@
-"""Where to compute, and where data sets are kept."""
+"""What holds for a session: where data sets are kept, where to compute, what is shown."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
-from ._errors import DeviceError, InvalidArgumentError
+from ._errors import DeviceError, InvalidArgumentError, UnknownSettingError
+from ._validate import closest, shorten
 
 if TYPE_CHECKING:
     import torch
@@ -16,25 +24,223 @@ logger = logging.getLogger("spatrace_sc")
 DATA_DIR = "SPATRACE_SC_DATA_DIR"
 MIRROR = "SPATRACE_SC_MIRROR"
 
+#: All settings.
+NAMES = ("data_dir", "device", "mirror", "progress", "verbosity")
+#: What ``verbosity`` can be.
+LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO}
+
+
+class Settings:
+    """Settings of a session. There is one object, ``st.settings``; a value is checked when it is assigned.
+
+    A setting is a default: an argument of a function that says otherwise counts for more. None changes a result, except that on another ``device`` its last digits differ.
+
+    Examples
+    --------
+    >>> import spatrace_sc as st
+    >>> st.settings.progress = False
+    >>> with st.settings.override(device="cpu", verbosity="info"):
+    ...     st.settings.device
+    'cpu'
+    >>> st.settings.device
+    'auto'
+    >>> st.settings.reset("progress")
+    >>> st.settings.progress
+    True
+    """
+
+    _given: dict[str, Any]
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "_given", {})
+
+    if not TYPE_CHECKING:  # a type checker finds a misspelt name by itself
+
+        def __setattr__(self, name: str, value: object) -> None:
+            object.__setattr__(self, _known(name), value)
+
+        def __getattr__(self, name: str) -> Any:
+            raise _unknown(name)
+
+    def __repr__(self) -> str:
+        mirror = self.mirror
+        shown = {name: getattr(self, name) for name in NAMES} | {
+            "data_dir": str(self.data_dir),
+            "mirror": None if mirror is None else without_login(mirror),
+        }
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder in which fetched data sets are kept.
+
+        It is made when one is fetched. Initially the environment variable ``SPATRACE_SC_DATA_DIR``, else the operating system's folder for caches.
+        """
+        found = self._given.get("data_dir")
+        if found is None:
+            import pooch
+
+            found = os.environ.get(DATA_DIR) or pooch.os_cache("spatrace_sc")
+        return Path(found).expanduser().absolute()
+
+    @data_dir.setter
+    def data_dir(self, value: str | os.PathLike[str]) -> None:
+        if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+            raise InvalidArgumentError(f"`st.settings.data_dir` must be a folder, found {value!r}.")
+        folder = Path(value).expanduser().absolute()
+        if folder.exists() and not folder.is_dir():
+            raise InvalidArgumentError(f"`st.settings.data_dir` must be a folder, and {folder} is a file.")
+        self._given["data_dir"] = folder
+
+    @property
+    def device(self) -> str:
+        """What ``device="auto"`` of :func:`spatrace_sc.tl.infer_ccc` means.
+
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...; or, initially, ``"auto"``: a CUDA GPU if there is one, otherwise CPU. Whether the machine has it is seen when it is used.
+        """
+        return str(self._given.get("device", "auto"))
+
+    @device.setter
+    def device(self, value: str) -> None:
+        if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+            raise InvalidArgumentError(
+                f"`st.settings.device` must be 'auto', 'cpu', 'cuda' or 'cuda:' and a number, found {value!r}."
+            )
+        self._given["device"] = value
+
+    @property
+    def mirror(self) -> str | None:
+        """Address (http or https) of a folder from which data sets are fetched.
+
+        None: their publisher. Initially the environment variable ``SPATRACE_SC_MIRROR``, else None.
+        """
+        found = self._given["mirror"] if "mirror" in self._given else os.environ.get(MIRROR) or None
+        return None if found is None else str(found)
+
+    @mirror.setter
+    def mirror(self, value: str | None) -> None:
+        self._given["mirror"] = None if value is None else checked_address(value, "`st.settings.mirror`")
+
+    @property
+    def progress(self) -> bool:
+        """Whether bars are shown on what takes long. Initially True.
+
+        If False, only where a function is called with ``progress=True`` or ``progressbar=True``; a :class:`spatrace_sc.Config` can switch bars off, not on.
+        """
+        return bool(self._given.get("progress", True))
+
+    @progress.setter
+    def progress(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise InvalidArgumentError(f"`st.settings.progress` must be True or False, found {value!r}.")
+        self._given["progress"] = value
+
+    @property
+    def verbosity(self) -> str:
+        """From which level on messages are shown.
+
+        ``"error"``, ``"warning"`` or ``"info"``, which says what was found and chosen. Initially what Python's ``logging`` does, ``"warning"`` unless you configured it.
+        Messages go to the logger ``"spatrace_sc"`` of the standard library. Assigning sets its level and, as long as neither it nor the root logger has a handler of yours, shows them on standard error. The root logger and other packages are left alone.
+        """
+        return logging.getLevelName(logger.getEffectiveLevel()).lower()
+
+    @verbosity.setter
+    def verbosity(self, value: str) -> None:
+        if not isinstance(value, str) or value not in LEVELS:
+            raise InvalidArgumentError(f"`st.settings.verbosity` must be one of {shorten(LEVELS)}, found {value!r}.")
+        logger.setLevel(LEVELS[value])
+        if _fallback not in logger.handlers:
+            logger.addHandler(_fallback)
+
+    @contextmanager
+    def override(self, **values: Any) -> Iterator[Settings]:
+        """Other settings within a ``with``; afterwards they are what they were. They hold for all threads."""
+        for name in values:
+            _known(name)
+        given, level, shown = dict(self._given), logger.level, _fallback in logger.handlers
+        try:
+            for name, value in values.items():
+                setattr(self, name, value)
+            yield self
+        finally:
+            self._given.clear()
+            self._given.update(given)
+            logger.setLevel(level)
+            if not shown:
+                logger.removeHandler(_fallback)
+
+    def reset(self, *names: str) -> None:
+        """Back to the initial values: those of the environment variables, or the defaults. Without names all settings."""
+        for name in [_known(n) for n in names] or NAMES:
+            self._given.pop(name, None)
+            if name == "verbosity":
+                logger.setLevel(logging.NOTSET)
+                logger.removeHandler(_fallback)
+
+
+class _Fallback(logging.Handler):
+    """Shows on standard error what no handler of the user's is there to show."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if any(handler is not self for handler in (*logger.handlers, *logging.getLogger().handlers)):
+            return
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")
+        except (OSError, ValueError):  # closed
+            self.handleError(record)
+
+
+_fallback = _Fallback()
+settings = Settings()
+
+
+def _unknown(name: str) -> UnknownSettingError:
+    return UnknownSettingError(f"`st.settings` has no {name!r}; it has {shorten(NAMES)}.{closest(name, NAMES)}")
+
+
+def _known(name: str) -> str:
+    if name not in NAMES:
+        raise _unknown(name)
+    return name
+
+
+def without_login(url: str) -> str:
+    """An address that may be shown and stored."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def checked_address(value: object, named: str) -> str:
+    """An http(s) address."""
+    parts = urlsplit(value) if isinstance(value, str) else None
+    if not isinstance(value, str) or parts is None or parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise InvalidArgumentError(
+            f"{named} must be an address that begins with http:// or https://, found {value!r}. "
+            "For a file that is already on this machine, place it in the cache instead (`cache_dir`)."
+        )
+    return value
+
 
 def resolve_device(device: str) -> torch.device:
-    """The device named; ``"auto"`` takes a CUDA GPU if there is one. A GPU that was asked for and is absent is an error, never a silent fall-back."""
+    """The device named; ``"auto"`` is ``settings.device``, which by default takes a CUDA GPU if there is one. A GPU that was asked for and is absent is an error, never a silent fall-back."""
     import torch
 
-    if device == "auto":
+    named, device = (f"`device={device!r}`", device) if device != "auto" else (None, settings.device)
+    if named is None and device == "auto":
         chosen = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         logger.info("device: %s%s.", chosen, "" if chosen.type == "cuda" else " (no CUDA GPU found)")
         return chosen
+    named = named or f"`st.settings.device = {device!r}`"
     try:
         chosen = torch.device(device)
     except (RuntimeError, TypeError) as error:
-        raise InvalidArgumentError(f"`device={device!r}` is not a device; use 'auto', 'cpu' or 'cuda'.") from error
+        raise InvalidArgumentError(f"{named} is not a device; use 'auto', 'cpu' or 'cuda'.") from error
     if chosen.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (chosen.index or 0) >= count:
             raise DeviceError(
-                f"`device={device!r}` was asked for but this machine has {count} CUDA GPUs; use 'cpu' or 'auto', or install a CUDA build of torch."
+                f"{named} was asked for but this machine has {count} CUDA GPUs; use 'cpu' or 'auto', or install a CUDA build of torch."
             )
     elif chosen.type != "cpu":
-        raise InvalidArgumentError(f"`device={device!r}` is not supported; use 'auto', 'cpu' or 'cuda'.")
+        raise InvalidArgumentError(f"{named} is not supported; use 'auto', 'cpu' or 'cuda'.")
     return chosen

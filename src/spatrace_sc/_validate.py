@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import logging
 import numbers
-import warnings
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -18,7 +17,7 @@ from scipy import sparse
 
 from . import _keys
 from ._backed import OnDisk, by_gene, check_values, in_memory, is_on_disk, judge_raw, values_of
-from ._errors import DataError, InvalidArgumentError, MissingKeyError, SpatraceWarning
+from ._errors import DataError, InvalidArgumentError, MissingKeyError, warn
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -52,8 +51,12 @@ def shorten(names: Iterable[object], limit: int = 8) -> str:
 
 
 def closest(name: str, available: Iterable[object]) -> str:
-    """``" Did you mean 'x'?"`` or nothing."""
-    match = difflib.get_close_matches(name, [str(a) for a in available], n=1)
+    """``" Did you mean 'x'?"`` or nothing. Upper and lower case count as the same, so that Wnt3 finds WNT3."""
+    names = [str(a) for a in available]
+    folded = {n.casefold(): n for n in reversed(names)}
+    match = difflib.get_close_matches(name, names, n=1) or [
+        folded[found] for found in difflib.get_close_matches(name.casefold(), folded, n=1)
+    ]
     return f" Did you mean {match[0]!r}?" if match else ""
 
 
@@ -110,11 +113,9 @@ def samples(adata: AnnData, key: str | None, argument: str = "sample_key") -> ND
             if str(c).lower() in SLICE_NAMES and 1 < adata.obs[c].nunique() <= max(1, adata.n_obs // 2)
         ]
         if likely:
-            warnings.warn(
+            warn(
                 f"no `{argument}` was given, so all {adata.n_obs} cells are taken as one slice; `adata.obs` has {shorten(likely)} ({adata.obs[likely[0]].nunique()} values). "
-                f"If cells of different slices share one coordinate system, pass e.g. `{argument}={likely[0]!r}`: neighbours would cross slices otherwise.",
-                SpatraceWarning,
-                stacklevel=4,
+                f"If cells of different slices share one coordinate system, pass e.g. `{argument}={likely[0]!r}`: neighbours would cross slices otherwise."
             )
         return np.full(adata.n_obs, "all", dtype=object)
     values = categories(adata, key, argument)
@@ -244,7 +245,7 @@ def receivers_with_time(
     return mask
 
 
-def positive(value: float | None, argument: str, unit: str = "") -> None:
+def positive(value: object, argument: str, unit: str = "") -> None:
     """A number above 0, or None."""
     if value is None:
         return

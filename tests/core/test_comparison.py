@@ -14,6 +14,7 @@ from spatrace_sc._core.comparison import (
     response_changes,
     slopes,
     straightened,
+    with_spread,
 )
 
 
@@ -224,3 +225,38 @@ def test_names_of_changes():
     names = level_changes(*level, different, from_zero=True).tolist()
     assert names == ["appears", "disappears", "strengthens", "weakens", "steady"]
     assert level_changes(*level, different, from_zero=False).tolist()[:2] == ["strengthens", "weakens"]
+
+
+def test_the_spread_of_replicates_is_added_to_their_errors():
+    """By hand: values 0, 2 | 1, 3 of one edge have the residual variance 2; its mean error is .5, the median of chi2 on 2 degrees of freedom 1.386."""
+    values, variance = np.array([[0.0, 2.0, 1.0, 3.0]]), np.array([[0.2, 0.8, 0.5, 0.5]])
+    design = group_design(np.array([0, 0, 1, 1]), None)
+    excess = (2.0 / 0.5) / (2 * np.log(2) / 2) - 1
+    np.testing.assert_allclose(with_spread(values, variance, design), variance + excess * 0.5)
+    np.testing.assert_array_equal(with_spread(values * 0.01, variance, design), variance)  # no more than the errors say
+    np.testing.assert_array_equal(with_spread(values[:, :2], variance[:, :2], np.eye(2)), variance[:, :2])
+    holes = np.vstack([values, [np.nan, 1, 2, 3]])
+    np.testing.assert_allclose(with_spread(holes, np.vstack([variance] * 2), design)[0], variance[0] + excess * 0.5)
+
+
+def null_replicates(rng, n_edges=300):
+    """Replicates of very unequal size that differ by as much as the error of a small one."""
+    variance = rng.uniform(0.01, 0.05, (n_edges, 1)) * np.array([0.1, 1.0, 1.0, 0.1, 1.0, 1.0])
+    values = np.sqrt(variance + 0.05) * rng.normal(size=(n_edges, 6))
+    return values, variance, group_design(np.array([0, 0, 0, 1, 1, 1]), None)
+
+
+def test_unequal_replicates_keep_the_level_and_would_not_without_their_spread():
+    rng = np.random.default_rng(11)
+    share = []
+    for spread in (True, False):
+        called = []
+        for _ in range(40):
+            values, variance, design = null_replicates(rng)
+            used = with_spread(values, variance, design) if spread else variance
+            mean, cov, free = moderated(values, used, design, 2)
+            se = np.sqrt(cov[:, 0, 0] + cov[:, 1, 1] - 2 * cov[:, 0, 1])
+            called.append(p_beyond(mean[:, 1] - mean[:, 0], se, np.zeros(len(se)), free) <= 0.05)
+        share.append(np.mean(called))
+    assert 0.03 < share[0] < 0.07
+    assert share[1] > 0.1

@@ -10,12 +10,15 @@ from _helpers import small_config, small_result, tissue
 import spatrace_sc as st
 from spatrace_sc import _keys
 
-EVIDENCE = ["score", "p_value", "q_value", "stability"]
+EVIDENCE = ["q_value", "stability", "evidence"]
 ROUTE = ["mediated", "direct_share", "route", "through"]
 COLUMNS = {
-    "tf_targets": ["tf", "target", "effect", *EVIDENCE, "effect_se", "minimum_effect", "group"],
-    "lr_targets": ["ligand", "receptor", "target", "effect", *EVIDENCE, "effect_se", "group", "group_q_value", *ROUTE],
-    "lr_pairs": ["ligand", "receptor", *EVIDENCE, "score_se", "group", "group_q_value"],
+    "tf_targets": ["tf", "target", "effect", "score", "p_value", "effect_se", "minimum_effect", "group", *EVIDENCE],
+    "lr_targets": [
+        *("ligand", "receptor", "target", "effect", "score", "p_value", "effect_se", "group_q_value"),
+        *("mediated", "direct_share", "through", "group", "route", *EVIDENCE),
+    ],
+    "lr_pairs": ["ligand", "receptor", "score", "p_value", "score_se", "group_q_value", "group", *EVIDENCE],
     "communication": [
         *("sender", "receiver", "ligand", "receptor", "score", "p_value", "q_value"),
         *("score_se", "n_slices", "slices_above", "type_p_value", "pair_q_value"),
@@ -72,8 +75,9 @@ def test_communication_lists_every_sender_receiver_and_stored_pair_once(result, 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_values(result, name, stage):
     table = READERS[name](result, stage)
-    single = name == "communication" and stage is not None  # one slice a stage: no standard error
-    assert np.isfinite(table.drop(columns=["score_se"] if single else []).select_dtypes("number")).all(axis=None)
+    unknown = [c for c in ("effect_se", "score_se", "minimum_effect") if c in table]
+    assert np.isfinite(table.drop(columns=unknown).select_dtypes("number")).all(axis=None)
+    assert not (table[unknown] == 0).any(axis=None)
     assert (table["score"] >= 0).all()
     assert (table["score"] > 0).any()
     assert (np.diff(table["score"]) <= 0).all()
@@ -95,7 +99,8 @@ def test_without_a_score_there_is_a_p_but_no_evidence(result, name):
     assert (rest[["q_value", "group_q_value"]] == 1).all(axis=None)
     assert (rest["stability"] == 0).all()
     assert (rest["group"] == "").all()
-    assert (rest["score_se" if name == "lr_pairs" else "effect_se"] == 0).all()
+    assert rest["score_se" if name == "lr_pairs" else "effect_se"].isna().all()
+    assert (rest["evidence"] == "none").all()
     assert rest["p_value"].nunique() > 10, "what has no weight is compared with decoys too"
     assert rest["p_value"].median() > scored["p_value"].median()
 

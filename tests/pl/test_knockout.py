@@ -52,7 +52,7 @@ def test_title_names_what_is_gone_and_the_stage(done):
     stage = st.get.stages(done)[1]
     ax = st.pl.knockout(done, "tf", stage, top_n=3)
     assert ax.get_title().startswith("Without tf: 3 of ")
-    assert ax.get_title().endswith(f"in {stage}")
+    assert ax.get_title().splitlines()[0].endswith(f", stage {stage}")
     assert ticks(ax) == list(st.get.knockout(done, "tf", stage)["target"][:3])
 
 

@@ -46,7 +46,11 @@ def test_bars_are_the_table(result: AnnData, kind: str, stage: str | None) -> No
     sizes = dots.get_sizes()
     np.testing.assert_allclose((sizes - 8) / 52, table["stability"])
     if kind != "lr_pairs":
-        assert [bar.get_facecolor() for bar in ax.patches] == [UP if v > 0 else DOWN for v in value]
+        full = [UP if v > 0 else DOWN for v in value]
+        for bar, rim, colour, q in zip(ax.patches, dots.get_edgecolors(), full, table["q_value"], strict=True):
+            pale = (*(0.3 * part + 0.7 for part in colour[:3]), 1.0)
+            np.testing.assert_allclose(bar.get_facecolor(), colour if q <= 0.1 else pale)
+            np.testing.assert_allclose(rim, colour)
     assert (f"stage {stage}" in ax.get_title()) == (stage is not None)
 
 
@@ -152,7 +156,7 @@ def test_communication_of_some_pairs(result: AnnData) -> None:
     assert np.sum(ax.images[0].get_array()) == pytest.approx(table.loc[table["pair"].isin(top), "score"].sum())
     one = st.pl.communication(result, pair=top[1])
     assert np.sum(one.images[0].get_array()) == pytest.approx(table.loc[table["pair"] == top[1], "score"].sum())
-    assert one.get_title() == top[1].replace("^", " → ")
+    assert one.get_title().splitlines() == [top[1].replace("^", " → "), "none with q ≤ 0.1 (all hollow)"]
 
 
 def test_communication_of_supported_rows(result: AnnData) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -186,3 +187,143 @@ def test_spatialdata():
     )
     assert flagged(adata, "ligand") == set(names[:2])
     assert flagged(adata, "target") == set(names[5:8])
+
+
+def test_targets_are_chosen_from_the_layer():
+    """Raw counts in ``X`` put another gene first than their logarithms do."""
+    adata = mouse()
+    rng = np.random.default_rng(1)
+    bursts = rng.permutation(
+        np.r_[np.full(6, 900.0), np.full(54, 800.0)]
+    )  # large counts, hardly any spread of logarithms
+    adata.X = np.full((60, 8), 3.0, dtype=np.float32)
+    adata.X[:, 5], adata.X[:, 6] = bursts, rng.permutation(np.r_[np.zeros(30), np.full(30, 9.0)])
+    adata.layers["log"] = np.log1p(adata.X)
+    with pytest.warns(st.SpatraceWarning, match="`adata.X`.*raw counts.*`layer`") as caught:
+        st.pp.gene_roles(adata, **GENES)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        st.pp.gene_roles(adata, **GENES, layer="log")
+    assert flagged(adata, "target") == {"Gata1", "Actb"}
+    assert adata.uns["gene_roles"] == {"gene_symbols": "", "layer": "log"}
+    fails(adata, st.MissingKeyError, "`layer='logg'`", "Did you mean 'log'?", layer="logg")
+
+
+def test_the_order_of_default_targets_follows_the_layer(monkeypatch):
+    from spatrace_sc import _prepare
+
+    monkeypatch.setattr(_prepare, "MAX_DEFAULT_TARGETS", 1)
+    adata = mouse()
+    adata.X = np.full((60, 8), 3.5, dtype=np.float32)
+    adata.X[:30, 5] = 4.5
+    adata.layers["other"] = np.full((60, 8), 3.5, dtype=np.float32)
+    adata.layers["other"][:30, 6] = 4.5
+    st.pp.gene_roles(adata, **GENES)
+    assert flagged(adata, "target") == {"Gata1"}
+    st.pp.gene_roles(adata, **GENES, layer="other")
+    assert flagged(adata, "target") == {"Actb"}
+
+
+@pytest.mark.parametrize("given", [(), ("ligands",), ("ligands", "tfs")])
+def test_lists_that_were_not_given(given):
+    with pytest.raises(st.InvalidArgumentError, match=r"st\.pp\.gene_roles\(adata, ligands=") as caught:
+        st.pp.gene_roles(mouse(), **{k: GENES[k] for k in given})
+    for name in GENES:
+        assert (f"`{name}`" in str(caught.value).split("not given")[0]) == (name not in given)
+
+
+def lost(adata, **arguments):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        st.pp.gene_roles(adata, **GENES | {"targets": ["Gata1"]} | arguments)
+    assert all(w.filename == __file__ for w in caught)
+    return [str(w.message) for w in caught]
+
+
+def test_less_than_half_of_a_list_warns():
+    (message,) = lost(mouse(), ligands=["Wnt5a", "A1", "A2"])
+    assert "`ligands`: 1 of 3 names" in message
+    assert "adata.raw" not in message
+    assert not lost(mouse(), ligands=["Wnt5a", "A1"])
+
+
+def test_missing_genes_that_are_in_raw():
+    whole = mouse(symbol=list("abcdefgh"))
+    adata = whole[:, ["Fgf2", "Fzd1", "Fgfr1", "Sox2", "Gata1"]].copy()
+    adata.raw = whole
+    (message,) = lost(adata, ligands=["Wnt5a", "Myod1", "Nowhere", "Fgf2"], targets=["Gata1"])
+    assert "2 of the missing are in `adata.raw`: `adata = adata.raw.to_adata()`" in message
+    assert set(adata.raw.to_adata().var_names) == set(whole.var_names)
+    (message,) = lost(
+        adata,
+        **{k: list(adata.var.loc[v, "symbol"]) for k, v in {"receptors": GENES["receptors"], "tfs": ["Sox2"]}.items()},
+        ligands=["b", "a", "h"], targets=["f"], gene_symbols="symbol",
+    )  # fmt: skip
+    assert "2 of the missing are in `adata.raw`" in message
+    fails(adata, st.DataError, "1 of the missing are in `adata.raw`", ligands=["Wnt5a", "Nowhere"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("WNT5A", "Wnt5a"), ("Wnt5", None), ("Pdgrfa", "Pdgfra"), ("Pdgfrb", None), ("Fgf3", None), ("Nkx2.5", "Nkx2-5"),
+        ("ENSMUSG00000012345.7", "ENSMUSG00000012345"), ("Xyz", None),
+    ],
+)  # fmt: skip
+def test_single_wrong_genes_among_right_ones(wrong, meant, caplog):
+    names = [*mouse().var_names, "Pdgfra", "Nkx2-5", "ENSMUSG00000012345"]
+    with caplog.at_level(logging.INFO, logger="spatrace_sc"):
+        st.pp.gene_roles(named(names), **GENES | {"ligands": ["Fgf2", "Sox2", wrong]}, targets=["Gata1"])
+    assert f"not in the data: {wrong!r}" in caplog.text
+    assert ("did you mean" in caplog.text) == (meant is not None)
+    assert meant is None or f"did you mean {meant!r}?" in caplog.text
+
+
+@pytest.mark.parametrize("as_sparse", [False, True])
+def test_genes_that_are_hardly_seen_and_genes_of_two_roles_are_logged(as_sparse, caplog):
+    from scipy import sparse
+
+    adata = named(GENES["ligands"] + GENES["receptors"] + GENES["tfs"] + ["Gata1"])
+    adata = AnnData(np.tile(adata.X, (5, 1)), var=adata.var)
+    adata.X[:, 0] = 0
+    adata.X[:2, 0] = 1.5  # 2 of 300 cells
+    adata.X[:, 5] = 0
+    adata.X[:3, 5] = 1.5  # 3 of 300: not fewer than 1 %
+    if as_sparse:
+        adata.X = sparse.csr_matrix(adata.X)
+    with caplog.at_level(logging.INFO, logger="spatrace_sc"):
+        st.pp.gene_roles(adata, **GENES, targets=["Gata1", "Wnt5a"])
+    (rare,) = [r.getMessage() for r in caplog.records if "fewer than 1 %" in r.getMessage()]
+    assert rare.startswith(
+        "1 of the flagged genes are above 0 in fewer than 1 % of 300 cells (1 ligands, 1 targets; 'Wnt5a')"
+    )
+    assert caplog.text.count("targets and ligands or receptors too ('Wnt5a')") == 1
+
+
+def test_rare_genes_of_a_file(tmp_path, caplog):
+    import anndata as ad
+
+    adata = tissue()
+    adata.X = sparse_without(adata, "LIG000")
+    roles = {f"{r}s": list(adata.var_names[adata.var[r]]) for r in ("ligand", "receptor", "tf", "target")}
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    with caplog.at_level(logging.INFO, logger="spatrace_sc"):
+        st.pp.gene_roles(adata, **roles)
+        st.pp.gene_roles(ad.read_h5ad(tmp_path / "a.h5ad", backed="r"), **roles)
+    first, second = [r.getMessage() for r in caplog.records if "fewer than 1 %" in r.getMessage()]
+    assert first == second
+    assert "'LIG000'" in first
+
+
+def sparse_without(adata, gene):
+    matrix = adata.X.tolil()
+    matrix[:, adata.var_names.get_loc(gene)] = 0
+    return matrix.tocsr()
+
+
+def test_an_entry_of_the_users_is_not_lost():
+    adata = mouse()
+    adata.uns["gene_roles"] = {"mine": 1}
+    st.pp.gene_roles(adata, **GENES, targets=["Gata1"])
+    assert adata.uns["gene_roles"] == {"mine": 1}

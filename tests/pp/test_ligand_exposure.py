@@ -96,7 +96,7 @@ def test_no_radius_can_be_derived_from_one_position():
         st.pp.ligand_exposure(line(x=(1.0, 1.0, 1.0, 1.0)))
 
 
-@pytest.mark.parametrize(("radius", "says"), [(410.0, "large part of the tissue"), (9.94, "no neighbour")])
+@pytest.mark.parametrize(("radius", "says"), [(410.0, "of its slice"), (9.94, "no neighbour")])
 def test_absurd_radius_warns(radius, says):
     adata = line(x=(0.0, 10.0, 20.0, 29.9))
     with pytest.warns(st.SpatraceWarning) as caught:

@@ -266,3 +266,46 @@ def test_inference_takes_what_was_computed_on_another_representation(time_key, c
     st.pp.transitions(adata, time_key=time_key, receivers=RECEIVERS, use_rep="X_mine")
     st.tl.infer_ccc(adata, time_key=time_key, transitions_key="transitions", config=tiny_config(), **OPTIONS)
     assert "do not go forward in time" not in caplog.text
+
+
+def written(adata, caplog, **arguments):
+    """What is logged last."""
+    with caplog.at_level("INFO", "spatrace_sc"):
+        st.pp.transitions(adata, **arguments)
+    return caplog.messages[-1]
+
+
+def test_the_log_says_what_to_pass(caplog):
+    """Word for word: it is put behind ``infer_ccc`` and run."""
+    adata = tissue()
+    said = written(adata, caplog, time_key="stage_time", receivers=RECEIVERS, key_added="mine")
+    assert said.endswith(
+        "st.tl.infer_ccc(..., transitions_key='mine', time_key='stage_time', receivers=['receiver_0', 'receiver_1'])."
+    )
+    passed = eval(f"dict({said.partition('..., ')[2].removesuffix('.').removesuffix(')')})")
+    st.tl.infer_ccc(adata, sample_key="sample", config=tiny_config(), **passed)
+    assert st.get.params(adata)["transitions_key"] == "mine"
+    assert "transitions_key='transitions')." in written(adata, caplog)
+    assert "receivers=['receiver_1'])." in written(adata, caplog, receivers="receiver_1")
+
+
+def test_a_matrix_that_is_not_used_is_named(caplog):
+    adata = tissue()
+    adata.obsp["other"] = sparse.eye(adata.n_obs, format="csr")
+    adata.uns["other"], adata.uns["text"], adata.uns["array"] = {"a": 1}, "reach", np.array(["reach"])
+    inform = lambda **options: st.tl.infer_ccc(adata, config=tiny_config(), **OPTIONS | options)
+    line = lambda: [m for m in caplog.messages if m.startswith("transitions:")]
+    with caplog.at_level("INFO", "spatrace_sc"):
+        inform()
+        assert line()[-1].endswith("computed here; name your own with `transitions_key`.")
+        st.pp.transitions(adata, receivers=RECEIVERS, key_added="mine")
+        inform()
+        assert line()[-1].endswith(
+            "obsp['mine'], which st.pp.transitions wrote, is not used: pass `transitions_key='mine'` to use it."
+        )
+        n = len(line())
+        inform(transitions_key="mine")
+        assert len(line()) == n
+        del adata.obsp["mine"]
+        inform()
+        assert "not used" not in line()[-1]

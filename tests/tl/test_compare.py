@@ -239,3 +239,31 @@ def test_nothing_supported_gives_empty_tables_with_slices_as_the_unit(planted):
         table = st.get.comparison(adata, kind)
         assert table.empty
         assert list(table.columns) == list(st.get.comparison(planted, kind).columns)
+
+
+def test_animals_are_the_unit_where_they_are_named(planted, caplog):
+    """Two animals a condition with a slice of every stage each: 4 units instead of 12, and one degree of freedom less for each that is gone."""
+    adata = planted.copy()
+    number = adata.obs["sample"].astype(str).str.split("_slice").str[1]
+    adata.obs["animal"] = adata.obs["condition"].astype(str) + number
+    with caplog.at_level("WARNING", logger="spatrace_sc"):
+        st.tl.compare(adata, "condition", reference="A", max_q=0.2, replicate_key="animal")
+    assert "independent replicates" not in caplog.text
+    assert adata.uns["spatrace"]["comparison"]["replicate_key"] == "animal"
+    by_animal, by_slice = (st.get.comparison(a, "tf_activity").set_index("tf") for a in (adata, planted))
+    assert set(by_animal["unit"]) == {"replicate"}
+    activity = st.get.activity(adata, "tfs")
+    tf = by_animal.index[0]
+    values = np.asarray(activity.X[:, list(activity.var_names).index(tf)], dtype=float)
+    means = pd.Series(values).groupby(adata.obs["animal"].to_numpy()).mean()
+    # cells without a past are not compared
+    assert by_animal.loc[tf, "effect"] == pytest.approx(means[means.index.str.startswith("B")].mean(), abs=0.05)
+    assert not np.allclose(by_animal["p_value"], by_slice.loc[by_animal.index, "p_value"])
+    with caplog.at_level("WARNING", logger="spatrace_sc"):
+        st.tl.compare(adata, "condition", reference="A", max_q=0.2)
+    assert "independent replicates" in caplog.text
+    adata.obs["animal"] = adata.obs["condition"].astype(str)
+    with pytest.raises(
+        st.DataError, match=r"fewer than 2 replicates .*nothing can be said about other such replicates"
+    ):
+        st.tl.compare(adata, "condition", replicate_key="animal")

@@ -133,9 +133,10 @@ def test_nothing_happens_without_an_edge(result, caplog):
         st.tl.knockout(result, ligand=str(genes["ligands"][1]), name="none")
     assert "Nothing changes" in caplog.text
     table = st.get.knockout(result)
-    assert list(table.columns) == _keys.KNOCKOUT
+    assert list(table.columns) == [*_keys.KNOCKOUT, "evidence"]
+    assert (table["evidence"] == "none").all()
     assert len(table) == len(genes["targets"])
-    assert not table.drop(columns="target").to_numpy().any()
+    assert not table.drop(columns=["target", "evidence"]).to_numpy().any()
     receives = np.isfinite(st.get.knockout_cells(result).X).all(axis=1)
     assert not st.get.knockout_cells(result).X[receives].any()
     assert st.pl.knockout(result).texts

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import logging
+
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from _helpers import small_result, tiny_config
+from _helpers import NO_ROLES, READ_KEYS, small_result, tiny_config
 
 import spatrace_sc as st
 from spatrace_sc._model.checkpoint import predict
 from spatrace_sc._model.fit import fit
 from spatrace_sc.tl import _inference
-from spatrace_sc.tl._restore import restore
+from spatrace_sc.tl._communication import _at_exposure
+from spatrace_sc.tl._restore import _quiet, restore
 from spatrace_sc.tl._result import regulator_levels
+from spatrace_sc.tl._study import read_study
 
 
 def test_the_model_is_the_one_that_was_fitted(monkeypatch):
@@ -61,6 +66,113 @@ def test_symbols_are_found_again():
         r: list(n) for r, n in adata.uns["spatrace"]["genes"].items()
     }
     assert sum(g.startswith("twice (") for g in study.genes["targets"]) == 2
+
+
+def shuffled(adata, seed=0):
+    return adata[np.random.default_rng(seed).permutation(adata.n_obs)].copy()
+
+
+def verbs(adata):
+    """All that put the model back on its data."""
+    st.tl.compare(adata, "stage", max_q=1.0)
+    st.tl.knockout(adata, ligand="LIG000")
+    return adata
+
+
+def test_order_of_cells_does_not_matter():
+    """Components of permuted data are drawn, so another order of cells alone would give another model."""
+    one, two = verbs(small_result().copy()), verbs(shuffled(small_result()))
+    assert list(one.obs_names) != list(two.obs_names)
+    for kind in ("tf_targets", "lr_targets", "tf_activity", "pair_activity"):
+        found = st.get.comparison(two, kind)
+        assert len(found)
+        pd.testing.assert_frame_equal(found, st.get.comparison(one, kind), rtol=1e-6)
+    pd.testing.assert_frame_equal(st.get.knockout(two), st.get.knockout(one), rtol=1e-6)
+    slot = "spatrace_knockout_ligand-LIG000"
+    pd.testing.assert_series_equal(two.obs[slot][one.obs_names], one.obs[slot], rtol=1e-6)
+    cells = [pd.DataFrame(a.obsm[slot], index=a.obs_names) for a in (two, one)]
+    pd.testing.assert_frame_equal(cells[0].loc[one.obs_names], cells[1], rtol=1e-6)
+    assert cells[1].notna().any(axis=None)
+
+
+def test_activity_at_another_exposure_is_that_of_the_same_cells():
+    """What is drawn for ``null="positions"``: at the exposure that they have, the activity that is stored, cell by cell, wherever the cells stand."""
+    adata = shuffled(small_result())
+    study = read_study(adata, NO_ROLES, **READ_KEYS | {"radius": small_result().uns["spatrace"]["params"]["radius"]})
+    now = _at_exposure(adata, "spatrace")(study.exposure)
+    np.testing.assert_allclose(now, adata.obsm["spatrace_activity"][study.receivers], atol=2e-4)
+    other = _at_exposure(adata, "spatrace")(study.exposure[::-1].copy())
+    assert np.abs(other - now).max() > 0.01
+
+
+@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+def test_order_of_cells_does_not_matter_in_a_file(form, tmp_path):
+    adata = shuffled(small_result())
+    getattr(adata, f"write_{form}")(tmp_path / "a")
+    back = restore(getattr(ad, f"read_{form}")(tmp_path / "a"), "spatrace")
+    np.testing.assert_array_equal(back.study.tf, restore(small_result(), "spatrace").study.tf)
+
+
+def test_order_of_cells_does_not_matter_on_disk(tmp_path):
+    shuffled(small_result()).write_h5ad(tmp_path / "a.h5ad")
+    back = ad.read_h5ad(tmp_path / "a.h5ad", backed="r")
+    restored = restore(back, "spatrace")
+    np.testing.assert_array_equal(restored.study.tf, restore(small_result(), "spatrace").study.tf)
+    names = back.obs_names[restored.rows]
+    assert list(names) == list(small_result().obs_names[restored.study.receivers])
+    back.file.close()
+
+
+@pytest.mark.parametrize("change", ["renamed", "repeated", "earlier version"])
+def test_names_that_do_not_say_the_order_are_not_needed_in_the_old_order(change):
+    adata = small_result().copy()
+    if change == "renamed":
+        adata.obs_names = [f"x{k}" for k in range(adata.n_obs)]
+    elif change == "repeated":
+        adata.obs_names = ["x"] * adata.n_obs
+    else:
+        del adata.uns["spatrace"]["cells"]
+    assert len(restore(adata, "spatrace").rows)
+
+
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
+@pytest.mark.parametrize("change", ["renamed", "repeated", "earlier version", "swapped"])
+def test_an_order_that_names_do_not_say_is_refused(change):
+    adata = shuffled(small_result())
+    if change == "renamed":
+        adata.obs_names = [f"x{k}" for k in range(adata.n_obs)]
+    elif change == "repeated":
+        adata.obs_names = ["x"] * adata.n_obs
+    elif change == "swapped":  # the names were left where they were, the cells moved
+        adata.obs_names = small_result().obs_names
+    else:
+        adata.uns["spatrace"] = {k: v for k, v in adata.uns["spatrace"].items() if k != "cells"}
+    with pytest.raises(st.DataError, match=r"not those that .* was inferred from .*infer_ccc"):
+        restore(adata, "spatrace")
+
+
+@pytest.mark.parametrize("order", ["as it was", "shuffled"])
+def test_what_the_inference_said_is_not_said_again(order, caplog):
+    adata = small_result().copy() if order == "as it was" else shuffled(small_result())
+    with caplog.at_level(logging.INFO, "spatrace_sc"):
+        st.tl.knockout(adata, tf="TF000")
+    assert len(caplog.messages) == 1
+    assert f"{int(restore(adata, 'spatrace').study.receivers.sum())} receivers" in caplog.messages[0]
+    assert ("order" in caplog.messages[0]) == (order == "shuffled")
+    logging.getLogger("spatrace_sc").warning("after it everything is heard again")
+    assert "heard again" in caplog.text
+
+
+def test_other_threads_are_heard(caplog):
+    from threading import Thread
+
+    with caplog.at_level(logging.INFO, "spatrace_sc"), _quiet():
+        for level in (logging.WARNING, logging.ERROR):
+            logging.getLogger("spatrace_sc").log(level, "here %d", level)
+        other = Thread(target=lambda: logging.getLogger("spatrace_sc").info("there"))
+        other.start()
+        other.join()
+    assert caplog.messages == ["here 40", "there"]
 
 
 def cells_dropped(adata):

@@ -89,7 +89,8 @@ def type_scores(
     n_stage = int(unit_stage.max()) + 1
     member = np.vstack([np.ones(len(unit_stage)), *(unit_stage == s for s in range(n_stage))])
     total = np.tensordot(member, sums, axes=1)
-    return total / np.maximum(member @ counts, 1)[:, None, :, None]
+    mean: NDArray[np.float64] = total / np.maximum(member @ counts, 1)[:, None, :, None]
+    return mean
 
 
 def judge_types(scene: Scene, draws: Iterator[Shuffled], *, tick: Callable[[], object] = lambda: None) -> Tested:

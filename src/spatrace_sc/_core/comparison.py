@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, polygamma
+from scipy.stats import chi2
 from scipy.stats import t as student
 
 #: Passes of fitting the curve of a target's response.
@@ -33,12 +34,14 @@ class Estimates:
     @property
     def covariance(self) -> NDArray[np.float64]:
         """(E, G, G)"""
-        return np.einsum("egu,ehu->egh", self.influence, self.influence, optimize=True)
+        product: NDArray[np.float64] = np.einsum("egu,ehu->egh", self.influence, self.influence, optimize=True)
+        return product
 
     @property
     def variance(self) -> NDArray[np.float64]:
         """(E, G)"""
-        return (self.influence**2).sum(axis=2)
+        total: NDArray[np.float64] = (self.influence**2).sum(axis=2)
+        return total
 
     def combined(self, weights: NDArray[np.floating]) -> Estimates:
         """Σ weights × edges, (K, E) → K edges."""
@@ -138,12 +141,13 @@ def _by_unit(
     total = np.zeros((n_units, each.shape[1]))
     np.add.at(total, unit, each)
     n = len(each)
-    return total * np.sqrt(units / max(units - 1, 1) * (n - 1) / max(n - n_columns, 1))
+    corrected: NDArray[np.float64] = total * np.sqrt(units / max(units - 1, 1) * (n - 1) / max(n - n_columns, 1))
+    return corrected
 
 
 def group_design(group: NDArray[np.integer], stratum: NDArray[np.integer] | None) -> NDArray[np.float64]:
     """(N, G + S - 1) indicators of groups and, about their mean, of strata; of groups alone where strata and groups cannot be told apart."""
-    alone = np.eye(int(group.max()) + 1)[group]
+    alone: NDArray[np.float64] = np.eye(int(group.max()) + 1)[group]
     if stratum is None:
         return alone
     strata = np.eye(int(stratum.max()) + 1)[stratum][:, 1:]
@@ -180,6 +184,25 @@ def moderated(
         s2, free = (d0 * s02 + d * s2) / (d0 + d), np.full(len(s2), d0 + d)
     inner = inverse[:, :n_groups, :n_groups] * s2[:, None, None]
     return coefficients[:, :n_groups], inner, free
+
+
+def with_spread(
+    values: NDArray[np.float64], variance: NDArray[np.float64], design: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    r"""(E, R) what each value is expected to vary by, its own error and the spread of replicates about it.
+
+    :math:`v_{er} + \lambda \bar v_e`: replicates differ by more than the error within each, and a weight 1 / v would trust a large replicate as if it stood for all. :math:`1 + \lambda` is the median over
+    edges of the residual variance of the values, unweighted, as a multiple of the mean error, divided by the median of :math:`\chi^2_d / d`; :math:`\lambda \ge 0`.
+    """
+    known = np.isfinite(values).all(axis=1) & (variance > 0).all(axis=1)
+    d = values.shape[1] - np.linalg.matrix_rank(design)
+    if not known.any() or d < 1:
+        return variance
+    mean = variance.mean(axis=1, keepdims=True)
+    residual = values[known] - values[known] @ np.linalg.pinv(design).T @ design.T
+    ratio = (residual**2).sum(axis=1) / d / mean[known, 0]
+    excess = max(0.0, float(np.median(ratio)) / (float(chi2.median(d)) / d) - 1.0)
+    return np.asarray(variance + excess * mean)
 
 
 def _prior(s2: NDArray[np.float64], d: int) -> tuple[float, float]:

@@ -155,7 +155,8 @@ def stability(
                 parts = [membership(factorise(joint.values[:, h], rank, state, 1).weight) for h in (half, ~half)]
                 found[draw, kind, k] = agreement(*parts)
                 tick()
-    return found.mean(axis=0)
+    mean: NDArray[np.float64] = found.mean(axis=0)
+    return mean
 
 
 def _half(joint: Joint, rng: np.random.Generator) -> NDArray[np.bool_]:

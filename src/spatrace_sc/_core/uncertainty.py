@@ -56,7 +56,8 @@ def stage_factors(
 
 def counted_sd(level: NDArray[np.floating], unit: NDArray[np.floating]) -> NDArray[np.float64]:
     """Standard deviation of counting of linear levels (cells, genes) whose molecules are worth ``unit`` (cells,): ``unit · sqrt(molecules + 3/8)``."""
-    return np.sqrt(unit[:, None] * level + PSEUDO * unit[:, None] ** 2)
+    sd: NDArray[np.float64] = np.sqrt(unit[:, None] * level + PSEUDO * unit[:, None] ** 2)
+    return sd
 
 
 def shrunk_by_group(

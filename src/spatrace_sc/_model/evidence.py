@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .config import Config
+from .distributed import gather_results, share_tasks, shows
 from .fit import Fit
 from .records import Draw, Edges, Evidence, History, Problem
 from .refit import Refit, refit
@@ -34,7 +35,7 @@ def resample(problem: Problem, fit: Fit, draw_decoys: DrawDecoys, config: Config
 
     Edges of pairs are told one by one where :func:`spatrace_sc._model.strength.listed_edges` names them; all of them compete.
 
-    Refits are independent tasks on ``config.evidence.n_workers`` threads. Each has a random stream of its own and runs on one core, so the results do not depend on the number of workers.
+    Several processes take turns (:mod:`spatrace_sc._model.distributed`). Refits are independent tasks on ``config.evidence.n_workers`` threads. Each has a random stream of its own and runs on one core, so the results do not depend on the number of workers.
     """
     options = config.evidence
     streams = np.random.default_rng(seed).spawn(options.n_resamples)
@@ -45,11 +46,19 @@ def resample(problem: Problem, fit: Fit, draw_decoys: DrawDecoys, config: Config
         rows = _random_blocks(problem.block, problem.usable, options.sample_share, stream)
         return refit(problem, fit, draw_decoys(stream).to(device), rows, listed, config)
 
-    workers = 1 if device.type == "cuda" else min(options.n_workers or torch.get_num_threads(), len(streams))
-    with _one_core_each(), ThreadPoolExecutor(workers) as pool:
-        done = pool.map(task, streams)
-        bar = tqdm(done, total=len(streams), desc="refits against decoys", disable=not config.progress, leave=False)
+    mine = [streams[number] for number in share_tasks(len(streams))]
+    with _one_core_each(), ThreadPoolExecutor(refits_at_a_time(config, device)) as pool:
+        done = gather_results(pool.map(task, mine), len(streams))
+        hidden = not shows(config.progress)
+        bar = tqdm(done, total=len(streams), desc="refits against decoys", disable=hidden, leave=False)
         return _summary(iter(bar), len(streams), options.sample_share, listed.cpu().numpy())
+
+
+def refits_at_a_time(config: Config, device: torch.device) -> int:
+    """Refits that one process works on together."""
+    options = config.evidence
+    share = max(1, len(share_tasks(options.n_resamples)))
+    return 1 if device.type == "cuda" else min(options.n_workers or torch.get_num_threads(), share)
 
 
 @contextmanager

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from .config import ModelConfig
+from .encoder import Masks, draw_masks, encode_masked
+from .memory import rows_at_once
 from .records import History
 
 
@@ -110,28 +113,41 @@ class SignalNetwork(nn.Module):
         exposure = (torch.log1p(history.exposure) - self.exposure_mean) / self.exposure_sd
         return self.embed(torch.cat([tf, receptor, exposure], dim=-1)) + self.position
 
-    def encode(self, tokens: Tensor, exists: Tensor) -> Tensor:
-        """(B, K+1, d) contexts; the one at a step depends on that step and earlier ones only."""
+    def encode(self, tokens: Tensor, exists: Tensor, masks: Sequence[Masks] = ()) -> Tensor:
+        """(B, K+1, d) contexts; the one at a step depends on that step and earlier ones only. ``masks``: what dropout keeps, drawn beforehand."""
         steps = tokens.shape[1]
         later = torch.ones(steps, steps, dtype=torch.bool, device=tokens.device).triu(1)
         blocked = later | ~exists[:, None, :] & ~torch.eye(steps, dtype=torch.bool, device=tokens.device)
+        if masks:
+            return encode_masked(self.encoder, tokens, blocked, list(masks))
         return self.encoder(tokens, mask=blocked.repeat_interleave(self.config.n_heads, dim=0))
 
-    def look(self, history: History) -> Look:
+    def draw_masks(self, n_cells: int) -> list[Masks]:
+        """What dropout keeps of a batch, one record a layer, drawn on the CPU; empty without dropout."""
+        return draw_masks(self.encoder, n_cells, self.config.n_lags + 1)
+
+    def look(self, history: History, masks: Sequence[Masks] = ()) -> Look:
         """Where in its past each predicted cell looks."""
         tokens, exists = self.tokens(history), history.exists
-        z = self.encode(tokens, exists)[:, -1]
+        z = self.encode(tokens, exists, masks)[:, -1]
         tf = self.attend_tf(z, tokens[:, :-1], exists[:, :-1])
         receptor = self.receptor_share * exists
         receptor = receptor / receptor.sum(1, keepdim=True).clamp_min(1e-12)
         return Look(tf, receptor, self.attend_exposure(z, tokens, exists), z)
 
     @torch.no_grad()
-    def look_all(self, history: History, batch: int = 8192) -> Look:
+    def look_all(self, history: History, batch: int | None = None) -> Look:
         """Where every cell looks, in batches, without dropout or gradients."""
         self.eval()
-        parts = [self.look(history[i]) for i in torch.arange(len(history), device=history.exists.device).split(batch)]
+        every = torch.arange(len(history), device=history.exists.device)
+        batch = batch or rows_at_once(self.floats_per_cell, every.device, 8192)
+        parts = [self.look(history[i]) for i in every.split(batch)]
         return Look(*(torch.cat(p) for p in zip(*parts, strict=True)))
+
+    @property
+    def floats_per_cell(self) -> int:
+        """Numbers held for one cell while it is looked at: its steps, their embedding and the layer at work."""
+        return (self.config.n_lags + 1) * (4 * self.embed.in_features + 16 * self.config.d_model)
 
     @staticmethod
     def gather(look: Look, history: History) -> Attended:

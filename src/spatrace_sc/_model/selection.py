@@ -18,8 +18,8 @@ SMALLEST, LARGEST = 0.6, 3.0
 
 #: Share of the gain over covariates that a step of the path must add.
 ENOUGH = 0.01
-#: Targets on which a penalty is chosen.
-MOST_TARGETS = 500
+#: Targets and cells on which a penalty is chosen.
+MOST_TARGETS, MOST_CELLS = 500, 100_000
 
 
 @torch.no_grad()
@@ -46,11 +46,15 @@ def errors_along_path(
 ) -> tuple[list[float], Tensor, Tensor]:
     """Penalties in descending order, their held-out squared errors averaged over folds, and the error of covariates alone. No penalty where nothing varies.
 
-    Of more than :data:`MOST_TARGETS` targets, so many, evenly spaced, are looked at. The path begins where nothing is kept without prior knowledge: a prior, however strong, does not take the small penalties from it at which the other edges enter.
+    Of more than :data:`MOST_TARGETS` targets and :data:`MOST_CELLS` cells, so many, evenly spaced, are looked at. The path begins where nothing is kept without prior knowledge: a prior, however strong, does not take the small penalties from it at which the other edges enter.
     """
     if y.shape[1] > MOST_TARGETS:
         some = torch.linspace(0, y.shape[1] - 1, MOST_TARGETS, device=y.device).long()
         y, penalty = y[:, some].contiguous(), penalty.only(some)
+    if int(rows.sum()) > MOST_CELLS:
+        cells = torch.nonzero(rows)[:, 0]
+        rows = torch.zeros_like(rows)
+        rows[cells[:: -(-len(cells) // MOST_CELLS)]] = True
     block = problem.block
     codes = torch.unique(block[rows])
     n_folds = min(config.n_folds, len(codes))

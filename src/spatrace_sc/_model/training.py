@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -10,8 +10,20 @@ from tqdm.auto import tqdm
 
 from .config import Config, TrainingConfig
 from .design import Design
-from .network import SignalNetwork
+from .distributed import add_up, average_gradients, check_agreement, share_of, shows
+from .encoder import Masks
+from .memory import rows_at_once
+from .network import Attended, SignalNetwork
 from .records import Problem, Weights
+
+#: Cells in an epoch and held-out cells looked at after it, at most.
+MOST_CELLS, MOST_HELD_OUT = 50_000, 20_000
+#: Mean squared error and penalty of some cells, given what dropout keeps of them.
+Loss = Callable[[Tensor, Sequence[Masks]], tuple[Tensor, Tensor]]
+#: Held-out cells at a time.
+EVALUATED = 4096
+#: Numbers up to which fixed regulators of all cells are kept in a table; 32 M are 128 MB.
+TABLE = 32_000_000
 
 
 def gates_of(network: SignalNetwork, context: Tensor, rows: Tensor, problem: Problem) -> Tensor:
@@ -34,40 +46,41 @@ def train(
     phase: str,
     log: list[dict[str, float | str]],
 ) -> None:
-    """Adam on one part of the network, early-stopped on the held-out cells; the best state is kept. No epochs or no weights: nothing to train."""
+    """Adam on one part of the network, early-stopped on the held-out cells; the best state is kept. No epochs or no weights: nothing to train.
+
+    An epoch is a pass over the training cells or, of more than :data:`MOST_CELLS`, over so many drawn anew: when to look back needs no more. Several processes take a slice of every batch each and average their gradients, so that each makes the step of the whole batch. Orders and dropout masks are drawn on the CPU for whole batches:
+    neither the number of processes nor the device changes them. The device is waited for once an epoch, not in a step.
+    """
     options = config.training
+    train_rows, test_rows = torch.nonzero(training)[:, 0], torch.nonzero(held_out)[:, 0]
+    test_rows = test_rows[:: -(-len(test_rows) // MOST_HELD_OUT)] if len(test_rows) else test_rows
+    check_agreement(training_cells=len(train_rows), held_out_cells=len(test_rows), regulators=len(weights.rows))
     loss_of = (_attention_loss if phase == "attention" else _gate_loss)(network, problem, y, design, weights, options)
     gated = {"gates", "modulate.weight", "modulate.bias"}
     parameters = [p for name, p in network.named_parameters() if (name in gated) == (phase == "gates")]
     if not options.max_epochs or not len(weights.rows):
         return
-    optimiser = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=options.weight_decay)
-    train_rows, test_rows = torch.nonzero(training)[:, 0], torch.nonzero(held_out)[:, 0]
+    optimiser = torch.optim.AdamW(
+        parameters, lr=options.learning_rate, weight_decay=options.weight_decay, fused=y.device.type == "cuda" or None
+    )
     if phase == "gates":  # break the symmetry of a product of two zeros
-        torch.nn.init.normal_(network.gates, std=0.01)
-
-    def held_out_error() -> float:
-        network.eval()
         with torch.no_grad():
-            return sum(float(loss_of(i)[0]) * len(i) for i in test_rows.split(4096)) / len(test_rows)
-
-    best, waited = held_out_error(), 0
+            network.gates.copy_(torch.empty(network.gates.shape).normal_(std=0.01))
+    blocks = test_rows.split(rows_at_once(_floats_per_cell(network, weights), y.device, EVALUATED))
+    best, waited = _errors(network, loss_of, blocks, y.new_zeros((), dtype=torch.float64))[1] / len(test_rows), 0
     state = {k: v.clone() for k, v in network.state_dict().items()}
     log.append({"phase": phase, "epoch": 0.0, "train": float("nan"), "held_out": best})
     for epoch in tqdm(
-        range(1, options.max_epochs + 1), desc=f"training {phase}", disable=not config.progress, leave=False
+        range(1, options.max_epochs + 1), desc=f"training {phase}", disable=not shows(config.progress), leave=False
     ):
         network.train()
-        total = 0.0
+        total = y.new_zeros((), dtype=torch.float64)
         for batch in _batches(train_rows, options.batch_size):
-            error, penalty = loss_of(batch)
-            optimiser.zero_grad(set_to_none=True)
-            (error + penalty).backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimiser.step()
-            total += float(error.detach()) * len(batch)
-        now = held_out_error()
-        log.append({"phase": phase, "epoch": float(epoch), "train": total / len(train_rows), "held_out": now})
+            masks = network.draw_masks(len(batch)) if phase == "attention" else []
+            total += _step(loss_of, batch, masks, optimiser, parameters)
+        seen, now = _errors(network, loss_of, blocks, total)
+        seen, now = seen / min(len(train_rows), MOST_CELLS), now / len(test_rows)
+        log.append({"phase": phase, "epoch": float(epoch), "train": seen, "held_out": now})
         if now < best:
             best, waited = now, 0
             state = {k: v.clone() for k, v in network.state_dict().items()}
@@ -79,29 +92,69 @@ def train(
     network.eval()
 
 
+def _step(
+    loss_of: Loss,
+    batch: Tensor,
+    masks: Sequence[Masks],
+    optimiser: torch.optim.Optimizer,
+    parameters: list[torch.nn.Parameter],
+) -> Tensor:
+    """One step of Adam on a batch; this process's sum of squared errors before it. A process without cells in a small batch looks at one, which does not count."""
+    cells = share_of(len(batch))
+    n = cells.stop - cells.start
+    cells = cells if n else slice(0, 1)
+    error, penalty = loss_of(batch[cells], [m.part(cells, batch.device) for m in masks])
+    optimiser.zero_grad(set_to_none=True)
+    (error + penalty).backward()
+    average_gradients(parameters, n)
+    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    optimiser.step()
+    return error.detach().double() * n
+
+
+def _errors(network: SignalNetwork, loss_of: Loss, blocks: Sequence[Tensor], total: Tensor) -> tuple[float, float]:
+    """``total`` and the squared error of the held-out cells, each summed over the processes. The only place that waits for the device."""
+    network.eval()
+    held_out = torch.zeros_like(total)
+    with torch.no_grad():
+        for block in blocks:
+            mine = block[share_of(len(block))]
+            if len(mine):
+                held_out += loss_of(mine, ())[0].double() * len(mine)
+    seen, now = add_up(torch.stack([total, held_out])).tolist()
+    return seen, now
+
+
 def _batches(rows: Tensor, size: int) -> Iterator[Tensor]:
-    yield from rows[torch.randperm(len(rows)).to(rows.device)].split(size)
+    yield from rows[torch.randperm(len(rows))[:MOST_CELLS].to(rows.device)].split(size)
 
 
-Loss = Callable[[Tensor], tuple[Tensor, Tensor]]
+def _floats_per_cell(network: SignalNetwork, weights: Weights) -> int:
+    """Numbers held for one cell while its error is computed."""
+    return network.floats_per_cell + 6 * len(weights.rows) + 3 * weights.values.shape[1]
+
+
+def _split(problem: Problem, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Numbers of regulators, ascending, as TF columns, pairs and covariates."""
+    n_f, n_p = problem.n_tfs, problem.n_pairs
+    is_tf, is_cov = rows < n_f, rows >= n_f + n_p
+    return rows[is_tf], rows[~is_tf & ~is_cov] - n_f, rows[is_cov] - n_f - n_p
 
 
 def _attention_loss(
     network: SignalNetwork, problem: Problem, y: Tensor, design: Design, weights: Weights, options: TrainingConfig
 ) -> Loss:
     """Squared error as a function of attention; only columns with a weight are computed."""
-    n_f, n_p = problem.n_tfs, problem.n_pairs
     rows = weights.rows
-    is_tf, is_pair, is_cov = rows < n_f, (rows >= n_f) & (rows < n_f + n_p), rows >= n_f + n_p
-    tfs, pairs = rows[is_tf], rows[is_pair] - n_f
+    tfs, pairs, covariates = _split(problem, rows)
+    n = len(tfs) + len(pairs)
     with torch.no_grad():
-        left = y - design[rows[is_cov]] @ weights.values[is_cov] if bool(is_cov.any()) else y
-    active = rows[is_tf | is_pair]
-    mean, sd, w = design.mean[active], design.sd[active], weights.values[is_tf | is_pair]
+        left = y - design[rows[n:]] @ weights.values[n:] if len(covariates) else y
+    mean, sd, w = design.mean[rows[:n]], design.sd[rows[:n]], weights.values[:n]
 
-    def loss(batch: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(batch: Tensor, masks: Sequence[Masks]) -> tuple[Tensor, Tensor]:
         history = problem.history[batch]
-        seen = network.gather(network.look(history), history)
+        seen = network.gather(network.look(history, masks), history)
         x = torch.cat([seen.tf[:, tfs], network.signal(seen.exposure, seen.receptor, pairs)], dim=1)
         error = (left[batch] - ((x - mean) / sd) @ w).square().mean()
         return error, torch.zeros_like(error)
@@ -112,14 +165,35 @@ def _attention_loss(
 def _gate_loss(
     network: SignalNetwork, problem: Problem, y: Tensor, design: Design, weights: Weights, options: TrainingConfig
 ) -> Loss:
-    """Squared error as a function of the gates; attention and weights are fixed, so their columns are computed once."""
-    context = network.look_all(problem.history).context
-    with torch.no_grad():
-        x = design[weights.rows]
+    """Squared error as a function of the gates; attention and weights are fixed."""
+    look = network.look_all(problem.history)
+    columns = _fixed_columns(network, problem, design, weights.rows, network.gather(look, problem.history))
+    n_gated = len(weights.rows) - len(_split(problem, weights.rows)[2])
+    gated = weights.rows[:n_gated]
 
-    def loss(batch: Tensor) -> tuple[Tensor, Tensor]:
-        gate = gates_of(network, context[batch], weights.rows, problem)
-        error = (y[batch] - (x[batch] * (1.0 + gate)) @ weights.values).square().mean()
+    def loss(batch: Tensor, masks: Sequence[Masks]) -> tuple[Tensor, Tensor]:
+        gate = torch.nn.functional.pad(network.gate(look.context[batch], gated), (0, len(weights.rows) - n_gated))
+        error = (y[batch] - (columns(batch) * (1.0 + gate)) @ weights.values).square().mean()
         return error, options.gate_penalty * gate.square().mean()
 
     return loss
+
+
+@torch.no_grad()
+def _fixed_columns(
+    network: SignalNetwork, problem: Problem, design: Design, rows: Tensor, seen: Attended
+) -> Callable[[Tensor], Tensor]:
+    """Standardised regulators of given cells: from a table of all cells where that is small, otherwise computed anew for each batch."""
+    if len(rows) * len(problem.history) <= TABLE:
+        x = design[rows].contiguous()
+        return lambda cells: x[cells]
+    tfs, pairs, covariates = _split(problem, rows)
+    mean, sd = design.mean[rows], design.sd[rows]
+
+    @torch.no_grad()
+    def columns(cells: Tensor) -> Tensor:
+        signal = network.signal(seen.exposure[cells], seen.receptor[cells], pairs)
+        parts = [seen.tf[cells][:, tfs], signal, problem.covariates[cells][:, covariates]]
+        return (torch.cat(parts, dim=1) - mean) / sd
+
+    return columns

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anndata import AnnData
 
+from .._settings import settings
 from .._validate import positive, whole
 from ._download import Transfer
 from ._fetch import fetch, registry
@@ -23,7 +24,7 @@ def mouse_midbrain(
     cache_dir: str | os.PathLike[str] | None = None,
     mirror: str | None = None,
     verify: bool = False,
-    progressbar: bool = True,
+    progressbar: bool | None = None,
     timeout: float = 60.0,
     retries: int = 4,
 ) -> AnnData:
@@ -34,14 +35,14 @@ def mouse_midbrain(
     Parameters
     ----------
     cache_dir
-        Folder for the file. Default: the environment variable ``SPATRACE_SC_DATA_DIR``, else the operating system's folder for caches.
+        Folder for the file. None: ``st.settings.data_dir``, which is the environment variable ``SPATRACE_SC_DATA_DIR`` or else the operating system's folder for caches.
     mirror
-        Address (http or https) of a folder that serves the file under its own name, used instead of the publisher. Default: the environment variable ``SPATRACE_SC_MIRROR``, else none.
+        Address (http or https) of a folder that serves the file under its own name, used instead of the publisher. None: ``st.settings.mirror``, which is the environment variable ``SPATRACE_SC_MIRROR`` or else none.
     verify
         Compute the checksum of the file in the cache. Otherwise this is done when its size or time of change is not the recorded one.
         The publisher states no checksum: that of the first download is recorded beside the file and holds from then on.
     progressbar
-        Show the progress of a download.
+        Show the progress of a download. None: ``st.settings.progress``.
     timeout
         Seconds without a byte after which a try to download has failed. A slow transfer that goes on does not time out.
     retries
@@ -79,9 +80,7 @@ def mouse_midbrain(
     >>> adata = st.datasets.mouse_midbrain()  # doctest: +SKIP
     >>> adata.obs.groupby("stage", observed=True)["stage_time"].first()  # doctest: +SKIP
     """
-    return _atlas(
-        "mouse_midbrain", embryonic_day, cache_dir, mirror, verify, Transfer(timeout, retries, 1.0, progressbar)
-    )
+    return _atlas("mouse_midbrain", embryonic_day, cache_dir, mirror, verify, _transfer(timeout, retries, progressbar))
 
 
 def axolotl_regeneration(
@@ -89,7 +88,7 @@ def axolotl_regeneration(
     cache_dir: str | os.PathLike[str] | None = None,
     mirror: str | None = None,
     verify: bool = False,
-    progressbar: bool = True,
+    progressbar: bool | None = None,
     timeout: float = 60.0,
     retries: int = 4,
 ) -> AnnData:
@@ -131,8 +130,14 @@ def axolotl_regeneration(
         cache_dir,
         mirror,
         verify,
-        Transfer(timeout, retries, 1.0, progressbar),
+        _transfer(timeout, retries, progressbar),
     )
+
+
+def _transfer(timeout: float, retries: int, progressbar: bool | None) -> Transfer:
+    positive(timeout, "timeout", " of seconds")
+    whole(retries, "retries", 0)
+    return Transfer(timeout, retries, 1.0, settings.progress if progressbar is None else bool(progressbar))
 
 
 def _atlas(
@@ -143,8 +148,6 @@ def _atlas(
     verify: bool,
     transfer: Transfer,
 ) -> AnnData:
-    positive(transfer.timeout, "timeout", " of seconds")
-    whole(transfer.retries, "retries", 0)
     entry = registry()[name]
     path, record = fetch(
         entry, check=why_not_hdf5, cache_dir=cache_dir, mirror=mirror, verify=verify, transfer=transfer

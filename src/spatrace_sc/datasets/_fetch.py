@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
 
 from .._errors import ChecksumError, DataError, DownloadError, InvalidArgumentError, SpatraceError
-from .._settings import DATA_DIR, MIRROR
-from ._download import ResumingDownloader, Transfer, without_login
+from .._settings import DATA_DIR, MIRROR, checked_address, settings, without_login
+from ._download import ResumingDownloader, Transfer
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -51,26 +50,18 @@ def registry() -> dict[str, Entry]:
 
 
 def cache_directory(cache_dir: str | os.PathLike[str] | None) -> Path:
-    """The argument, else the environment variable, else the operating system's place for caches."""
-    import pooch
-
-    chosen = cache_dir if cache_dir is not None else os.environ.get(DATA_DIR) or pooch.os_cache("spatrace_sc")
-    return Path(chosen).expanduser().absolute()
+    """The argument, else the setting."""
+    return settings.data_dir if cache_dir is None else Path(cache_dir).expanduser().absolute()
 
 
 def address(entry: Entry, mirror: str | None) -> str:
     """Where the file is fetched from: the mirror, or else the publisher."""
-    base = mirror if mirror is not None else os.environ.get(MIRROR) or None
+    base = settings.mirror if mirror is None else mirror
     if base is None:
         return entry.url
-    parts = urlsplit(base) if isinstance(base, str) else None
-    if parts is None or parts.scheme not in {"http", "https"} or not parts.netloc:
-        named = "`mirror`" if mirror is not None else f"the environment variable {MIRROR}"
-        raise InvalidArgumentError(
-            f"{named} must be an address that begins with http:// or https://, found {base!r}. "
-            "For a file that is already on this machine, place it in the cache instead (`cache_dir`)."
-        )
-    return f"{base.rstrip('/')}/{entry.file}"
+    # what was assigned to the setting has been checked, what comes from the environment has not
+    named = "`mirror`" if mirror is not None else f"the environment variable {MIRROR}"
+    return f"{checked_address(base, named).rstrip('/')}/{entry.file}"
 
 
 def fetch(
@@ -108,8 +99,8 @@ def sha256(path: Path) -> str:
 
 def _advice(path: Path) -> str:
     return (
-        f"Call again, set another address with `mirror=` or the environment variable {MIRROR}, or fetch the file by other means "
-        f"and place it at {path} (the folder is `cache_dir=` or the environment variable {DATA_DIR})."
+        f"Call again, set another address with `mirror=`, `st.settings.mirror` or the environment variable {MIRROR}, or fetch the file by other means "
+        f"and place it at {path} (the folder is `cache_dir=`, `st.settings.data_dir` or the environment variable {DATA_DIR})."
     )
 
 
@@ -134,7 +125,7 @@ def _downloaded(
         ) from error
     except OSError as error:
         raise DownloadError(
-            f"{without_login(url)} could not be placed at {path}: {error}. Name a folder that can be written with `cache_dir=` or {DATA_DIR}."
+            f"{without_login(url)} could not be placed at {path}: {error}. Name a folder that can be written with `cache_dir=`, `st.settings.data_dir` or {DATA_DIR}."
         ) from error
     source = PUBLISHED if entry.sha256 else FIRST_DOWNLOAD
     record = _write_record(path, known or sha256(path), source, without_login(url))
@@ -221,7 +212,7 @@ def _exclusive(path: Path) -> Iterator[Path]:
             yield path.with_name(path.name + ".part")
             return
         raise InvalidArgumentError(
-            f"the cache {path.parent} cannot be written ({error}); name a folder with `cache_dir=` or the environment variable {DATA_DIR}."
+            f"the cache {path.parent} cannot be written ({error}); name a folder with `cache_dir=`, `st.settings.data_dir` or the environment variable {DATA_DIR}."
         ) from error
     with handle:  # closing it gives the lock back
         if _take(handle, path):

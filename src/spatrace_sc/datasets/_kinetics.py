@@ -75,7 +75,8 @@ def ligand_expression(
     middle = (np.searchsorted(stages, cells["stage_time"]) + 0.5) / len(stages)
     course = trends.ligand[np.round(middle * N_STEPS).astype(int)]
     level = np.exp(profile[kind] + 0.7 * field + 0.4 * rng.normal(size=field.shape)) * course
-    return np.where(cells["is_receiver"].to_numpy()[:, None], 0.02 * level, level)
+    expressed: np.ndarray = np.where(cells["is_receiver"].to_numpy()[:, None], 0.02 * level, level)
+    return expressed
 
 
 def receptor_base(

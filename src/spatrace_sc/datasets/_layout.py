@@ -84,4 +84,5 @@ def smooth_field(rng: np.random.Generator, xy: np.ndarray, length: float, n_feat
     frequency = rng.normal(0, 1.0 / length, (2, n_features))
     phase = rng.uniform(0, 2 * np.pi, n_features)
     weight = rng.normal(size=n_features)
-    return np.sqrt(2.0 / n_features) * np.cos(xy @ frequency + phase) @ weight
+    field: np.ndarray = np.sqrt(2.0 / n_features) * np.cos(xy @ frequency + phase) @ weight
+    return field

@@ -55,4 +55,5 @@ def coupled_counts(rng: np.random.Generator, counts: np.ndarray, rate: np.ndarra
     """
     share = np.divide(changed, rate, out=np.ones_like(rate), where=rate > 0)
     kept = rng.binomial(counts, np.minimum(share, 1.0))
-    return kept + rng.poisson(np.maximum(changed - rate, 0.0))
+    coupled: np.ndarray = kept + rng.poisson(np.maximum(changed - rate, 0.0))
+    return coupled

@@ -8,6 +8,7 @@ from ._exports import to_decoupler, to_liana, to_networkx
 from ._knockout import knockout, knockout_cells, knockouts
 from ._modules import modules
 from ._tables import lr_pairs, lr_targets, params, stages, tf_targets, training_history
+from ._transitions import transition_reach
 
 __all__ = [
     "activity",
@@ -29,4 +30,5 @@ __all__ = [
     "to_liana",
     "to_networkx",
     "training_history",
+    "transition_reach",
 ]

@@ -45,9 +45,10 @@ def communication(adata: AnnData, stage: str | None = None, *, key: str = _keys.
     """
     result = stored(adata, key)
     if stage is None:
-        return result["communication"][_keys.COMMUNICATION].copy()
+        whole: pd.DataFrame = result["communication"]
+        return whole[_keys.COMMUNICATION].copy()
     stage_number(result, stage)
-    table = result["communication_by_stage"]
+    table: pd.DataFrame = result["communication_by_stage"]
     return table.loc[table["stage"].astype(str) == str(stage), _keys.COMMUNICATION].reset_index(drop=True)
 
 

@@ -65,7 +65,7 @@ def comparison(
             f"`kind` must be one of {shorten(_keys.COMPARED)}, found {kind!r}.{closest(str(kind), _keys.COMPARED)}"
         )
     found = result["comparison"]
-    table = found[kind][[*_keys.COMPARED[kind], *_keys.COMPARISON]]
+    table: pd.DataFrame = found[kind][[*_keys.COMPARED[kind], *_keys.COMPARISON]]
     if group is not None:
         names = [str(n) for n in found["names"]]
         if str(group) not in names:

@@ -11,6 +11,7 @@ from anndata import AnnData
 from .. import _keys
 from .._errors import InvalidArgumentError, MissingKeyError
 from .._validate import closest, shorten, stored
+from ._evidence import behind_removal
 
 
 def knockout(
@@ -36,6 +37,8 @@ def knockout(
     - ``change``: mean change over the cells, signed, in standard deviations of the target; ``se`` its standard error over refits; ``log_change`` the same in units of the log-normalised expression.
     - ``direct``: the part that the removed pairs, TFs or senders do themselves; ``mediated``: the part through other TFs. They add up to ``change``.
     - ``agreement``: share of the refits in which the target changes in the same direction.
+    - ``evidence``: the best among the edges that lead there, an ordered categorical as in :func:`tf_targets`. "supported": an edge with q ≤ 0.1 from what is removed to the target, or one to a TF and one
+      from that to the target. Otherwise the change is made of effects that the data do not support: "group", "ranked" (also through TFs without support), "co-variation", or "none" where nothing changes. Refits know nothing of co-variation: ``se`` and ``agreement`` are NaN there.
 
     ``se`` and ``agreement`` say how far refits on other cells agree. They know nothing of what the model leaves out; sizes are too small on the whole.
 
@@ -53,18 +56,20 @@ def knockout(
     >>> st.tl.infer_ccc(adata)
     >>> st.tl.knockout(adata, tf="TF000")
     >>> list(st.get.knockout(adata, "tf:TF000").columns)
-    ['target', 'change', 'se', 'direct', 'mediated', 'log_change', 'agreement']
+    ['target', 'change', 'se', 'direct', 'mediated', 'log_change', 'agreement', 'evidence']
     """
     entry = _entry(adata, name, key)
     if stage is None:
-        return entry["targets"][_keys.KNOCKOUT].copy()
+        targets: pd.DataFrame = entry["targets"]
+        return _judged(targets[_keys.KNOCKOUT], stored(adata, key), entry)
     stages = [str(s) for s in stored(adata, key)["stages"]]
     if stage not in stages:
         raise InvalidArgumentError(
             f"`stage={stage!r}` is not a stage of the result; it has {shorten(stages)}.{closest(str(stage), stages)}"
         )
-    table = entry["by_stage"]
-    return table.loc[(table["stage"] == stage).to_numpy(), _keys.KNOCKOUT].reset_index(drop=True)
+    table: pd.DataFrame = entry["by_stage"]
+    here = table.loc[(table["stage"] == stage).to_numpy(), _keys.KNOCKOUT].reset_index(drop=True)
+    return _judged(here, stored(adata, key), entry)
 
 
 def knockout_cells(adata: AnnData, name: str | None = None, *, key: str = _keys.RESULT) -> AnnData:
@@ -129,6 +134,18 @@ def knockouts(adata: AnnData, *, key: str = _keys.RESULT) -> list[str]:
     []
     """
     return sorted(str(entry["name"]) for entry in stored(adata, key).get("knockouts", {}).values())
+
+
+def _judged(table: pd.DataFrame, result: dict[str, Any], entry: dict[str, Any]) -> pd.DataFrame:
+    """A copy with the evidence of every target: at least "ranked" where it changes, "none" where it does not."""
+    targets = [str(g) for g in result["genes"]["targets"]]
+    best = pd.Series(behind_removal(result, entry["params"]), index=targets)
+    found = best.reindex(table["target"].astype(str)).to_numpy(dtype=object)
+    changes = table["change"].to_numpy() != 0
+    found = np.where(changes, np.where(found == "none", "ranked", found), "none")
+    blind = found == "co-variation"
+    unknown = {column: table[column].where(~blind) for column in ("se", "agreement")}
+    return table.assign(**unknown, evidence=pd.Categorical(found, categories=_keys.EVIDENCE_LEVELS, ordered=True))
 
 
 def _entry(adata: AnnData, name: str | None, key: str) -> dict[str, Any]:

@@ -28,13 +28,14 @@ def modules(adata: AnnData, kind: str = "pairs", *, key: str = _keys.RESULT) -> 
 
     Returns
     -------
-    Table. Modules are named after their strongest pair and target, ``M1`` the strongest.
+    Table. Modules are named by number, ``M1`` the strongest, strongest pair and target: ``M1 CXCL12^PTPRZ1 ELN`` has the ligand CXCL12 with the receptor PTPRZ1 as its strongest pair, and changes ELN most. It has other pairs and
+    targets too.
 
     - ``"pairs"``: ``module, ligand, receptor, weight, score, main``, strongest first within a module. ``weight`` is the share of the pair that belongs to the module, over all modules 1; ``score`` is
       ``weight`` times the score of the pair; ``main`` marks the module that has most of the pair.
     - ``"targets"``: ``module, target, effect, score, n_pairs, agreement``, strongest first within a module. ``effect`` is signed: by how many standard deviations the target changes when the signals of all pairs rise by one standard
       deviation, each pair counted by its weight; direct and through TFs. ``score`` is its size, ``n_pairs`` the number of main pairs that change the target, ``agreement`` the size of the sum over the sum of sizes: 1 where all pairs pull the same way, 0 where they cancel.
-    - ``"stages"``: ``module, stage, score, score_se, n_cells, n_slices``, in order of time. ``score`` is the mean over receiving cells, where there are several slices the mean of their means, and ``score_se`` its standard error between slices (NaN with one slice).
+    - ``"stages"``: ``module, stage, score, score_se, n_cells, n_slices``, in order of time; stages are the slices where the inference was told no ``stage_key``. ``score`` is the mean over receiving cells, where there are several slices the mean of their means, and ``score_se`` its standard error between slices (NaN with one slice).
     - ``"summary"``: ``module, ligand, receptor, target, n_pairs, score, share``, strongest first: its strongest pair and target, the number of main pairs, the mean score of receiving cells and its share of all modules.
     - ``"stability"``: ``rank, stability, shuffled, smallest, chosen``. ``stability`` is how alike the modules of two halves of the data are (1: the same), ``shuffled`` the same for pairs that share nothing, ``smallest`` the number of main pairs of the smallest module. Empty where the number was given or there were fewer than four pairs.
     - ``"enrichment"``: ``module, source, score, q_value, method``, smallest q first within a module. Empty without ``enrichment=``.
@@ -57,7 +58,8 @@ def modules(adata: AnnData, kind: str = "pairs", *, key: str = _keys.RESULT) -> 
         raise InvalidArgumentError(
             f"`kind` must be one of {shorten(_keys.MODULES)}, found {kind!r}.{closest(str(kind), _keys.MODULES)}"
         )
-    return found[kind][_keys.MODULES[kind]].copy()
+    table: pd.DataFrame = found[kind]
+    return table[_keys.MODULES[kind]].copy()
 
 
 def stored_modules(result: dict[str, Any], key: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where a pair acts."""
+"""Where a pair, a TF or a module acts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from .. import _keys, get
 from .._errors import InvalidArgumentError
 from .._validate import coordinates, positive
-from ._shared import ARROW, count, logger, nothing_left, pair_name, points, settle
+from ._shared import count, logger, nothing_left, one_of, points, settle
 from ._slices import slices
+from ._subject import Subject, subject
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +24,18 @@ if TYPE_CHECKING:
 #: Cells that do not receive.
 SILENT = "#DDDDDD"
 
+#: Line around cells that may be white.
+RIM = "#999999"
+
 #: Longer side of a panel, in inches.
 PANEL = 3.0
+
+#: What can be drawn, what it is called where there is none, and its colours.
+KINDS = {
+    "pairs": ("ligand–receptor pair", "viridis"),
+    "tfs": ("TF", "RdBu_r"),
+    "modules": ("module", "viridis"),
+}
 
 #: Share of the cells, from the most active, that take the last colour.
 CLIPPED = 0.01
@@ -47,23 +58,25 @@ def activity_map(
     stage_key: str | None = None,
     sample: str | Sequence[str] | None = None,
     spatial_key: str = _keys.SPATIAL,
+    kind: str = "pairs",
     key: str = _keys.RESULT,
-    cmap: str = "viridis",
+    cmap: str | None = None,
     size: float | None = None,
     vmax: float | None = None,
     ncols: int | None = None,
     ax: Axes | Sequence[Axes] | None = None,
 ) -> Axes | NDArray[Any]:
-    """Map of one pair's activity, a panel for every slice in order of time.
+    """Map of the activity of one pair, TF or module, a panel for every slice in order of time.
 
-    All panels share one colour scale and one scale of the coordinates. Cells that do not receive are grey.
+    All panels share one colour scale and one scale of the coordinates. Cells that do not receive are grey. The title of the figure says how far the data support what is drawn: the q of a pair (above 0.1 it is not
+    known to act), how many targets of a TF or pairs of a module have q ≤ 0.1.
 
     Parameters
     ----------
     adata
         With a result of :func:`spatrace_sc.tl.infer_ccc`.
     pair
-        ``"ligand^receptor"`` or ``(ligand, receptor)``, one of :func:`spatrace_sc.get.activity`. None: the strongest.
+        ``"ligand^receptor"`` or ``(ligand, receptor)``, one of :func:`spatrace_sc.get.activity`. With ``kind="tfs"`` the TF, with ``kind="modules"`` the module, by its name or number, e.g. ``"M1"``. None: the strongest.
     sample_key
         Column of ``obs`` with the slice: a panel for each. None: a panel for every stage.
     stage_key
@@ -73,14 +86,16 @@ def activity_map(
         Slices to draw. None: all.
     spatial_key
         Slot of ``obsm`` with coordinates; the first two are drawn, the second upwards.
+    kind
+        ``"pairs"``; ``"tfs"``, whose activity is below 0 where there is less of the TF than in the mean receiver; or, after :func:`spatrace_sc.tl.modules`, ``"modules"``.
     key
         Name of the result.
     cmap
-        Colour map.
+        Colour map. None: viridis, and red–blue for TFs.
     size
         Area of a cell in points². None: most neighbours touch.
     vmax
-        Activity at which colours end. None: what 1 % of the drawn receivers exceed.
+        Activity at which colours end, of TFs at both ends. None: what 1 % of the drawn receivers exceed in size.
     ncols
         Panels in a row. None: up to 4, in rows of like length.
     ax
@@ -106,29 +121,33 @@ def activity_map(
     positive(size, "size")
     positive(vmax, "vmax")
     count(ncols, "ncols")
-    cells, stages = get.activity(adata, key=key), get.stages(adata, key=key)
+    one_of(kind, KINDS, "kind")
+    cells, stages = get.activity(adata, kind, key=key), get.stages(adata, key=key)
     if pair is None and not cells.n_vars:
-        return nothing_left(_grid(ax, 1, ncols, (1.0, 1.0))[0], "No ligand–receptor pair has an activity")
-    name = str(cells.var_names[0]) if pair is None else pair_name(pair, cells.var_names, "whose activity is stored")
+        return nothing_left(_grid(ax, 1, ncols, (1.0, 1.0))[0], f"No {KINDS[kind][0]} has an activity")
+    shown = subject(adata, cells, kind, pair, key)
     if sample_key is None and stage_key is None:
         used = get.params(adata, key=key)
         sample_key, stage_key = used["sample_key"], used["stage_key"]
     groups = slices(cells, sample_key, stage_key, sample, stages)
-    panels = _panels(cells, name, groups, spatial_key)
+    panels = _panels(cells, shown, groups, spatial_key)
     half = np.max([np.abs(p.xy).max(axis=0) for p in panels], axis=0)
     half = np.maximum(1.04 * half, 0.02 * max(half.max(), 1e-9))
     axes = _grid(ax, len(panels), ncols, half)
-    _draw(axes, panels, half, name.replace("^", ARROW), spatial_key, cmap, size, vmax)
+    if ax is None:
+        axes[0].figure.suptitle(f"{shown.title}: {shown.support}", fontsize=10)
+    _draw(axes, panels, half, shown, spatial_key, cmap or KINDS[kind][1], size, vmax)
     return axes[0] if len(panels) == 1 else axes
 
 
-def _panels(cells: AnnData, name: str, groups: list[tuple[str, NDArray[np.bool_]]], spatial_key: str) -> list[Panel]:
+def _panels(
+    cells: AnnData, shown: Subject, groups: list[tuple[str, NDArray[np.bool_]]], spatial_key: str
+) -> list[Panel]:
     xy = coordinates(cells, spatial_key)[:, :2]
-    value = np.asarray(cells[:, name].X, dtype=np.float64).ravel()
     panels = []
     for title, here in groups:
         low, high = xy[here].min(axis=0), xy[here].max(axis=0)
-        panels.append(Panel(title, xy[here] - (low + high) / 2, value[here]))
+        panels.append(Panel(title, xy[here] - (low + high) / 2, shown.value[here]))
     return panels
 
 
@@ -144,7 +163,7 @@ def _grid(ax: Axes | Sequence[Axes] | None, n: int, ncols: int | None, half: Any
     nrows = math.ceil(n / (ncols or 4))
     ncols = math.ceil(n / nrows) if ncols is None else min(n, ncols)
     width, height = (max(PANEL * float(h) / float(max(half)), 1.0) for h in half)
-    figsize = (ncols * width + 1.1, max(nrows * (height + 0.35) + 0.35, 2.5))
+    figsize = (ncols * width + 1.1, max(nrows * (height + 0.35) + 0.6, 2.75))
     figure, grid = plt.subplots(nrows, ncols, figsize=figsize, squeeze=False, layout="constrained")
     for empty in grid.ravel()[n:]:
         figure.delaxes(empty)
@@ -155,7 +174,7 @@ def _draw(
     axes: NDArray[Any],
     panels: list[Panel],
     half: NDArray[np.float64],
-    title: str,
+    shown: Subject,
     spatial_key: str,
     cmap: str,
     size: float | None,
@@ -164,14 +183,16 @@ def _draw(
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    values = np.concatenate([p.value[np.isfinite(p.value)] for p in panels])
+    values = np.abs(np.concatenate([p.value[np.isfinite(p.value)] for p in panels]))
     largest = float(values.max()) if len(values) else 0.0
     top = vmax or (float(np.quantile(values, 1 - CLIPPED)) if largest > 0 else 0.0) or largest or 1.0
-    norm = Normalize(vmin=0.0, vmax=top)
+    norm = Normalize(vmin=-top if shown.signed else 0.0, vmax=top)
+    beyond = "both" if shown.signed else "max"
     bar = axes[0].figure.colorbar(
-        ScalarMappable(norm=norm, cmap=cmap), ax=list(axes), extend="max" if largest > top else "neither"
+        ScalarMappable(norm=norm, cmap=cmap), ax=list(axes), extend=beyond if largest > top else "neither"
     )
-    bar.set_label(f"{title}\nactivity (SD of its targets)", fontsize=9 if len(title) < 30 else 7)
+    title = f"{shown.title}, {shown.support}"
+    bar.set_label(f"{title}\n{shown.unit}", fontsize=9 if len(title) < 36 else 7)
     for ax, panel in zip(axes, panels, strict=True):
         _frame(ax, panel.title, half)
     _scale_bar(axes[0], half, spatial_key)
@@ -183,7 +204,7 @@ def _draw(
         _draw_cells(ax, panel, area, norm, cmap)
     if largest <= 0:
         text = "does not act in these cells" if len(values) else "no cell here receives"
-        logger.warning("%s: %s.", title, text)
+        logger.warning("%s: %s.", shown.title, text)
         axes[0].text(0.5, 0.5, text, transform=axes[0].transAxes, ha="center", va="center", backgroundcolor="white")
 
 
@@ -206,8 +227,10 @@ def _draw_cells(ax: Axes, panel: Panel, area: float, norm: Any, cmap: str) -> No
     silent = np.isnan(panel.value)
     style: dict[str, Any] = {"s": area, "linewidths": 0, "rasterized": True}
     ax.scatter(panel.xy[silent, 0], panel.xy[silent, 1], color=SILENT, zorder=1, clip_on=False, **style)
+    if norm.vmin < 0:  # the middle of such colours is white
+        style |= {"linewidths": 0.3, "edgecolors": RIM}
     order = np.flatnonzero(~silent)
-    order = order[np.argsort(panel.value[order], kind="stable")]  # the most active on top
+    order = order[np.argsort(np.abs(panel.value[order]), kind="stable")]  # the most active on top
     x, y = panel.xy[order].T
     ax.scatter(x, y, c=panel.value[order], norm=norm, cmap=cmap, zorder=2, clip_on=False, **style)
 

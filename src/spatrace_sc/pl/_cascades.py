@@ -10,12 +10,15 @@ from anndata import AnnData
 
 from .. import _keys, get
 from ._shared import ARROW, DOWN, NEUTRAL, UP, count, label_width, new_axes, nothing_left
+from ._support import PALE, UNSUPPORTED, counted, is_supported
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Widest and thinnest line, in points.
 WIDEST, THINNEST = 5.0, 0.6
+#: Dashes and gaps of a step without support, in line widths.
+BROKEN = (0, (2.0, 0.7))
 #: Inches between columns of names, and height of a name.
 APART, ROW = 2.2, 0.24
 
@@ -24,6 +27,7 @@ def cascades(adata: AnnData, *, top_n: int | None = 30, key: str = _keys.RESULT,
     """The strongest paths pair → TF → target, in three columns.
 
     A line is a step: as wide as its effect is large, red where it raises and blue where it lowers what it ends on. A step that several paths share is drawn once.
+    Steps with q > 0.1 are pale and broken, which needs a ``max_q`` above 0.1 in :func:`spatrace_sc.tl.cascades`; a line under the title counts the paths of which both steps are supported.
 
     Parameters
     ----------
@@ -65,15 +69,18 @@ def cascades(adata: AnnData, *, top_n: int | None = 30, key: str = _keys.RESULT,
     ax.set_axis_off()
     if top.empty:
         return nothing_left(ax, "No path pair → TF → target with both steps supported")
+    known = [_known(get.lr_tfs(adata, key=key), "tf"), _known(get.tf_targets(adata, key=key), "target")]
     steps = [
-        _steps(pair, top["tf"], top["pair_on_tf"]),
-        _steps(top["tf"], top["target"], top["tf_on_target"]),
+        _steps(pair, top["tf"], top["pair_on_tf"], known[0]),
+        _steps(top["tf"], top["target"], top["tf_on_target"], known[1]),
     ]
     place = [_places(names, rows) for names in columns]
     for number, step in enumerate(steps):
         _lines(ax, step, place[number], place[number + 1], number)
-    _names(ax, place, rows)
-    ax.set_title(f"{len(top)} strongest of {len(table)} paths", fontsize=10)
+    every = all(step["supported"].all() for step in steps)
+    _names(ax, place, rows, "" if every else f"; broken: {UNSUPPORTED}")
+    supported = counted(is_supported(top), mark="broken")
+    ax.set_title(f"{len(top)} strongest of {len(table)} paths\n{supported}", fontsize=10)
     return ax
 
 
@@ -85,9 +92,17 @@ def _beside(top: pd.DataFrame, tfs: list[str]) -> list[str]:
     return list(height.sort_values(kind="stable").index)
 
 
-def _steps(begin: pd.Series, end: pd.Series, effect: pd.Series) -> pd.DataFrame:
-    """Every step once."""
+def _known(edges: pd.DataFrame, end: str) -> set[tuple[str, str]]:
+    """Begin and end of the supported edges."""
+    kept = edges[is_supported(edges)].astype(str)
+    begin = kept["ligand"] + ARROW + kept["receptor"] if "ligand" in kept else kept["tf"]
+    return set(zip(begin, kept[end], strict=True))
+
+
+def _steps(begin: pd.Series, end: pd.Series, effect: pd.Series, known: set[tuple[str, str]]) -> pd.DataFrame:
+    """Every step once: ``begin, end, effect, supported``."""
     table = pd.DataFrame({"begin": begin.astype(str), "end": end.astype(str), "effect": effect.to_numpy(dtype=float)})
+    table["supported"] = [step in known for step in zip(table["begin"], table["end"], strict=True)]
     return table.drop_duplicates(["begin", "end"], ignore_index=True)
 
 
@@ -101,7 +116,7 @@ def _lines(ax: Axes, steps: pd.DataFrame, left: dict[str, float], right: dict[st
     across = np.linspace(0.0, 1.0, 40)
     ease = across * across * (3.0 - 2.0 * across)
     largest = steps["effect"].abs().max()
-    for begin, end, effect in steps.sort_values("effect", key=abs).itertuples(index=False, name=None):
+    for begin, end, effect, supported in steps.sort_values("effect", key=abs).itertuples(index=False, name=None):
         height = left[begin] + (right[end] - left[begin]) * ease
         width = max(WIDEST * abs(effect) / largest, THINNEST) if largest > 0 else THINNEST
         ax.plot(
@@ -109,12 +124,14 @@ def _lines(ax: Axes, steps: pd.DataFrame, left: dict[str, float], right: dict[st
             height,
             color=UP if effect > 0 else DOWN,
             lw=width,
-            alpha=0.55,
+            linestyle="-" if supported else BROKEN,
+            alpha=0.55 if supported else PALE,
             solid_capstyle="butt",
+            dash_capstyle="butt",
         )
 
 
-def _names(ax: Axes, place: list[dict[str, float]], rows: int) -> None:
+def _names(ax: Axes, place: list[dict[str, float]], rows: int, broken: str) -> None:
     """Names of the three columns and what they are."""
     sides = ("right", "center", "left")
     for number, (names, side) in enumerate(zip(place, sides, strict=True)):
@@ -123,6 +140,6 @@ def _names(ax: Axes, place: list[dict[str, float]], rows: int) -> None:
             ax.text(number, height, name, ha=side, va="center", fontsize=8, bbox=box if side == "center" else None)
         what = ("ligand → receptor", "TF", "target")[number]
         ax.text(number, rows + 0.4, what, ha=side, va="bottom", fontsize=9, color=NEUTRAL)
-    ax.text(1, -0.2, "red raises, blue lowers", ha="center", va="top", fontsize=8, color=NEUTRAL)
+    ax.text(1, -0.2, f"red raises, blue lowers{broken}", ha="center", va="top", fontsize=8, color=NEUTRAL)
     ax.set_xlim(-0.02, 2.02)
     ax.set_ylim(-0.8, rows + 1.0)

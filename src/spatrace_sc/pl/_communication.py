@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from .. import _keys, get
 from .._errors import InvalidArgumentError
-from .._validate import share_of_one
 from ._shared import ARROW, count, draw_matrix, label_width, new_axes, nothing_left, pair_name
+from ._support import at_stage, counted, hollow, is_supported, up_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +34,8 @@ def communication(
     ax: Axes | None = None,
 ) -> Axes:
     """Sender types against receiver types, coloured by the score summed over pairs.
+
+    A field is hollow when none of the rows that are summed in it has q ≤ 0.1: nothing is known to act between these types. A line under the title counts the others. ``max_q`` sums only what is supported.
 
     Parameters
     ----------
@@ -72,34 +75,37 @@ def communication(
     count(top_n, "top_n")
     if pair is not None and top_n is not None:
         raise InvalidArgumentError(f"`pair={pair!r}` and `top_n={top_n}` exclude each other; leave one of them None.")
-    if max_q is not None:
-        share_of_one(max_q, "max_q")
     table = get.communication(adata, stage, key=key)
-    if max_q is not None:
-        table = table.assign(score=table["score"].where(table["q_value"] <= max_q, 0.0))
-    scores, what = _prepare(table, pair, top_n)
-    what += "" if max_q is None else f", q ≤ {max_q:g}"
+    kept, limit = up_to(table, max_q)
+    table = table.assign(score=table["score"].where(table.index.isin(kept.index), 0.0))
+    scores, known, what = _prepare(table, pair, top_n)
+    where = limit + at_stage(adata, stage, key)
     n, m = scores.shape
     wide, high = label_width(scores.index), label_width(scores.columns)
-    ax = new_axes(ax, 1.5 + wide + 0.45 * max(m, 5), 1.0 + high + 0.32 * max(n, 5))
-    where = "" if stage is None else f", stage {stage}"
+    ax = new_axes(ax, 1.5 + wide + 0.45 * max(m, 5), 1.2 + high + 0.36 * max(n, 5))
     if not (scores.to_numpy() > 0).any():
-        return nothing_left(ax, f"No communication above 0: {what}{where}")
+        one = f" {what}" if pair is not None else ""
+        return nothing_left(ax, f"No communication{one}{where or ' above 0'}")
+    some = scores.to_numpy() > 0
+    hollow(ax, some & ~known)
+    fields = "" if pair is not None else "fields"
     image = draw_matrix(
         ax,
         scores,
         limits=(0.0, float(scores.to_numpy().max())),
         cmap=cmap,
         label="score (SD of the targets)" if pair is not None else "summed score (SD of the targets)",
-        title=what + where,
+        title=f"{what}{where}\n{counted(known[some], fields)}",
     )
     if max(n, m) <= WRITTEN:
-        _write(ax, image, scores.to_numpy())
+        _write(ax, image, scores.to_numpy(), some & ~known)
     return ax
 
 
-def _prepare(table: pd.DataFrame, pair: str | tuple[str, str] | None, top_n: int | None) -> tuple[pd.DataFrame, str]:
-    """Sender × receiver sums, every type listed, and what was summed."""
+def _prepare(
+    table: pd.DataFrame, pair: str | tuple[str, str] | None, top_n: int | None
+) -> tuple[pd.DataFrame, NDArray[np.bool_], str]:
+    """Sender × receiver sums, every type listed, which of them hold anything supported, and what was summed."""
     name = table["ligand"].astype(str) + "^" + table["receptor"].astype(str)
     total = table["score"].groupby(name).sum().sort_values(ascending=False, kind="stable")
     total = total[total > 0] if pair is None else total
@@ -111,16 +117,19 @@ def _prepare(table: pd.DataFrame, pair: str | tuple[str, str] | None, top_n: int
         what = (
             f"sum of {len(kept)} of {len(total)} pairs" if len(kept) < len(total) else f"sum of all {len(kept)} pairs"
         )
-    summed = table.assign(score=table["score"].where(name.isin(kept), 0.0))
-    return summed.pivot_table(
-        index="sender", columns="receiver", values="score", aggfunc="sum", observed=True, fill_value=0.0
-    ), what
+    score = table["score"].where(name.isin(kept), 0.0)
+    types = [table["sender"], table["receiver"]]
+    scores, known = (
+        s.groupby(types, observed=True).sum().unstack(fill_value=0)
+        for s in (score, score.where(is_supported(table), 0.0))
+    )
+    return scores, known.to_numpy() > 0, what
 
 
-def _write(ax: Axes, image: AxesImage, values: np.ndarray) -> None:
-    """The score in every field, dark on light and light on dark."""
+def _write(ax: Axes, image: AxesImage, values: np.ndarray, holes: np.ndarray) -> None:
+    """The score in every field, dark on light and on white holes, light on dark."""
     colours = np.asarray(image.to_rgba(values))[..., :3]
-    light = colours @ np.array([0.299, 0.587, 0.114]) > 0.5
+    light = (colours @ np.array([0.299, 0.587, 0.114]) > 0.5) | holes
     for (row, column), value in np.ndenumerate(values):
         ink = "black" if light[row, column] else "white"
         ax.text(column, row, f"{value:.2g}", ha="center", va="center", color=ink, fontsize=8)

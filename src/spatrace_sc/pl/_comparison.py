@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from .. import _keys, get
 from ._shared import ARROW, DOWN, NEUTRAL, UP, count, label_ticks, label_width, new_axes, nothing_left, one_of
+from ._support import PALE, UNSUPPORTED, counted, is_supported
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +45,8 @@ def comparison(
 ) -> Axes:
     """Edges, regulators or levels that differ between groups: an arrow from the reference to the group.
 
-    The hollow dot is the effect in the reference, the filled one that in the group, grey bars are twice their standard errors.
+    The hollow dot is the effect in the reference, the filled one that in the group, grey bars are twice their standard errors. A change is pale where its own q is above 0.1, or that of the edge or pair in the whole
+    (:func:`spatrace_sc.get.lr_targets`; of a TF: that of every edge it has): what differs is then not known to act at all. A line under the title counts the others.
 
     Parameters
     ----------
@@ -86,14 +89,16 @@ def comparison(
     what, unit = KINDS[kind]
     several = len(table.drop_duplicates(["group", "reference"])) > 1
     labels = _labels(top, _keys.COMPARED[kind], several)
-    ax = new_axes(ax, 5.5 + label_width(labels), 1.2 + 0.24 * max(len(top), 6))
+    ax = new_axes(ax, 5.5 + label_width(labels), 1.4 + 0.24 * max(len(top), 6))
     ax.set_xlabel(unit)
     if top.empty:
         return nothing_left(ax, f"None of {len(table)} compared {what} is called different")
     sides = "" if several else f", {top['group'].iloc[0]} against {top['reference'].iloc[0]}"
-    ax.set_title(f"{len(top)} of {len(changed)} changes in {len(table)} compared {what}{sides}", fontsize=10)
-    _draw(ax, top)
-    _legend(ax, top, several)
+    supported = is_supported(top) & _acts(adata, kind, top, key)
+    title = f"{len(top)} of {len(changed)} changes in {len(table)} compared {what}{sides}"
+    ax.set_title(f"{title}\n{counted(supported, mark='pale')}", fontsize=10)
+    _draw(ax, top, supported)
+    _legend(ax, top, several, bool(supported.all()))
     label_ticks(ax, y=labels)
     return ax
 
@@ -107,10 +112,21 @@ def _labels(top: pd.DataFrame, columns: list[str], several: bool) -> list[str]:
     return [f"{name}  ({reference}{ARROW}{group})" for name, reference, group in sides]
 
 
-def _draw(ax: Axes, top: pd.DataFrame) -> None:
+def _acts(adata: AnnData, kind: str, top: pd.DataFrame, key: str) -> NDArray[np.bool_]:
+    """Whether what is compared is supported in the whole: the edge, the pair, or any edge of the TF."""
+    columns = _keys.COMPARED[kind]
+    reader = {"tfs": "tf_targets", "tf_activity": "tf_targets", "pair_activity": "lr_pairs"}.get(kind, kind)
+    table: pd.DataFrame = getattr(get, reader)(adata, key=key)
+    known = pd.MultiIndex.from_frame(table.loc[is_supported(table), columns].astype(str))
+    return np.asarray(pd.MultiIndex.from_frame(top[columns].astype(str)).isin(known))
+
+
+def _draw(ax: Axes, top: pd.DataFrame, supported: NDArray[np.bool_]) -> None:
+    from matplotlib.colors import to_rgba
+
     place = np.arange(len(top))
     before, after = (top[c].to_numpy(dtype=float) for c in ("effect_reference", "effect"))
-    colours = [COLOURS[c] for c in top["change"]]
+    colours = [to_rgba(COLOURS[c], 1.0 if known else PALE) for c, known in zip(top["change"], supported, strict=True)]
     for shift, value, se in (
         (-0.12, before, top["effect_reference_se"].to_numpy(dtype=float)),
         (0.12, after, top["effect_se"].to_numpy(dtype=float)),
@@ -128,7 +144,7 @@ def _draw(ax: Axes, top: pd.DataFrame) -> None:
     ax.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _legend(ax: Axes, top: pd.DataFrame, several: bool) -> None:
+def _legend(ax: Axes, top: pd.DataFrame, several: bool, supported: bool) -> None:
     from matplotlib.lines import Line2D
 
     reference, group = ("reference", "group") if several else (str(top["reference"].iloc[0]), str(top["group"].iloc[0]))
@@ -141,4 +157,8 @@ def _legend(ax: Axes, top: pd.DataFrame, several: bool) -> None:
         Line2D([], [], color=COLOURS[c], lw=2, label=f"{c} ({n})")
         for c, n in zip(number.index.astype(str), number, strict=True)
     ]
+    if not supported:
+        marks.append(
+            Line2D([], [], color=NEUTRAL, alpha=PALE, lw=2, label=f"{UNSUPPORTED}, of the change or in the whole")
+        )
     ax.legend(handles=marks, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8, borderaxespad=0)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .. import _keys, get
 from ._shared import ARROW, count, draw_matrix, label_width, new_axes, nothing_left, one_of
+from ._support import at_stage, counted, hollow, is_supported, up_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +26,7 @@ def effect_heatmap(
     *,
     top_regulators: int | None = 20,
     top_targets: int | None = 30,
+    max_q: float | None = None,
     stage: str | None = None,
     key: str = _keys.RESULT,
     cmap: str = "RdBu_r",
@@ -33,7 +35,7 @@ def effect_heatmap(
     """Signed effects of the strongest regulators on the targets they change most.
 
     Regulators are ranked by the Euclidean norm of their effects on all targets, targets by the norm of the effects of the drawn regulators. Rows and columns that resemble
-    each other (cosine, average linkage) are put side by side.
+    each other (cosine, average linkage) are put side by side. Fields of effects with q > 0.1 are hollow: a ranking, no findings. A line under the title says how many are supported.
 
     Parameters
     ----------
@@ -43,8 +45,10 @@ def effect_heatmap(
         ``"lr"``: ligand–receptor pairs, from :func:`spatrace_sc.get.lr_targets`. ``"tf"``: TFs, from :func:`spatrace_sc.get.tf_targets`.
     top_regulators, top_targets
         Rows and columns to draw. None: all that have an effect.
+    max_q
+        Only effects with at most this q. None: all.
     stage
-        None: the whole data set. A stage: effects there.
+        None: the whole data set. A stage: effects there; q stays that of the whole.
     key
         Name of the result.
     cmap
@@ -74,40 +78,53 @@ def effect_heatmap(
     count(top_targets, "top_targets")
     reader, regulator = KINDS[kind]
     table = getattr(get, reader)(adata, stage, key=key)
-    table = table[table["score"].to_numpy() > 0]
-    where = "" if stage is None else f", stage {stage}"
+    table, within = up_to(table[table["score"].to_numpy() > 0], max_q)
+    where = within + at_stage(adata, stage, key)
     effects = _prepare(table, regulator, top_regulators, top_targets)
     n, m = effects.shape
     wide, high = label_width(effects.index), label_width(effects.columns)
-    ax = new_axes(ax, 1.9 + wide + 0.19 * max(m, 12), 1.0 + high + 0.19 * max(n, 8))
+    ax = new_axes(ax, 1.9 + wide + 0.19 * max(m, 12), 1.2 + high + 0.19 * max(n, 8))
     if effects.empty:
         return nothing_left(ax, f"No {regulator} has an effect{where}")
     limit = float(np.abs(effects.to_numpy()).max())
+    drawn = effects.to_numpy() != 0
+    supported = _pivot(_edges(table[is_supported(table)])).reindex_like(effects).notna().to_numpy()
+    hollow(ax, drawn & ~supported)
     draw_matrix(
         ax,
         effects,
         limits=(-limit, limit),
         cmap=cmap,
         label=f"effect (SD of the target\nper SD of the {'pair' if kind == 'lr' else 'TF'})",
-        title=f"{n} strongest {regulator}s, {m} of {table['target'].nunique()} targets{where}",
+        title=f"{n} strongest {regulator}s, {m} of {table['target'].nunique()} targets{where}\n"
+        + counted(supported[drawn], "effects"),
     )
     return ax
 
 
 def _prepare(table: pd.DataFrame, name: str, top_regulators: int | None, top_targets: int | None) -> pd.DataFrame:
     """Regulators × targets, the strongest, in the order of the clustering."""
-    if "tf" in table:
-        regulator = table["tf"].astype(str)
-    else:
-        regulator = table["ligand"].astype(str) + ARROW + table["receptor"].astype(str)
-    edges = pd.DataFrame({"regulator": regulator, "target": table["target"].astype(str), "effect": table["effect"]})
+    edges = _edges(table)
     edges = edges[edges["regulator"].isin(_strongest(edges, "regulator", top_regulators))]
     edges = edges[edges["target"].isin(_strongest(edges, "target", top_targets))]
     if edges.empty:
         return pd.DataFrame()
-    wide = edges.pivot(index="regulator", columns="target", values="effect").fillna(0.0).rename_axis(index=name)
+    wide = _pivot(edges).fillna(0.0).rename_axis(index=name)
     values = wide.to_numpy(dtype=np.float64)
     return wide.iloc[_leaves(values), _leaves(values.T)]
+
+
+def _edges(table: pd.DataFrame) -> pd.DataFrame:
+    """Table ``regulator, target, effect``."""
+    if "tf" in table:
+        regulator = table["tf"].astype(str)
+    else:
+        regulator = table["ligand"].astype(str) + ARROW + table["receptor"].astype(str)
+    return pd.DataFrame({"regulator": regulator, "target": table["target"].astype(str), "effect": table["effect"]})
+
+
+def _pivot(edges: pd.DataFrame) -> pd.DataFrame:
+    return edges.pivot(index="regulator", columns="target", values="effect")
 
 
 def _strongest(edges: pd.DataFrame, column: str, n: int | None) -> list[str]:
@@ -122,4 +139,5 @@ def _leaves(rows: NDArray[np.float64]) -> NDArray[np.intp]:
     if len(rows) < 3:
         return np.arange(len(rows))
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return leaves_list(linkage(unit, method="average", optimal_ordering=len(rows) <= 200)).astype(np.intp)
+    order: NDArray[np.intp] = leaves_list(linkage(unit, method="average", optimal_ordering=len(rows) <= 200))
+    return order.astype(np.intp)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from anndata import AnnData
 
 from .. import _keys, get
 from ._shared import DOWN, NEUTRAL, UP, count, label_ticks, label_width, new_axes, nothing_left
+from ._support import SUPPORTED, at_stage, counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,8 @@ REACH = 1.96
 ROW = 0.21
 #: How pale the part through other TFs is.
 PALE = 0.4
+#: Line around bars and hollow dots, in points.
+OUTLINE = 0.8
 
 
 def knockout(
@@ -34,6 +37,7 @@ def knockout(
     """The targets that change most, one row each.
 
     The full bar is what the removal does directly, the pale bar what it does through other TFs; the dot is their sum, with 1.96 standard errors over refits to each side. Red is up, blue is down.
+    Bars and dots are hollow where no edge with q ≤ 0.1 leads to the target (column ``evidence`` of :func:`spatrace_sc.get.knockout`); a line under the title counts the others.
 
     Parameters
     ----------
@@ -73,13 +77,13 @@ def knockout(
     changed = table[table["change"] != 0]
     top = changed.head(len(changed) if top_n is None else top_n)
     names = [str(g) for g in top["target"]]
-    ax = new_axes(ax, 4.2 + label_width(names), 1.3 + ROW * max(len(top), 6))
+    ax = new_axes(ax, 4.2 + label_width(names), 1.7 + ROW * max(len(top), 6))
     if top.empty:
         return nothing_left(ax, f"No target changes without {label}")
     _bars(ax, top)
     ax.set_xlabel("change of the target (standard deviations)")
-    where = "" if stage is None else f" in {stage}"
-    ax.set_title(f"Without {label}: {len(top)} of {len(changed)} targets that change{where}", fontsize=10)
+    what = f"Without {label}: {len(top)} of {len(changed)} targets that change{at_stage(adata, stage, key)}"
+    ax.set_title(f"{what}\n{counted((top['evidence'] == 'supported').to_numpy())}", fontsize=10)
     ax.set_ylim(len(top) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     label_ticks(ax, y=names)
@@ -88,7 +92,9 @@ def knockout(
 
 def _bars(ax: Axes, top: pd.DataFrame) -> None:
     """Direct and mediated parts side by side from 0, outwards where they agree, and their sum."""
-    place = np.arange(len(top))
+    from matplotlib.colors import to_rgba
+
+    place, supported = np.arange(len(top)), (top["evidence"] == "supported").to_numpy()
     direct, mediated, change, se = (top[c].to_numpy(dtype=float) for c in ("direct", "mediated", "change", "se"))
     same = np.sign(direct) == np.sign(mediated)
     for values, start, pale, text in (
@@ -96,7 +102,11 @@ def _bars(ax: Axes, top: pd.DataFrame) -> None:
         (mediated, np.where(same, direct, 0.0), PALE, "through other TFs"),
     ):
         colours = np.where(values > 0, UP, DOWN)
-        ax.barh(place, values, left=start, color=colours, alpha=pale, height=0.7, lw=0)
+        faces, edges = (
+            [to_rgba(c, pale if filled else 0.0) for c, filled in zip(colours, inside, strict=True)]
+            for inside in (supported.tolist(), [True] * len(top))
+        )
+        ax.barh(place, values, left=start, color=faces, edgecolor=edges, height=0.66, lw=OUTLINE)
         ax.barh([0], [0.0], color=NEUTRAL, alpha=pale, label=text, lw=0)
     known = np.where(np.isfinite(se), se, 0.0)
     ax.errorbar(
@@ -110,13 +120,16 @@ def _bars(ax: Axes, top: pd.DataFrame) -> None:
         elinewidth=0.8,
         label="sum, 95 % over refits",
     )
+    if not supported.all():
+        style: dict[str, Any] = {"ms": 3.5, "mfc": "white", "mec": "black", "mew": OUTLINE, "zorder": 3}
+        ax.plot(change[~supported], place[~supported], "o", label=f"no edge there with {SUPPORTED}", **style)
     ax.axvline(0.0, color=NEUTRAL, lw=0.8)
     ax.legend(
         fontsize=7,
         frameon=False,
         loc="upper center",
         bbox_to_anchor=(0.5, -0.55 / (0.3 + ROW * max(len(top), 6))),
-        ncols=3,
+        ncols=2,
     )
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)

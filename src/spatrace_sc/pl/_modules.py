@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .. import _keys, get
 from .._errors import InvalidArgumentError
 from ._shared import ARROW, count, label_ticks, label_width, new_axes, nothing_left
+from ._support import counted, hollow, is_supported, stage_word
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +35,9 @@ def modules(
     """Modules as rows of three heatmaps: which pairs they are made of, which targets they change, and how strong they are in each stage.
 
     Pairs stand in the order of the module that has most of them, strongest first; so do targets, by the module that changes them most. Colours: share of a pair that belongs to the module, 0–1; signed effect of all pairs of the module together, in standard
-    deviations of the target; mean score over receiving cells, in standard deviations of the pairs' targets. For maps of the cells use ``st.get.activity(adata, "modules")`` with scanpy or squidpy.
+    deviations of the target; mean score over receiving cells, in standard deviations of the pairs' targets. Rows are named by number, strongest pair and strongest target (:func:`spatrace_sc.get.modules`).
+
+    Pairs with q > 0.1 are hollow, and so are targets and stages of modules in which no pair is supported; that needs a ``max_q`` above 0.1 in :func:`spatrace_sc.tl.modules`. Stages are slices where the inference was told no ``stage_key``. For maps of the cells use ``st.get.activity(adata, "modules")`` with scanpy or squidpy.
 
     Parameters
     ----------
@@ -76,19 +79,35 @@ def modules(
         first = None if ax is None else np.ravel(np.array(ax, dtype=object))[0]
         return nothing_left(new_axes(first, 5.0, 2.0), "There are no modules: no pair was supported")
     pairs, targets, stages = _prepare(adata, names, top_pairs, top_targets, key)
+    supported = _supported(adata, pairs, key)
+    holes = (pairs.to_numpy() > 0) & ~supported
+    empty = ~((pairs.to_numpy() > 0) & supported).any(axis=1, keepdims=True)
     axes = _grid(ax, [pairs, targets, stages])
     largest = float(np.abs(targets.to_numpy()).max(initial=0.0)) or 1.0
     strongest = float(stages.to_numpy().max(initial=0.0)) or 1.0
     _draw(axes[0], pairs, (0.0, 1.0), SHARES, "share of the pair")
     _draw(axes[1], targets, (-largest, largest), SIGNS, "effect (SD)")
     _draw(axes[2], stages, (0.0, strongest), AMOUNTS, "mean score (SD)")
+    for panel, fields in zip(
+        axes, (holes, empty & (targets.to_numpy() != 0), empty & (stages.to_numpy() > 0)), strict=True
+    ):
+        hollow(panel, fields)
     for panel in axes[1:]:
         panel.set_yticklabels([])
     every = (_size(adata, "pairs", ["ligand", "receptor"], key), _size(adata, "targets", ["target"], key))
     for panel, what, shown, n in zip(axes[:2], ("pairs", "targets"), (pairs, targets), every, strict=True):
         panel.set_title(f"{n} {what}" if shown.shape[1] == n else f"{shown.shape[1]} of {n} {what}", fontsize=10)
-    axes[2].set_title("stages" if stages.shape[1] > 1 else "all cells", fontsize=10)
+    word = f"{stage_word(adata, key)}s"
+    axes[2].set_title(word if stages.shape[1] > 1 else "all cells", fontsize=10)
+    axes[0].set_title(f"{axes[0].get_title()}\n{counted(supported)}", fontsize=10)
     return axes
+
+
+def _supported(adata: AnnData, pairs: pd.DataFrame, key: str) -> NDArray[np.bool_]:
+    """Which columns are pairs with a small enough q."""
+    table = get.lr_pairs(adata, key=key)
+    known = table[is_supported(table)]
+    return np.asarray(pairs.columns.isin(known["ligand"].astype(str) + ARROW + known["receptor"].astype(str)))
 
 
 def _size(adata: AnnData, kind: str, columns: list[str], key: str) -> int:

@@ -57,11 +57,22 @@ def pair_name(pair: str | Sequence[str], available: Iterable[str], where: str) -
     if name in names:
         return name
     turned = "^".join(reversed(name.split("^")))
-    hint = f" Did you mean {turned!r}?" if turned in names else closest(name, names)
+    hint = f" Did you mean {turned!r}?" if turned in names else _closest_pair(name, names)
     raise InvalidArgumentError(
         f"`pair={pair!r}` is not among the {len(names)} pairs {where}; give 'ligand^receptor' or (ligand, receptor). "
         f"The first are {shorten(names)}.{hint}"
     )
+
+
+def _closest_pair(name: str, names: list[str]) -> str:
+    """The gene that is meant, of each that is not known in its place; otherwise the pair that is."""
+    parts = name.split("^")
+    if len(parts) == 2:
+        known = [list(dict.fromkeys(n.split("^")[side] for n in names)) for side in (0, 1)]
+        found = [closest(part, genes) for part, genes in zip(parts, known, strict=True) if part not in genes]
+        if any(found):
+            return "".join(found)
+    return closest(name, names)
 
 
 def new_axes(ax: Axes | None, width: float, height: float) -> Axes:

@@ -12,6 +12,7 @@ from .. import _keys, get
 from .._errors import InvalidArgumentError
 from .._validate import shorten
 from ._shared import ARROW, DOWN, NEUTRAL, UP, count, label_ticks, label_width, new_axes, nothing_left, one_of
+from ._support import PALE, UNSUPPORTED, at_stage, counted, up_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +28,9 @@ KINDS: dict[str, tuple[list[str], str, str]] = {
     "lr_pairs": (["ligand", "receptor"], "ligand–receptor pairs", "score (norm of the effects on all targets, in SD)"),
 }
 
+#: What the legend says of an edge that another regulator could replace.
+OF_A_GROUP = f"{UNSUPPORTED}, its group {UNSUPPORTED.replace('>', '≤')}"
+
 #: What the marks beside the edges say.
 TRUE, TURNED = "in truth", "in truth, other sign"
 
@@ -36,12 +40,16 @@ def top_edges(
     kind: str = "lr_targets",
     *,
     top_n: int | None = 20,
+    max_q: float | None = None,
     stage: str | None = None,
     key: str = _keys.RESULT,
     truth: pd.DataFrame | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """The strongest edges, with sign and stability.
+
+    What the data support is filled. Edges with q > 0.1 are hollow and pale: a ranking, no findings. Where the data support "one of a group" (:func:`spatrace_sc.get.lr_targets`), the dot is filled palely. A
+    line under the title says how many edges are supported.
 
     Parameters
     ----------
@@ -51,8 +59,10 @@ def top_edges(
         ``"lr_targets"``, ``"tf_targets"`` or ``"lr_pairs"``: the table of :mod:`spatrace_sc.get` to draw. Pairs have no sign.
     top_n
         Edges to draw, the strongest first; edges with score 0 never are. None: all.
+    max_q
+        Only edges with at most this q. None: all.
     stage
-        None: the whole data set. A stage: effects there.
+        None: the whole data set. A stage: effects there; q stays that of the whole.
     key
         Name of the result.
     truth
@@ -81,20 +91,21 @@ def top_edges(
     count(top_n, "top_n")
     names, title, unit = KINDS[kind]
     table = getattr(get, kind)(adata, stage, key=key)
-    table = table[table["score"].to_numpy() > 0]
+    table, limit = up_to(table[table["score"].to_numpy() > 0], max_q)
     edges = _prepare(table, names, top_n, truth)
-    ax = new_axes(ax, 5.3 + label_width(edges["label"]), 1.1 + 0.22 * max(len(edges), 6))
-    where = "" if stage is None else f", stage {stage}"
+    ax = new_axes(ax, 5.3 + label_width(edges["label"]), 1.3 + 0.22 * max(len(edges), 6))
+    where = limit + at_stage(adata, stage, key)
     if edges.empty:
-        return nothing_left(ax, f"No {title} with a score above 0{where}")
+        return nothing_left(ax, f"No {title}{where or ' with a score above 0'}")
     ax.set_xlabel(unit)
-    ax.set_title(f"{len(edges)} strongest of {len(table)} {title}{where}", fontsize=10)
+    supported = counted((edges["evidence"] == "supported").to_numpy())
+    ax.set_title(f"{len(edges)} strongest of {len(table)} {title}{where}\n{supported}", fontsize=10)
     _draw(ax, edges, has_truth=truth is not None)
     return ax
 
 
 def _prepare(table: pd.DataFrame, names: list[str], top_n: int | None, truth: pd.DataFrame | None) -> pd.DataFrame:
-    """Table ``label, value, colour, stability, mark``, strongest first."""
+    """Table ``label, value, colour, stability, evidence, mark``, strongest first."""
     top = table.head(len(table) if top_n is None else top_n)
     signed = "effect" in top
     value = top["effect" if signed else "score"].to_numpy(dtype=np.float64)
@@ -104,6 +115,7 @@ def _prepare(table: pd.DataFrame, names: list[str], top_n: int | None, truth: pd
             "value": value,
             "colour": np.where(value > 0, UP, DOWN) if signed else NEUTRAL,
             "stability": top["stability"].to_numpy(dtype=np.float64),
+            "evidence": top["evidence"].astype(str).to_numpy(dtype=object),
             "mark": _marks(top, names, truth, np.sign(value) if signed else None),
         }
     )
@@ -129,6 +141,19 @@ def _marks(top: pd.DataFrame, names: list[str], truth: pd.DataFrame | None, sign
     return marks
 
 
+def _paler(colour: str, supported: bool) -> tuple[float, ...]:
+    """The colour, mixed with white unless supported; never see-through."""
+    from matplotlib.colors import to_rgb
+
+    share = 1.0 if supported else PALE
+    return (*(share * part + 1.0 - share for part in to_rgb(colour)), 1.0)
+
+
+def _face(colour: str, evidence: str) -> tuple[float, ...]:
+    """Filled where the edge is supported, pale where its group is, otherwise white."""
+    return _paler(colour, evidence == "supported") if evidence in {"supported", "group"} else (1.0, 1.0, 1.0, 1.0)
+
+
 def _area(stability: Any) -> Any:
     return 8.0 + 52.0 * np.asarray(stability)
 
@@ -137,8 +162,12 @@ def _draw(ax: Axes, edges: pd.DataFrame, *, has_truth: bool) -> None:
     from matplotlib.transforms import ScaledTranslation
 
     place = np.arange(len(edges))
-    ax.barh(place, edges["value"], height=0.22 * min(1.0, len(edges) / 6), color=edges["colour"])
-    ax.scatter(edges["value"], place, s=_area(edges["stability"]), c=edges["colour"], zorder=3)
+    bars = [_paler(colour, found == "supported") for colour, found in edges[["colour", "evidence"]].to_numpy()]
+    ax.barh(place, edges["value"], height=0.22 * min(1.0, len(edges) / 6), color=bars)
+    faces = [_face(colour, found) for colour, found in edges[["colour", "evidence"]].to_numpy()]
+    ax.scatter(
+        *(edges["value"], place), s=_area(edges["stability"]), c=faces, edgecolors=list(edges["colour"]), zorder=3
+    )
     ax.axvline(0, color="black", linewidth=0.8)
     for mark, face in ((TRUE, "black"), (TURNED, "white")):
         rows = place[(edges["mark"] == mark).to_numpy()]
@@ -167,7 +196,7 @@ def _legend(ax: Axes, edges: pd.DataFrame, *, has_truth: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.transforms import ScaledTranslation
 
-    def dot(colour: str, area: float, label: str, marker: str = "o", face: str | None = None) -> Line2D:
+    def dot(colour: str, area: float, label: str, marker: str = "o", face: Any = None) -> Line2D:
         return Line2D(
             *([], []),
             linestyle="none",
@@ -182,6 +211,9 @@ def _legend(ax: Axes, edges: pd.DataFrame, *, has_truth: bool) -> None:
     drawn = set(edges["colour"])
     handles = [dot(c, 40, text) for c, text in ((UP, "raises the target"), (DOWN, "lowers the target")) if c in drawn]
     handles += [dot(NEUTRAL, _area(s), f"stability {s:g}") for s in (0.2, 0.6, 1.0)]
+    for found, text in (("group", OF_A_GROUP), ("ranked", UNSUPPORTED)):
+        if any((e == "group") == (found == "group") and e != "supported" for e in edges["evidence"]):
+            handles.append(dot(NEUTRAL, 40, text, face=_face(NEUTRAL, found)))
     if has_truth:
         for mark, face in ((TRUE, "black"), (TURNED, "white")):
             n = int((edges["mark"] == mark).sum())

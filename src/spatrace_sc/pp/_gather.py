@@ -17,6 +17,7 @@ from .._errors import DataError, InvalidArgumentError
 from .._validate import shorten
 from ._parts import Part, parts_of, tables_of, with_position
 from ._positions import system_of
+from ._rerun import check_replaced
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -60,7 +61,8 @@ def gather(
     spatial_key
         Slot of ``obsm`` with the positions.
     key_added
-        Name of the new table. It must be free.
+        Name of the new table. It must be free, or that of a table that this function has made, which is then replaced with the results of this package that are in it; not if you have added or
+        changed columns of ``obs``, layers or slots of ``obsm`` and ``obsp`` there.
     copy
         Return the table instead of adding it.
 
@@ -132,6 +134,7 @@ def gather(
     )
     if copy:
         return table
+    check_replaced(sdata, key_added, table)
     sdata.tables[key_added] = table
     return None
 

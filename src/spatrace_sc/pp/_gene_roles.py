@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +11,11 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
-from .._compat import as_table
-from .._errors import DataError
+from .._compat import as_table, own
+from .._errors import DataError, InvalidArgumentError
+from .._genes import rarely_seen
 from .._prepare import default_targets, match, symbols_of
-from .._validate import expression
+from .._validate import expression, matrix_of, shorten
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -25,11 +26,12 @@ logger = logging.getLogger("spatrace_sc")
 def gene_roles(
     data: AnnData | SpatialData,
     *,
-    ligands: Sequence[str],
-    receptors: Sequence[str],
-    tfs: Sequence[str],
+    ligands: Sequence[str] | None = None,
+    receptors: Sequence[str] | None = None,
+    tfs: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     gene_symbols: str | None = None,
+    layer: str | None = None,
     table_key: str = _keys.TABLE,
     copy: bool = False,
 ) -> pd.DataFrame | None:
@@ -42,12 +44,15 @@ def gene_roles(
     data
         AnnData, or SpatialData with ``table_key``.
     ligands, receptors, tfs
-        Names as in ``var_names`` or in ``var[gene_symbols]``. Names that are not in the data are ignored and counted in the log.
+        Names as in ``var_names`` or in ``var[gene_symbols]``; all three are needed. Names that are not in the data are left out and counted in the log, with names like them if there are any.
     targets
         The genes to explain. None: the highly variable genes if ``var["highly_variable"]`` exists, otherwise the 1000 most variable genes seen in at least 5 % of
         cells; in both cases without the other three roles.
     gene_symbols
-        Column of ``var`` with the names to match, e.g. ``"symbol"`` where ``var_names`` are Ensembl ids. Several genes of one symbol are all flagged.
+        Column of ``var`` with the names to match, e.g. ``"symbol"`` where ``var_names`` are Ensembl ids. Several genes of one symbol are all flagged. It is
+        remembered, so that :func:`spatrace_sc.tl.infer_ccc` can say if it is called without.
+    layer
+        Layer of log-normalised expression, from which ``targets=None`` chooses. None: ``X``.
     table_key
         Table of a SpatialData.
     copy
@@ -55,14 +60,22 @@ def gene_roles(
 
     Returns
     -------
-    None, or the flags with ``copy=True``. Writes ``var["ligand"]``, ``var["receptor"]``, ``var["tf"]``, ``var["target"]`` (bool).
+    None, or the flags with ``copy=True``. Writes ``var["ligand"]``, ``var["receptor"]``, ``var["tf"]``, ``var["target"]`` (bool) and ``uns["gene_roles"]``, the
+    names of the column and the layer.
 
     Raises
     ------
+    InvalidArgumentError
+        If ligands, receptors or TFs are not given.
     DataError
-        If a role has no gene in the data; the message suggests another column or a difference in case where that would help.
+        If a role has no gene in the data; the message suggests another column, ``adata.raw`` or a difference in case where that would help.
     MissingKeyError
-        If ``gene_symbols`` is not a column of ``var``.
+        If ``gene_symbols`` is not a column of ``var``, or ``layer`` not a layer.
+
+    Warns
+    -----
+    SpatraceWarning
+        If less than half of a list is in the data; if targets are to be chosen from what looks like raw counts.
 
     Examples
     --------
@@ -75,24 +88,76 @@ def gene_roles(
     2
     """
     adata = as_table(data, table_key)
-    symbols = symbols_of(adata, gene_symbols)
     given = {"ligands": ligands, "receptors": receptors, "tfs": tfs}
+    _check_given(given)
+    symbols = symbols_of(adata, gene_symbols)
+    if layer is not None:
+        matrix_of(adata, layer)
     flags = pd.DataFrame(
-        {_keys.ROLES[name]: match(adata, genes, name, symbols) for name, genes in given.items()}, index=adata.var_names
+        {
+            _keys.ROLES[name]: match(adata, genes, name, symbols, gene_symbols)
+            for name, genes in given.items()
+            if genes is not None
+        },
+        index=adata.var_names,
     )
     if targets is None:
         regulators = set(adata.var_names[flags.any(axis=1).to_numpy()])
-        chosen = default_targets(adata, regulators, expression(adata, None))
+        chosen = default_targets(adata, regulators, expression(adata, layer))
         if not chosen:
             raise DataError(
                 "`targets` was not given and no gene is left beside the ligands, receptors and TFs; name the genes to explain."
             )
         flags[_keys.ROLES["targets"]] = np.isin(adata.var_names.to_numpy(dtype=str), chosen)
     else:
-        flags[_keys.ROLES["targets"]] = match(adata, targets, "targets", symbols)
-    logger.info("gene roles: %s.", ", ".join(f"{int(flags[c].sum())} {name}" for name, c in _keys.ROLES.items()))
+        flags[_keys.ROLES["targets"]] = match(adata, targets, "targets", symbols, gene_symbols)
+    _tell(adata, flags, layer)
     if copy:
         return flags
+    own(adata)
     for column in flags:
         adata.var[column] = flags[column].to_numpy()
+    _remember(adata, gene_symbols, layer)
     return None
+
+
+def _remember(adata: AnnData, gene_symbols: str | None, layer: str | None) -> None:
+    """The names of column and layer; not over something of the user's."""
+    there = adata.uns.get(_keys.GENE_ROLES, {})
+    if isinstance(there, Mapping) and (not there or "gene_symbols" in there):
+        adata.uns[_keys.GENE_ROLES] = {"gene_symbols": gene_symbols or "", "layer": layer or ""}
+    else:
+        logger.info("uns[%r] holds something else and is left as it is.", _keys.GENE_ROLES)
+
+
+def _check_given(given: dict[str, Sequence[str] | None]) -> None:
+    """Three lists; without them a word on where they come from."""
+    lacking = [name for name, genes in given.items() if genes is None]
+    if lacking:
+        raise InvalidArgumentError(
+            f"{' and '.join(f'`{name}`' for name in lacking)} {'was' if len(lacking) == 1 else 'were'} not given: "
+            '`st.pp.gene_roles(adata, ligands=[...], receptors=[...], tfs=[...])`, three lists of gene names. The README says where they can come from ("Where gene lists come from").'
+        )
+
+
+def _tell(adata: AnnData, flags: pd.DataFrame, layer: str | None) -> None:
+    """Log how many genes have which role, which have two that meet in an edge, and how many are hardly seen."""
+    logger.info("gene roles: %s.", ", ".join(f"{int(flags[c].sum())} {name}" for name, c in _keys.ROLES.items()))
+    both = flags["target"] & (flags["ligand"] | flags["receptor"])
+    if both.any():
+        logger.info(
+            "%d genes are targets and ligands or receptors too (%s): a pair is never tested on its own ligand or receptor.",
+            *(int(both.sum()), shorten(adata.var_names[both.to_numpy()], 5)),
+        )
+    if layer is None and adata.X is None:
+        return
+    matrix, _ = matrix_of(adata, layer)
+    rare, n_cells = rarely_seen(matrix, flags.any(axis=1).to_numpy())
+    if rare.any():
+        counts = ", ".join(
+            f"{int(flags[c][rare].sum())} {name}" for name, c in _keys.ROLES.items() if flags[c][rare].any()
+        )
+        logger.info(
+            "%d of the flagged genes are above 0 in fewer than 1 %% of %d cells (%s; %s): they cost time and tell little, consider leaving them out.",
+            *(int(rare.sum()), n_cells, counts, shorten(adata.var_names[rare], 5)),
+        )

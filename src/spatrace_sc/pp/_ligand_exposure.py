@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
-from .._compat import as_table
+from .._compat import as_table, own
 from .._core.exposure import ligand_exposure as exposure_of
 from .._core.exposure import neighbour_weights
 from .._errors import DataError
@@ -92,6 +92,8 @@ def ligand_exposure(
     (300, 12)
     """
     adata = as_table(data, table_key)
+    if not copy:
+        own(adata)
     matrix = expression(adata, layer)
     coords = coordinates(adata, spatial_key)
     sample = pd.factorize(samples(adata, sample_key))[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,10 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._compat import as_table
-from .._errors import DataError, InvalidArgumentError, MissingKeyError, SpatraceWarning
+from .._errors import DataError, InvalidArgumentError, MissingKeyError, warn
 from .._validate import closest, shorten
 from ._positions import in_elements, stored
+from ._rerun import check_table
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -48,10 +48,7 @@ def tables_of(sdata: SpatialData, names: str | Sequence[str] | None, key_added: 
             raise InvalidArgumentError(
                 f"`key_added` must be a name of letters, digits, '_', '.' and '-', found {key_added!r}."
             )
-        if key_added in sdata:
-            raise InvalidArgumentError(
-                f"`key_added={key_added!r}`: the SpatialData has an element of that name; choose another, or delete it first (`del sdata[{key_added!r}]`)."
-            )
+        check_table(sdata, key_added)
     wanted = _listed(names) if names is not None else [n for n, t in every.items() if _keys.GATHERED not in t.uns]
     unknown = [n for n in wanted if n not in every]
     if unknown or not wanted:
@@ -141,10 +138,8 @@ def with_position(parts: list[Part]) -> list[Part]:
         )
     if lost:
         detail = ", ".join(f"{name!r}: {number}" for name, number in list(lost.items())[:8])
-        warnings.warn(
-            f"{sum(lost.values())} cells have no position and are left out ({detail}): their instance is not in the element, or its position is empty or NaN.",
-            SpatraceWarning,
-            stacklevel=3,
+        warn(
+            f"{sum(lost.values())} cells have no position and are left out ({detail}): their instance is not in the element, or its position is empty or NaN."
         )
     return left
 

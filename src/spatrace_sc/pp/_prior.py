@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import numbers
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -117,7 +117,7 @@ def prior(
     return found
 
 
-def _tell(adata: AnnData, title: str, report: dict, names: Names, found: pd.DataFrame) -> None:
+def _tell(adata: AnnData, title: str, report: dict[str, dict[str, Any]], names: Names, found: pd.DataFrame) -> None:
     """Log what was matched; no gene at all is an error."""
     left, right = found.columns[:2]
     parts = []
@@ -130,7 +130,7 @@ def _tell(adata: AnnData, title: str, report: dict, names: Names, found: pd.Data
         hint = (
             f" Some are in the data, but not flagged in `adata.var[{left!r}]` or `adata.var[{right!r}]`: see `st.pp.gene_roles`."
             if wanted & set(names)
-            else _reason(adata, wanted, np.array(list(names), dtype=str))
+            else _reason(adata, wanted, np.array(list(names), dtype=str), "st.pp.prior")
         )
         raise DataError(
             f"`resource`: none of the {len(wanted)} genes of {title} is a {left} or {right} of the data ({shorten(sorted(wanted), 3)} against {shorten(names, 3)}).{hint}"

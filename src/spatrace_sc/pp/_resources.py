@@ -42,7 +42,8 @@ def _liana(name: str) -> pd.DataFrame:
         raise InvalidArgumentError(
             f"`resource`: liana has no resource {name!r}; it has {shorten(there, 30)}.{closest(name, there)}"
         )
-    return liana.rs.select_resource(name)
+    table: pd.DataFrame = liana.rs.select_resource(name)
+    return table
 
 
 def _decoupler(name: str) -> pd.DataFrame:
@@ -53,15 +54,16 @@ def _decoupler(name: str) -> pd.DataFrame:
         )
     if not hasattr(decoupler, "op"):
         raise MissingPackageError(
-            f"`resource='decoupler:{name}'` needs decoupler 2 or newer, found {getattr(decoupler, '__version__', 'an older one')}: `pip install 'decoupler>=2'`."
+            f"`resource='decoupler:{name}'` needs decoupler 2 or newer, found {getattr(decoupler, '__version__', 'an older one')}: `pip install 'spatrace-sc[prior]'` or `pip install 'decoupler>=2'`."
         )
     try:
-        return getattr(decoupler.op, name)()
+        table: pd.DataFrame = getattr(decoupler.op, name)()
     except (OSError, ValueError) as error:
         raise DownloadError(
             f"`resource='decoupler:{name}'`: decoupler downloads this network and could not ({type(error).__name__}: {str(error)[:150]}). "
             f"Where there is internet, save `decoupler.op.{name}()` to a file, and pass the table as `resource`."
         ) from error
+    return table
 
 
 PACKAGES: dict[str, Callable[[str], pd.DataFrame]] = {"liana": _liana, "decoupler": _decoupler}
@@ -72,7 +74,7 @@ def _package(name: str, wanted: str) -> ModuleType:
         return import_module(name)
     except ImportError as error:
         raise MissingPackageError(
-            f"`resource` needs {name}, which cannot be imported ({error}): `pip install '{wanted}'`."
+            f"`resource` needs {name}, which cannot be imported ({error}): `pip install 'spatrace-sc[prior]'` installs liana and decoupler (or only this one: `pip install '{wanted}'`)."
         ) from error
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from .. import _keys
 from .._core.transitions import has_cycle, reach, row_normalise, with_ends
 from .._errors import DataError, InvalidArgumentError
 from ._cells import Cells
@@ -95,4 +96,4 @@ def reach_table(matrix: sparse.csr_matrix, cells: Cells) -> pd.DataFrame:
         "nothing" if np.isnan(span[2]) else f"{span[2]:.3g}",
         cells.time_key,
     )
-    return pd.DataFrame({"steps": np.arange(1, N_STEPS + 1), "cells": share, "time_back": span})
+    return pd.DataFrame(dict(zip(_keys.REACH_COLUMNS, (np.arange(1, N_STEPS + 1), share, span), strict=True)))

@@ -211,7 +211,7 @@ class Stored:
 
 def check_transport(epsilon: object, tau: object, within: object) -> None:
     """The numbers that every kind of transport has."""
-    positive(epsilon, "epsilon")  # type: ignore[arg-type]
+    positive(epsilon, "epsilon")
     if epsilon is None:
         raise InvalidArgumentError("`epsilon` must be a positive number, found None.")
     share_of_one(tau, "tau")

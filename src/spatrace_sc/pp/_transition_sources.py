@@ -160,7 +160,7 @@ def positions(names: pd.Index, adata: AnnData, owner: str) -> NDArray[np.intp]:
     """Rows of ``adata`` with these names."""
     if not adata.obs_names.is_unique:
         raise DataError("`adata.obs_names` has repeated names; call `adata.obs_names_make_unique()`.")
-    place = adata.obs_names.get_indexer(names)
+    place: NDArray[np.intp] = adata.obs_names.get_indexer(names)
     lost = names[place < 0]
     if len(lost):
         raise InvalidArgumentError(

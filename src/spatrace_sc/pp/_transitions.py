@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _keys
-from .._compat import as_table
+from .._compat import as_table, own
 from .._errors import InvalidArgumentError
 from .._prepare import embed
 from .._validate import categories, cell_mask, closest, expression, receivers_with_time, shorten, time_column, whole
 from ._cells import Cells
+from ._rerun import check_time, check_transitions, remembered
 from ._transition_checks import checked, log_left_out, reach_table
 from ._transition_rules import OptimalTransport, Pseudotime, Rule, Stages, parameters
 from ._transition_sources import CellRank, Moscot, as_rule
@@ -80,7 +81,7 @@ def transitions(
         Column of ``obs`` with the stages between which there are transitions, ordered by their mean time. None: ``time_key``, which then must hold stages. ``"pseudotime"``, CellRank and matrices do not use it.
     root
         If ``obs[time_key]`` does not exist: the name of a cell, or of a cell type in ``obs[cell_type_key]`` whose most extreme cell in diffusion space is taken, from which
-        scanpy's diffusion pseudotime is computed and written to ``obs[time_key]``. If it exists, ``root`` must be None.
+        scanpy's diffusion pseudotime is computed and written to ``obs[time_key]``. One that an earlier call computed is computed anew; if another exists, ``root`` must be None.
     cell_type_key
         Column of ``obs`` with cell types.
     receivers
@@ -97,7 +98,7 @@ def transitions(
     table_key
         Table of a SpatialData.
     key_added
-        Slot of ``obsp``.
+        Slot of ``obsp`` and ``uns``. Transitions of an earlier call are replaced; anything else there is refused.
     copy
         Return the matrix instead of writing it.
 
@@ -109,9 +110,8 @@ def transitions(
     - ``obsp[key_added]``: the matrix;
     - ``uns[key_added]["params"]``: the arguments; ``["rule"]``: the options of the method; ``["checks"]``: shares of what was left out (``own``, ``backward``, ``circular``,
       ``outside``), of rows that were rescaled, and for transport ``least_kept_mass`` between two stages;
-    - ``uns[key_added]["reach"]``: table of how far paths can be followed back: ``steps``, share of the ``cells`` that have so many earlier steps, and how much earlier in ``time_key`` they are on
-      average (``time_back``). :func:`spatrace_sc.tl.infer_ccc` looks back three steps and predicts only cells that have one;
-    - pseudotime to ``obs[time_key]`` where it was computed.
+    - ``uns[key_added]["reach"]``: table of how far paths can be followed back; read it with :func:`spatrace_sc.get.transition_reach`. :func:`spatrace_sc.tl.infer_ccc` looks back three steps and predicts only cells that have one;
+    - pseudotime to ``obs[time_key]`` where it was computed, and its sorted values to ``uns[key_added]["pseudotime"]``, by which a later call knows it.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def transitions(
     >>> st.pp.transitions(
     ...     adata, method="optimal_transport", time_key="stage_time", receivers=["receiver_0", "receiver_1"]
     ... )
-    >>> list(adata.uns["transitions"]["reach"].columns)
+    >>> list(st.get.transition_reach(adata).columns)
     ['steps', 'cells', 'time_back']
     """
     adata = as_table(data, table_key)
@@ -138,11 +138,10 @@ def transitions(
     whole(n_neighbors, "n_neighbors")
     whole(n_pcs, "n_pcs")
     types = categories(adata, cell_type_key, "cell_type_key")
-    if root is not None and time_key in adata.obs:
-        raise InvalidArgumentError(
-            f"`root={root!r}` asks for a new pseudotime but `adata.obs[{time_key!r}]` exists; drop it (`del adata.obs[...]`), choose another `time_key`, or leave `root` out to use it as it is."
-        )
+    if not copy:
+        check_transitions(adata, key_added)
     if root is not None:
+        check_time(adata, time_key, root)
         everyone = cell_mask(types, receivers, "receivers", adata.n_obs)
         representation = embed(adata, everyone, use_rep, n_pcs, layer)
         time = _diffusion_pseudotime(adata, everyone, representation, types, root)
@@ -165,6 +164,7 @@ def transitions(
     reached = reach_table(block, cells)
     if copy:
         return cells.scatter(block)
+    own(adata)
     if root is not None:
         adata.obs[time_key] = time
     adata.obsp[key_added] = cells.scatter(block)
@@ -180,9 +180,22 @@ def transitions(
         },
         "rule": parameters(rule),
         "checks": notes | shares,
-        "reach": reached,
-    }
+        _keys.REACH: reached,
+    } | ({} if root is None else {_keys.PSEUDOTIME: remembered(time)})
+    _tell_how_to_use(key_added, time_key, receivers)
     return None
+
+
+def _tell_how_to_use(key: str, time_key: str, receivers: Sequence[str] | None) -> None:
+    """The arguments with which the inference takes the matrix as it is."""
+    arguments = {"transitions_key": key, "time_key": time_key} if time_key != _keys.TIME else {"transitions_key": key}
+    named = [f"{argument}={value!r}" for argument, value in arguments.items()]
+    if receivers is not None:
+        named.append(f"receivers={[receivers] if isinstance(receivers, str) else [str(r) for r in receivers]!r}")
+    logger.info(
+        "Written to obsp[%r]. The inference uses it only when it is named: st.tl.infer_ccc(..., %s).",
+        *(key, ", ".join(named)),
+    )
 
 
 def _diffusion_pseudotime(

@@ -17,6 +17,7 @@ from .._compat import as_table, check_copy
 from .._core.exposure import linear, neighbour_weights
 from .._errors import DataError, InvalidArgumentError
 from .._prepare import names_by_label
+from .._settings import settings
 from .._validate import categories, closest, columns, coordinates, expression, positive, shorten, stored, whole
 from ._scene import BLOCK_RADII, Talk, cells_matrix, talk
 
@@ -36,7 +37,7 @@ def communication(
     block_size: float | None = None,
     n_permutations: int = 499,
     seed: int = 0,
-    progress: bool = True,
+    progress: bool | None = None,
     key: str = _keys.RESULT,
     table_key: str = _keys.TABLE,
     copy: bool = False,
@@ -71,7 +72,7 @@ def communication(
     seed
         Of the permutations.
     progress
-        Show a bar.
+        Show a bar. None: ``st.settings.progress``.
     key
         Name of the result.
     table_key
@@ -118,7 +119,7 @@ def communication(
         block_size=side,
         n_permutations=int(n_permutations),
         rng=np.random.default_rng(seed),
-        progress=progress,
+        progress=settings.progress if progress is None else progress,
         moved=_at_exposure(adata, key) if null == "positions" else None,
     )
     params = {"null": null, "block_size": side, "n_permutations": int(n_permutations), "seed": int(seed)}
@@ -244,7 +245,7 @@ def _of_cells(adata: AnnData, result: dict[str, Any], matrix: sparse.csr_matrix)
 
 
 def _at_exposure(adata: AnnData, key: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """(receivers, L) exposure now → (receivers, P) activity, earlier exposures and receptors as they are."""
+    """(receivers, L) exposure now → (receivers, P) activity, earlier exposures and receptors as they are; receivers as they stand in the data."""
     import torch
 
     from ._restore import restore
@@ -262,11 +263,16 @@ def _at_exposure(adata: AnnData, key: str) -> Callable[[NDArray[np.float32]], ND
     scale = np.divide(strength, spread, out=np.zeros_like(spread), where=spread > 0)
     chosen = torch.as_tensor(number)
     now = fit.look.exposure[:, -1:]
+    here = np.argsort(found.rows)  # the receivers as they stand, out of their order at the inference
+    then = np.argsort(here)
 
     @torch.no_grad()
     def activity(exposure: NDArray[np.float32]) -> NDArray[np.float32]:
-        moved = fit.attended.exposure + now * (torch.as_tensor(exposure) - torch.as_tensor(study.exposure))
+        moved = fit.attended.exposure + now * (torch.as_tensor(exposure[then]) - torch.as_tensor(study.exposure))
         signal = fit.network.signal(moved.clamp_min(0.0), fit.attended.receptor, chosen)
-        return (signal * (1.0 + fit.network.gate(fit.look.context, problem.n_tfs + chosen))).numpy() * scale
+        levels: NDArray[np.float32] = (
+            signal * (1.0 + fit.network.gate(fit.look.context, problem.n_tfs + chosen))
+        ).numpy() * scale
+        return levels[here]
 
     return activity

@@ -56,13 +56,13 @@ def compare(
     .. math::
         p = P\big(t > (|d| - m) / se\big) + P\big(t > (|d| + m) / se\big)
 
-    *Unit*: with two or more slices in every group, slopes and means are taken slice by slice and the slices are the unit (variances of all edges drawn together, Smyth 2004; levels within stages where conditions
-    are compared). Otherwise blocks of space are: p then says whether *these slices* differ, not whether such tissues do. That is weak for levels, which always differ a little from place to place.
+    *Unit*: with two or more replicates in every group, slopes and means are taken replicate by replicate, all slices of one together, and the replicates are the unit (variances of all edges drawn together,
+    Smyth 2004; levels within stages where conditions are compared). Without ``replicate_key`` every slice counts as one; where slices are serial sections of one animal, p is then far too small. Otherwise blocks of space are: p then says whether *these slices* differ, not whether such tissues do. That is weak for levels, which always differ a little from place to place.
 
     Parameters
     ----------
     data
-        AnnData, or SpatialData with ``table_key``, with a result of :func:`spatrace_sc.tl.infer_ccc`, unchanged since.
+        AnnData, or SpatialData with ``table_key``, with a result of :func:`spatrace_sc.tl.infer_ccc`, unchanged since but for the order of genes and cells.
     groups
         Column of ``obs``. Numbers with more than ten values are cut into bins with equally many cells.
     categories
@@ -72,7 +72,8 @@ def compare(
     reference
         Group with which all others are compared. None: the one before it where groups have an order (stages of the inference, ordered categories, numbers), otherwise the first.
     replicate_key
-        Column of ``obs`` with replicates, each in one group. None: the slices of the inference if every group has two, otherwise blocks.
+        Column of ``obs`` with the animal, embryo or donor, each in one group: the unit of the test. Several slices of one are one unit, for what makes animals differ they share. None: the slices of the inference if
+        every group has two, logged as an assumption, otherwise blocks.
     max_q
         Edges with at most this q in the whole are compared, and a change is named if its own q is at most this.
     top_n
@@ -127,6 +128,7 @@ def compare(
     if copy:
         adata = adata.copy()
     params = {"groups": groups, "names": np.array(found.names, dtype=object), "unit": plan.unit, "max_q": float(max_q)}
+    params |= {"replicate_key": replicate_key or ""}
     adata.uns[key] = dict(adata.uns[key]) | {"comparison": params | tables}
     return adata if copy else None
 
@@ -155,22 +157,22 @@ def _plan(
 
     study, usable = restored.study, restored.problem.usable.numpy()
     code = np.full(adata.n_obs, -1, dtype=np.intp)
-    kept = np.flatnonzero(study.receivers)[usable]
+    kept = restored.rows[usable]
     code[kept] = found.code[kept]
     enough_cells(found, code, names[0])
     default = str(restored.result["params"]["sample_key"]) or None
     replicate = read_replicates(adata, names[1], default, code, found.names)
     if replicate is not None:
         code = np.where(replicate >= 0, code, -1)
-    rows = np.flatnonzero(code[study.receivers] >= 0)
+    rows = np.flatnonzero(code[restored.rows] >= 0)
     if replicate is None:
         logger.info("Fewer than two slices in a group: blocks of space are the unit, and p is about these slices only.")
     return Plan(
         rows=rows,
-        group=code[study.receivers][rows],
+        group=code[restored.rows][rows],
         names=found.names,
         pairs=pairs,
-        replicate=None if replicate is None else replicate[study.receivers][rows],
+        replicate=None if replicate is None else replicate[restored.rows][rows],
         stage=np.unique(study.stage[rows], return_inverse=True)[1],
         share=float(limits[0]),
         max_q=float(limits[1]),
@@ -222,7 +224,7 @@ def _levels(
         wanted = pd.concat([wanted, pairs.loc[(pairs["q_value"] <= plan.max_q) & (pairs["score"] > 0), columns]])
     listed = pd.MultiIndex.from_frame(names[columns].astype(str)).isin(pd.MultiIndex.from_frame(wanted.astype(str)))
     chosen = np.flatnonzero((listed | (np.arange(len(names)) < top_n)) & (names["score"] > 0).to_numpy())
-    values = np.asarray(activity.X, dtype=float)[restored.study.receivers][plan.rows][:, chosen]
+    values = np.asarray(activity.X, dtype=float)[restored.rows][plan.rows][:, chosen]
     block = restored.problem.block.numpy()[plan.rows]
     names = names.iloc[chosen].reset_index(drop=True)
     return levels(values, names, names["score"].to_numpy(dtype=float), block, plan, kind)

@@ -21,12 +21,16 @@ from .._core.comparison import (
     p_beyond,
     response_changes,
     slopes,
+    with_spread,
 )
 from .._core.statistics import benjamini_hochberg
+from .._settings import settings
 from ._restore import Restored
 
 #: Strongest other regulators of a target, of each kind, whose slopes are estimated beside those that are tested.
 OTHERS = 5
+#: Targets below which there is no bar.
+FEWEST_FOR_A_BAR = 100
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,8 @@ def _slopes(restored: Restored, edges: dict[str, pd.DataFrame], plan: Plan) -> d
         shape = (len(table), *sizes)
         out[kind] = Estimates(np.full(shape[:2], np.nan), np.full(shape, np.nan))
     every = np.unique(np.concatenate([table["at"].to_numpy() for table in edges.values()])).astype(int)
-    for g in tqdm(every, desc="responses", disable=not restored.config.progress or len(every) < 100, leave=False):
+    shown = settings.progress and restored.config.progress and len(every) >= FEWEST_FOR_A_BAR
+    for g in tqdm(every, desc="responses", disable=not shown, leave=False):
         mine = {kind: np.flatnonzero((table["at"] == g).to_numpy()) for kind, table in edges.items()}
         chosen = {kind: edges[kind]["regulator"].to_numpy(dtype=np.intp)[mine[kind]] for kind in edges}
         all_of = {kind: _with_others(chosen[kind], by_kind[kind][:, g]) for kind in edges}
@@ -143,7 +148,8 @@ def _slopes(restored: Restored, edges: dict[str, pd.DataFrame], plan: Plan) -> d
 def _units(block: NDArray[np.integer], plan: Plan) -> NDArray[np.intp]:
     """(N,) code of the block; with replicates numbered within each, for no block counts in two and errors of two are never added."""
     if plan.replicate is None:
-        return np.unique(block, return_inverse=True)[1]
+        whole: NDArray[np.intp] = np.unique(block, return_inverse=True)[1]
+        return whole
     code = np.empty(len(block), dtype=np.intp)
     for r in np.unique(plan.replicate):
         here = plan.replicate == r
@@ -187,13 +193,15 @@ def _by_group(estimates: Estimates, plan: Plan) -> ByGroup:
         return ByGroup(estimates.value, estimates.covariance, _blocks(estimates, plan))
     first = np.unique(plan.replicate, return_index=True)[1]
     design = group_design(plan.group[first], None)
-    return ByGroup(*moderated(estimates.value, estimates.variance, design, len(plan.names)))
+    variance = with_spread(estimates.value, estimates.variance, design)
+    return ByGroup(*moderated(estimates.value, variance, design, len(plan.names)))
 
 
 def _blocks(estimates: Estimates, plan: Plan) -> NDArray[np.float64]:
     """(E,) degrees of freedom: blocks of the group that has fewest, less one."""
     number = (np.nan_to_num(estimates.influence) != 0).sum(axis=2).min(axis=1, initial=plan.rows.size)
-    return np.maximum(number - 1.0, 1.0)
+    free: NDArray[np.float64] = np.maximum(number - 1.0, 1.0)
+    return free
 
 
 def _table(

@@ -69,7 +69,8 @@ def enrich(effects: pd.DataFrame, sets: pd.DataFrame, package: ModuleType) -> pd
 def _ulm(effects: pd.DataFrame, sets: pd.DataFrame, decoupler: ModuleType) -> pd.DataFrame:
     score, q = decoupler.mt.ulm(data=effects, net=sets, tmin=FEWEST)
     long = score.rename_axis(index="module", columns="source").stack().rename("score").reset_index()
-    return long.assign(q_value=q.loc[score.index, score.columns].to_numpy().ravel())
+    scored: pd.DataFrame = long.assign(q_value=q.loc[score.index, score.columns].to_numpy().ravel())
+    return scored
 
 
 def _ora(effects: pd.DataFrame, sets: pd.DataFrame, gseapy: ModuleType) -> pd.DataFrame:

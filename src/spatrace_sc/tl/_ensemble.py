@@ -89,7 +89,8 @@ def _stored(result: dict[str, Any], n_f: int, n_g: int) -> tuple[sparse.coo_matr
     tf, lr, on_tf = (result[name] for name in ("tf_targets", "lr_targets", "lr_tfs"))
 
     def pair(table: Any) -> NDArray[np.int64]:
-        return n_f + (table["ligand"].astype(np.int64) * n_r + table["receptor"]).to_numpy()
+        number: NDArray[np.int64] = n_f + (table["ligand"].astype(np.int64) * n_r + table["receptor"]).to_numpy()
+        return number
 
     rows = [tf["tf"].to_numpy(dtype=np.int64), pair(lr), pair(on_tf)]
     columns = [tf["target"].to_numpy(), lr["target"].to_numpy(), n_g + on_tf["tf"].to_numpy(dtype=np.int64)]

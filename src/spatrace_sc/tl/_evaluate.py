@@ -143,7 +143,7 @@ def _named(table: pd.DataFrame, edges: str, argument: str) -> tuple[NDArray[np.o
             source = source + "^" + table[part].astype(str)
         return source.to_numpy(dtype=object), table[target].astype(str).to_numpy(dtype=object)
     if {"source", "target"} <= set(table):
-        return tuple(table[c].astype(str).to_numpy(dtype=object) for c in ("source", "target"))  # type: ignore[return-value]
+        return table["source"].astype(str).to_numpy(dtype=object), table["target"].astype(str).to_numpy(dtype=object)
     raise InvalidArgumentError(
         f"`{argument}` must have columns source, target or {', '.join([*parts, target])}; it has {shorten(table.columns)}."
     )

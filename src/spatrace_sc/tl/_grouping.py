@@ -161,7 +161,7 @@ def read_replicates(
 ) -> NDArray[np.intp] | None:
     """(N,) code of the replicate of every cell, all of them within ``code`` (cells,) ≥ 0; -1 in replicates with too few cells. None: there are no replicates.
 
-    With ``key`` None those of ``default``, the samples of the inference, if every group has two.
+    With ``key`` None those of ``default``, the samples of the inference, if every group has two; that they are independent is then assumed, and logged.
     """
     column = default if key is None else key
     if column is None:
@@ -178,12 +178,17 @@ def read_replicates(
         return None
     if crossing:
         raise InvalidArgumentError(
-            f"`replicate_key={key!r}`: the replicates {shorten(crossing)} have cells in several groups; a replicate must lie in one. Leave it None to count blocks of space."
+            f"`replicate_key={key!r}`: the replicates {shorten(crossing)} have cells in several groups; a replicate must lie in one. `replicate_key=None` counts blocks of space where slices do so too."
+        )
+    if key is None:
+        logger.warning(
+            "Slices (obs[%r]) are taken as independent replicates; serial sections of one animal are not: name the animal with `replicate_key`, or this column if the slices are independent.",
+            column,
         )
     if per_group.min() < 2:
         few = [f"{n} ({k})" for n, k in zip(names, per_group, strict=True) if k < 2]
         raise DataError(
-            f"`replicate_key={key!r}`: groups with fewer than 2 replicates of at least {FEWEST_CELLS} receivers: {shorten(few)}. Leave it None to count blocks of space."
+            f"`replicate_key={key!r}`: groups with fewer than 2 replicates of at least {FEWEST_CELLS} receivers: {shorten(few)}. Without two, nothing can be said about other such replicates; `replicate_key=None` counts slices or blocks of space, and p is then about these alone."
         )
     if len(kept) < len(number):
         logger.info(

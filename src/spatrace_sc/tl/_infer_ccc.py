@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time as clock
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from anndata import AnnData
 from .. import _keys
 from .._compat import as_table, check_copy
 from .._errors import InvalidArgumentError
-from .._settings import resolve_device
+from .._notices import hint_at_symbols, look_at_columns, look_at_result
+from .._settings import resolve_device, settings
 from .._validate import shorten, whole
 from ._priors import Prior, described
 from ._study import Study, read_study
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("spatrace_sc")
 
+#: Columns of text in ``obs``.
+TEXT = ("cell_type_key", "sample_key", "stage_key")
 #: How p and q were obtained, for ``uns``.
 EVIDENCE = (
     "lr_targets, lr_pairs: target-decoy competition of genes (q: median over refits; p: geometric mean); tf_targets: the larger of that and of a test, Benjamini-Hochberg, that the effect corrected "
@@ -104,11 +108,11 @@ def infer_ccc(
         than by how much stronger they are than others when the model is fitted without it (logged, and in ``uns[key_added]["fit"]``). Never a filter: every edge stays a candidate. The decoys of an edge carry its penalty, so a prior cannot lower p or q by itself
         (``docs/prior.md``).
     config
-        :class:`spatrace_sc.Config`. None: defaults.
+        :class:`spatrace_sc.Config`. None: defaults. Bars are shown if it and ``st.settings.progress`` say so.
     seed
         Same data, seed, machine and number of threads of torch: same tables, whatever the order of genes. With another number of threads effects differ in the last digits of single precision.
     device
-        ``"auto"`` (a CUDA GPU if there is one, otherwise CPU; logged), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
+        ``"auto"`` (``st.settings.device``, by default a CUDA GPU if there is one, otherwise CPU; logged), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
     table_key
         Table of a SpatialData.
     key_added
@@ -131,6 +135,11 @@ def infer_ccc(
     MissingKeyError, DataError, InvalidArgumentError, DeviceError
         Early, naming the argument, what was found and what to call.
 
+    Warns
+    -----
+    SpatraceWarning
+        If no edge of any kind has q ≤ 0.1: the tables then rank hypotheses. If ``radius``, slices, expression, or names of types, slices and stages deserve a second look.
+
     Notes
     -----
     *LR edges and pairs* are held against decoy genes (ligands shuffled among senders of a type and slice, receptors among receivers of a type, slice and time bin) that were refitted together with them:
@@ -139,7 +148,7 @@ def infer_ccc(
     the standard error over refits. ``group`` names regulators that the data cannot tell from the one listed. What the q-values are worth was measured: ``docs/calibration.md``.
 
     Where TFs predict a receptor's level and pairs do no better than decoys, part of the credit goes to the route exposure → receptor → target (``docs/method.md``, section 5; logged). Such
-    edges rank below those with q ≤ 0.1 and have p = q = 1 if they have nothing else.
+    edges rank below those with q ≤ 0.1. If they have nothing else, q is 1, p is that of their strength against decoys, and ``evidence`` is "co-variation".
 
     References
     ----------
@@ -151,9 +160,10 @@ def infer_ccc(
     >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
     >>> st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage")
     >>> list(st.get.lr_pairs(adata).columns)
-    ['ligand', 'receptor', 'score', 'p_value', 'q_value', 'stability', 'score_se', 'group', 'group_q_value']
+    ['ligand', 'receptor', 'score', 'p_value', 'score_se', 'group_q_value', 'group', 'q_value', 'stability', 'evidence']
     """
     from .._model.config import Config as Configuration
+    from .._model.distributed import init_from_environment, shows
     from ._inference import run
 
     adata = as_table(data, table_key)
@@ -163,8 +173,8 @@ def infer_ccc(
         raise InvalidArgumentError(f"`config` must be a spatrace_sc.Config, found {type(config).__name__}.")
     whole(seed, "seed", low=0)
     _check_key(adata, key_added)
-    chosen = resolve_device(device)
-    keys = {
+    chosen = init_from_environment(resolve_device(device))
+    keys: dict[str, Any] = {
         "cell_type_key": cell_type_key,
         "sample_key": sample_key,
         "stage_key": stage_key,
@@ -175,9 +185,12 @@ def infer_ccc(
         "gene_symbols": gene_symbols,
     }
     roles = {"ligands": ligands, "receptors": receptors, "tfs": tfs, "targets": targets}
-    study = read_study(adata, roles, **keys, senders=senders, receivers=receivers, radius=radius)  # type: ignore[arg-type]
+    study = read_study(adata, roles, **keys, senders=senders, receivers=receivers, radius=radius)
+    look_at_columns(adata, {k: keys[k] for k in TEXT}, study.senders | study.receivers)
+    hint_at_symbols(adata, gene_symbols, any(genes is None for genes in roles.values()))
     started = clock.perf_counter()
-    result = run(study, config, int(seed), chosen, prior)
+    shown = replace(config, progress=shows(config.progress and settings.progress))
+    result = run(study, shown, int(seed), chosen, prior)
     logger.info("Inference took %.1f s on %s.", clock.perf_counter() - started, chosen)
     params: dict[str, Any] = {k: "" if v is None else v for k, v in keys.items()} | {"prior": described(prior)}
     params |= {"radius": study.radius, "seed": int(seed), "device": str(chosen), "config": config.to_dict()}
@@ -188,6 +201,7 @@ def infer_ccc(
     if copy:
         adata = adata.copy()
     _write(adata, study, result, params, key_added)
+    look_at_result(result["tables"])
     return adata if copy else None
 
 
@@ -214,6 +228,7 @@ def _write(adata: AnnData, study: Study, result: dict[str, Any], params: dict[st
     adata.uns[key] = {
         "params": params,
         "genes": {role: names.astype(object) for role, names in genes.items()},
+        "cells": adata.obs_names.to_numpy(dtype=object),
         "stages": np.array(study.stages, dtype=object),
         "candidates": candidates,
         "evidence": EVIDENCE,

@@ -16,8 +16,9 @@ from .._model.checkpoint import to_arrays
 from .._model.config import Config
 from .._model.corrected import corrected_effects, noise_share
 from .._model.credit import share_credit
-from .._model.evidence import resample
+from .._model.evidence import refits_at_a_time, resample
 from .._model.fit import Fit, fit
+from .._model.memory import Sizes, check_memory
 from .._model.prior import borne_out
 from .._model.records import Evidence, Problem
 from .._model.screening import screen
@@ -40,6 +41,9 @@ SCORED = ["score", "p_value", "q_value"]
 
 def run(study: Study, config: Config, seed: int, device: torch.device, prior: Prior | None) -> dict[str, Any]:
     """Everything that is stored, from a study. This module imports torch; the verb imports it when it is called."""
+    n_f, n_l, n_r, n_g = (len(study.genes[role]) for role in ("tfs", "ligands", "receptors", "targets"))
+    sizes = Sizes(len(study.time), config.model.n_lags, n_f, n_l, n_r, n_g, config.max_edges)
+    check_memory(sizes, refits_at_a_time(config, device), device)
     problem = build_problem(study, config, prior).to(device)
     logger.info(
         "%d receivers, %d senders; %d TFs and %d ligand–receptor pairs on %d targets; device %s.",
@@ -135,7 +139,7 @@ def _edges(
     names = {"tf": "tf_targets", "lr": "lr_targets", "pair": "lr_pairs"}
     n_targets = problem.targets.shape[1]
     candidates = {"tf": n_tfs * n_targets, "lr": problem.n_pairs * n_targets, "pair": problem.n_pairs}
-    numbers = {"tf": evidence.tf.number, "lr": evidence.lr.number, "pair": slice(None)}
+    numbers = {"tf": evidence.tf.number, "lr": evidence.lr.number, "pair": np.arange(problem.n_pairs)}
     listed = {name: np.empty(0, dtype=np.float32) for name in names.values()}
     for task, (p, _) in values.items():
         if candidates[task] <= config.max_edges:

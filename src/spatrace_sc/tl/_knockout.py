@@ -62,7 +62,7 @@ def knockout(
     Parameters
     ----------
     data
-        AnnData, or SpatialData with ``table_key``, with a result of :func:`spatrace_sc.tl.infer_ccc`, unchanged since.
+        AnnData, or SpatialData with ``table_key``, with a result of :func:`spatrace_sc.tl.infer_ccc`, unchanged since but for the order of genes and cells.
     ligand, receptor, tf
         Gene, or genes, of this role to remove. Give exactly one of these and ``sender``; or ``ligand`` and ``receptor`` together, to block the pairs of the two and leave the genes alone.
     sender

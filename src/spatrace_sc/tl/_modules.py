@@ -16,6 +16,7 @@ from .. import _keys, get
 from .._compat import as_table, check_copy
 from .._core import modules as core
 from .._errors import DataError, InvalidArgumentError
+from .._settings import settings
 from .._validate import categories, coordinates, share_of_one, time_column, whole
 from ..get._modules import pair_activity
 from ._enrichment import enrich, enrichment_package, usable_sets
@@ -41,7 +42,7 @@ def modules(
     enrichment: pd.DataFrame | None = None,
     enrichment_with: str | None = None,
     seed: int = 0,
-    progress: bool = True,
+    progress: bool | None = None,
     key: str = _keys.RESULT,
     table_key: str = _keys.TABLE,
     copy: bool = False,
@@ -85,7 +86,7 @@ def modules(
     seed
         Of the splits and starts.
     progress
-        Show a progress bar.
+        Show a progress bar. None: ``st.settings.progress``.
     key
         Name of the result.
     table_key
@@ -132,7 +133,8 @@ def modules(
     tables, shares = [scene.effect, _pooled(adata, scene, key)], [float(target_share), 1.0 - float(target_share)]
     curve = pd.DataFrame(columns=_keys.MODULES["stability"])
     if n_modules is None:
-        n_modules, curve = _chosen(tables, shares, max_modules, n_draws, seed, progress)
+        bars = settings.progress if progress is None else progress
+        n_modules, curve = _chosen(tables, shares, max_modules, n_draws, seed, bars)
     fit = core.factorise(core.joint_table(tables, shares).values, n_modules, seed) if n_modules else None
     weight = core.membership(fit.weight) if fit else np.empty((len(scene.pairs), 0))
     found, scores, effects = module_tables(adata, scene, weight, key)
@@ -203,7 +205,8 @@ def _pooled(adata: AnnData, scene: Scene, key: str) -> NDArray[np.float64]:
     place = np.column_stack([xy / (extent or 1.0), time / (np.ptp(time) or 1.0)])
     block = core.cell_blocks(place, strata, size=BLOCK, at_most=MOST_BLOCKS)
     means = core.block_means(scene.activity, block).T
-    return means - means.mean(axis=1, keepdims=True)
+    centred: NDArray[np.float64] = means - means.mean(axis=1, keepdims=True)
+    return centred
 
 
 def _chosen(

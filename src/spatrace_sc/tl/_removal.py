@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from .._core.knockout import Paths, agreement, damped, group_means, roll_forward
 from .._model.corrected import noise_share
+from .._settings import settings
 from . import _histories
 from ._ensemble import Ensemble, read_ensemble
 from ._restore import Restored, restore
@@ -72,7 +73,7 @@ def remove(adata: AnnData, key: str, removed: Removed, rounds: int) -> Outcome:
         zip(on_tfs, ensemble.members, strict=True),
         total=len(on_tfs),
         desc="rolling forward",
-        disable=not model.config.progress,
+        disable=not (settings.progress and model.config.progress),
         leave=False,
     )
     for number, (onto, member) in enumerate(bar):
@@ -112,7 +113,7 @@ def _outcome(
         change[:, gone] = direct[:, gone] = group_means(fall, study.stage, len(study.stages))
         se[:, gone], agreed[:, gone] = 0.0, 1.0
     every = np.full((adata.n_obs, len(sd)), np.nan, dtype=np.float32)
-    every[study.receivers] = cells
+    every[model.rows] = cells
     return Outcome(every, change, direct, se, agreed, study.genes["targets"], sd, study.stages)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 from numpy.typing import NDArray
@@ -23,6 +27,8 @@ from ._problem import build_problem
 from ._result import regulator_levels
 from ._study import Study, read_study
 
+logger = logging.getLogger("spatrace_sc")
+
 #: Largest difference of a recomputed value from the stored one, in its standard deviations: on another device or with sums in another order it is 1e-3 at most.
 TOLERANCE = 0.02
 #: Parameters that are handed to :func:`read_study` as they are.
@@ -34,9 +40,10 @@ KEYS = (
 
 @dataclass(frozen=True)
 class Restored:
-    """A result with all that it came from, on the CPU. ``fit`` holds the network, weights, where cells look and what reaches them; its ``history`` and ``r2`` are empty. ``result`` is ``uns[key]``."""
+    """A result with all that it came from, on the CPU, cells in the order of the inference. ``rows`` (receivers,): where in the data at hand they are now. ``fit`` holds the network, weights, where cells look and what reaches them; its ``history`` and ``r2`` are empty. ``result`` is ``uns[key]``."""
 
     study: Study
+    rows: NDArray[np.intp]
     problem: Problem
     fit: Fit
     config: Config
@@ -44,7 +51,7 @@ class Restored:
 
 
 def restore(adata: AnnData, key: str) -> Restored:
-    """Read the data as the inference did and put its model back on them.
+    """Read the data as the inference did and put its model back on them. Cells may stand in another order than then, if their names are what they were.
 
     Raises DataError where the data are not those of the inference: other genes or cells, or values that give other levels of the regulators or other means of the targets.
     """
@@ -53,6 +60,43 @@ def restore(adata: AnnData, key: str) -> Restored:
         raise DataError(
             f"`adata.uns[{key!r}]` was written by an earlier version of spatrace-sc; call `st.tl.infer_ccc(adata, key_added={key!r})` again."
         )
+    order = _order_then(adata, result)
+    moved = not np.array_equal(order, np.arange(adata.n_obs))
+    with _quiet():
+        restored = _restored(adata[order] if moved else adata, result, key, order)
+    logger.info(
+        "The model of `uns[%r]` is on its data again: %d receivers%s.",
+        *(key, len(restored.rows), ", read in the order that the cells had then" if moved else ""),
+    )
+    return restored
+
+
+def _order_then(adata: AnnData, result: dict[str, Any]) -> NDArray[np.intp]:
+    """Numbers of the cells in the order of the inference; as they stand where their names do not say it (others, repeated, or not stored by an earlier version)."""
+    here, then = adata.obs_names, pd.Index(np.asarray(result.get("cells", ()), dtype=object))
+    if len(here) != len(then) or not (here.is_unique and then.is_unique):
+        return np.arange(adata.n_obs)
+    place: NDArray[np.intp] = here.get_indexer(then)
+    return place if (place >= 0).all() else np.arange(adata.n_obs)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing of what this thread logs: the inference said it."""
+    me = threading.get_ident()
+
+    def others(record: logging.LogRecord) -> bool:
+        return threading.get_ident() != me or record.levelno >= logging.ERROR
+
+    logger.addFilter(others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(others)
+
+
+def _restored(adata: AnnData, result: dict[str, Any], key: str, order: NDArray[np.intp]) -> Restored:
+    """From data in the order of the inference."""
     config = config_from(result["params"]["config"])
     study = _study(adata, result, key)
     _check_cells(adata, study, result, key)
@@ -64,7 +108,7 @@ def restore(adata: AnnData, key: str) -> Restored:
     held_out = hold_out(problem.block, config.training.held_out, np.random.default_rng(seed)) & problem.usable
     fit = Fit(network, weights, look, attended, mean, torch.where(sd > 0, sd, torch.inf), held_out)
     _check_values(adata, study, problem, fit, result, key)
-    return Restored(study, problem, fit, config, result)
+    return Restored(study, order[study.receivers], problem, fit, config, result)
 
 
 def _study(adata: AnnData, result: dict[str, Any], key: str) -> Study:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ from .._backed import OnDisk, in_memory, kept
 from .._core.counts import counting_variance
 from .._core.exposure import ligand_exposure, linear, neighbour_weights
 from .._core.transitions import backward, forward_knn, has_cycle, linear_extension, order_of_cells
-from .._errors import DataError, InvalidArgumentError, MissingKeyError, SpatraceWarning
+from .._errors import DataError, InvalidArgumentError, MissingKeyError, warn
 from .._prepare import (
     default_targets,
     flagged,
@@ -40,6 +39,7 @@ from .._validate import (
     shorten,
     time_column,
 )
+from ..get._transitions import written_transitions
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -114,7 +114,7 @@ def read_study(
     genes = resolve_roles(adata, roles, matrix, symbols)
     if sample_key is None and len(set(stage_of)) > 1:
         text = f"`stage_key={stage_key!r}` has several stages but `sample_key` is None: all cells are taken as one slice, and cells of different stages as neighbours. Name the slices with `sample_key`."
-        warnings.warn(text, SpatraceWarning, stacklevel=4)
+        warn(text)
     sample = pd.factorize(slices)[0]
     radius = resolve_radius(radius, coords, sample)
     weights = neighbour_weights(coords, sample, receiving, sending, radius=radius)[receiving][:, sending]
@@ -256,10 +256,13 @@ def read_backward(
     ``matrix`` holds the receivers.
     """
     if transitions_key is None:
-        logger.info(
-            "transitions: %d forward nearest neighbours along time, computed here; name your own with `transitions_key`.",
-            N_NEIGHBORS,
+        unused = [k for k in written_transitions(adata) if k in adata.obsp]
+        hint = (
+            f"obsp[{unused[-1]!r}], which st.pp.transitions wrote, is not used: pass `transitions_key={unused[-1]!r}` to use it"
+            if unused
+            else "name your own with `transitions_key`"
         )
+        logger.info("transitions: %d forward nearest neighbours along time, computed here; %s.", N_NEIGHBORS, hint)
         embedding = principal_components(matrix, genes, N_PCS)
         order = order_of_cells(embedding, time)
         return backward(forward_knn(embedding, time, n_neighbors=N_NEIGHBORS, order=order)), order

@@ -1,0 +1,253 @@
+"""What a GPU gives: the same ranking as the CPU, seconds of training at scale, the share of the ceiling of its matrix products, peak memory, and steps that do not wait.
+
+python -m benchmarks.performance.gpu [--device cuda] [--cells 100000 --targets 2000 --ligands 50 --receptors 100 --tfs 200] [--out gpu.jsonl]
+
+Parts, a row of JSON each, printed and appended to ``--out``:
+
+``ranking``   one inference of a simulated tissue on the CPU and one on the device: Spearman correlation of the scores of each table, largest difference of a score; again with TF32 products.
+``training``  both phases of training on tensors of the given sizes, every TF and every pair in use, all epochs: seconds, and the seconds of the same matrix products alone, measured in the same run
+              with ``torch.matmul`` on operands of the same shapes; their ratio is the share of the ceiling. For the default batch and for a large one.
+``waits``     how often one epoch made the host wait for the GPU (``torch.cuda.set_sync_debug_mode``), for two batch sizes: equal if no step does.
+
+Without a CUDA GPU it says so and ends with a row ``skipped``. ``--device cpu`` lets the CPU stand in, in sizes that suit it: for tests of this script.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from benchmarks._scores import machine
+from scipy.stats import spearmanr
+from torch import Tensor
+
+import spatrace_sc as st
+from spatrace_sc._model.fit import build_network, observe
+from spatrace_sc._model.memory import Sizes, least_needed
+from spatrace_sc._model.records import History, Problem, Weights
+from spatrace_sc._model.training import train
+
+NAMES = {
+    "lr_targets": ["ligand", "receptor", "target"],
+    "tf_targets": ["tf", "target"],
+    "lr_pairs": ["ligand", "receptor"],
+    "communication": ["sender", "receiver", "ligand", "receptor"],
+}
+LARGE_BATCH = 4096
+
+
+class Size(NamedTuple):
+    cells: int
+    targets: int
+    ligands: int
+    receptors: int
+    tfs: int
+    lags: int = 3
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda")
+    for name, value in {"cells": 100_000, "targets": 2000, "ligands": 50, "receptors": 100, "tfs": 200}.items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--tissue", type=int, default=4000, help="cells of the tissue on which rankings are compared")
+    parser.add_argument("--epochs", type=int, default=st.TrainingConfig().max_epochs)
+    parser.add_argument("--resamples", type=int, default=st.EvidenceConfig().n_resamples)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args(arguments)
+
+    def tell(row: dict[str, Any]) -> None:
+        print(json.dumps(row), flush=True)
+        if given.out:
+            with given.out.open("a") as log:
+                log.write(json.dumps(row) + "\n")
+
+    if given.device.startswith("cuda") and not torch.cuda.is_available():
+        print("This machine has no CUDA GPU: nothing is measured.")
+        return tell({"part": "skipped", "why": "no CUDA GPU", "device": given.device})
+    device = torch.device(given.device)
+    print(machine(), torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU stands in")
+    config = st.Config(
+        training=st.TrainingConfig(max_epochs=given.epochs),
+        evidence=st.EvidenceConfig(n_resamples=given.resamples),
+        progress=False,
+    )
+    for row in ranking(given.tissue, device, config):
+        tell(row)
+    size = Size(given.cells, given.targets, given.ligands, given.receptors, given.tfs)
+    problem = synthetic(size, device)
+    for batch in (st.TrainingConfig().batch_size, LARGE_BATCH):
+        tell(training(problem, size, batch, given.epochs))
+    if device.type == "cuda":
+        tell(waits(problem))
+    return None
+
+
+def ranking(n_cells: int, device: torch.device, config: st.Config) -> list[dict[str, Any]]:
+    """Scores on the device beside those on the CPU, by table, in full precision and with TF32 products."""
+    found = {"cpu": inferred(n_cells, torch.device("cpu"), config), "float32": inferred(n_cells, device, config)}
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        found["tf32"] = inferred(n_cells, device, config)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    rows = []
+    for precision in ("float32", "tf32"):
+        for name in NAMES:
+            one, two = found[precision][0][name].align(found["cpu"][0][name], fill_value=0.0)
+            agreement = float(spearmanr(one, two)[0]) if one.nunique() > 1 and two.nunique() > 1 else float("nan")
+            row = {"part": "ranking", "products": precision, "table": name, "rows": len(one), "spearman": agreement}
+            seconds = {"seconds": found[precision][1], "seconds_cpu": found["cpu"][1]}
+            rows.append(row | {"largest_difference": float((one - two).abs().max())} | seconds)
+    return rows
+
+
+def inferred(n_cells: int, device: torch.device, config: st.Config) -> tuple[dict[str, pd.Series], float]:
+    """Scores by name of the edge, and seconds."""
+    adata = st.datasets.simulated(seed=100, n_cells=n_cells)
+    started = time.perf_counter()
+    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=config, device=str(device))
+    seconds = time.perf_counter() - started
+    tables = {name: getattr(st.get, name)(adata) for name in NAMES}
+    return {
+        name: table.astype(dict.fromkeys(NAMES[name], str)).groupby(NAMES[name])["score"].sum()
+        for name, table in tables.items()
+    }, seconds
+
+
+def synthetic(size: Size, device: torch.device, seed: int = 100) -> Problem:
+    """Tensors of the given sizes, made on the device; the targets are noise."""
+    n, g, le, r, f, k = size
+    generator = torch.Generator(device).manual_seed(seed)
+
+    def rand(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator, device=device)
+
+    exists = torch.ones(n, k + 1, dtype=torch.bool, device=device)
+    none = torch.empty((2, 0), dtype=torch.long, device=device)
+    numbers = torch.arange(le * r, device=device)
+    return Problem(
+        history=History(rand(n, k, f), rand(n, f), rand(n, k + 1, r), rand(n, k + 1, le), exists),
+        pair_ligand=numbers // r,
+        pair_receptor=numbers % r,
+        tf_gene=torch.arange(f, device=device).repeat(2),
+        tf_count=rand(n, f),
+        tf_noise=torch.zeros(f, device=device),
+        receptor_level=rand(n, r),
+        target_past=rand(n, g),
+        covariates=rand(n, 4),
+        targets=torch.randn((n, g), generator=generator, device=device),
+        usable=exists[:, 0],
+        block=torch.arange(n, device=device) // max(1, n // 64),
+        penalty=torch.ones(2 * f + le * r + 4, device=device),
+        tf_penalty=None,
+        forbidden=none,
+        forbidden_on_tfs=none,
+    )
+
+
+def prepared(problem: Problem, config: st.Config) -> tuple[Any, ...]:
+    """What :func:`train` is given; every regulator has a small weight on every target."""
+    torch.manual_seed(0)
+    held_out = problem.block % 5 == 0
+    network = build_network(problem, config, ~held_out)
+    design, _, _ = observe(network, problem, ~held_out)
+    rows = torch.arange(problem.n_regulators, device=problem.targets.device)
+    values = 0.01 * torch.randn((len(rows), problem.targets.shape[1]), device=rows.device)
+    return network, problem, problem.targets, design, Weights(rows, values, 0.1), ~held_out, held_out
+
+
+def training(problem: Problem, size: Size, batch: int, epochs: int) -> dict[str, Any]:
+    """Seconds of both phases and of their matrix products alone."""
+    device = problem.targets.device
+    options = replace(st.TrainingConfig(), batch_size=batch, max_epochs=epochs, patience=epochs)
+    config = st.Config(training=options, progress=False)
+    given = prepared(problem, config)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    row: dict[str, Any] = {"part": "training", "device": str(device), **size._asdict(), "batch": batch}
+    row |= {"pairs": problem.n_pairs, "epochs": epochs, "floats": torch.get_float32_matmul_precision()}
+    n_train, n_held_out = int(given[5].sum()), int(given[6].sum())
+    columns, gated = problem.n_regulators, problem.n_tfs + problem.n_pairs
+    for phase, width in (("attention", gated), ("gates", columns)):
+        log: list[dict[str, float | str]] = []
+        warm = replace(config, training=replace(options, max_epochs=1))
+        seconds(lambda c=warm, p=phase: train(*given, c, p, []), device)
+        row[phase] = seconds(lambda p=phase, to=log: train(*given, config, p, to), device)
+        done = len(log) - 1
+        products = ceiling(min(batch, n_train), width, size.targets, device)
+        steps = -(-n_train // batch)
+        evaluation = (done + 1) * n_held_out / min(batch, n_train) * products["forward"]
+        row[f"{phase}_products"] = done * steps * (products["forward"] + products["backward"]) + evaluation
+        row[f"{phase}_share"] = row[f"{phase}_products"] / row[phase]
+        row[f"{phase}_teraflops"] = products["teraflops"]
+    row["seconds"] = row["attention"] + row["gates"]
+    row["share"] = (row["attention_products"] + row["gates_products"]) / row["seconds"]
+    row["peak_gb"] = peak(device)
+    sizes = Sizes(size.cells, size.lags, size.tfs, size.ligands, size.receptors, size.targets, 0)
+    return row | {"least_estimated_gb": sum(least_needed(sizes, 0).values()) / 1e9}
+
+
+def ceiling(batch: int, width: int, targets: int, device: torch.device) -> dict[str, float]:
+    """Seconds of the products of a step: columns × weights, and the error × weights transposed; the weights themselves have no gradient."""
+    x, w = torch.randn(batch, width, device=device), torch.randn(width, targets, device=device)
+    error = torch.randn(batch, targets, device=device)
+    times = 20 if device.type == "cuda" else 3
+    found = {}
+    for name, product in (("forward", lambda: x @ w), ("backward", lambda: error @ w.T)):
+        seconds(product, device)
+        found[name] = min(seconds(lambda p=product: [p() for _ in range(times)], device) for _ in range(3)) / times
+    return found | {"teraflops": 4e-12 * batch * width * targets / (found["forward"] + found["backward"])}
+
+
+def seconds(work: Callable[[], Any], device: torch.device) -> float:
+    """Wall seconds until the device is done."""
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    wait()
+    started = time.perf_counter()
+    work()
+    wait()
+    return time.perf_counter() - started
+
+
+def peak(device: torch.device) -> float:
+    """Peak memory in GB: of the GPU since it was reset, or of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 1e9 if sys.platform == "darwin" else most * 1024 / 1e9
+
+
+def waits(problem: Problem) -> dict[str, Any]:
+    """Warnings of synchronisation in one epoch of attention, with few and with many steps."""
+    counts = {}
+    for batch in (1024, 256):
+        options = replace(st.TrainingConfig(), batch_size=batch, max_epochs=1)
+        config = st.Config(training=options, progress=False)
+        given = prepared(problem, config)
+        train(*given, config, "attention", [])
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                train(*given, config, "attention", [])
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        counts[f"batch {batch}"] = int(np.sum(["synchroniz" in str(w.message) for w in caught]))
+    return {"part": "waits", **counts}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""One process beside two on this machine: the same tables, and the ratio of their wall seconds.
+
+python -m benchmarks.performance.processes [--cells 4000] [--processes 2] [--repeats 3] [--out processes.jsonl]
+
+Runs the same script, an inference of a simulated tissue with default settings, with plain Python and with ``torchrun``, one thread a process, in turn. A row of JSON for each repeat: wall seconds of the inference, of
+its training (``masks``: of that, drawing dropout masks of whole batches, which every process does) and of its refits, and of all but these; the largest difference of a number in any table, and the largest of p and q. About 1 minute. On cores that others use, too, seconds say little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from benchmarks._scores import machine
+
+import spatrace_sc as st
+from spatrace_sc._model import fit
+from spatrace_sc._model.distributed import world
+from spatrace_sc._model.network import SignalNetwork
+from spatrace_sc.tl import _inference
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = {
+    "lr_targets": ["ligand", "receptor", "target"],
+    "tf_targets": ["tf", "target"],
+    "lr_pairs": ["ligand", "receptor"],
+    "communication": ["sender", "receiver", "ligand", "receptor"],
+}
+EVIDENCE = ("p_value", "q_value")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", type=int, default=4000)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=st.TrainingConfig().max_epochs)
+    parser.add_argument("--resamples", type=int, default=st.EvidenceConfig().n_resamples)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--work", type=Path, help="used by the script itself: infer, and leave the tables there")
+    given = parser.parse_args(arguments)
+    if given.work:
+        return work(given)
+    print(machine())
+    for repeat in range(given.repeats):
+        row = {"part": "processes", "repeat": repeat, **measure(given)}
+        print(json.dumps(row), flush=True)
+        if given.out:
+            with given.out.open("a") as log:
+                log.write(json.dumps(row) + "\n")
+    return None
+
+
+def work(given: argparse.Namespace) -> None:
+    """One inference, as a user's script would do it; process 0 writes."""
+    torch.set_num_threads(1)
+    spent: dict[str, float] = {}
+    fit.train = timed(fit.train, "training", spent)
+    SignalNetwork.draw_masks = timed(SignalNetwork.draw_masks, "masks", spent)  # type: ignore[method-assign]
+    _inference.resample = timed(_inference.resample, "refits", spent)
+    adata = st.datasets.simulated(seed=100, n_cells=given.cells)
+    config = st.Config(
+        training=st.TrainingConfig(max_epochs=given.epochs),
+        evidence=st.EvidenceConfig(n_resamples=given.resamples, n_workers=1),
+        progress=False,
+    )
+    started = time.perf_counter()
+    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=config, device="cpu")
+    spent["all"] = time.perf_counter() - started
+    rank, size = world()
+    if rank == 0:
+        tables = {name: getattr(st.get, name)(adata) for name in NAMES}
+        given.work.write_bytes(pickle.dumps({"spent": spent, "processes": size, "tables": tables}))
+
+
+def timed(function: Callable[..., Any], name: str, spent: dict[str, float]) -> Callable[..., Any]:
+    """The function, with the wall seconds of its calls added up."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            spent[name] = spent.get(name, 0.0) + time.perf_counter() - started
+
+    return wrapper
+
+
+def measure(given: argparse.Namespace) -> dict[str, Any]:
+    """One process and several, one after the other."""
+    one, many = run(given, 1), run(given, given.processes)
+    row: dict[str, Any] = {"cells": given.cells, "processes": many["processes"]}
+    for name, seconds in one["spent"].items():
+        row |= {name: round(seconds, 3), f"{name}_shared": round(many["spent"][name], 3)}
+    rest = [found["spent"]["all"] - found["spent"]["training"] - found["spent"]["refits"] for found in (one, many)]
+    row |= {"rest": round(rest[0], 2), "rest_shared": round(rest[1], 2)}
+    row["ratio"] = round(many["spent"]["all"] / one["spent"]["all"], 3)
+    pairs = [(aligned(one["tables"][n], n), aligned(many["tables"][n], n)) for n in NAMES]
+    row["same_rows"] = all(a.index.equals(b.index) for a, b in pairs)
+    return row | {"largest_difference": largest(pairs, False), "largest_difference_of_p_and_q": largest(pairs, True)}
+
+
+def run(given: argparse.Namespace, processes: int) -> dict[str, Any]:
+    """What process 0 left."""
+    start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)] if processes > 1 else []
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    environment = os.environ | dict.fromkeys(names, "1") | {"OMP_WAIT_POLICY": "PASSIVE"}
+    with tempfile.TemporaryDirectory() as folder:
+        left = Path(folder) / "found.pickle"
+        options = {"cells": given.cells, "epochs": given.epochs, "resamples": given.resamples, "work": left}
+        command = [sys.executable, *start, "-m", "benchmarks.performance.processes"]
+        command += [text for name, value in options.items() for text in (f"--{name}", str(value))]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr}")
+        found: dict[str, Any] = pickle.loads(left.read_bytes())
+        return found
+
+
+def aligned(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Numbers by name of the edge."""
+    table = table.astype(dict.fromkeys(NAMES[name], str)).set_index(NAMES[name]).sort_index()
+    return table.select_dtypes("number")
+
+
+def largest(pairs: list[tuple[pd.DataFrame, pd.DataFrame]], evidence: bool) -> float:
+    """Largest difference of a number in the tables; of p and q, or of all others."""
+    found = 0.0
+    for one, two in pairs:
+        chosen = [c for c in one if c.endswith(EVIDENCE) == evidence]
+        found = max(found, float((one[chosen] - two[chosen]).abs().max().max()))
+    return found
+
+
+if __name__ == "__main__":
+    main()

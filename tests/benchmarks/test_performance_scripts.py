@@ -1,0 +1,95 @@
+"""The scripts that measure GPUs and processes run, in sizes of a toy, so that they cannot rot where there is no GPU."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from benchmarks.performance import gpu, processes
+
+from spatrace_sc._model import fit
+from spatrace_sc._model.network import SignalNetwork
+from spatrace_sc.tl import _inference
+
+TINY = "--cells 400 --targets 6 --ligands 3 --receptors 4 --tfs 3 --tissue 250 --epochs 2 --resamples 2".split()
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_cpu_stands_in_for_the_gpu(tmp_path):
+    gpu.main([*TINY, "--device", "cpu", "--out", str(tmp_path / "rows.jsonl")])
+    found = rows(tmp_path / "rows.jsonl")
+    ranked = [row for row in found if row["part"] == "ranking"]
+    assert {(row["products"], row["table"]) for row in ranked} == {
+        (p, t) for p in ("float32", "tf32") for t in gpu.NAMES
+    }
+    for row in ranked:
+        if row["products"] == "float32":
+            assert row["largest_difference"] == 0
+            assert row["spearman"] == pytest.approx(1) or row["spearman"] != row["spearman"]
+        assert row["rows"] > 0
+    trained = [row for row in found if row["part"] == "training"]
+    assert [row["batch"] for row in trained] == [256, gpu.LARGE_BATCH]
+    for row in trained:
+        assert 0 < row["share"] < 1
+        assert row["seconds"] == pytest.approx(row["attention"] + row["gates"])
+        assert row["peak_gb"] > row["least_estimated_gb"] > 0
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_another_ranking_would_be_seen(monkeypatch):
+    calls = []
+
+    def inferred(n_cells, device, config):
+        calls.append(device)
+        scores = gpu.pd.Series([3.0, 2.0, 1.0], index=["a", "b", "c"])
+        return dict.fromkeys(gpu.NAMES, scores if len(calls) == 1 else -scores), 1.0
+
+    monkeypatch.setattr(gpu, "inferred", inferred)
+    for row in gpu.ranking(1, torch.device("cpu"), None):
+        assert row["spearman"] == pytest.approx(-1)
+        assert row["largest_difference"] == 6
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_nothing_is_measured(tmp_path, capsys):
+    assert gpu.main(["--out", str(tmp_path / "rows.jsonl")]) is None
+    assert [row["part"] for row in rows(tmp_path / "rows.jsonl")] == ["skipped"]
+    assert "no CUDA GPU" in capsys.readouterr().out
+
+
+def test_processes_are_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit, "train", fit.train)
+    monkeypatch.setattr(_inference, "resample", _inference.resample)
+    monkeypatch.setattr(SignalNetwork, "draw_masks", SignalNetwork.draw_masks)
+
+    def run(given, number):
+        left = tmp_path / f"{number}.pickle"
+        processes.main(["--cells", "250", "--epochs", "2", "--resamples", "2", "--work", str(left)])
+        found = processes.pickle.loads(left.read_bytes())
+        if number == 2:
+            found["processes"] = 2
+            found["tables"]["lr_targets"]["effect"] += 0.5
+            found["tables"]["lr_pairs"]["p_value"] *= 0.5
+        return found
+
+    monkeypatch.setattr(processes, "run", run)
+    processes.main(["--cells", "250", "--repeats", "1", "--out", str(tmp_path / "rows.jsonl")])
+    (row,) = rows(tmp_path / "rows.jsonl")
+    assert row["processes"] == 2
+    assert row["same_rows"]
+    assert row["largest_difference"] == pytest.approx(0.5, abs=1e-4)
+    assert row["largest_difference_of_p_and_q"] == pytest.approx(0.5, abs=0.02)
+    assert row["all"] >= row["training"] + row["refits"]
+    assert 0 < row["masks"] < row["training"]

@@ -1,0 +1,191 @@
+"""What users are told besides results, and at which line."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from _helpers import assert_unchanged, snapshot, tiny_config, tissue
+
+import spatrace_sc as st
+from spatrace_sc._notices import NOTHING_SUPPORTED, look_at_result
+
+INFER = {"sample_key": "sample", "config": tiny_config(), "device": "cpu"}
+
+
+def said(call, *texts):
+    """The warnings of a call that hold all of the texts; each must point at this file."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()
+    found = [w for w in caught if issubclass(w.category, st.SpatraceWarning)]
+    assert all(w.filename == __file__ for w in found), {(w.filename, str(w.message)) for w in found}
+    return [str(w.message) for w in found if all(t in str(w.message) for t in texts)]
+
+
+def raw():
+    adata = tissue()
+    adata.X = adata.layers["counts"].copy()
+    return adata
+
+
+def test_every_warning_points_at_the_line_of_the_user():
+    adata = tissue()
+    assert said(lambda: st.tl.infer_ccc(adata, radius=4000.0, **INFER), "`radius=4000`")
+    assert said(lambda: st.tl.infer_ccc(adata, stage_key="stage", config=tiny_config()), "several stages")
+    assert said(lambda: st.pp.ligand_exposure(adata), "no `sample_key`")
+    assert said(lambda: st.pp.ligand_exposure(raw(), sample_key="sample"), "looks like raw counts", "`layer`")
+    assert said(lambda: st.pp.transitions(raw()), "looks like raw counts")
+    adata.obsm["spatial"][(adata.obs["sample"] == adata.obs["sample"].iloc[0]).to_numpy()] *= 5
+    assert said(lambda: st.pp.ligand_exposure(adata, sample_key="sample"), "different units")
+
+
+def tables(q, name="lr_pairs"):
+    empty = {k: pd.DataFrame({"q_value": [0.4, 1.0]}) for k in ("tf_targets", "lr_targets", "lr_pairs")}
+    return empty | {name: pd.DataFrame({"q_value": [q, 1.0]})}
+
+
+@pytest.mark.parametrize("name", ["tf_targets", "lr_targets", "lr_pairs"])
+def test_one_supported_edge_of_any_kind_is_enough(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        look_at_result(tables(0.1, name))
+    with pytest.warns(st.SpatraceWarning, match="hypotheses"):
+        look_at_result(tables(0.1001, name))
+    with pytest.warns(st.SpatraceWarning, match="hypotheses"):
+        look_at_result({k: t.iloc[:0] for k, t in tables(0.0).items()})
+
+
+def test_nothing_supported_is_said_once_by_the_verb():
+    adata = tissue()
+    (message,) = said(lambda: st.tl.infer_ccc(adata, **INFER), "no edge has q ≤ 0.1")
+    for text in ("hypotheses", "fewer TFs", "more cells", NOTHING_SUPPORTED):
+        assert text in message
+    assert not any(
+        (getattr(st.get, k)(adata)["q_value"] <= 0.1).any() for k in ("tf_targets", "lr_targets", "lr_pairs")
+    )
+
+
+def test_the_page_that_is_named_has_the_section():
+    from pathlib import Path
+
+    page, section = NOTHING_SUPPORTED.split(', section "')
+    text = (Path(__file__).parents[1] / page).read_text(encoding="utf-8")
+    assert f"## {section.rstrip(chr(34))}" in text
+
+
+@pytest.mark.parametrize("verb", ["gene_roles", "ligand_exposure", "transitions", "infer_ccc"])
+def test_a_view_becomes_data_of_its_own_without_a_warning_from_inside(verb):
+    call = {
+        "gene_roles": lambda a: st.pp.gene_roles(a, ligands=["LIG000"], receptors=["REC000"], tfs=["TF000"]),
+        "ligand_exposure": lambda a: st.pp.ligand_exposure(a, sample_key="sample"),
+        "transitions": lambda a: st.pp.transitions(a),
+        "infer_ccc": lambda a: st.tl.infer_ccc(a, **INFER),
+    }[verb]
+    whole = tissue()
+    before = snapshot(whole)
+    part = whole[whole.obs["cell_type"] != "sender_2"]
+    assert part.is_view
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call(part)
+    assert not [w for w in caught if issubclass(w.category, ad.ImplicitModificationWarning)]
+    assert not part.is_view
+    assert_unchanged(whole, before)
+    slot = {"gene_roles": "gene_roles", "ligand_exposure": "ligand_exposure", "transitions": "transitions"}.get(verb)
+    assert (slot or "spatrace") in part.uns
+
+
+def test_copy_of_a_view_leaves_the_view():
+    part = tissue()[:280]
+    st.pp.transitions(part, copy=True)
+    st.pp.ligand_exposure(part, sample_key="sample", copy=True)
+    assert part.is_view
+
+
+def test_a_view_of_a_file_is_refused_before_anything_is_computed(tmp_path):
+    tissue().write_h5ad(tmp_path / "a.h5ad")
+    part = ad.read_h5ad(tmp_path / "a.h5ad", backed="r")[:280]
+    with pytest.raises(st.InvalidArgumentError, match=r"view .*backed.*to_memory"):
+        st.tl.infer_ccc(part, **INFER)
+
+
+@pytest.mark.parametrize("text", ["nan", "NA", "Unknown", "unassigned", "UNASSIGNED", " n/a "])
+@pytest.mark.parametrize(("argument", "column"), [("cell_type_key", "cell_type"), ("stage_key", "stage")])
+def test_text_that_stands_for_missing_values(argument, column, text):
+    from spatrace_sc._notices import look_at_columns
+
+    adata = tissue()
+    adata.obs["named"] = adata.obs[column].astype(str)
+    everyone = np.ones(300, dtype=bool)
+    assert not said(lambda: look_at_columns(adata, {argument: "named"}, everyone))
+    adata.obs.iloc[:30, adata.obs.columns.get_loc("named")] = text
+    (message,) = said(lambda: look_at_columns(adata, {argument: "named", "sample_key": "sample"}, everyone))
+    for part in ("obs['named']", f"`{argument}`", f"{text!r}: 30 cells", "Drop"):
+        assert part in message
+    assert not said(lambda: look_at_columns(adata, {argument: "named"}, np.arange(300) >= 30))
+
+
+def test_placeholders_and_rare_types_are_named_by_the_inference(caplog):
+    adata = tissue()
+    adata.obs["cell_type"] = adata.obs["cell_type"].astype(str).replace("sender_1", "unknown")
+    with caplog.at_level(logging.WARNING, logger="spatrace_sc"):
+        (message,) = said(lambda: st.tl.infer_ccc(adata, **INFER), "missing values")
+    assert "'unknown': 49 cells" in message
+    assert "fewer than 20 cells" in caplog.text
+    assert "'sender_2 (18)'" in caplog.text
+    assert "'sender_0" not in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, logger="spatrace_sc"):
+        st.tl.infer_ccc(adata, senders=["sender_0"], **INFER)
+    assert "fewer than 20 cells" not in caplog.text
+
+
+def test_names_shown_other_than_the_roles_were_given(caplog):
+    adata = tissue()
+    adata.var["symbol"] = adata.var_names.astype(object)
+    adata.var_names = [f"ENSG{k:05d}" for k in range(adata.n_vars)]
+    lists = {f"{r}s": list(adata.var.loc[adata.var[r], "symbol"]) for r in ("ligand", "receptor", "tf", "target")}
+    st.pp.gene_roles(adata, **lists, gene_symbols="symbol")
+    assert adata.uns["gene_roles"] == {"gene_symbols": "symbol", "layer": ""}
+
+    def hints(**arguments):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, logger="spatrace_sc"):
+            st.tl.infer_ccc(adata, **INFER | arguments)
+        return [r.getMessage() for r in caplog.records if "gene_symbols" in r.getMessage()]
+
+    (hint,) = hints()
+    assert "'ENSG00000'" in hint
+    assert "`gene_symbols='symbol'`" in hint
+    assert st.get.tf_targets(adata)["tf"].str.startswith("ENSG").all()  # nothing is changed silently
+    assert not hints(gene_symbols="symbol")
+    st.pp.gene_roles(adata, **{k: list(adata.var_names[adata.var["symbol"].isin(v)]) for k, v in lists.items()})
+    assert adata.uns["gene_roles"]["gene_symbols"] == ""
+    assert not hints()
+
+
+def test_only_public_names_are_offered():
+    for module in (st, st.datasets, st.get, st.pl, st.pp, st.tl):
+        assert {n for n in dir(module) if not n.startswith("_")} == set(module.__all__), module.__name__
+    assert not hasattr(st, "annotations")
+
+
+def test_a_radius_that_takes_in_the_slice_is_told_whatever_the_ratio():
+    """3-D coordinates: 200 cells, the radius is five times the nearest distance and takes in everything."""
+    adata = tissue()
+    adata.obsm["spatial"] = np.random.default_rng(0).random((300, 3))
+    (message,) = said(lambda: st.pp.ligand_exposure(adata, radius=1.8, sample_key="sample"), "`radius=1.8`")
+    assert "100 % of its slice" in message
+    assert float(message.split(" is ")[1].split(" times")[0]) < 40
+    assert not said(lambda: st.pp.ligand_exposure(adata, radius=0.3, sample_key="sample"), "slice (median)")
+    adata.obs["small"] = np.arange(300) % 6
+    adata.obsm["spatial"] = adata.obsm["spatial"] * [1, 1, 0.02]
+    adata.obsm["spatial"] = np.round(adata.obsm["spatial"] * 6) / 6  # 49 places at most
+    assert said(lambda: st.pp.ligand_exposure(adata, sample_key="small"), "the default `radius`")
+    adata.obs["small"] = np.arange(300) % 10  # in 30 cells any neighbourhood is a large part
+    assert not said(lambda: st.pp.ligand_exposure(adata, sample_key="small"), "the default `radius`")
