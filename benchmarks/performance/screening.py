@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from benchmarks._scores import KEYS, label
 
 import spatrace_sc as st
-from benchmarks._scores import KEYS, label
 
 TOP = 0.01
 SUPPORTED = 0.1
@@ -81,7 +81,7 @@ def compare(seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
                 "pairs": n_pairs,
                 "false pairs": false_pairs,
                 "CPU s": cpu,
-            }  # fmt: skip
+            }
         )
         print(pd.DataFrame(rows[-1:]).round(3).to_string(header=len(rows) == 1), flush=True)
     return rows

@@ -74,6 +74,7 @@ def test_training_lowers_the_held_out_error(fitted):
         errors = [row["held_out"] for row in result.history if row["phase"] == phase]
         assert min(errors) <= errors[0]
     assert result.r2["attention"] >= result.r2["initial"] - 0.02
+    assert result.r2["covariates"] < 0.05 < result.r2["tfs"] < result.r2["attention"] - 0.03
 
 
 def test_checkpoint_round_trip(fitted):

@@ -106,7 +106,8 @@ def neighbour_weights(
     if not rows:
         return sparse.csr_matrix((n, n), dtype=np.float32)
     row, col, data = np.concatenate(rows), np.concatenate(cols), np.concatenate(weights)
-    rows.clear(), cols.clear(), weights.clear()
+    for parts in (rows, cols, weights):
+        parts.clear()
     return sparse.csr_matrix((data, (row, col)), shape=(n, n))
 
 

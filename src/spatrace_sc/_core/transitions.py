@@ -247,7 +247,7 @@ def _between(embedding: NDArray[np.floating], before: NDArray[np.intp], after: N
     """Nearest cells across two stages, searched from either side."""
     edges: list[Edges] = []
     for frm, to, forward in ((before, after, True), (after, before, False)):
-        among = _candidates(np.arange(len(embedding)), to)
+        among = _candidates(np.arange(len(embedding), dtype=float), to)
         search = NearestNeighbors(n_neighbors=min(k, len(among))).fit(embedding[among])
         for start in range(0, len(frm), CHUNK):
             here = frm[start : start + CHUNK]

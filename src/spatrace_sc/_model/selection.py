@@ -70,7 +70,7 @@ def errors_along_path(
     reached = len(path)
     for number in range(n_folds):
         train, test = rows & (fold != number), rows & (fold == number)
-        baseline[number] = _covariate_error(problem.covariates, y, train, test)
+        baseline[number] = covariate_error(problem.covariates, y, train, test)
         weights: Weights | None = None
         flat = 0
         for step, lam in enumerate(path[:reached]):
@@ -94,7 +94,7 @@ def without_prior(penalty: Penalty, problem: Problem) -> Penalty:
     return replace(penalty, row=row, tf=None)
 
 
-def _covariate_error(covariates: Tensor, y: Tensor, train: Tensor, test: Tensor) -> Tensor:
+def covariate_error(covariates: Tensor, y: Tensor, train: Tensor, test: Tensor) -> Tensor:
     """Held-out squared error of a least-squares fit on covariates and an intercept."""
     x = torch.cat([covariates, torch.ones_like(covariates[:, :1])], dim=1).double()
     gram = x[train].T @ x[train] + 1e-3 * int(train.sum()) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
