@@ -40,7 +40,7 @@ def run(file: Path, threads: int) -> dict[str, Any]:
     adata = ad.read_h5ad(file, backed="r")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     wall, cpu = time.perf_counter(), time.process_time()
-    config = st.Config(progress=False, evidence=st.EvidenceConfig(n_workers=1))
+    config = st.Config(progress=False)
     st.settings.verbosity = "info"
     found = st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=config, device="cpu", copy=True)
     spent = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}

@@ -25,6 +25,7 @@ from scipy.stats import rankdata
 import spatrace_sc as st
 from spatrace_sc._core.statistics import decoys_at_least
 from spatrace_sc._model import fit
+from spatrace_sc._model.joint import Joint
 from spatrace_sc._model.records import History
 from spatrace_sc.tl import _histories, _inference, _problem, _result
 
@@ -67,8 +68,15 @@ def unfiltered_tf_now() -> Iterator[None]:
 
 @contextmanager
 def tf_weights_only() -> Iterator[None]:
-    """TF effects of the sparse model alone, nothing of the noise-corrected ones."""
-    with patch.object(_inference, "combined", lambda evidence, corrected: evidence):
+    """TF effects of the sparse model alone, nothing of the noise-corrected and the joint ones."""
+    with patch.object(_inference, "combined", lambda evidence, corrected, joint: evidence):
+        yield
+
+
+@contextmanager
+def tfs_by_single_targets() -> Iterator[None]:
+    """TF effects of the sparse model and the noise-corrected ones, nothing of those from all targets together."""
+    with patch.object(Joint, "weight", 0.0):
         yield
 
 
@@ -161,6 +169,7 @@ PARTS = {
     "TFs of the cell itself only": (as_it_is, with_training(past_penalty=1e6)),
     "TFs of the cell itself as counted": (unfiltered_tf_now, BASE),
     "TF effects of the sparse model only": (tf_weights_only, BASE),
+    "TF effects not from all targets together": (tfs_by_single_targets, BASE),
     "credit not shared": (credit_as_it_falls, BASE),
     "no covariates": (without_covariates, BASE),
     "receptors of the cell itself only": (without_denoised_receptors, BASE),

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from spatrace_sc._model.corrected import Corrected
+from spatrace_sc._model.joint import Joint
 from spatrace_sc._model.records import Draw, Edges, Evidence
 from spatrace_sc._model.separability import Rivals
 from spatrace_sc.tl._groups import NAMED, STRONGEST, add_groups, edges_to_check, only_told_apart
@@ -112,16 +113,36 @@ def test_a_small_pair_beside_a_strong_one_is_not_named():
     np.testing.assert_array_equal(asked[0], free[0])
 
 
+def joint(reliability=0.0):
+    rng = np.random.default_rng(2)
+    return Joint(rng.normal(size=(F, G)), np.full((F, G), 0.3), reliability)
+
+
 def test_effects_are_combined_by_weight():
     before, other = evidence(), corrected(reliability=0.5)
-    after = combined(before, other)
+    after = combined(before, other, joint())
     v = 0.75 / 1.75
     np.testing.assert_allclose(after.tf.effect, (1 - v) * before.tf.effect + v * other.effect.ravel(), rtol=1e-5)
     np.testing.assert_allclose(after.tf.effect_se, np.hypot((1 - v) * 0.1, v * 0.2), rtol=1e-5)
     assert after.lr is before.lr
-    np.testing.assert_array_equal(combined(before, corrected(reliability=0.0)).tf.effect, before.tf.effect)
+    np.testing.assert_array_equal(combined(before, corrected(reliability=0.0), joint()).tf.effect, before.tf.effect)
     barred = replace(other, se=np.full((F, G), np.inf))
-    np.testing.assert_allclose(combined(before, barred).tf.effect_se, (1 - v) * 0.1, rtol=1e-5)
+    np.testing.assert_allclose(combined(before, barred, joint()).tf.effect_se, (1 - v) * 0.1, rtol=1e-5)
+
+
+def test_joint_effects_come_last_and_only_where_there_are_any():
+    before, other = evidence(), corrected(reliability=0.5)
+    without, shared = combined(before, other, joint()).tf, joint(0.8)
+    after = combined(before, other, shared).tf
+    u = 0.8**4
+    np.testing.assert_allclose(after.effect, (1 - u) * without.effect + u * shared.effect.ravel(), rtol=1e-5)
+    np.testing.assert_allclose(after.effect_se, np.hypot((1 - u) * without.effect_se, u * 0.3), rtol=1e-5)
+    errors = shared.se.copy()
+    errors[:, 1] = np.inf
+    partly = combined(before, other, replace(shared, se=errors)).tf
+    none = np.isinf(errors).ravel()
+    np.testing.assert_array_equal(partly.effect, np.where(none, without.effect, after.effect))
+    np.testing.assert_array_equal(partly.effect_se, np.where(none, without.effect_se, after.effect_se))
 
 
 def values():

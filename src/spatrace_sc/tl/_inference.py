@@ -18,6 +18,7 @@ from .._model.corrected import corrected_effects, noise_share
 from .._model.credit import share_credit
 from .._model.evidence import refits_at_a_time, resample
 from .._model.fit import Fit, fit
+from .._model.joint import joint_effects
 from .._model.memory import Sizes, check_memory
 from .._model.prior import borne_out
 from .._model.records import Evidence, Problem
@@ -125,7 +126,8 @@ def _edges(
     values = p_and_q(evidence, corrected, share, len(study.genes["receptors"]))
     supported, pairs = (values[task][1] <= _keys.SUPPORTED for task in ("lr", "pair"))
     pairs[evidence.lr.regulator[supported]] = True
-    evidence = share_credit(problem, fitted, combined(evidence, corrected), supported, pairs)
+    evidence = combined(evidence, corrected, joint_effects(problem, fitted))
+    evidence = share_credit(problem, fitted, evidence, supported, pairs)
     rivals = find_rivals(problem, fitted, edges_to_check(evidence, values, n_tfs, _keys.SUPPORTED))
     alone = only_told_apart(evidence, values, rivals, n_tfs)
     tables = edge_tables(study, evidence, alone, values, config.max_edges)

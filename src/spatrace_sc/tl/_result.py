@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .._core.statistics import benjamini_hochberg, decoy_q_values, median_over_draws
 from .._model.corrected import Corrected
 from .._model.fit import Fit
+from .._model.joint import Joint
 from .._model.records import Draw, Edges, Evidence, Member, Problem
 from ._study import Study
 
@@ -46,15 +47,16 @@ def beside(strength: NDArray[np.floating], n_receptors: int) -> NDArray[np.float
     return np.sqrt(square.sum(1, keepdims=True) + square.sum(0, keepdims=True) - square).ravel()
 
 
-def combined(evidence: Evidence, corrected: Corrected) -> Evidence:
-    """Evidence with TF effects that are the mean of the sparse model's and the noise-corrected ones, weighted by :attr:`Corrected.weight`."""
-    tf, v = evidence.tf, corrected.weight
-    if not v:
-        return evidence
-    error = np.where(np.isfinite(corrected.se), corrected.se, 0.0).ravel()
-    effect = ((1.0 - v) * tf.effect + v * corrected.effect.ravel()).astype(tf.effect.dtype)
-    se = np.hypot((1.0 - v) * tf.effect_se, v * error).astype(tf.effect_se.dtype)
-    return replace(evidence, tf=replace(tf, effect=effect, effect_se=se))
+def combined(evidence: Evidence, corrected: Corrected, joint: Joint) -> Evidence:
+    """Evidence with TF effects that are the mean of the sparse model's and the noise-corrected ones, weighted by :attr:`Corrected.weight`, and then of that and the joint ones, weighted by :attr:`Joint.weight` where there are any."""
+    tf = evidence.tf
+    always, where = np.full(joint.se.shape, corrected.weight), np.where(np.isfinite(joint.se), joint.weight, 0.0)
+    for weights, found, errors in ((always, corrected.effect, corrected.se), (where, joint.effect, joint.se)):
+        weight, error = weights.ravel(), np.where(np.isfinite(errors), errors, 0.0).ravel()
+        effect = np.where(weight > 0, (1.0 - weight) * tf.effect + weight * found.ravel(), tf.effect)
+        se = np.where(weight > 0, np.hypot((1.0 - weight) * tf.effect_se, weight * error), tf.effect_se)
+        tf = replace(tf, effect=effect.astype(tf.effect.dtype), effect_se=se.astype(tf.effect_se.dtype))
+    return replace(evidence, tf=tf)
 
 
 def edge_tables(
