@@ -42,13 +42,13 @@ def run(file: Path, threads: int) -> dict[str, Any]:
     wall, cpu = time.perf_counter(), time.process_time()
     config = st.Config(progress=False)
     st.settings.verbosity = "info"
-    found = st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=config, device="cpu", copy=True)
+    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=config, device="cpu")
     spent = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     scores = {}
     for name, keys in KEYS.items():
-        table = label(getattr(st.get, name)(found), adata.uns["truth"][name], keys)
-        ranked = ranking_scores(table["score"].to_numpy(), table["true"].to_numpy())
+        table = label(getattr(st.get, name)(adata), adata.uns["truth"][name], keys)
+        ranked = ranking_scores(table["true"].to_numpy(), table["score"].to_numpy())
         called = table[table["q_value"] <= 0.1]
         scores[name] = {
             "auprc": float(ranked["auprc"]),

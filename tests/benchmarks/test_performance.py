@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import resource
 import subprocess
 import sys
 import tomllib
@@ -55,7 +56,9 @@ def test_a_command_costs_what_it_uses():
     assert text.strip() == "said"
     assert 0.4 <= row["cpu"] < 3
     assert row["wall"] > 0.3
-    assert 0.16 < row["peak"] < 1
+    # what the system tells of a process counts what its parent held when it was started
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    assert 0.16 < row["peak"] < max(1.0, 1.1 * own)
 
 
 def test_seconds_of_children_count():

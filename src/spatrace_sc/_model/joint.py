@@ -25,8 +25,8 @@ PENALTIES = (0.04, 0.02, 0.01, 0.005)
 N_FACTORS = (1, 2, 4, 8, 16, 32)
 #: No TF is read with less noise than this share of its variance, no target or level is left with less variance than this.
 LEAST = 0.02
-#: Steps of expectation and maximisation, at most; they end when no effect moves by more than the tolerance. Proximal-gradient steps in each.
-STEPS, TOLERANCE, INNER = 100, 3e-4, 5
+#: Steps of expectation and maximisation, always as many, so that rounding does not decide when they end; proximal-gradient steps in each.
+STEPS, INNER = 80, 5
 #: Targets that are fitted together, and as many as are enough to choose the penalty and the number of factors.
 MOST_TARGETS, ENOUGH_TARGETS = 1000, 300
 
@@ -223,12 +223,9 @@ def _fitted(moments: Tensor, noise: Tensor, penalty: Tensor, model: Model) -> Mo
         factor = torch.linalg.solve(square[n_f:, n_f:], (products[:, n_f:] - effect @ square[:n_f, n_f:]).T).T
         loadings = torch.cat([effect, factor], 1)
         rest = moments.diagonal()[n_f:] - 2.0 * (loadings * products).sum(1) + (loadings @ square * loadings).sum(1)
-        moved = float((effect - model.effect).abs().max())
         factor = factor @ torch.linalg.cholesky(square[n_f:, n_f:])
         covariance = square[:n_f, :n_f] + 1e-6 * torch.eye(n_f).to(square)
         model = Model(effect.clone(), factor, covariance, rest.clamp_min(LEAST))
-        if moved < TOLERANCE:
-            break
     return model
 
 
