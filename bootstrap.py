@@ -61,8 +61,10 @@ def main() -> int:
     environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}  # threads that wait by spinning crawl on busy cores
     if command == "test":
         environment |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
-    module = "spatrace_sc" if command == "demo" else "pytest"
-    return subprocess.run([python(), "-m", module, *rest], cwd=HERE, env=environment, check=False).returncode
+    # tests file by file on as many cores as there are, four at most: each takes a gigabyte
+    workers = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"]
+    run = ["spatrace_sc", *rest] if command == "demo" else ["pytest", *workers, *rest]
+    return subprocess.run([python(), "-m", *run], cwd=HERE, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":
