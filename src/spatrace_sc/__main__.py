@@ -54,17 +54,17 @@ def main() -> None:
 
 
 def report(title: str, table: pd.DataFrame, truth: pd.DataFrame, keys: list[str], top: int = 10) -> None:
-    """Print the strongest edges beside the truth."""
+    """Print the strongest edges, in few columns, beside the truth."""
     marks = truth[keys].assign(truth=truth["kind"] if "kind" in truth else "true")
     if "sign" in truth:
         marks["truth"] = marks["truth"] + truth["sign"].map({1: " +", -1: " -"})
     ranked = table.merge(marks, on=keys, how="left").fillna({"truth": "false"})
     n_true = int((truth["kind"] == "direct").sum()) if "kind" in truth else len(truth)
     hits = (~ranked["truth"].head(n_true).str.startswith(("false", "indirect"))).mean()
-    shown = ranked.head(top).to_string(
-        index=False, formatters=dict.fromkeys(("p_value", "q_value"), "{:.1e}".format), float_format="{:.3f}".format
-    )
-    print(f"\n{title}\n{shown}")
+    size = "effect" if "effect" in ranked else "score"
+    shown = ranked.head(top)[[*keys, size, "q_value", "evidence", "truth"]]
+    formats = {size: "{:.3f}".format, "q_value": "{:.2g}".format}
+    print(f"\n{title}\n{shown.to_string(index=False, formatters=formats)}")
     print(f"Of the {n_true} strongest (as many as are true) {hits:.0%} are true; by chance {n_true / len(table):.1%}.")
 
 

@@ -86,7 +86,7 @@ def test_edges_of_a_group_are_neither(null: AnnData) -> None:
     table.loc[1, "group_q_value"] = 0.05
     adata.uns["spatrace"] = adata.uns["spatrace"] | {"lr_targets": table}
     ax = st.pl.top_edges(adata, top_n=3)
-    assert under(ax).startswith("none")
+    assert under(ax) == "none with q ≤ 0.1 (all pale or hollow)"
     assert "q > 0.1, its group q ≤ 0.1" in legend(ax)
     white = (np.asarray(ax.collections[0].get_facecolors()) == 1.0).all(axis=1)
     assert white.tolist() == [True, False, True]
@@ -170,13 +170,16 @@ def test_targets_without_a_supported_edge_are_hollow(null: AnnData, some: AnnDat
     tf = str(st.get.tf_targets(some)["tf"][0])
     for adata, word in ((null, "none"), (some, "of 8")):
         done = st.tl.knockout(adata, tf=tf, copy=True)
-        ax = st.pl.knockout(done, top_n=8)
+        own = plt.subplots()[1]
+        own.plot([0], [0], label="a line of one's own")
+        ax = st.pl.knockout(done, top_n=8, ax=own)
         assert word in under(ax)
         table = st.get.knockout(done).head(8)
         bars = next(c for c in ax.containers if type(c).__name__ == "BarContainer" and len(c) == 8)
         assert [bar.get_facecolor()[3] == 0 for bar in bars] == (table["evidence"] != "supported").tolist()
         assert all(bar.get_edgecolor()[3] > 0 for bar in bars)
-        assert "no edge there with q ≤ 0.1" in legend(ax)
+        assert legend(ax)[0] == "direct"
+        assert legend(ax)[-2:] == ["no edge with q ≤ 0.1 leads there", "a line of one's own"]
 
 
 def test_changes_of_what_has_no_support_are_pale(null: AnnData, some: AnnData) -> None:

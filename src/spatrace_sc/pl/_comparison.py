@@ -32,6 +32,8 @@ COLOURS = {
     "changed": "#009E73",
 }
 NO_CHANGE = ("kept", "steady", "")
+#: Colour of standard errors.
+ERROR = "#BBBBBB"
 
 
 def comparison(
@@ -131,7 +133,7 @@ def _draw(ax: Axes, top: pd.DataFrame, supported: NDArray[np.bool_]) -> None:
         (-0.12, before, top["effect_reference_se"].to_numpy(dtype=float)),
         (0.12, after, top["effect_se"].to_numpy(dtype=float)),
     ):
-        ax.errorbar(value, place + shift, xerr=2 * se, fmt="none", ecolor="#BBBBBB", elinewidth=1.2, zorder=1)
+        ax.errorbar(value, place + shift, xerr=2 * se, fmt="none", ecolor=ERROR, elinewidth=1.2, zorder=1)
     for y, start, end, colour in zip(place, before, after, colours, strict=True):
         style = {"arrowstyle": "-|>", "color": colour, "lw": 1.6, "shrinkA": 3, "shrinkB": 1, "mutation_scale": 9}
         ax.annotate("", (end, y + 0.12), (start, y - 0.12), arrowprops=style, zorder=2)
@@ -152,6 +154,7 @@ def _legend(ax: Axes, top: pd.DataFrame, several: bool, supported: bool) -> None
         Line2D([], [], linestyle="none", marker="o", color=NEUTRAL, markerfacecolor="white", label=reference),
         Line2D([], [], linestyle="none", marker="o", color=NEUTRAL, label=group),
     ]
+    marks.append(Line2D([], [], color=ERROR, lw=1.2, label="± 2 standard errors"))
     number = top["change"].value_counts()
     marks += [
         Line2D([], [], color=COLOURS[c], lw=2, label=f"{c} ({n})")

@@ -89,8 +89,7 @@ def effect_heatmap(
     limit = float(np.abs(effects.to_numpy()).max())
     drawn = effects.to_numpy() != 0
     supported = _pivot(_edges(table[is_supported(table)])).reindex_like(effects).notna().to_numpy()
-    hollow(ax, drawn & ~supported)
-    draw_matrix(
+    image = draw_matrix(
         ax,
         effects,
         limits=(-limit, limit),
@@ -99,6 +98,7 @@ def effect_heatmap(
         title=f"{n} strongest {regulator}s, {m} of {table['target'].nunique()} targets{where}\n"
         + counted(supported[drawn], "effects"),
     )
+    hollow(ax, drawn & ~supported, image.cmap(0.5))
     return ax
 
 

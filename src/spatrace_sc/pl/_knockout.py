@@ -23,6 +23,8 @@ ROW = 0.21
 PALE = 0.4
 #: Line around bars and hollow dots, in points.
 OUTLINE = 0.8
+#: What the legend says, in its order.
+LEGEND = ("direct", "through other TFs", "sum, 95 % over refits", f"no edge with {SUPPORTED} leads there")
 
 
 def knockout(
@@ -98,8 +100,8 @@ def _bars(ax: Axes, top: pd.DataFrame) -> None:
     direct, mediated, change, se = (top[c].to_numpy(dtype=float) for c in ("direct", "mediated", "change", "se"))
     same = np.sign(direct) == np.sign(mediated)
     for values, start, pale, text in (
-        (direct, 0.0, 1.0, "direct"),
-        (mediated, np.where(same, direct, 0.0), PALE, "through other TFs"),
+        (direct, 0.0, 1.0, LEGEND[0]),
+        (mediated, np.where(same, direct, 0.0), PALE, LEGEND[1]),
     ):
         colours = np.where(values > 0, UP, DOWN)
         faces, edges = (
@@ -118,13 +120,16 @@ def _bars(ax: Axes, top: pd.DataFrame) -> None:
         color="black",
         ecolor="black",
         elinewidth=0.8,
-        label="sum, 95 % over refits",
+        label=LEGEND[2],
     )
     if not supported.all():
         style: dict[str, Any] = {"ms": 3.5, "mfc": "white", "mec": "black", "mew": OUTLINE, "zorder": 3}
-        ax.plot(change[~supported], place[~supported], "o", label=f"no edge there with {SUPPORTED}", **style)
+        ax.plot(change[~supported], place[~supported], "o", label=LEGEND[3], **style)
     ax.axvline(0.0, color=NEUTRAL, lw=0.8)
+    handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    ordered = [handles.pop(text) for text in LEGEND if text in handles]
     ax.legend(
+        handles=[*ordered, *handles.values()],
         fontsize=7,
         frameon=False,
         loc="upper center",

@@ -91,7 +91,8 @@ def modules(
     for panel, fields in zip(
         axes, (holes, empty & (targets.to_numpy() != 0), empty & (stages.to_numpy() > 0)), strict=True
     ):
-        hollow(panel, fields)
+        image = panel.images[0]
+        hollow(panel, fields, image.cmap(image.norm(0.0)))
     for panel in axes[1:]:
         panel.set_yticklabels([])
     every = (_size(adata, "pairs", ["ligand", "receptor"], key), _size(adata, "targets", ["target"], key))

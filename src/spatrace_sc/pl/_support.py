@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -49,14 +49,14 @@ def counted(supported: NDArray[np.bool_], what: str = "", mark: str = "hollow") 
     )
 
 
-def hollow(ax: Axes, fields: NDArray[np.bool_]) -> None:
-    """White holes in some fields of a heatmap, rows × columns."""
+def hollow(ax: Axes, fields: NDArray[np.bool_], colour: Any = "white") -> None:
+    """Holes in some fields of a heatmap, rows × columns. In the colour of 0, fields that are next to 0 do not stand out by their hole."""
     from matplotlib.collections import PolyCollection
 
     row, column = np.nonzero(fields)
     corner = HOLE / 2 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
     squares = np.stack([column, row], axis=1)[:, None, :] + corner
-    ax.add_collection(PolyCollection(list(squares), facecolors="white", edgecolors="none", zorder=2), autolim=False)
+    ax.add_collection(PolyCollection(list(squares), facecolors=[colour], edgecolors="none", zorder=2), autolim=False)
 
 
 def stage_word(adata: AnnData, key: str) -> str:

@@ -98,7 +98,9 @@ def top_edges(
     if edges.empty:
         return nothing_left(ax, f"No {title}{where or ' with a score above 0'}")
     ax.set_xlabel(unit)
-    supported = counted((edges["evidence"] == "supported").to_numpy())
+    evidence = edges["evidence"]
+    mark = "pale or hollow" if (evidence == "group").any() else "hollow"
+    supported = counted((evidence == "supported").to_numpy(), mark=mark)
     ax.set_title(f"{len(edges)} strongest of {len(table)} {title}{where}\n{supported}", fontsize=10)
     _draw(ax, edges, has_truth=truth is not None)
     return ax

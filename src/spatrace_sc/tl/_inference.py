@@ -36,6 +36,8 @@ from ._study import Study
 
 logger = logging.getLogger("spatrace_sc")
 
+#: Candidate edges of pairs from which on the user is told that it takes long.
+MANY = 20_000_000
 #: What is known of pairs that have an activity.
 SCORED = ["score", "p_value", "q_value"]
 
@@ -51,6 +53,11 @@ def run(study: Study, config: Config, seed: int, device: torch.device, prior: Pr
         *(len(study.time), int(study.senders.sum()), len(study.genes["tfs"])),
         *(problem.n_pairs, problem.targets.shape[1], device),
     )
+    if problem.n_pairs * n_g > MANY:
+        logger.warning(
+            "%.0f million candidate pair → target edges: this takes minutes to hours. Fewer targets (%d here) or genes that can signal (%d × %d) shorten it.",
+            *(problem.n_pairs * n_g / 1e6, n_g, n_l, n_r),
+        )
     fit_seed, resample_seed, permute_seed = (int(s) for s in np.random.default_rng(seed).integers(2**31, size=3))
     problem, trust = borne_out(problem, config, seed=fit_seed)
     fitted = fit(problem, config, seed=fit_seed)
