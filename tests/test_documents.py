@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import spatrace_sc as st
+
 ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
@@ -25,8 +27,27 @@ def test_links_and_placeholders(page):
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
+def readme_code():
+    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def test_five_lines_of_the_readme_run_on_a_file(tmp_path, monkeypatch):
+    adata = st.datasets.simulated(n_cells=700, n_targets=20)
+    adata.X = adata.layers.pop("counts")
+    adata.obs["slice"] = adata.obs["sample"].astype(str)
+    adata.obs["stage_number"] = adata.obs["stage_time"].where(adata.obs["dpt_pseudotime"].notna())
+    code = readme_code()[0]
+    assert len(code.strip().splitlines()) == 5
+    for role in ("ligand", "receptor", "tf", "target"):
+        code = code.replace(f"{role}s=[...]", f"{role}s={list(adata.var_names[adata.var.pop(role)])}")
+    monkeypatch.chdir(tmp_path)
+    adata.write_h5ad("yours.h5ad")
+    exec(compile(code, "README.md", "exec"), {})
+    assert (tmp_path / "first.png").stat().st_size > 10_000
+
+
 def test_the_readme_example_runs(tmp_path, monkeypatch):
-    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
+    code = readme_code()[1]
     monkeypatch.chdir(tmp_path)
     exec(compile(code.replace("simulated()", "simulated(n_cells=900)"), "README.md", "exec"), {})
     assert (tmp_path / "top_edges.png").stat().st_size > 10_000
