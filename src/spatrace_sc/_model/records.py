@@ -176,7 +176,7 @@ class Edges:
 class Evidence:
     """Outcome of the refits.
 
-    ``tf`` edges of TF genes on targets, all F × G, summed over the columns of a TF; ``lr`` edges of pairs on targets, those of :func:`spatrace_sc._model.candidates.listed_edges`. ``on_tfs`` (P, TF genes) mean weight of
+    ``tf`` edges of TF genes on targets, all F × G, summed over the columns of a TF; ``lr`` edges of pairs on targets, those of :func:`spatrace_sc._model.strength.listed_edges`. ``on_tfs`` (P, TF genes) mean weight of
     pairs on TFs' counts. ``pair_score`` (P,) mean norm of a pair's weights, ``pair_se`` its standard error, ``pair_stability`` the share of refits in which it has any, ``pair_p_value``;
     ``false_share`` how much of the pairs' squared weights decoys would have got, 0 to 1; ``draws`` the refits of the tasks ``tf`` (edges numbered over (F, G)), ``lr`` (over (P, G)), ``lr_tf`` (over (P, TF genes)) and ``pair`` (norms of
     the first pass); ``members`` the weights of every refit, of TFs in earlier cells on TFs among them.

@@ -68,8 +68,8 @@ def refit(problem: Problem, fit: Fit, decoys: History, rows: Tensor, listed: Ten
     """Fit real regulators and decoys together on the given cells and compare them; ``listed`` (E,) edges of pairs are told one by one."""
     part, n_genes = Parts.of(problem), problem.n_tf_genes
     y = (problem.targets - fit.target_mean) / fit.target_sd
-    design = _design_with_decoys(problem, fit, decoys, rows)
     penalty = _penalty_with_decoys(problem, problem.forbidden)
+    design = _design_with_decoys(problem, fit, decoys, rows, torch.isfinite(penalty.row))
     floor = config.training.adaptation
     first, second = _passes(
         design, y, rows, fit, penalty, config, lambda w: _factor_with_decoys(w, problem, floor), fit.weights
@@ -191,7 +191,7 @@ def _member(tf: Tensor, pairs: tuple[Tensor, Tensor], among_tfs: Tensor, on_tfs:
     return Member(edge.cpu().numpy(), torch.cat([of_tfs[1], of_pairs[1], onto[1]])[order].cpu().numpy())
 
 
-def _design_with_decoys(problem: Problem, fit: Fit, decoys: History, rows: Tensor) -> Design:
+def _design_with_decoys(problem: Problem, fit: Fit, decoys: History, rows: Tensor, kept: Tensor) -> Design:
     """TFs, pairs, covariates; then decoy TFs, L·R', L'·R, L'·R'."""
     network, real = fit.network, fit.attended
     fake = network.gather(fit.look, decoys)
@@ -206,7 +206,7 @@ def _design_with_decoys(problem: Problem, fit: Fit, decoys: History, rows: Tenso
             signals_of(network, fake.exposure, fake.receptor),
         ],
         rows,
-        torch.isfinite(_penalty_with_decoys(problem, problem.forbidden).row),
+        kept,
     )
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from .config import Config
-from .fit import Fit, observe
+from .fit import Fit
 from .records import Problem
-from .strength import Rest, strengths
+from .strength import left_by, strengths
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -53,11 +53,8 @@ def screen(problem: Problem, fit: Fit, config: Config) -> Problem:
 
 def relevance(problem: Problem, fit: Fit) -> Tensor:
     """(P,) norm over targets of what a pair's strengths exceed half the penalty by, in units of its penalty; 0 for those that may not act."""
-    rows = problem.usable
-    design, _, _ = observe(fit.network, problem, rows)
-    y = ((problem.targets - fit.target_mean) / fit.target_sd)[rows]
-    rest = Rest(y - design.at(rows)[fit.weights.rows].T @ fit.weights.values, rows, fit.weights, problem.forbidden)
-    score = y.new_zeros(problem.n_pairs)
+    design, rest = left_by(problem, fit)
+    score = rest.residual.new_zeros(problem.n_pairs)
     for columns, found in strengths(design, range(problem.n_tfs, problem.n_tfs + problem.n_pairs), rest):
         penalty = problem.penalty[columns]
         over = found.abs_().sub_(FROM * fit.weights.penalty * penalty[:, None]).clamp_min_(0.0)

@@ -11,8 +11,9 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from .design import Design, View
-from .fit import Fit, observe
+from .fit import Fit
 from .records import Problem, Weights
+from .strength import left_by
 
 #: Rivals correlate at least so strongly with the regulator; at most so many, the strongest, are tried.
 ALIKE, MOST_RIVALS = 0.5, 30
@@ -48,10 +49,8 @@ def find_rivals(problem: Problem, fit: Fit, edges: NDArray[np.integer]) -> Rival
     One row for each regulator that could stand in.
     """
     rows = problem.usable
-    design, _, _ = observe(fit.network, problem, rows)
-    y = ((problem.targets - fit.target_mean) / fit.target_sd)[rows]
-    view = design.at(rows)
-    residual = y - view[fit.weights.rows].T @ fit.weights.values
+    design, rest = left_by(problem, fit)
+    view, residual = design.at(rows), rest.residual
     block = torch.unique(problem.block[rows], return_inverse=True)[1]
     columns = torch.arange(problem.n_tfs - problem.n_tf_genes, problem.n_tfs + problem.n_pairs, device=rows.device)
     found: list[tuple[int, int, int]] = []

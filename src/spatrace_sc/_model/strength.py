@@ -42,6 +42,16 @@ def strengths(design: Design, columns: range, rest: Rest) -> Iterator[tuple[Tens
 
 
 @torch.no_grad()
+def left_by(problem: Problem, fit: Fit) -> tuple[Design, Rest]:
+    """The design of the usable cells, and what the fit leaves of their standardised targets."""
+    rows = problem.usable
+    design, _, _ = observe(fit.network, problem, rows)
+    y = ((problem.targets - fit.target_mean) / fit.target_sd)[rows]
+    residual = y - design.at(rows)[fit.weights.rows].T @ fit.weights.values
+    return design, Rest(residual, rows, fit.weights, problem.forbidden)
+
+
+@torch.no_grad()
 def listed_edges(problem: Problem, fit: Fit, most: int) -> Tensor:
     """(E,) numbers over (P, G), ascending, of the edges of pairs that are looked at one by one: all of pairs that compete, or where there are more than ``most`` the strongest in the fit.
 
@@ -53,13 +63,10 @@ def listed_edges(problem: Problem, fit: Fit, most: int) -> Tensor:
     kept = torch.nonzero(problem.kept[problem.n_tfs : problem.n_tfs + problem.n_pairs])[:, 0]
     if len(kept) * n_targets <= most:
         return (kept[:, None] * n_targets + torch.arange(n_targets, device=device)).flatten()
-    rows = problem.usable
-    design, _, _ = observe(fit.network, problem, rows)
-    y = ((problem.targets - fit.target_mean) / fit.target_sd)[rows]
-    residual = y - design.at(rows)[fit.weights.rows].T @ fit.weights.values
+    design, rest = left_by(problem, fit)
     pairs = range(problem.n_tfs, problem.n_tfs + problem.n_pairs)
-    size, number = residual.new_empty(0), torch.empty(0, dtype=torch.long, device=device)
-    for block, found in strengths(design, pairs, Rest(residual, rows, fit.weights, problem.forbidden)):
+    size, number = rest.residual.new_empty(0), torch.empty(0, dtype=torch.long, device=device)
+    for block, found in strengths(design, pairs, rest):
         flat = found.abs().flatten()
         least = float(size.min()) if len(size) == most else 0.0
         place = torch.nonzero(flat > least)[:, 0]
