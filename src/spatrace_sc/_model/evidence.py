@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .config import Config
-from .distributed import gather_results, share_tasks, shows
+from .distributed import gather_results, is_active, share_tasks, shows
 from .fit import Fit
 from .records import Draw, Edges, Evidence, History, Problem
 from .refit import Refit, refit
@@ -47,8 +47,11 @@ def resample(problem: Problem, fit: Fit, draw_decoys: DrawDecoys, config: Config
         return refit(problem, fit, draw_decoys(stream).to(device), rows, listed, config)
 
     mine = [streams[number] for number in share_tasks(len(streams))]
-    with _one_core_each(), ThreadPoolExecutor(refits_at_a_time(config, device)) as pool:
-        done = gather_results(pool.map(task, mine), len(streams))
+    at_a_time = refits_at_a_time(config, device)
+    with _one_core_each(), ThreadPoolExecutor(at_a_time) as pool:
+        # in turn without a thread, which would keep memory of its own; not where other processes wait for their turns
+        each = map if at_a_time == 1 and not is_active() else pool.map
+        done = gather_results(each(task, mine), len(streams))
         hidden = not shows(config.progress)
         bar = tqdm(done, total=len(streams), desc="refits against decoys", disable=hidden, leave=False)
         return _summary(iter(bar), len(streams), options.sample_share, listed.cpu().numpy())

@@ -51,7 +51,7 @@ class Joint:
 
 
 class Model(NamedTuple):
-    """``effect`` (G, F) of the levels, ``factor`` (G, K) loadings of the unmeasured factors, ``covariance`` (F, F) of the levels, ``rest`` (G,) variance that is left."""
+    """Several models at once, M of them: ``effect`` (M, G, F) of the levels, ``factor`` (M, G, K) loadings of the unmeasured factors, ``covariance`` (M, F, F) of the levels, ``rest`` (M, G) variance that is left."""
 
     effect: Tensor
     factor: Tensor
@@ -98,9 +98,9 @@ def joint_effects(problem: Problem, fit: Fit) -> Joint:
     n_factors, n_penalties = _choose(moments(few), noise, every[few])
     for some in plain.split(MOST_TARGETS):
         known = moments(some)
-        fitted = [_along(m, noise, every[some], n_factors, n_penalties) for m in (known.whole, *known.left)]
+        fitted = _along(torch.cat([known.whole[None], known.left]), noise, every[some], n_factors, n_penalties)
         effect[:, some] = fitted[0]
-        error[:, some] = ((n_groups - 1) * torch.stack(fitted[1:]).var(0, correction=0)).sqrt()
+        error[:, some] = ((n_groups - 1) * fitted[1:].var(0, correction=0)).sqrt()
     square = float(effect[:, plain].square().mean())
     excess = square - float(error[:, plain].square().mean())
     return Joint(effect.cpu().numpy(), error.cpu().numpy(), max(excess, 0.0) / square if square > 0 else 0.0, n_factors)
@@ -125,32 +125,31 @@ def _over_spread(column: Tensor, usable: Tensor) -> Tensor:
 
 
 class Moments(NamedTuple):
-    """Mean products of the readings: of all cells, of those outside each group, and of those in it."""
+    """Mean products of the readings, (F + G, F + G): of all cells, of those outside each group, and of those in it, (groups, F + G, F + G)."""
 
     whole: Tensor
-    left: list[Tensor]
-    held: list[Tensor]
+    left: Tensor
+    held: Tensor
 
     @classmethod
     def of(cls, data: Tensor, group: Tensor, n_groups: int) -> Moments:
         """From the readings (cells, F + G) and the group of every cell."""
         parts = [data[group == k] for k in range(n_groups)]
-        sums = [part.T @ part for part in parts]
-        whole = sum(sums[1:], sums[0])
-        left = [(whole - m) / (len(data) - len(p)) for m, p in zip(sums, parts, strict=True)]
-        return cls(whole / len(data), left, [m / len(p) for m, p in zip(sums, parts, strict=True)])
+        sums = torch.stack([part.T @ part for part in parts])
+        size = torch.tensor([len(part) for part in parts]).to(data)[:, None, None]
+        whole = sums.sum(0)
+        return cls(whole / len(data), (whole - sums) / (len(data) - size), sums / size)
 
 
 def _choose(moments: Moments, noise: Tensor, penalty: Tensor) -> tuple[int, int]:
     """Number of factors, and how many of the penalties to go along, with the best held-out likelihood."""
     best, before = (-torch.inf, 1, 1), -torch.inf
     for n_factors in N_FACTORS[: max(1, int(np.log2(max(len(penalty) / 2, 1))))]:
-        models = [_start(m, noise, n_factors) for m in moments.left]
+        model = _start(moments.left, noise, n_factors)
         top = -torch.inf
         for step, lam in enumerate(PENALTIES):
-            models = [_fitted(m, noise, lam * penalty, model) for m, model in zip(moments.left, models, strict=True)]
-            likelihoods = [_likelihood(m, noise, model) for m, model in zip(moments.held, models, strict=True)]
-            likelihood = sum(likelihoods) / len(likelihoods)
+            model = _fitted(moments.left, noise, lam * penalty, model)
+            likelihood = float(_likelihood(moments.held, noise, model).mean())
             if likelihood > best[0]:
                 best = (likelihood, n_factors, step + 1)
             if likelihood < top:
@@ -163,7 +162,7 @@ def _choose(moments: Moments, noise: Tensor, penalty: Tensor) -> tuple[int, int]
 
 
 def _along(moments: Tensor, noise: Tensor, penalty: Tensor, n_factors: int, n_penalties: int) -> Tensor:
-    """(F, G) effects at the last of some penalties, each fitted from the one before."""
+    """(M, F, G) effects at the last of some penalties, each fitted from the one before."""
     model = _start(moments, noise, n_factors)
     for lam in PENALTIES[:n_penalties]:
         model = _fitted(moments, noise, lam * penalty, model)
@@ -173,18 +172,22 @@ def _along(moments: Tensor, noise: Tensor, penalty: Tensor, n_factors: int, n_pe
 def _start(moments: Tensor, noise: Tensor, n_factors: int) -> Model:
     """Effects by the noise-corrected regression, factors from the largest components of what it leaves."""
     n_f = len(noise)
-    values, vectors = torch.linalg.eigh(moments[:n_f, :n_f] - torch.diag(noise))
-    covariance = (vectors * values.clamp_min(LEAST)) @ vectors.T
+    values, vectors = torch.linalg.eigh(moments[:, :n_f, :n_f] - torch.diag(noise))
+    covariance = (vectors * values.clamp_min(LEAST)[:, None]) @ vectors.mT
     ridge = covariance + 0.05 * torch.eye(n_f).to(covariance)
-    effect = torch.linalg.solve(ridge, moments[:n_f, n_f:]).T
-    rest = moments[n_f:, n_f:] - effect @ covariance @ effect.T
-    values, vectors = torch.linalg.eigh(rest - torch.diag(rest.diagonal() / 2.0))
-    factor = vectors[:, -n_factors:] * values[-n_factors:].clamp_min(LEAST).sqrt()
-    return Model(effect, factor, covariance, (rest.diagonal() - factor.square().sum(1)).clamp_min(0.1))
+    effect = torch.linalg.solve(ridge, moments[:, :n_f, n_f:]).mT
+    rest = moments[:, n_f:, n_f:] - effect @ covariance @ effect.mT
+    values, vectors = torch.linalg.eigh(rest - torch.diag_embed(_diagonal(rest) / 2.0))
+    factor = vectors[..., -n_factors:] * values[:, None, -n_factors:].clamp_min(LEAST).sqrt()
+    return Model(effect, factor, covariance, (_diagonal(rest) - factor.square().sum(-1)).clamp_min(0.1))
+
+
+def _diagonal(square: Tensor) -> Tensor:
+    return square.diagonal(dim1=-2, dim2=-1)
 
 
 class Expected(NamedTuple):
-    """Of levels and factors *l* given the readings: ``with_readings`` (F + K, F + G) mean of their products with the readings, ``square`` (F + K, F + K) with themselves; ``precision`` (F + K, F + K) of their posterior."""
+    """Of levels and factors *l* given the readings: ``with_readings`` (M, F + K, F + G) mean of their products with the readings, ``square`` (M, F + K, F + K) with themselves; ``precision`` (M, F + K, F + K) of their posterior."""
 
     with_readings: Tensor
     square: Tensor
@@ -192,52 +195,60 @@ class Expected(NamedTuple):
 
 
 def _expected(moments: Tensor, noise: Tensor, model: Model) -> tuple[Expected, Tensor]:
-    """Expectations, and the loadings over their variances (F + G, F + K)."""
-    n_f, n_factors = len(noise), model.factor.shape[1]
+    """Expectations, and the loadings over their variances (M, F + G, F + K)."""
+    n_f, n_factors = len(noise), model.factor.shape[-1]
     identity = torch.eye(n_f + n_factors).to(moments)
-    loadings = torch.cat([identity[:n_f], torch.cat([model.effect, model.factor], 1)])
-    weighed = loadings / torch.cat([noise, model.rest])[:, None]
-    precision = loadings.T @ weighed
-    precision[:n_f, :n_f] += torch.linalg.inv(model.covariance)
-    precision[n_f:, n_f:] += identity[n_f:, n_f:]
+    on_levels = identity[:n_f].expand(len(moments), -1, -1)
+    loadings = torch.cat([on_levels, torch.cat([model.effect, model.factor], -1)], 1)
+    weighed = loadings / _variances(noise, model)[..., None]
+    precision = loadings.mT @ weighed
+    precision[:, :n_f, :n_f] += torch.linalg.inv(model.covariance)
+    precision[:, n_f:, n_f:] += identity[n_f:, n_f:]
     posterior = torch.linalg.inv(precision)
-    gain = posterior @ weighed.T
+    gain = posterior @ weighed.mT
     products = gain @ moments
-    return Expected(products, posterior + products @ gain.T, precision), weighed
+    return Expected(products, posterior + products @ gain.mT, precision), weighed
+
+
+def _variances(noise: Tensor, model: Model) -> Tensor:
+    """(M, F + G) variances of the readings around what levels and factors give."""
+    return torch.cat([noise.expand(len(model.rest), -1), model.rest], 1)
 
 
 def _fitted(moments: Tensor, noise: Tensor, penalty: Tensor, model: Model) -> Model:
-    """Expectation and maximisation from a model on."""
+    """Expectation and maximisation from the models on, (M, F + G, F + G) moments."""
     n_f = len(noise)
     for _ in range(STEPS):
         known, _ = _expected(moments, noise, model)
-        products, square = known.with_readings[:, n_f:].T, known.square
-        top = torch.linalg.eigvalsh(square)[-1]
-        threshold = penalty * square.diagonal()[:n_f].clamp_min(1e-3).sqrt() / top
-        loadings = torch.cat([model.effect, model.factor], 1)
+        products, square = known.with_readings[..., n_f:].mT, known.square
+        top = torch.linalg.eigvalsh(square)[:, -1, None, None]
+        threshold = penalty * _diagonal(square)[:, None, :n_f].clamp_min(1e-3).sqrt() / top
+        loadings = torch.cat([model.effect, model.factor], -1)
         for _ in range(INNER):
             loadings = loadings - (loadings @ square - products) / top
-            effect = loadings[:, :n_f]
-            loadings[:, :n_f] = torch.sign(effect) * (effect.abs() - threshold).clamp_min(0.0)
-        effect = loadings[:, :n_f]
-        factor = torch.linalg.solve(square[n_f:, n_f:], (products[:, n_f:] - effect @ square[:n_f, n_f:]).T).T
-        loadings = torch.cat([effect, factor], 1)
-        rest = moments.diagonal()[n_f:] - 2.0 * (loadings * products).sum(1) + (loadings @ square * loadings).sum(1)
-        factor = factor @ torch.linalg.cholesky(square[n_f:, n_f:])
-        covariance = square[:n_f, :n_f] + 1e-6 * torch.eye(n_f).to(square)
+            effect = loadings[..., :n_f]
+            loadings[..., :n_f] = effect - torch.clamp(effect, -threshold, threshold)
+        effect = loadings[..., :n_f]
+        among = square[:, n_f:, n_f:]
+        factor = torch.linalg.solve(among, (products[..., n_f:] - effect @ square[:, :n_f, n_f:]).mT).mT
+        loadings = torch.cat([effect, factor], -1)
+        rest = _diagonal(moments)[:, n_f:] - 2.0 * (loadings * products).sum(-1)
+        rest = rest + (loadings @ square * loadings).sum(-1)
+        factor = factor @ torch.linalg.cholesky(among)
+        covariance = square[:, :n_f, :n_f] + 1e-6 * torch.eye(n_f).to(square)
         model = Model(effect.clone(), factor, covariance, rest.clamp_min(LEAST))
     return model
 
 
-def _likelihood(moments: Tensor, noise: Tensor, model: Model) -> float:
-    """Mean logarithm of the likelihood of cells with these moments, up to a constant."""
+def _likelihood(moments: Tensor, noise: Tensor, model: Model) -> Tensor:
+    """(M,) mean logarithm of the likelihood of cells with these moments, up to a constant."""
     known, weighed = _expected(moments, noise, model)
-    variances = torch.cat([noise, model.rest])
-    size = torch.logdet(known.precision) + torch.logdet(model.covariance) + variances.log().sum()
-    distance = (moments.diagonal() / variances).sum() - (known.with_readings.T * weighed).sum()
-    return -0.5 * float(size + distance)
+    variances = _variances(noise, model)
+    size = torch.logdet(known.precision) + torch.logdet(model.covariance) + variances.log().sum(-1)
+    distance = (_diagonal(moments) / variances).sum(-1) - (known.with_readings.mT * weighed).sum((-2, -1))
+    return -0.5 * (size + distance)
 
 
 def _scaled(model: Model) -> Tensor:
-    """(F, G) effects per standard deviation of the level."""
-    return (model.effect * model.covariance.diagonal().sqrt()).T
+    """(M, F, G) effects per standard deviation of the level."""
+    return (model.effect * _diagonal(model.covariance).sqrt()[:, None]).mT

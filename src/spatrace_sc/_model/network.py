@@ -140,7 +140,7 @@ class SignalNetwork(nn.Module):
         """Where every cell looks, in batches, without dropout or gradients."""
         self.eval()
         every = torch.arange(len(history), device=history.exists.device)
-        batch = batch or rows_at_once(self.floats_per_cell, every.device, 8192)
+        batch = batch or rows_at_once(self.floats_per_cell, every.device, 1024)
         parts = [self.look(history[i]) for i in every.split(batch)]
         return Look(*(torch.cat(p) for p in zip(*parts, strict=True)))
 

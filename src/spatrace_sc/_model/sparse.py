@@ -252,9 +252,10 @@ def _fista(
     step = 1.0 / (top + 1e-12)
     start, ahead, momentum = weights, weights, torch.ones_like(step)
     limit = 100.0 * (1.0 + start.abs().amax(1, keepdim=True))
+    reach = step * threshold
     for iteration in range(max_iterations):
         moved = ahead - step * (multiply(ahead) - moment)
-        new = torch.sign(moved) * (moved.abs() - step * threshold).clamp_min(0.0)
+        new = moved - torch.clamp(moved, -reach, reach)
         change = new - weights
         if iteration % 10 == 9:
             largest = change.abs().amax(1, keepdim=True)
@@ -263,13 +264,14 @@ def _fista(
             wild = ~(largest < limit)
             if bool(wild.any()):
                 step = torch.where(wild, step / 2.0, step)
+                reach = step * threshold
                 momentum = torch.where(wild, 1.0, momentum)
                 weights, ahead = torch.where(wild, start, new), torch.where(wild, start, new)
                 continue
-        uphill = ((ahead - new) * change).sum(1, keepdim=True) > 0
-        following = torch.where(uphill, 1.0, (1.0 + torch.sqrt(1.0 + 4.0 * momentum**2)) / 2.0)
-        ahead = torch.where(uphill, new, new + (momentum - 1.0) / following * change)
-        weights, momentum = new, following
+        downhill = ((ahead - new) * change).sum(1, keepdim=True) <= 0
+        following = (1.0 + torch.sqrt(1.0 + 4.0 * momentum * momentum)) / 2.0
+        ahead = new + downhill * (momentum - 1.0) / following * change
+        weights, momentum = new, torch.where(downhill, following, 1.0)
     return weights
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from .adam import Adam
 from .config import Config, TrainingConfig
 from .design import Design
 from .distributed import add_up, average_gradients, check_agreement, share_of, shows
@@ -21,7 +22,7 @@ MOST_CELLS, MOST_HELD_OUT = 50_000, 20_000
 #: Mean squared error and penalty of some cells, given what dropout keeps of them.
 Loss = Callable[[Tensor, Sequence[Masks]], tuple[Tensor, Tensor]]
 #: Held-out cells at a time.
-EVALUATED = 4096
+EVALUATED = 1024
 #: Numbers up to which fixed regulators of all cells are kept in a table; 32 M are 128 MB.
 TABLE = 32_000_000
 
@@ -60,9 +61,7 @@ def train(
     parameters = [p for name, p in network.named_parameters() if (name in gated) == (phase == "gates")]
     if not options.max_epochs or not len(weights.rows):
         return
-    optimiser = torch.optim.AdamW(
-        parameters, lr=options.learning_rate, weight_decay=options.weight_decay, fused=y.device.type == "cuda" or None
-    )
+    optimiser = Adam(parameters, options.learning_rate, options.weight_decay)
     if phase == "gates":  # break the symmetry of a product of two zeros
         with torch.no_grad():
             network.gates.copy_(torch.empty(network.gates.shape).normal_(std=0.01))
@@ -77,7 +76,7 @@ def train(
         total = y.new_zeros((), dtype=torch.float64)
         for batch in _batches(train_rows, options.batch_size):
             masks = network.draw_masks(len(batch)) if phase == "attention" else []
-            total += _step(loss_of, batch, masks, optimiser, parameters)
+            total += _step(loss_of, batch, masks, optimiser)
         seen, now = _errors(network, loss_of, blocks, total)
         seen, now = seen / min(len(train_rows), MOST_CELLS), now / len(test_rows)
         log.append({"phase": phase, "epoch": float(epoch), "train": seen, "held_out": now})
@@ -96,18 +95,17 @@ def _step(
     loss_of: Loss,
     batch: Tensor,
     masks: Sequence[Masks],
-    optimiser: torch.optim.Optimizer,
-    parameters: list[torch.nn.Parameter],
+    optimiser: Adam,
 ) -> Tensor:
     """One step of Adam on a batch; this process's sum of squared errors before it. A process without cells in a small batch looks at one, which does not count."""
     cells = share_of(len(batch))
     n = cells.stop - cells.start
     cells = cells if n else slice(0, 1)
     error, penalty = loss_of(batch[cells], [m.part(cells, batch.device) for m in masks])
-    optimiser.zero_grad(set_to_none=True)
+    optimiser.forget()
     (error + penalty).backward()
-    average_gradients(parameters, n)
-    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    average_gradients(optimiser.parameters, n)
+    torch.nn.utils.clip_grad_norm_(optimiser.parameters, 1.0)
     optimiser.step()
     return error.detach().double() * n
 

@@ -86,10 +86,10 @@ def cascades(adata: AnnData, *, top_n: int | None = 30, key: str = _keys.RESULT,
 
 def _beside(top: pd.DataFrame, tfs: list[str]) -> list[str]:
     """Targets in the order of their TFs, so that few lines cross."""
-    height = (
-        top["tf"].astype(str).map({name: k for k, name in enumerate(tfs)}).groupby(top["target"].astype(str)).mean()
+    height = pd.Series(
+        pd.Index(tfs).get_indexer(pd.Index(top["tf"].astype(str))), index=top["target"].astype(str), dtype=float
     )
-    return list(height.sort_values(kind="stable").index)
+    return list(height.groupby(level=0).mean().sort_values(kind="stable").index)
 
 
 def _known(edges: pd.DataFrame, end: str) -> set[tuple[str, str]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
@@ -84,7 +85,7 @@ def check_replaced(sdata: SpatialData, key: str, table: AnnData) -> None:
         theirs += [
             f"obs[{str(name)!r}] (changed)"
             for name in old.obs
-            if name in table.obs and not np.array_equal(old.obs[name].astype(str), table.obs[name].astype(str))
+            if name in table.obs and not _same(old.obs[name], table.obs[name])
         ]
     if theirs:
         raise InvalidArgumentError(
@@ -95,6 +96,12 @@ def check_replaced(sdata: SpatialData, key: str, table: AnnData) -> None:
         "The table %r, gathered before, is replaced%s.",
         *(key, f", and with it its results {shorten(lost)}" if lost else ""),
     )
+
+
+def _same(old: pd.Series, new: pd.Series) -> bool:
+    """Whether two columns of the same cells say the same, missing where the other is missing."""
+    old, new = old.astype(object), new.astype(object)
+    return bool(((old == new) | (old.isna() & new.isna())).all())
 
 
 def _of_package(table: AnnData) -> tuple[str, ...]:

@@ -1,0 +1,63 @@
+"""Steps of Adam by torch's functional form."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from spatrace_sc._model.adam import Adam
+
+
+def steps(optimiser, parameters, n=25):
+    torch.manual_seed(1)
+    wanted = [torch.randn_like(p) for p in parameters]
+    for _ in range(n):
+        for p in parameters:
+            p.grad = None
+        sum((p - w).pow(4).sum() for p, w in zip(parameters, wanted, strict=True)).backward()
+        optimiser.step()
+    return [p.detach().clone() for p in parameters]
+
+
+def made():
+    torch.manual_seed(0)
+    return [torch.nn.Parameter(torch.randn(shape)) for shape in ((4, 3), (5,), ())]
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_steps_are_those_of_adamw(decay):
+    ours, theirs = made(), made()
+    found = steps(Adam(ours, 0.03, decay), ours)
+    expected = steps(torch.optim.AdamW(theirs, lr=0.03, weight_decay=decay, foreach=False), theirs)
+    for a, b in zip(found, expected, strict=True):
+        assert torch.equal(a, b)
+    assert not torch.equal(found[0], made()[0])
+
+
+def test_a_parameter_without_gradient_stays():
+    moved, still = made()[:2]
+    before = still.detach().clone()
+    optimiser = Adam([moved, still], 0.03, 0.1)
+    moved.sum().backward()
+    optimiser.step()
+    assert torch.equal(still, before)
+    assert not torch.equal(moved, made()[0])
+    optimiser.forget()
+    assert moved.grad is None
+
+
+def test_torchs_compiler_is_not_imported():
+    code = """
+import sys, torch
+from spatrace_sc._model.adam import Adam
+p = torch.nn.Parameter(torch.ones(2))
+optimiser = Adam([p], 0.1, 0.0)
+p.sum().backward()
+torch.nn.utils.clip_grad_norm_([p], 1.0)
+optimiser.step()
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
