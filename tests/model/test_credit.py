@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from spatrace_sc._model.credit import RIDGE_RECEPTORS, explained, share_credit
+from spatrace_sc._model.credit import (
+    FOLDS,
+    RIDGE_RECEPTORS,
+    RIDGE_TFS,
+    SMALLEST,
+    _decided,
+    _followed,
+    explained,
+    share_credit,
+)
 from spatrace_sc._model.records import Edges, Evidence, History, Problem
 
 N, F, L, R, G = 900, 2, 2, 2, 3
@@ -97,11 +106,17 @@ def test_a_receptor_that_follows_a_tf_gets_the_route_through_its_own_ligand():
     y = (problem.targets - fit.target_mean) / fit.target_sd
     level, y = level.double().numpy(), y.double().numpy()
     onto = np.linalg.solve(level.T @ level / N + RIDGE_RECEPTORS * np.eye(R), level.T @ y / N)
-    along = np.corrcoef(np.log1p(fit.attended.exposure[:, 1].numpy()), level[:, 0])[0, 1]
-    assert lr[1, 0, 0] == pytest.approx(along * onto[0, 0], abs=0.02)
+    exposure = np.log1p(fit.attended.exposure.numpy())
+    along = np.maximum([[np.corrcoef(exposure[:, i], level[:, r])[0, 1] for r in range(R)] for i in range(L)], 0)
+    share = _decided(_followed(problem, fit)).numpy()
+    assert share[0] > 0.9
+    assert share[1] < 0.1, "a course of its own"
+    route = along[:, :, None] * onto
+    expected = (1 - share)[:, None] * before.lr.effect.reshape(L, R, G) + share[:, None] * route
+    expected[1, 0, 2] -= share[0] * route[1, 0, 2]  # forbidden
+    np.testing.assert_allclose(lr, expected, atol=SMALLEST)
     assert lr[1, 0, 0] > 3 * abs(lr[0, 0, 0])
     assert after.tf is before.tf
-    np.testing.assert_allclose(lr[:, 1], before.lr.effect.reshape(L, R, G)[:, 1], atol=1e-3)
     assert after.pair_score.reshape(L, R)[:, 0].argmax() == 1
     assert after.lr.stability is before.lr.stability
 
@@ -116,15 +131,54 @@ def test_forbidden_edges_get_no_route():
     assert abs(share_credit(problem, fit, before, *NOTHING).lr.effect[2 * G + 2]) < 0.02
 
 
+def standardised(x):
+    return (x - x.mean(0)) / x.std(0, correction=0)
+
+
 def test_explained_is_held_out():
     g = torch.Generator().manual_seed(1)
-    x = torch.randn(300, 5, generator=g)
-    values = torch.stack([x[:, 0], torch.randn(300, generator=g)], 1)
-    values = (values - values.mean(0)) / values.std(0, correction=0)
-    share = explained(values, x, torch.arange(300) // 10)
-    assert share[0] > 0.99
-    assert share[1] < 0.02
-    assert (explained(values, x, torch.zeros(300, dtype=torch.long)) == 0).all(), "one block: nothing can be held out"
+    x, own = torch.randn(300, 5, generator=g), torch.randn(300, 3, generator=g)
+    noise = torch.randn(300, 3, generator=g)
+    values = standardised(torch.stack([x[:, 0], noise[:, 0], own[:, 2] + x[:, 1]], 1))
+    alone, both = explained(values, x, own, torch.arange(300) // 10)
+    assert alone[0] > 0.99
+    assert both[0] > 0.99
+    assert max(alone[1], both[1]) < 0.02
+    assert 0.4 < alone[2] < 0.6
+    assert both[2] > 0.99, "a column of their own tells the rest"
+    one_block = torch.zeros(300, dtype=torch.long)
+    assert not torch.stack(explained(values, x, own, one_block)).any(), "one block: nothing can be held out"
+
+
+def test_both_together_are_one_ridge_regression():
+    g = torch.Generator().manual_seed(2)
+    x = torch.randn(120, 4, generator=g)
+    own = standardised(x @ torch.randn(4, 2, generator=g) + torch.randn(120, 2, generator=g))
+    values = standardised(own + x[:, :2] + torch.randn(120, 2, generator=g))
+    block = torch.arange(120) // 8
+    _, both = explained(values, x, own, block)
+    for r in range(2):
+        columns, y, error = torch.column_stack([x, own[:, r]]).double().numpy(), values[:, r].double().numpy(), 0.0
+        for fold in range(FOLDS):
+            test = (block % FOLDS == fold).numpy()
+            xt, yt = columns[~test], y[~test]
+            weight = np.linalg.solve(xt.T @ xt / len(xt) + RIDGE_TFS * np.eye(5), xt.T @ yt / len(xt))
+            error += ((y[test] - columns[test] @ weight) ** 2).sum()
+        assert float(both[r]) == pytest.approx(1 - error / (y**2).sum(), abs=1e-5)
+
+
+@pytest.mark.parametrize("depth", [50.0, 1.0])
+def test_noise_of_counting_is_not_a_course_of_its_own(depth):
+    g = torch.Generator().manual_seed(3)
+    problem, fit = tissue(1.0)
+    tf = problem.history.tf[:, 0]
+    walk = torch.randn(N, 1, generator=g)  # the other receptor's own level, which its earlier cells have too
+    level = torch.exp(0.8 * torch.cat([tf[:, :1], walk], 1))[:, None].repeat(1, 3, 1)
+    counted = replace(problem.history, receptor=torch.poisson(depth * level, generator=g))
+    follows, own = _followed(replace(problem, history=counted), fit)
+    assert follows > 0.6, "what cannot be told of its count is noise"
+    assert own < 0.4
+    assert follows > 2 * own
 
 
 def test_what_is_supported_keeps_its_weight_and_its_rank():

@@ -17,11 +17,11 @@ from .records import Evidence, Problem
 logger = logging.getLogger("spatrace_sc")
 
 #: Ridge penalties, as shares of a standardised column's variance: of receptors on TFs, and of targets on receptors.
-RIDGE_TFS, RIDGE_RECEPTORS = 0.01, 0.1
+RIDGE_TFS, RIDGE_RECEPTORS = 0.01, 0.3
 #: Folds of blocks over which the share is measured.
 FOLDS = 3
 #: Routes that change a target by less than this many standard deviations are left out.
-SMALLEST = 0.01
+SMALLEST = 0.003
 #: Routes computed at a time.
 BLOCK = 8_000_000
 
@@ -37,21 +37,18 @@ def share_credit(
 
     .. math::
         \tilde W_{lr,g} = (1 - u_r)\, W_{lr,g} + u_r\, a_{lr}\, b_{rg}, \quad a_{lr} = \max(0, \mathrm{cor}(\log E_l, \log R_r)), \quad
-        u_r = D(\varphi)\, D(\rho_r), \quad D(x) = \frac{x^3}{x^3 + (1 - x)^3}
+        u_r = D(\varphi)\, D(\rho_r), \quad D(x) = \frac{x^3}{x^3 + (1 - x)^3}, \quad \rho_r = \frac{t_r + \bar t}{f_r + \bar f}
 
-    with *b* from a ridge regression of the targets on all receptors without TFs, :math:`\rho_r` the share of the receptor's level that TFs predict in held-out blocks, and
+    with *b* from a ridge regression of the targets on all receptors without TFs, :math:`t_r` the share of the variance of the receptor's count that TFs predict in held-out blocks, :math:`f_r` the share that TFs and the
+    receptor's counts in earlier cells predict together (a ratio, so that the noise of counting, which both cannot predict, does not pass for a course of the receptor's own; means over receptors steady it), and
     :math:`\varphi` the share of the pairs' squared weights that decoys would have got. Co-variation of exposure and receptor decides between ligands only where receptors have no course of
     their own (:math:`\rho_r` near 1) and the joint model cannot tell pairs from decoys (:math:`\varphi` near 1); elsewhere nothing changes.
 
     What the joint model supports, ``edges`` (E,) among those listed and ``pairs`` (P,), keeps its weight, and all routes are scaled down by one factor until none is stronger than the weakest of these.
     p, q and stability are not touched: they speak of the joint model.
     """
-    rows, past = problem.usable, problem.history
-    steps = past.exists[rows].float()
-    counted = torch.einsum("ns,nsr->nr", steps, past.receptor[rows]) / steps.sum(1, keepdim=True)
-    tfs = standard(fit.attended.tf[rows][:, : problem.n_tf_genes])
-    followed = explained(standard(torch.log1p(counted)), tfs, problem.block[rows])
-    share = _decided(followed) * _decided(torch.tensor(evidence.false_share, device=followed.device))
+    rows = problem.usable
+    share = _decided(_followed(problem, fit)) * _decided(torch.tensor(evidence.false_share, device=rows.device))
     if bool((share > 0.5).any()):
         logger.info(
             "%d of %d receptors follow the TFs and pairs do no better than decoys: their ligands are ranked by co-variation with them, which is no evidence.",
@@ -110,18 +107,36 @@ def _decided(x: Tensor) -> Tensor:
     return x**3 / (x**3 + (1.0 - x) ** 3)
 
 
-def explained(values: Tensor, by: Tensor, block: Tensor) -> Tensor:
-    """(columns,) share of the variance of standardised columns that a ridge regression predicts in held-out blocks, 0 to 1."""
+def _followed(problem: Problem, fit: Fit) -> Tensor:
+    """(R,) how much of what can be told of a receptor's count the TFs tell, 0 to 1."""
+    rows, past = problem.usable, problem.history
+    receptor, steps = past.receptor[rows], past.exists[rows].float()[:, :-1]
+    before = torch.einsum("ns,nsr->nr", steps, receptor[:, :-1]) / steps.sum(1, keepdim=True).clamp_min(1.0)
+    now, own = standard(torch.log1p(receptor[:, -1])), standard(torch.log1p(before))
+    by_tfs, by_both = explained(now, standard(fit.attended.tf[rows]), own, problem.block[rows])
+    return ((by_tfs + by_tfs.mean()) / (by_both + by_both.mean()).clamp_min(1e-12)).clamp(0.0, 1.0)
+
+
+def explained(values: Tensor, by: Tensor, own: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
+    """(columns,) shares of the variance of standardised columns that ridge regressions predict in held-out blocks, 0 to 1: on ``by``, and on ``by`` and the column of ``own`` at the same place."""
     codes = torch.unique(block)
     fold = torch.searchsorted(codes, block) % min(FOLDS, len(codes))
-    error = torch.zeros(values.shape[1], device=values.device)
+    error = torch.zeros((2, values.shape[1]), device=values.device)
     for number in torch.unique(fold):
         test = fold == number
         if bool(test.all()):
-            return torch.zeros_like(error)
-        error += (values[test] - by[test] @ _ridge(by[~test], values[~test], RIDGE_TFS)).square().sum(0)
+            return error[0], error[1]
+        x, y, o = by[~test], values[~test], own[~test]
+        alone, of_own = _ridge(x, y, RIDGE_TFS), _ridge(x, o, RIDGE_TFS)
+        # the last step of solving for all coefficients together
+        shared = x.T @ o / len(x)
+        rest = o.square().mean(0) + RIDGE_TFS - (shared * of_own).sum(0)
+        weight = ((o * y).mean(0) - (shared * alone).sum(0)) / rest
+        error[0] += (values[test] - by[test] @ alone).square().sum(0)
+        error[1] += (values[test] - by[test] @ (alone - of_own * weight) - own[test] * weight).square().sum(0)
     total = values.square().sum(0)
-    return torch.where(total > 0, 1.0 - error / total.clamp_min(1e-12), 0.0).clamp(0.0, 1.0)
+    told = torch.where(total > 0, 1.0 - error / total.clamp_min(1e-12), 0.0).clamp(0.0, 1.0)
+    return told[0], told[1]
 
 
 def _ridge(x: Tensor, y: Tensor, penalty: float) -> Tensor:
