@@ -301,7 +301,7 @@ def test_a_matrix_that_is_not_used_is_named(caplog):
         st.pp.transitions(adata, receivers=RECEIVERS, key_added="mine")
         inform()
         assert line()[-1].endswith(
-            "obsp['mine'], which st.pp.transitions wrote, is not used: pass `transitions_key='mine'` to use it."
+            "obsp['mine'], which st.pp.transitions wrote, is taken only if you name it, `transitions_key='mine'`."
         )
         n = len(line())
         inform(transitions_key="mine")
@@ -309,3 +309,30 @@ def test_a_matrix_that_is_not_used_is_named(caplog):
         del adata.obsp["mine"]
         inform()
         assert "not used" not in line()[-1]
+
+
+def branching():
+    """Three types along a line of expression, sixty cells each: early, middle, late."""
+    rng = np.random.default_rng(0)
+    place = np.repeat([0.0, 5.0, 10.0], 60) + rng.uniform(0, 5, 180)
+    x = np.column_stack([np.exp(-((place[:, None] - np.linspace(0, 15, 30)) ** 2) / 8), rng.random((180, 2))])
+    obs = pd.DataFrame({"cell_type": np.repeat(["early", "middle", "late"], 60)}, index=[f"c{k}" for k in range(180)])
+    return ad.AnnData(x.astype(np.float32), obs=obs, obsm={"X_line": np.column_stack([place, rng.random(180)])})
+
+
+def test_a_root_that_is_no_beginning_is_warned_of():
+    with pytest.warns(st.SpatraceWarning, match=r"type 'middle', are not the first .* earlier are '?early"):
+        st.pp.transitions(branching_with(middle=0.1), root="middle", use_rep="X_line")
+
+
+def branching_with(middle):
+    """The same with part of the middle type before all others, where the root then is found."""
+    adata = branching()
+    adata.obsm["X_line"][60 : 60 + int(60 * middle), 0] -= 8.0
+    return adata
+
+
+@pytest.mark.parametrize("root", ["early", "c0"])
+def test_a_root_at_the_beginning_is_not(root, recwarn):
+    st.pp.transitions(branching(), root=root, use_rep="X_line")
+    assert not [w for w in recwarn if issubclass(w.category, st.SpatraceWarning)]

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _keys
 from .._compat import as_table, own
-from .._errors import InvalidArgumentError
+from .._errors import InvalidArgumentError, warn
 from .._prepare import embed
 from .._validate import categories, cell_mask, closest, expression, receivers_with_time, shorten, time_column, whole
 from ._cells import Cells
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("spatrace_sc")
 
+#: Types of so many cells are looked at for being earlier than the root's.
+ENOUGH = 20
 #: What a name as ``method`` stands for.
 RULES: dict[str, Rule] = {
     "pseudotime": Pseudotime(),
@@ -146,6 +149,7 @@ def transitions(
         representation = embed(adata, everyone, use_rep, n_pcs, layer)
         time = _diffusion_pseudotime(adata, everyone, representation, types, root)
         mask = everyone & np.isfinite(time)
+        _look_at_root(time[mask], types[mask].astype(str), types[adata.obs_names == root].astype(str), root)
         if not mask[everyone].all():
             logger.warning(
                 "%d cells are not connected to the root and get no pseudotime; they take no part.",
@@ -230,3 +234,17 @@ def _diffusion_pseudotime(
     found = cells.obs["dpt_pseudotime"].to_numpy(dtype=float)
     time[mask] = np.where(np.isfinite(found), found, np.nan)
     return time
+
+
+def _look_at_root(time: NDArray[np.float64], types: NDArray[np.str_], of_root: NDArray[np.str_], root: str) -> None:
+    """Warn where cells of another type come earlier, half of them before three quarters of the root's type: the diffusion map and the root tell different stories."""
+    by_type = pd.Series(time).groupby(types)
+    median, first = by_type.median(), str(of_root[0]) if len(of_root) else root
+    early = (median < by_type.quantile(0.25)[first]) & (by_type.size() >= ENOUGH)
+    earlier = median[early].sort_values()
+    if len(earlier):
+        found = shorten(f"{name} ({value:.2f})" for name, value in earlier.items())
+        warn(
+            f"the cells of `root={root!r}`, type {first!r}, are not the first in the pseudotime that starts there: median {median[first]:.2f}, earlier are {found}. "
+            "Time may run along something else than development, or the type is no beginning; look at it (`sc.pl.embedding(adata, basis, color=time_key)`), choose another root or a cell, or bring a pseudotime of your own."
+        )

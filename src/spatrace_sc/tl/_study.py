@@ -258,7 +258,7 @@ def read_backward(
     if transitions_key is None:
         unused = [k for k in written_transitions(adata) if k in adata.obsp]
         hint = (
-            f"obsp[{unused[-1]!r}], which st.pp.transitions wrote, is not used: pass `transitions_key={unused[-1]!r}` to use it"
+            f"obsp[{unused[-1]!r}], which st.pp.transitions wrote, is taken only if you name it, `transitions_key={unused[-1]!r}`"
             if unused
             else "name your own with `transitions_key`"
         )
