@@ -243,3 +243,16 @@ def test_the_weight_of_corrected_effects_by_hand():
     assert corrected(followed()[0]).reliability > 0.9
     rng = np.random.default_rng(0)
     assert corrected(problem_of(rng.normal(size=(300, 5)), rng.normal(size=(300, 20)))).reliability < 0.4
+
+
+def test_more_cells_than_the_model_is_right_for_make_no_test_surer(monkeypatch):
+    problem, _, _ = followed()
+    usual = corrected(problem)
+    monkeypatch.setattr("spatrace_sc._model.corrected.SURE_CELLS", 750)
+    found = corrected(problem)
+    np.testing.assert_array_equal(found.effect, usual.effect)
+    np.testing.assert_array_equal(found.se, usual.se)
+    size, error = np.abs(found.effect), 2 * found.se  # the square root of 3000 cells over 750
+    slow = student.sf((size - found.minimum) / error, 39) + student.sf((size + found.minimum) / error, 39)
+    np.testing.assert_allclose(found.p_value, slow, rtol=1e-9)
+    assert found.p_value[0, 0] > usual.p_value[0, 0]

@@ -38,8 +38,6 @@ logger = logging.getLogger("spatrace_sc")
 
 #: Candidate edges of pairs from which on the user is told that it takes long.
 MANY = 20_000_000
-#: Receivers from which on TF edges at q ≤ .1 were seen to be more than a tenth false.
-SURE = 100_000
 #: What is known of pairs that have an activity.
 SCORED = ["score", "p_value", "q_value"]
 
@@ -133,11 +131,6 @@ def _edges(
     share, n_tfs = config.evidence.smallest_share, len(study.genes["tfs"])
     corrected = corrected_effects(problem, fitted, share)
     values = p_and_q(evidence, corrected, share, len(study.genes["receptors"]))
-    if len(study.time) > SURE:
-        logger.warning(
-            "%d receivers: standard errors are so small that what a linear model gets wrong looks sure. More than a tenth of the TF edges at q ≤ 0.1 will be false; read their effects.",
-            len(study.time),
-        )
     supported, pairs = (values[task][1] <= _keys.SUPPORTED for task in ("lr", "pair"))
     pairs[evidence.lr.regulator[supported]] = True
     evidence = combined(evidence, corrected, joint_effects(problem, fitted))
