@@ -1,9 +1,9 @@
-"""A million cells on disk through the whole job.
+"""A million cells on disk, or very many pairs and targets, through the whole job.
 
-python -m benchmarks.performance.large [--cells 1000000] [--file large.h5ad] [--threads 2] [--out rows.jsonl]
+python -m benchmarks.performance.large [--cells 1000000] [--tissue '{"n_targets": 2000}'] [--file large.h5ad] [--threads 2] [--out rows.jsonl]
 
 A simulated tissue of slices of 20 000 cells is written to disk by a process of its own; an existing ``--file`` is taken as it is. It is then opened with ``backed="r"`` and inferred in a fresh process.
-Printed, as JSON: sizes, CPU and wall seconds, the peak memory of that process, and how well pairs and edges are ranked.
+``--tissue``: other arguments of :func:`spatrace_sc.datasets.simulated`, as JSON. Printed, as JSON: sizes, CPU and wall seconds, the peak memory of that process, and how well pairs and edges are ranked.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from spatrace_sc._core.networks import ranking_scores
 SLICE = 20_000
 
 
-def make(n_cells: int, file: Path, seed: int) -> None:
+def make(n_cells: int, file: Path, seed: int, tissue: dict[str, Any]) -> None:
     """The tissue, in slices of 20 000 cells."""
-    st.datasets.simulated(seed, n_cells=n_cells, n_slices=max(1, n_cells // SLICE)).write_h5ad(file)
+    slices = {"n_slices": n_cells // SLICE} if n_cells >= SLICE else {}
+    st.datasets.simulated(seed, n_cells=n_cells, **slices | tissue).write_h5ad(file)
 
 
 def run(file: Path, threads: int) -> dict[str, Any]:
@@ -56,7 +57,8 @@ def run(file: Path, threads: int) -> dict[str, Any]:
             "false": float((~called["true"]).mean()) if len(called) else 0.0,
         }
     receivers = int(np.isfinite(pd.to_numeric(adata.obs["dpt_pseudotime"])).sum())
-    sizes = {"cells": adata.n_obs, "receivers": receivers, "genes": adata.n_vars, "threads": threads}
+    roles = {role: int(adata.var[role].sum()) for role in ("ligand", "receptor", "tf", "target")}
+    sizes = {"cells": adata.n_obs, "receivers": receivers, "genes": adata.n_vars, "threads": threads} | roles
     return sizes | spent | {"peak GB": peak, "before GB": before, "file GB": file.stat().st_size / 1e9} | scores
 
 
@@ -66,12 +68,13 @@ def main() -> None:
     parser.add_argument("--file", type=Path, default=Path("large.h5ad"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=620)
+    parser.add_argument("--tissue", type=json.loads, default={}, help="other arguments of the simulation, as JSON")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--make", action="store_true", help="only write the file")
     parser.add_argument("--here", action="store_true", help="infer in this process")
     options = parser.parse_args()
     if options.make:
-        make(options.cells, options.file, options.seed)
+        make(options.cells, options.file, options.seed, options.tissue)
         return
     if options.here:
         print(json.dumps(run(options.file, options.threads)))
@@ -79,6 +82,7 @@ def main() -> None:
     again = [sys.executable, "-m", "benchmarks.performance.large", "--file", str(options.file)]
     if not options.file.exists():
         made = ["--make", "--cells", str(options.cells), "--seed", str(options.seed)]
+        made += ["--tissue", json.dumps(options.tissue)]
         subprocess.run([*again, *made], check=True)
     done = subprocess.run(
         [*again, "--here", "--threads", str(options.threads)], stdout=subprocess.PIPE, text=True, check=True

@@ -29,6 +29,8 @@ STAGES = {
     "fit": (_inference, "fit"),
     "refits": (_inference, "resample"),
     "corrected TF effects": (_inference, "corrected_effects"),
+    "joint TF effects": (_inference, "joint_effects"),
+    "shared credit": (_inference, "share_credit"),
     "rivals": (_inference, "find_rivals"),
     "stages": (_inference, "_stage_factors"),
     "activity": (_inference, "activity_of"),
