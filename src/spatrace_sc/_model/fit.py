@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from .config import Config, TrainingConfig
 from .design import Columns, Design, Pairs, Plain, Signals
+from .distributed import shows
 from .network import Attended, Look, SignalNetwork
 from .records import Problem, Weights
 from .selection import LARGEST, choose_penalty, covariate_error, strength_factors
@@ -20,7 +22,8 @@ from .training import gates_of, train
 
 logger = logging.getLogger("spatrace_sc")
 
-
+#: Parts of a fit that progress is shown for, about as long each with many pairs: the penalty, three times the weights of the training cells, the gates, and the weights of all cells.
+PARTS = 6
 #: Held-out R² below which the user is warned.
 NOTHING_LEARNT = 0.01
 #: Doses sorted for the half-saturations; of more every so many cells are taken.
@@ -52,7 +55,9 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
     """
     rng = np.random.default_rng(seed)
     device = problem.targets.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    shown = shows(config.progress)
+    bar = tqdm(total=PARTS, desc="first fit", disable=not shown, leave=False, delay=5)
+    with bar, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(rng.integers(2**31)))
         held_out = hold_out(problem.block, config.training.held_out, rng) & problem.usable
         training = problem.usable & ~held_out
@@ -63,28 +68,34 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
         r2: dict[str, float] = {}
 
         design, _, _ = observe(network, problem, training)
-        lam = choose_penalty(design, y, problem, training, base, config.training)
+        lam = choose_penalty(design, y, problem, training, base, config.training, progress=shown)
+        bar.update()
         weights = _solve(design, y, training, lam, base, config.training)
         r2["initial"] = score(design, weights, y, held_out)
         unexpected = beyond_past(problem, y, training)
         news = _solve(design, unexpected, training, lam / 2.0, base, config.training)
+        bar.update()
         train(network, problem, unexpected, design, news, training, held_out, config, "attention", log)
         design, look, _ = observe(network, problem, training)
         weights = _solve(design, y, training, lam, base, config.training, weights)
         r2["attention"] = score(design, weights, y, held_out)
+        bar.update()
         r2 |= without_pairs(design, problem, y, training, held_out, lam, base, config.training)
         factor = strength_factors(weights, problem, config.training.adaptation)
         weights = second_pass(design, y, training, weights, base, factor, config.training)
         r2["pairs"] = score(design, weights, y, held_out)
+        bar.update()
         train(network, problem, y, design, weights, training, held_out, config, "gates", log)
         r2["gates"] = score(
             design, weights, y, held_out, gate=lambda rows: gates_of(network, look.context, rows, problem)
         )
 
         design, look, attended = observe(network, problem, problem.usable)
+        bar.update()
         weights = _solve(design, y, problem.usable, lam, base, config.training, weights)
         factor = strength_factors(weights, problem, config.training.adaptation)
         weights = second_pass(design, y, problem.usable, weights, base, factor, config.training)
+        bar.update()
     _report(r2, lam)
     return Fit(network, weights, look, attended, mean, sd, held_out, r2, log)
 

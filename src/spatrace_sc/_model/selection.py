@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from .config import TrainingConfig
 from .design import Design
@@ -24,7 +25,14 @@ MOST_TARGETS, MOST_CELLS = 500, 100_000
 
 @torch.no_grad()
 def choose_penalty(
-    design: Design, y: Tensor, problem: Problem, rows: Tensor, penalty: Penalty, config: TrainingConfig
+    design: Design,
+    y: Tensor,
+    problem: Problem,
+    rows: Tensor,
+    penalty: Penalty,
+    config: TrainingConfig,
+    *,
+    progress: bool = False,
 ) -> float:
     """λ by cross-validation over spatial blocks.
 
@@ -32,7 +40,7 @@ def choose_penalty(
     that gives up at most ``penalty_slack`` of the best gain over covariates alone (cell type, slice, time): prediction alone prefers a smaller penalty and admits false edges, and
     a gain over the intercept would count what every cell of a type has in common.
     """
-    path, mean, baseline = errors_along_path(design, y, problem, rows, penalty, config)
+    path, mean, baseline = errors_along_path(design, y, problem, rows, penalty, config, progress=progress)
     if not path:
         return 1.0
     best = float(mean.min())
@@ -42,7 +50,14 @@ def choose_penalty(
 
 @torch.no_grad()
 def errors_along_path(
-    design: Design, y: Tensor, problem: Problem, rows: Tensor, penalty: Penalty, config: TrainingConfig
+    design: Design,
+    y: Tensor,
+    problem: Problem,
+    rows: Tensor,
+    penalty: Penalty,
+    config: TrainingConfig,
+    *,
+    progress: bool = False,
 ) -> tuple[list[float], Tensor, Tensor]:
     """Penalties in descending order, their held-out squared errors averaged over folds, and the error of covariates alone. No penalty where nothing varies.
 
@@ -68,7 +83,7 @@ def errors_along_path(
     path = [top * config.penalty_ratio ** (k / (config.n_penalties - 1)) for k in range(config.n_penalties)]
     errors, baseline = torch.zeros(n_folds, len(path)), torch.zeros(n_folds)
     reached = len(path)
-    for number in range(n_folds):
+    for number in tqdm(range(n_folds), desc="choosing λ", disable=not progress, leave=False, delay=5):
         train, test = rows & (fold != number), rows & (fold == number)
         baseline[number] = covariate_error(problem.covariates, y, train, test)
         weights: Weights | None = None
