@@ -32,9 +32,10 @@ PROBED, RUNS = 2000, 8
 def tell_missing(
     adata: AnnData, lost: list[str], n_wanted: int, argument: str, have: NDArray[np.str_], column: str | None
 ) -> None:
-    """Log how many of a list were found, with names like the missing ones; warn if it is less than half."""
+    """Log how many of a list were found, with names like the missing ones, at level warning where they are few, as slips of the pen are; warn if less than half was found."""
     found = n_wanted - len(lost)
-    logger.info(
+    logger.log(
+        logging.WARNING if 0 < len(lost) <= SHOWN and found >= HALF * n_wanted else logging.INFO,
         "%s: %d of %d found%s.",
         *(argument, found, n_wanted, f"; not in the data: {_shown(lost, have)}" if lost else ""),
     )

@@ -43,7 +43,7 @@ def resolve_radius(radius: float | None, coords: NDArray[np.floating], sample: N
     if by_sample and max(by_sample) > DIFFERENT_SCALE * min(by_sample):
         warn(
             f"the median distance to the nearest cell differs between samples from {min(by_sample):.4g} to {max(by_sample):.4g}: are their coordinates in different units, such as pixels of images of "
-            "different size? One radius holds for all; bring the samples to one unit first."
+            "different size? One radius holds for all; bring the samples to one unit first, for spots by `st.pp.scale_positions(adata, distance between spots, sample_key=...)`."
         )
     if radius is None:
         if not np.isfinite(nearest):

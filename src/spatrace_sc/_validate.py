@@ -183,12 +183,14 @@ def columns(
     return np.asarray(chosen.toarray() if isinstance(chosen, sparse.csr_matrix) else chosen, dtype=np.float32)
 
 
-def time_column(adata: AnnData, key: str, argument: str = "time_key") -> NDArray[np.float64]:
+def time_column(
+    adata: AnnData, key: str, argument: str = "time_key", *, cell_type_key: str | None = None
+) -> NDArray[np.float64]:
     """Numeric time from ``obs``; NaN is allowed here. inf, as diffusion pseudotime writes for unreachable cells, counts as NaN."""
     if key not in adata.obs:
         raise MissingKeyError(
             f"`{argument}={key!r}` is not in `adata.obs`; it has {shorten(adata.obs.columns, 15)}.{closest(key, adata.obs.columns)} "
-            "Name a numeric column, or let `st.pp.transitions(adata, root=...)` compute diffusion pseudotime first."
+            f"Name a numeric column, or let `st.pp.transitions(adata, root=..., cell_type_key={'...' if cell_type_key is None else repr(cell_type_key)})` compute diffusion pseudotime first."
         )
     column = adata.obs[key]
     if not pd.api.types.is_numeric_dtype(column):

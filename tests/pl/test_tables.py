@@ -39,7 +39,13 @@ def test_bars_are_the_table(result: AnnData, kind: str, stage: str | None) -> No
     value = table.get("effect", table["score"]).to_numpy()
     np.testing.assert_allclose([bar.get_width() for bar in ax.patches], value)
     assert list(np.diff(np.abs(value)) <= 0) == [True] * 6
-    assert labels(ax.yaxis) == [" → ".join(edge) for edge in table[KEYS[kind]].to_numpy()]
+    names = [" → ".join(edge) for edge in table[KEYS[kind]].to_numpy()]
+    signs = zip(table["evidence"] == "co-variation", table["group"] != "", strict=True)
+    signs = [" ~" * alone + " †" * grouped for alone, grouped in signs]
+    assert labels(ax.yaxis) == [name + sign for name, sign in zip(names, signs, strict=True)]
+    said = " ".join(text.get_text() for text in ax.get_legend().get_texts())
+    assert ("~  ranked by co-variation only" in said) == any("~" in sign for sign in signs)
+    assert ("†  one of several" in said) == any("†" in sign for sign in signs)
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the strongest on top
     dots = ax.collections[0]
     np.testing.assert_allclose(np.asarray(dots.get_offsets())[:, 0], value)

@@ -31,6 +31,9 @@ KINDS: dict[str, tuple[list[str], str, str]] = {
 #: What the legend says of an edge that another regulator could replace.
 OF_A_GROUP = f"{UNSUPPORTED}, its group {UNSUPPORTED.replace('>', '≤')}"
 
+#: Signs behind the name of an edge, and what the legend says of them.
+COVARIATION, GROUPED = "~", "†"
+SIGNS = {COVARIATION: "ranked by co-variation only", GROUPED: "one of several, see column group"}
 #: What the marks beside the edges say.
 TRUE, TURNED = "in truth", "in truth, other sign"
 
@@ -48,7 +51,7 @@ def top_edges(
 ) -> Axes:
     """The strongest edges, with sign and stability.
 
-    What the data support is filled. Edges with q > 0.1 are hollow and pale: a ranking, no findings. Where the data support "one of a group" (:func:`spatrace_sc.get.lr_targets`), the dot is filled palely. A
+    What the data support is filled. Edges with q > 0.1 are hollow and pale: a ranking, no findings; those that only co-variation ranks have a "~" behind the name, those that the data cannot tell from others a "†". Where the data support "one of a group" (:func:`spatrace_sc.get.lr_targets`), the dot is filled palely. A
     line under the title says how many edges are supported.
 
     Parameters
@@ -113,7 +116,7 @@ def _prepare(table: pd.DataFrame, names: list[str], top_n: int | None, truth: pd
     value = top["effect" if signed else "score"].to_numpy(dtype=np.float64)
     return pd.DataFrame(
         {
-            "label": [ARROW.join(edge) for edge in top[names].astype(str).itertuples(index=False, name=None)],
+            "label": _labels(top, names),
             "value": value,
             "colour": np.where(value > 0, UP, DOWN) if signed else NEUTRAL,
             "stability": top["stability"].to_numpy(dtype=np.float64),
@@ -121,6 +124,14 @@ def _prepare(table: pd.DataFrame, names: list[str], top_n: int | None, truth: pd
             "mark": _marks(top, names, truth, np.sign(value) if signed else None),
         }
     )
+
+
+def _labels(top: pd.DataFrame, names: list[str]) -> list[str]:
+    """Names of the edges, with the signs of those that are co-variation only and of those that the data cannot tell from others."""
+    plain = [ARROW.join(edge) for edge in top[names].astype(str).itertuples(index=False, name=None)]
+    alone = np.where(top["evidence"].astype(str) == "co-variation", COVARIATION, "")
+    grouped = np.where(top["group"].astype(str) != "", GROUPED, "")
+    return [" ".join(filter(None, parts)) for parts in zip(plain, alone, grouped, strict=True)]
 
 
 def _marks(top: pd.DataFrame, names: list[str], truth: pd.DataFrame | None, sign: np.ndarray | None) -> list[str]:
@@ -216,6 +227,9 @@ def _legend(ax: Axes, edges: pd.DataFrame, *, has_truth: bool) -> None:
     for found, text in (("group", OF_A_GROUP), ("ranked", UNSUPPORTED)):
         if any((e == "group") == (found == "group") and e != "supported" for e in edges["evidence"]):
             handles.append(dot(NEUTRAL, 40, text, face=_face(NEUTRAL, found)))
+    for sign, text in SIGNS.items():
+        if edges["label"].str.contains(f" {sign}", regex=False).any():
+            handles.append(dot("black", 0, f"{sign}  {text}", marker="none"))
     if has_truth:
         for mark, face in ((TRUE, "black"), (TURNED, "white")):
             n = int((edges["mark"] == mark).sum())

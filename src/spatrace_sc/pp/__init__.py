@@ -4,6 +4,7 @@ from ._gather import gather
 from ._gene_roles import gene_roles
 from ._ligand_exposure import ligand_exposure
 from ._prior import prior
+from ._scale_positions import scale_positions
 from ._transition_rules import OptimalTransport, Stages
 from ._transition_sources import CellRank, Moscot
 from ._transitions import transitions
@@ -17,5 +18,6 @@ __all__ = [
     "gene_roles",
     "ligand_exposure",
     "prior",
+    "scale_positions",
     "transitions",
 ]

@@ -157,7 +157,7 @@ def transitions(
             )
         place = lambda: representation[mask[everyone]]
     else:
-        time = time_column(adata, time_key)
+        time = time_column(adata, time_key, cell_type_key=cell_type_key)
         mask = receivers_with_time(time, types, receivers, time_key)
         place = lambda: embed(adata, mask, use_rep, n_pcs, layer)
     cells = Cells(adata, mask, time[mask], time_key, stage_key, int(n_neighbors), place)

@@ -106,7 +106,7 @@ def read_study(
     coords = coordinates(adata, spatial_key)
     types = categories(adata, cell_type_key, "cell_type_key").astype(str)
     slices = samples(adata, sample_key).astype(str)
-    time = time_column(adata, time_key)
+    time = time_column(adata, time_key, cell_type_key=cell_type_key)
     sending = cell_mask(types, senders, "senders", adata.n_obs)
     receiving = receivers_with_time(time, types, receivers, time_key)
     stage_of = categories(adata, stage_key, "stage_key").astype(str) if stage_key is not None else slices
