@@ -10,9 +10,10 @@ from torch import Tensor
 
 from .config import Config, EvidenceConfig, ModelConfig, TrainingConfig
 from .design import Design
-from .fit import Fit, gates_of, observe
+from .fit import Fit, observe
 from .network import SignalNetwork
 from .records import Problem, Weights
+from .training import gates_of
 
 #: Buffers that give the network its sizes.
 SCALES = ("tf_mean", "tf_sd", "receptor_mean", "receptor_sd", "exposure_mean", "exposure_sd", "half_dose")

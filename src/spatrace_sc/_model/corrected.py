@@ -155,7 +155,7 @@ def _batches(problem: Problem, inverse: Tensor) -> list[tuple[Tensor, Tensor, Te
 def _without(inverse: Tensor, columns: Tensor) -> Tensor:
     """Inverse of the matrix without some of its rows and columns, those set to 0."""
     left = inverse[:, columns]
-    reduced = inverse - left @ torch.linalg.solve(inverse[columns][:, columns], left.T)
+    reduced: Tensor = inverse - left @ torch.linalg.solve(inverse[columns][:, columns], left.T)
     reduced[columns] = 0.0
     reduced[:, columns] = 0.0
     return reduced
@@ -163,7 +163,8 @@ def _without(inverse: Tensor, columns: Tensor) -> Tensor:
 
 def _inverse(covariance: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance)
-    return (vectors / (values.clamp_min(0.0) + RIDGE)) @ vectors.T
+    inverse: Tensor = (vectors / (values.clamp_min(0.0) + RIDGE)) @ vectors.T
+    return inverse
 
 
 def _pairs(problem: Problem, fit: Fit, most: int) -> Tensor:

@@ -142,4 +142,5 @@ def explained(values: Tensor, by: Tensor, own: Tensor, block: Tensor) -> tuple[T
 def _ridge(x: Tensor, y: Tensor, penalty: float) -> Tensor:
     x64 = x.double()
     gram = x64.T @ x64 / len(x) + penalty * torch.eye(x.shape[1], dtype=x64.dtype, device=x.device)
-    return torch.linalg.solve(gram, x64.T @ y.double() / len(x)).to(y.dtype)
+    slopes: Tensor = torch.linalg.solve(gram, x64.T @ y.double() / len(x))
+    return slopes.to(y.dtype)

@@ -77,4 +77,5 @@ def _attend(attention: nn.MultiheadAttention, x: Tensor, may: Tensor, mask: Tens
     scale = math.sqrt(math.sqrt(heads / d))
     weights = torch.softmax((q * scale) @ (k.transpose(-2, -1) * scale) + may[:, None], dim=-1)
     said = (_kept(weights, mask, keep) @ v).permute(2, 0, 1, 3).reshape(steps * n, d)
-    return attention.out_proj(said).view(steps, n, d).transpose(0, 1)
+    out: Tensor = attention.out_proj(said)
+    return out.view(steps, n, d).transpose(0, 1)

@@ -94,7 +94,10 @@ def joint_effects(problem: Problem, fit: Fit) -> Joint:
     every = torch.ones((y.shape[1], n_f)).to(z) if problem.tf_penalty is None else problem.tf_penalty.T.to(z).clone()
     every[:, silent] = torch.inf
     few = plain[:: -(-len(plain) // ENOUGH_TARGETS)]
-    moments = lambda some: Moments.of(torch.cat([z, y[:, some]], 1), block % n_groups, n_groups)
+
+    def moments(some: Tensor) -> Moments:
+        return Moments.of(torch.cat([z, y[:, some]], 1), block % n_groups, n_groups)
+
     n_factors, n_penalties = _choose(moments(few), noise, every[few])
     for some in plain.split(MOST_TARGETS):
         known = moments(some)

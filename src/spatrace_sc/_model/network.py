@@ -111,7 +111,8 @@ class SignalNetwork(nn.Module):
         tf = torch.cat([tf, tf.new_zeros(len(tf), 1, tf.shape[2])], dim=1)
         receptor = (torch.log1p(history.receptor) - self.receptor_mean) / self.receptor_sd
         exposure = (torch.log1p(history.exposure) - self.exposure_mean) / self.exposure_sd
-        return self.embed(torch.cat([tf, receptor, exposure], dim=-1)) + self.position
+        embedded: Tensor = self.embed(torch.cat([tf, receptor, exposure], dim=-1))
+        return embedded + self.position
 
     def encode(self, tokens: Tensor, exists: Tensor, masks: Sequence[Masks] = ()) -> Tensor:
         """(B, K+1, d) contexts; the one at a step depends on that step and earlier ones only. ``masks``: what dropout keeps, drawn beforehand."""
@@ -120,7 +121,8 @@ class SignalNetwork(nn.Module):
         blocked = later | ~exists[:, None, :] & ~torch.eye(steps, dtype=torch.bool, device=tokens.device)
         if masks:
             return encode_masked(self.encoder, tokens, blocked, list(masks))
-        return self.encoder(tokens, mask=blocked.repeat_interleave(self.config.n_heads, dim=0))
+        contexts: Tensor = self.encoder(tokens, mask=blocked.repeat_interleave(self.config.n_heads, dim=0))
+        return contexts
 
     def draw_masks(self, n_cells: int) -> list[Masks]:
         """What dropout keeps of a batch, one record a layer, drawn on the CPU; empty without dropout."""

@@ -114,7 +114,8 @@ def covariate_error(covariates: Tensor, y: Tensor, train: Tensor, test: Tensor) 
     x = torch.cat([covariates, torch.ones_like(covariates[:, :1])], dim=1).double()
     gram = x[train].T @ x[train] + 1e-3 * int(train.sum()) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     slope = torch.linalg.solve(gram, x[train].T @ y[train].double())
-    return (y[test] - x[test] @ slope).square().mean().float()
+    left: Tensor = y[test] - x[test] @ slope
+    return left.square().mean().float()
 
 
 def strength_factors(weights: Weights, problem: Problem, floor: float) -> Tensor:

@@ -122,7 +122,8 @@ def _not_told_apart(worse: Tensor) -> Tensor:
     n = len(worse)
     mean, sd = worse.mean(0), worse.std(0)
     limit = float(student.isf(LEVEL, max(n - 1, 1)))
-    return ~(mean > limit * sd / n**0.5) & mean.isfinite()
+    exceeds: Tensor = mean > limit * sd / n**0.5
+    return ~exceeds & mean.isfinite()
 
 
 def _forbidden(problem: Problem) -> set[tuple[int, int]]:

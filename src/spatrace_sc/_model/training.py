@@ -107,7 +107,8 @@ def _step(
     average_gradients(optimiser.parameters, n)
     torch.nn.utils.clip_grad_norm_(optimiser.parameters, 1.0)
     optimiser.step()
-    return error.detach().double() * n
+    squared: Tensor = error.detach().double() * n
+    return squared
 
 
 def _errors(network: SignalNetwork, loss_of: Loss, blocks: Sequence[Tensor], total: Tensor) -> tuple[float, float]:

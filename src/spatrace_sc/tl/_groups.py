@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -53,12 +54,15 @@ def add_groups(tables: dict[str, pd.DataFrame], study: Study, rivals: Rivals) ->
         edge: names.setdefault(_group_name([edge[0], *others], study), len(names)) for edge, others in members.items()
     }
     tf, lr, pairs = tables["tf_targets"], tables["lr_targets"], tables["lr_pairs"]
-    of = lambda regulator, target: [code.get(key, 0) for key in zip(regulator, target, strict=True)]
-    tables["tf_targets"] = tf.assign(group=np.array(of(tf["tf"], tf["target"]), dtype=np.int32))
+
+    def of(regulator: Iterable[int], target: Iterable[int]) -> NDArray[np.int32]:
+        return np.array([code.get(key, 0) for key in zip(regulator, target, strict=True)], dtype=np.int32)
+
+    tables["tf_targets"] = tf.assign(group=of(tf["tf"], tf["target"]))
     number = n_f + lr["ligand"] * n_r + lr["receptor"]
-    tables["lr_targets"] = lr.assign(group=np.array(of(number, lr["target"]), dtype=np.int32))
+    tables["lr_targets"] = lr.assign(group=of(number, lr["target"]))
     number = n_f + pairs["ligand"] * n_r + pairs["receptor"]
-    tables["lr_pairs"] = pairs.assign(group=np.array(of(number, np.full(len(pairs), -1)), dtype=np.int32))
+    tables["lr_pairs"] = pairs.assign(group=of(number, np.full(len(pairs), -1)))
     return list(names)
 
 

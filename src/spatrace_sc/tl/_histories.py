@@ -53,7 +53,9 @@ def recent_past(study: Study, values: NDArray[np.float32], n_lags: int) -> NDArr
     """(receivers, features) mean over the steps before a cell, each step back counting e times less; 0 where there are none."""
     past, exists = expected_history(study.backward, values, n_lags=n_lags)
     share = np.exp(np.arange(-n_lags, 0, dtype=np.float32)) * exists[:, :-1]
-    return np.einsum("ns,nsf->nf", share / np.maximum(share.sum(1, keepdims=True), 1e-12), past[:, :-1])
+    share /= np.maximum(share.sum(1, keepdims=True), 1e-12)
+    mean: NDArray[np.float32] = np.einsum("ns,nsf->nf", share, past[:, :-1])
+    return mean
 
 
 def receptor_levels(study: Study, history: History) -> NDArray[np.float32]:
@@ -62,7 +64,8 @@ def receptor_levels(study: Study, history: History) -> NDArray[np.float32]:
     denoised, exists = expected_history(study.backward, study.state @ study.receptor, n_lags=n_lags)
     both = (history.receptor.numpy() + denoised) / 2.0
     steps = exists.astype(np.float32)
-    return np.log1p(np.einsum("ns,nsr->nr", steps, both) / steps.sum(1, keepdims=True))
+    mean: NDArray[np.float32] = np.einsum("ns,nsr->nr", steps, both) / steps.sum(1, keepdims=True)
+    return np.log1p(mean)
 
 
 def tf_filter(study: Study, covariates: NDArray[np.float32]) -> CurrentTF:

@@ -44,7 +44,8 @@ def p_and_q(evidence: Evidence, corrected: Corrected, smallest_share: float, n_r
 def beside(strength: NDArray[np.floating], n_receptors: int) -> NDArray[np.float64]:
     """(P,) norm of the strengths of all pairs that share a pair's ligand or receptor, itself among them; pairs are ordered ligand by ligand."""
     square = strength.reshape(-1, n_receptors).astype(np.float64) ** 2
-    return np.sqrt(square.sum(1, keepdims=True) + square.sum(0, keepdims=True) - square).ravel()
+    together: NDArray[np.float64] = square.sum(1, keepdims=True) + square.sum(0, keepdims=True) - square
+    return np.sqrt(together).ravel()
 
 
 def combined(evidence: Evidence, corrected: Corrected, joint: Joint) -> Evidence:
