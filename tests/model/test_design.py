@@ -7,7 +7,7 @@ import pytest
 import torch
 from _planted import CONFIG, planted
 
-from spatrace_sc._model.design import Design, Pairs, Plain, Signals
+from spatrace_sc._model.design import Design, Pairs, Plain, Signals, _columns_at_once
 from spatrace_sc._model.fit import build_network, signals_of
 
 N, L, R = 90, 5, 4
@@ -91,3 +91,11 @@ def test_what_is_read_is_not_changed(design):
     view[torch.arange(design.n_columns)].add_(5)
     view.slopes(torch.arange(4), torch.randn(view.n, 2))
     torch.testing.assert_close(design[torch.arange(design.n_columns)], before, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("n_cells", "device", "columns"),
+    [(1000, "cpu", 4000), (100_000, "cpu", 64), (1_000_000, "cpu", 32), (0, "cpu", 4_000_000), (1000, "meta", 32_000)],
+)
+def test_blocks_of_columns_are_small_but_not_thin(n_cells, device, columns):
+    assert _columns_at_once(n_cells, torch.device(device)) == columns

@@ -12,8 +12,10 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-#: Floats of a block of columns; 32 M are 128 MB.
+#: Floats of a block of columns, at most; 32 M are 128 MB.
 BLOCK = 32_000_000
+#: On a CPU as few as these, 16 MB, if that still makes so many columns: larger ones are fetched from the system and cleared anew for every block.
+SMALL, ENOUGH = 4_000_000, 64
 
 
 def standard(x: Tensor) -> Tensor:
@@ -145,6 +147,12 @@ class View:
         return found.sub_(mean[:, None] * residual.sum(0)).div_(sd[:, None] * self.n)
 
 
+def _columns_at_once(n_cells: int, device: torch.device) -> int:
+    n = max(1, n_cells)
+    most = max(1, BLOCK // n)
+    return min(most, max(ENOUGH, SMALL // n)) if device.type == "cpu" else most
+
+
 class Design:
     """Standardised regulators of N cells, addressed by column number.
 
@@ -167,7 +175,7 @@ class Design:
         self.fit_on = fit_on
         every = torch.arange(self.n_columns, device=fit_on.device)
         self._columns = every if kept is None else every[kept]
-        self.block = max(1, BLOCK // max(1, len(fit_on)))
+        self.block = _columns_at_once(len(fit_on), fit_on.device)
         self.mean = torch.zeros(self.n_columns, device=fit_on.device)
         self.sd = torch.zeros(self.n_columns, device=fit_on.device)
         self._here = View(self, [part.at(fit_on) for part in parts], int(fit_on.sum()))
