@@ -321,7 +321,7 @@ def test_no_time(verb):
         st.MissingKeyError,
         "`time_key='dpt_pseudotime'`",
         "'stage_time'",
-        "st.pp.transitions(adata, root=...)",
+        "st.pp.transitions(adata, root=..., cell_type_key=",
     )
 
 
