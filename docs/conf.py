@@ -102,6 +102,7 @@ FOREIGN = {
     "Prior": "pandas.DataFrame",  # our own alias; the parameter says which tables
     "Sequence": "collections.abc.Sequence",
     "SpatialData": "spatialdata.SpatialData",
+    "np.float64": "numpy.float64",
     "np.ndarray": "numpy.ndarray",
     "pd.DataFrame": "pandas.DataFrame",
     "pd.Series": "pandas.Series",
