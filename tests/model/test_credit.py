@@ -213,3 +213,11 @@ def test_routes_of_some_edges_are_those_of_all():
     found = share_credit(problem, fit, replace(before, lr=some), np.zeros(5, dtype=bool), NOTHING[1])
     np.testing.assert_array_equal(found.lr.effect, after.lr.effect[chosen])
     np.testing.assert_array_equal(found.pair_score, after.pair_score)
+
+
+@pytest.mark.parametrize("n_receptors", [1, 30])
+def test_receptors_of_which_nothing_can_be_told_follow_no_one(n_receptors):
+    problem, fit = tissue(0.0)
+    g = torch.Generator().manual_seed(7)
+    counted = torch.poisson(torch.full((N, 3, n_receptors), 0.2), generator=g)
+    assert float(_followed(replace(problem, history=replace(problem.history, receptor=counted)), fit).max()) < 0.3

@@ -92,3 +92,12 @@ def test_what_is_refused():
     with pytest.raises(st.MissingKeyError, match="spatial_key"):
         st.pp.scale_positions(adata, 100, spatial_key="place", key_added="other")
     assert_unchanged(adata, before)
+
+
+def test_an_entry_of_uns_of_the_users_is_not_lost():
+    adata = spots(10, 30)
+    adata.uns["spatial_scale"] = "mine"
+    before = snapshot(adata)
+    with pytest.raises(st.InvalidArgumentError, match=r"adata.uns\['spatial_scale'\]"):
+        st.pp.scale_positions(adata, 100, sample_key="section", key_added="spatial")
+    assert_unchanged(adata, before)

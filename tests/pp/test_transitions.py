@@ -308,7 +308,7 @@ def test_a_matrix_that_is_not_used_is_named(caplog):
         assert len(line()) == n
         del adata.obsp["mine"]
         inform()
-        assert "not used" not in line()[-1]
+        assert "taken only" not in line()[-1]
 
 
 def branching():
@@ -336,3 +336,11 @@ def branching_with(middle):
 def test_a_root_at_the_beginning_is_not(root, recwarn):
     st.pp.transitions(branching(), root=root, use_rep="X_line")
     assert not [w for w in recwarn if issubclass(w.category, st.SpatraceWarning)]
+
+
+def test_a_type_may_be_named_as_a_cell_that_takes_no_part():
+    adata = branching()
+    adata.obs_names = [str(k) for k in range(adata.n_obs)]
+    adata.obs["cell_type"] = np.repeat(["2", "0", "1"], 60)
+    st.pp.transitions(adata, root="0", receivers=["0", "1"], use_rep="X_line")
+    assert np.nanmin(adata.obs["dpt_pseudotime"].to_numpy()) == 0

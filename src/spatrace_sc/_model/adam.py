@@ -20,7 +20,9 @@ class Adam:
         self.fused = all(p.device.type == "cuda" for p in self.parameters)
         self.mean = [torch.zeros_like(p) for p in self.parameters]
         self.squared = [torch.zeros_like(p) for p in self.parameters]
-        self.steps = [torch.zeros((), device=p.device if self.fused else "cpu") for p in self.parameters]
+        self.steps = [
+            torch.zeros((), dtype=torch.float32, device=p.device if self.fused else "cpu") for p in self.parameters
+        ]
 
     def forget(self) -> None:
         """Drop the gradients."""

@@ -70,7 +70,7 @@ def corrected_effects(problem: Problem, fit: Fit, smallest_share: float) -> Corr
     .. math::
         p = P\Big(t > \tfrac{|b| - \delta}{\kappa\, se}\Big) + P\Big(t > \tfrac{|b| + \delta}{\kappa\, se}\Big), \quad \kappa = \sqrt{\max(1, n / 5000)}
 
-    with as many degrees of freedom as blocks less one. :math:`\kappa` keeps the test as sure as 5 000 cells would make it: with more, sampling errors become smaller than what the linear model itself gets wrong, which does not shrink,
+    with as many degrees of freedom as blocks less one. :math:`\kappa` keeps the test no surer than 5 000 cells with a past would make it: with more, sampling errors become smaller than what the linear model itself gets wrong, which does not shrink,
     and edges just above :math:`\delta` would be called for that alone (of 50 000 simulated cells .15 and .27 of the calls were false without it, .02 and .01 with it; ``docs/calibration.md``).
     """
     rows = problem.usable

@@ -20,6 +20,8 @@ logger = logging.getLogger("spatrace_sc")
 RIDGE_TFS, RIDGE_RECEPTORS = 0.01, 0.3
 #: Folds of blocks over which the share is measured.
 FOLDS = 3
+#: What can be told of a receptor and of all receptors, in shares of the variance of a count added up, is taken for at least this: the ratio of two chances says nothing.
+LEAST_TOLD = 0.1
 #: Routes that change a target by less than this many standard deviations are left out.
 SMALLEST = 0.003
 #: Routes computed at a time.
@@ -37,7 +39,7 @@ def share_credit(
 
     .. math::
         \tilde W_{lr,g} = (1 - u_r)\, W_{lr,g} + u_r\, a_{lr}\, b_{rg}, \quad a_{lr} = \max(0, \mathrm{cor}(\log E_l, \log R_r)), \quad
-        u_r = D(\varphi)\, D(\rho_r), \quad D(x) = \frac{x^3}{x^3 + (1 - x)^3}, \quad \rho_r = \frac{t_r + \bar t}{f_r + \bar f}
+        u_r = D(\varphi)\, D(\rho_r), \quad D(x) = \frac{x^3}{x^3 + (1 - x)^3}, \quad \rho_r = \frac{t_r + \bar t}{\max(0.1, f_r + \bar f)}
 
     with *b* from a ridge regression of the targets on all receptors without TFs, :math:`t_r` the share of the variance of the receptor's count that TFs predict in held-out blocks, :math:`f_r` the share that TFs and the
     receptor's counts in earlier cells predict together (a ratio, so that the noise of counting, which both cannot predict, does not pass for a course of the receptor's own; means over receptors steady it), and
@@ -114,7 +116,7 @@ def _followed(problem: Problem, fit: Fit) -> Tensor:
     before = torch.einsum("ns,nsr->nr", steps, receptor[:, :-1]) / steps.sum(1, keepdim=True).clamp_min(1.0)
     now, own = standard(torch.log1p(receptor[:, -1])), standard(torch.log1p(before))
     by_tfs, by_both = explained(now, standard(fit.attended.tf[rows]), own, problem.block[rows])
-    return ((by_tfs + by_tfs.mean()) / (by_both + by_both.mean()).clamp_min(1e-12)).clamp(0.0, 1.0)
+    return ((by_tfs + by_tfs.mean()) / (by_both + by_both.mean()).clamp_min(LEAST_TOLD)).clamp(0.0, 1.0)
 
 
 def explained(values: Tensor, by: Tensor, own: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:

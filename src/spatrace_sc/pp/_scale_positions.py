@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("spatrace_sc")
 
+#: Of the table of slices.
+COLUMNS = ["factor", "distance"]
+
 
 def scale_positions(
     data: AnnData | SpatialData,
@@ -79,10 +82,8 @@ def scale_positions(
     positive(float("nan") if spacing is None else spacing, "spacing", " in the unit that is wanted")
     coords = coordinates(adata, spatial_key)
     name = key_added
-    if not copy and name != spatial_key and name in adata.obsm and f"{name}_scale" not in adata.uns:
-        raise InvalidArgumentError(
-            f"`key_added={name!r}`: `adata.obsm[{name!r}]` was not written by `st.pp.scale_positions` and would be lost; choose another name, or delete it first (`del adata.obsm[{name!r}]`)."
-        )
+    if not copy:
+        _check_free(adata, name, spatial_key)
     code, names = pd.factorize(samples(adata, sample_key), sort=True)
     scale = _scale(coords, code.astype(np.intp), [str(n) for n in names], float(spacing))
     scaled: NDArray[np.float64] = coords * scale["factor"].to_numpy(dtype=np.float64)[code][:, None]
@@ -97,6 +98,21 @@ def scale_positions(
     return None
 
 
+def _check_free(adata: AnnData, name: str, spatial_key: str) -> None:
+    """What is written replaces nothing but what an earlier call wrote, and the positions where that was asked for."""
+    scale = f"{name}_scale"
+    found = adata.uns.get(scale)
+    ours = isinstance(found, pd.DataFrame) and list(found.columns) == COLUMNS
+    for slot, key, taken in (
+        ("uns", scale, scale in adata.uns and not ours),
+        ("obsm", name, name in adata.obsm and name != spatial_key and not ours),
+    ):
+        if taken:
+            raise InvalidArgumentError(
+                f"`key_added={name!r}`: `adata.{slot}[{key!r}]` was not written by `st.pp.scale_positions` and would be lost; choose another name, or delete it first (`del adata.{slot}[{key!r}]`)."
+            )
+
+
 def _scale(coords: NDArray[np.float64], code: NDArray[np.intp], names: list[str], spacing: float) -> pd.DataFrame:
     """Factor and distance of every slice."""
     distance = []
@@ -109,4 +125,5 @@ def _scale(coords: NDArray[np.float64], code: NDArray[np.intp], names: list[str]
             )
         distance.append(float(np.median(nearest[0])))
     found = np.array(distance)
-    return pd.DataFrame({"factor": spacing / found, "distance": found}, index=pd.Index(names, name="slice"))
+    values = dict(zip(COLUMNS, (spacing / found, found), strict=True))
+    return pd.DataFrame(values, index=pd.Index(names, name="slice"))

@@ -149,7 +149,7 @@ def transitions(
         representation = embed(adata, everyone, use_rep, n_pcs, layer)
         time = _diffusion_pseudotime(adata, everyone, representation, types, root)
         mask = everyone & np.isfinite(time)
-        _look_at_root(time[mask], types[mask].astype(str), types[adata.obs_names == root].astype(str), root)
+        _look_at_root(time[mask], types[mask].astype(str), types[mask & (adata.obs_names == root)].astype(str), root)
         if not mask[everyone].all():
             logger.warning(
                 "%d cells are not connected to the root and get no pseudotime; they take no part.",
