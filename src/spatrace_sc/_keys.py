@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 SPATIAL = "spatial"
+#: Positions of slices brought to one unit, and the end of the name of the table in ``uns`` that says by which factors; its columns.
+SCALED, SCALE = "spatial_scaled", "_scale"
+SCALE_COLUMNS = ["factor", "distance"]
 CELL_TYPE = "cell_type"
 TIME = "dpt_pseudotime"
 TABLE = "table"

@@ -13,7 +13,7 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 
 class Adam:
-    """Steps of AdamW on parameters that all have a gradient, as :class:`torch.optim.AdamW` takes them."""
+    """Steps of AdamW as :class:`torch.optim.AdamW` takes them; a parameter without a gradient stays."""
 
     def __init__(self, parameters: Sequence[Tensor], learning_rate: float, weight_decay: float) -> None:
         self.parameters, self.learning_rate, self.weight_decay = list(parameters), learning_rate, weight_decay
@@ -32,15 +32,16 @@ class Adam:
     @torch.no_grad()
     def step(self) -> None:
         """One step along the gradients."""
-        held = [i for i, p in enumerate(self.parameters) if p.grad is not None]
-        of = [[values[i] for i in held] for values in (self.parameters, self.mean, self.squared, self.steps)]
+        everything = zip(self.parameters, self.mean, self.squared, self.steps, strict=True)
+        moving = [(p, p.grad, *of_p) for p, *of_p in everything if p.grad is not None]
+        parameters, gradients, mean, squared, steps = (list(part) for part in zip(*moving, strict=True))
         adamw(
-            of[0],
-            [g for p in of[0] if (g := p.grad) is not None],
-            of[1],
-            of[2],
+            parameters,
+            gradients,
+            mean,
+            squared,
             [],
-            of[3],
+            steps,
             fused=self.fused,
             amsgrad=False,
             beta1=BETAS[0],

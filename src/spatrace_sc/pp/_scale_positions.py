@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Of the table of slices.
-COLUMNS = ["factor", "distance"]
-
 
 def scale_positions(
     data: AnnData | SpatialData,
@@ -32,7 +29,7 @@ def scale_positions(
     sample_key: str | None = None,
     spatial_key: str = _keys.SPATIAL,
     table_key: str = _keys.TABLE,
-    key_added: str = "spatial_scaled",
+    key_added: str = _keys.SCALED,
     copy: bool = False,
 ) -> NDArray[np.float64] | None:
     r"""Positions of slices whose units differ, such as pixels of images of different size, in one unit: that in which neighbouring spots are ``spacing`` apart.
@@ -90,7 +87,7 @@ def scale_positions(
     if copy:
         return scaled
     own(adata)
-    adata.obsm[name], adata.uns[f"{name}_scale"] = scaled, scale
+    adata.obsm[name], adata.uns[name + _keys.SCALE] = scaled, scale
     logger.info(
         "obsm[%r]: neighbours %g apart in all %d slices, before %s. Name it as `spatial_key=%r`.",
         *(name, spacing, len(names), shorten(f"{n}: {d:.4g}" for n, d in scale["distance"].items()), name),
@@ -100,9 +97,9 @@ def scale_positions(
 
 def _check_free(adata: AnnData, name: str, spatial_key: str) -> None:
     """What is written replaces nothing but what an earlier call wrote, and the positions where that was asked for."""
-    scale = f"{name}_scale"
+    scale = name + _keys.SCALE
     found = adata.uns.get(scale)
-    ours = isinstance(found, pd.DataFrame) and list(found.columns) == COLUMNS
+    ours = isinstance(found, pd.DataFrame) and list(found.columns) == _keys.SCALE_COLUMNS
     for slot, key, taken in (
         ("uns", scale, scale in adata.uns and not ours),
         ("obsm", name, name in adata.obsm and name != spatial_key and not ours),
@@ -125,5 +122,5 @@ def _scale(coords: NDArray[np.float64], code: NDArray[np.intp], names: list[str]
             )
         distance.append(float(np.median(nearest[0])))
     found = np.array(distance)
-    values = dict(zip(COLUMNS, (spacing / found, found), strict=True))
+    values = dict(zip(_keys.SCALE_COLUMNS, (spacing / found, found), strict=True))
     return pd.DataFrame(values, index=pd.Index(names, name="slice"))
