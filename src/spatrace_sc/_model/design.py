@@ -147,10 +147,14 @@ class View:
         return found.sub_(mean[:, None] * residual.sum(0)).div_(sd[:, None] * self.n)
 
 
+def numbers_at_once(device: torch.device) -> int:
+    """Floats of a piece of work that is thrown away again."""
+    return SMALL if device.type == "cpu" else BLOCK
+
+
 def _columns_at_once(n_cells: int, device: torch.device) -> int:
     n = max(1, n_cells)
-    most = max(1, BLOCK // n)
-    return min(most, max(ENOUGH, SMALL // n)) if device.type == "cpu" else most
+    return min(max(1, BLOCK // n), max(ENOUGH, numbers_at_once(device) // n))
 
 
 class Design:

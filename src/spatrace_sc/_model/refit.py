@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .competition import SIGNS, Tally, draw_of, nonzero
 from .config import Config
+from .descent import predict
 from .design import Design, Plain
 from .fit import Fit, base_penalty, second_pass, signals_of
 from .records import Draw, History, Member, Problem, Weights
@@ -75,7 +76,7 @@ def refit(problem: Problem, fit: Fit, decoys: History, rows: Tensor, listed: Ten
         design, y, rows, fit, penalty, config, lambda w: _factor_with_decoys(w, problem, floor), fit.weights
     )
     norms, *decoy_norms = (_norms(first, columns) for columns in (part.pair, *part.decoy_pairs))
-    residual = y[rows] - design.at(rows)[second.rows].T @ second.values
+    residual = y[rows] - predict(design.at(rows)[second.rows], second.values)
     rest = Rest(residual, rows, second, penalty.forbidden)
     strongest, of_listed = _real_pairs(design, part.pair, rest, listed)
     signs = tuple(sign * problem.decoy_weight for sign in SIGNS)

@@ -9,6 +9,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .config import TrainingConfig
+from .descent import predict
 from .design import Design
 from .records import Problem, Weights
 from .sparse import Penalty, largest_penalty, solve
@@ -92,7 +93,7 @@ def errors_along_path(
             weights = solve(
                 design, y[train], train, lam, penalty, start=weights, max_iterations=100, tolerance=1e-3, max_checks=2
             )
-            errors[number, step] = (y[test] - design.at(test)[weights.rows].T @ weights.values).square().mean()
+            errors[number, step] = (y[test] - predict(design.at(test)[weights.rows], weights.values)).square().mean()
             better = float(errors[number, step - 1] - errors[number, step]) if step else torch.inf
             flat = flat + 1 if better < ENOUGH * max(float(baseline[number] - errors[number, step]), 0.0) else 0
             if flat == 2:

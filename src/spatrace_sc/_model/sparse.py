@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from .descent import Working, descend, predict
 from .design import Design, View
 from .records import Weights
 
@@ -62,21 +60,8 @@ def largest_penalty(design: Design, targets: Tensor, rows: Tensor, penalty: Pena
 
 #: Columns that a target may gain in one check; of many collinear ones the strongest are enough.
 MOST_NEW = 20
-#: Floats of the columns gathered for one batch of targets; 24 M are 96 MB.
-BATCH = 24_000_000
-
-
-#: How much cheaper a product with one shared matrix is than with many small ones, per number multiplied.
-TOGETHER = 20
-
-
-class Working(NamedTuple):
-    """Columns in use: ``rows`` (U,) ascending, ``values`` (U, G) weights, ``active`` (U, G) which of them a target may use, ``x`` (U, n)."""
-
-    rows: Tensor
-    values: Tensor
-    active: Tensor
-    x: Tensor
+#: A slope this many times its penalty violates the optimality conditions.
+REACH = 1.01
 
 
 def solve(
@@ -125,43 +110,37 @@ def solve(
     view = design.at(rows)
     working = Working(start.rows, start.values, start.values != 0, view[start.rows])
     for check in range(max_checks):
-        residual = targets - working.x.T @ working.values
-        new, mask = _violating(design, view, residual, 1.01 * lam, penalty, working, among)
+        rest = targets - predict(working.x, working.values)
+        new, mask = _violating(design, view, rest.div_(REACH * lam), penalty, working, among)
         if check and not len(new):
             break
         working = _grow(view, working, new, mask)
         if not len(working.rows):
             break
         threshold = lam * penalty.of(working.rows, targets.shape[1])
-        values = _descend(working, targets, threshold.expand_as(working.values), max_iterations, tolerance)
+        values = descend(working, targets, threshold.expand_as(working.values), max_iterations, tolerance)
         working = working._replace(values=values, active=values != 0)
     kept = (working.values != 0).any(1)
     return Weights(working.rows[kept], working.values[kept], lam)
 
 
 def _violating(
-    design: Design,
-    view: View,
-    residual: Tensor,
-    reach: float,
-    penalty: Penalty,
-    working: Working,
-    among: Tensor | None,
+    design: Design, view: View, rest: Tensor, penalty: Penalty, working: Working, among: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Columns whose slope exceeds ``reach`` × penalty for a target that does not use them, and (columns, G) for which; at most :data:`MOST_NEW` per target."""
-    n_targets = residual.shape[1]
-    place = torch.full((design.n_columns,), -1, dtype=torch.long, device=residual.device)
-    place[working.rows] = torch.arange(len(working.rows), device=residual.device)
-    best, column = residual.new_zeros((0, n_targets)), working.rows.new_zeros((0, n_targets))
+    """Columns whose slope on ``rest`` (n, G), the residuals in units of λ, exceeds the penalty for a target that does not use them, and (columns, G) for which; at most :data:`MOST_NEW` per target."""
+    n_targets = rest.shape[1]
+    place = torch.full((design.n_columns,), -1, dtype=torch.long, device=rest.device)
+    place[working.rows] = torch.arange(len(working.rows), device=rest.device)
+    best, column = rest.new_zeros((0, n_targets)), working.rows.new_zeros((0, n_targets))
     for c in design.blocks(among):
-        score = view.slopes(c, residual / reach).abs_().div_(penalty.of(c, n_targets))
+        score = view.slopes(c, rest).abs_().div_(penalty.of(c, n_targets))
         used = place[c] >= 0
         score[used] *= ~working.active[place[c[used]]]
         best, at = torch.cat([best, score]).topk(min(MOST_NEW, len(best) + len(c)), dim=0)
         column = torch.cat([column, c[:, None].expand(-1, n_targets)]).gather(0, at)
     over = best > 1.0
     new = torch.unique(column[over])
-    mask = torch.zeros((len(new), n_targets), dtype=torch.bool, device=residual.device)
+    mask = torch.zeros((len(new), n_targets), dtype=torch.bool, device=rest.device)
     mask[torch.searchsorted(new, column[over]), over.nonzero()[:, 1]] = True
     return new, mask
 
@@ -176,112 +155,3 @@ def _grow(view: View, working: Working, new: Tensor, mask: Tensor) -> Working:
     active[added] |= mask
     kept = active.any(1)
     return Working(merged[kept], values[kept], active[kept], view[merged[kept]])
-
-
-def _descend(working: Working, targets: Tensor, threshold: Tensor, max_iterations: int, tolerance: float) -> Tensor:
-    """Solve every target on its working set; all on the union of the sets where that is cheaper."""
-    size = working.active.sum(0)
-    together, apart = len(working.rows) ** 2 * targets.shape[1], TOGETHER * int((size**2).sum())
-    solver = _together if together <= apart else _apart
-    return solver(working, targets, threshold, max_iterations, tolerance)
-
-
-def _together(working: Working, targets: Tensor, threshold: Tensor, max_iterations: int, tolerance: float) -> Tensor:
-    """One Gram matrix for all targets, which may use every column of the union."""
-    n = len(targets)
-    gram, moment = working.x @ working.x.T / n, (working.x @ targets).T / n
-    top = _largest_eigenvalue(gram[None]).expand(len(moment), 1)
-    return _fista(
-        lambda v: v @ gram, top, moment, threshold.T, working.values.T, max_iterations, tolerance
-    ).T.contiguous()
-
-
-def _apart(working: Working, targets: Tensor, threshold: Tensor, max_iterations: int, tolerance: float) -> Tensor:
-    """A Gram matrix for every target, in batches of targets with sets of like size."""
-    n, device = len(targets), targets.device
-    size = working.active.sum(0)
-    order = torch.argsort(size, descending=True, stable=True)
-    solved = torch.zeros_like(working.values)
-    low, n_targets = 0, int((size > 0).sum())
-    while low < n_targets:
-        width = int(size[order[low]])
-        some = order[low : min(n_targets, low + max(1, BATCH // (width * max(width, n))))]
-        low += len(some)
-        which, row = working.active[:, some].T.nonzero(as_tuple=True)
-        first = torch.cumsum(size[some], 0) - size[some]
-        slot = torch.arange(len(which), device=device) - first[which]
-        index = torch.zeros((len(some), width), dtype=torch.long, device=device)
-        index[which, slot] = row
-        valid = torch.zeros_like(index, dtype=torch.bool)
-        valid[which, slot] = True
-        x = working.x[index] * valid[:, :, None]
-        gram, moment = x @ x.transpose(1, 2) / n, (x @ targets[:, some].T[:, :, None])[:, :, 0] / n
-        column = some[:, None].expand_as(index)
-        begin = working.values[index, column] * valid
-        weights = _fista(
-            partial(_apply, gram),
-            _largest_eigenvalue(gram),
-            moment,
-            threshold[index, column],
-            begin,
-            max_iterations,
-            tolerance,
-        )
-        solved[index[valid], column[valid]] = weights[valid]
-    return solved
-
-
-def _apply(gram: Tensor, vectors: Tensor) -> Tensor:
-    """(T, A, A) times (T, A)."""
-    return torch.bmm(gram, vectors[:, :, None])[:, :, 0]
-
-
-def _fista(
-    multiply: Callable[[Tensor], Tensor],
-    top: Tensor,
-    moment: Tensor,
-    threshold: Tensor,
-    weights: Tensor,
-    max_iterations: int,
-    tolerance: float,
-) -> Tensor:
-    """Accelerated proximal gradient with restart on (T, A) weights. ``multiply`` applies the Gram matrices, whose largest eigenvalues are ``top`` (T, 1).
-
-    A target whose step is found too long halves it and begins again.
-    """
-    step = 1.0 / (top + 1e-12)
-    start, ahead, momentum = weights, weights, torch.ones_like(step)
-    limit = 100.0 * (1.0 + start.abs().amax(1, keepdim=True))
-    reach = step * threshold
-    for iteration in range(max_iterations):
-        moved = ahead - step * (multiply(ahead) - moment)
-        new = moved - torch.clamp(moved, -reach, reach)
-        change = new - weights
-        if iteration % 10 == 9:
-            largest = change.abs().amax(1, keepdim=True)
-            if float(largest.max()) < tolerance:
-                return new
-            wild = ~(largest < limit)
-            if bool(wild.any()):
-                step = torch.where(wild, step / 2.0, step)
-                reach = step * threshold
-                momentum = torch.where(wild, 1.0, momentum)
-                weights, ahead = torch.where(wild, start, new), torch.where(wild, start, new)
-                continue
-        downhill = ((ahead - new) * change).sum(1, keepdim=True) <= 0
-        following = (1.0 + torch.sqrt(1.0 + 4.0 * momentum * momentum)) / 2.0
-        ahead = new + downhill * (momentum - 1.0) / following * change
-        weights, momentum = new, torch.where(downhill, following, 1.0)
-    return weights
-
-
-def _largest_eigenvalue(gram: Tensor) -> Tensor:
-    """(T, 1) upper bound in practice: power iteration with a margin, capped by the 1-norm."""
-    spread = torch.arange(gram.shape[1], device=gram.device)
-    vector = ((0.5 + spread / len(spread)) * torch.where(spread % 3 > 0, 1.0, -1.0)).expand(gram.shape[:2])
-    vector = vector / vector.norm(dim=1, keepdim=True)
-    for _ in range(40):
-        vector = _apply(gram, vector)
-        vector = vector / vector.norm(dim=1, keepdim=True).clamp_min(1e-12)
-    value = torch.einsum("ti,tij,tj->t", vector, gram, vector)
-    return torch.minimum(1.1 * value, gram.abs().sum(2).amax(1))[:, None]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .descent import predict
 from .design import Design
 from .fit import Fit, observe
 from .records import Problem, Weights
@@ -47,7 +48,7 @@ def left_by(problem: Problem, fit: Fit) -> tuple[Design, Rest]:
     rows = problem.usable
     design, _, _ = observe(fit.network, problem, rows)
     y = ((problem.targets - fit.target_mean) / fit.target_sd)[rows]
-    residual = y - design.at(rows)[fit.weights.rows].T @ fit.weights.values
+    residual = y - predict(design.at(rows)[fit.weights.rows], fit.weights.values)
     return design, Rest(residual, rows, fit.weights, problem.forbidden)
 
 
