@@ -13,7 +13,7 @@ from _helpers import small_config, tissue
 from _planted import CONFIG, planted
 
 import spatrace_sc as st
-from spatrace_sc._model import distributed, training
+from spatrace_sc._model import distributed, steps
 from spatrace_sc._model.fit import fit
 
 TABLES = ("lr_targets", "tf_targets", "lr_pairs", "communication")
@@ -69,7 +69,7 @@ def main() -> None:
     distributed.init_from_environment(torch.device("cpu"))
     rank = distributed.world()[0]
     found = {"exchanged": exchanged(rank), "fitted": fitted(), "tables": tables()}
-    training.average_gradients = lambda parameters, weight: None
+    steps.average_gradients = lambda parameters, weight: None
     found["not averaged"] = fitted()
     torch.save(found, Path(sys.argv[1]) / f"{rank}.pt")
 

@@ -11,7 +11,7 @@ from _planted import CONFIG, N, planted
 from torch import nn
 from torch.profiler import profile
 
-from spatrace_sc._model import encoder, fit, memory, training
+from spatrace_sc._model import encoder, fit, memory, steps, training
 from spatrace_sc._model.config import ModelConfig
 from spatrace_sc._model.memory import Sizes, check_memory, least_needed
 
@@ -106,8 +106,8 @@ def test_no_step_waits_for_the_device(monkeypatch):
         many = waits(patch, 100)
     assert set(few) == {"attention", "gates"}
     assert few == many
-    step = training._step
-    monkeypatch.setattr(training, "_step", lambda *args: torch.tensor(float(step(*args))))
+    step = steps.step
+    monkeypatch.setattr(steps, "step", lambda *args: torch.tensor(float(step(*args))))
     assert waits(monkeypatch, 100) != many, "a step that waits is not noticed"
 
 

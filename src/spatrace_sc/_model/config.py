@@ -68,6 +68,10 @@ class TrainingConfig:
     """Proximal-gradient steps per penalty."""
     tolerance: float = 1e-4
     """Largest change of a weight at which the steps stop."""
+    precision: str = "float32"
+    """``"bf16"``: matrix products of the network's training in bfloat16, on any device. What is measured on held-out cells and every table are computed in single precision from what was trained."""
+    cuda_graphs: bool = False
+    """Record a step of training on a GPU and play it again, which saves starting its kernels one by one. Changes nothing on a CPU or with several processes."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ POSITIVE, WEIGHT, SHARE, PART = (
     "at least 0 and below 1",
 )
 UP_TO_ONE, SWITCH = "above 0 and at most 1", "True or False"
+PRECISIONS = ("float32", "bf16")
+PRECISION = " or ".join(map(repr, PRECISIONS))
 
 #: What every value must be.
 RULES = {
@@ -115,13 +121,16 @@ RULES = {
     SHARE: ("model.hill_quantile", "training.held_out", "training.penalty_ratio"),
     PART: ("model.dropout", "model.gate_limit", "training.penalty_slack", "evidence.smallest_share"),
     UP_TO_ONE: ("evidence.sample_share",),
-    SWITCH: ("progress",),
+    SWITCH: ("progress", "training.cuda_graphs"),
+    PRECISION: ("training.precision",),
 }
 
 
 def _holds(rule: str, value: object) -> bool:
     if rule == SWITCH:
         return isinstance(value, bool)
+    if rule == PRECISION:
+        return isinstance(value, str) and value in PRECISIONS
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(float(value)):
         return False
     lows = {WHOLE: 1, COUNT: 0, PLURAL: 2}
@@ -159,7 +168,7 @@ class Config:
     max_edges: int = 5_000_000
     """With more candidate edges than this, tables list the strongest only."""
     max_pairs: int = 5_000
-    """With more ligand–receptor pairs than this, the ones that go best with what TFs leave of the targets compete, and each of their decoys counts for all that do not."""
+    """With more ligand–receptor pairs than this, the ones that are strongest in a fit of all of them compete, and each of their decoys counts for all that do not."""
     max_activity: int = 200
     """Pairs, the strongest first, whose per-cell activity is stored."""
     progress: bool = True

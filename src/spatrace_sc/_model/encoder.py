@@ -25,10 +25,15 @@ class Masks(NamedTuple):
         """Those of some cells, on a device."""
         return Masks(*(_moved(m[cells], device) for m in self))
 
+    def fill(self, masks: Masks) -> None:
+        """Take over those of other cells, in place, without waiting for the device."""
+        for mine, theirs in zip(self, masks, strict=True):
+            mine.copy_(_moved(theirs, mine.device))
+
 
 def _moved(mask: Tensor, device: torch.device) -> Tensor:
     """On the device, without waiting for it."""
-    if device.type != "cuda":
+    if device.type != "cuda" or mask.device.type == "cuda":
         return mask
     return mask.contiguous().pin_memory().to(device, non_blocking=True)
 

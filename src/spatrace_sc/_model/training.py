@@ -11,16 +11,15 @@ from tqdm.auto import tqdm
 from .adam import Adam
 from .config import Config, TrainingConfig
 from .design import Design
-from .distributed import add_up, average_gradients, check_agreement, share_of, shows
+from .distributed import add_up, check_agreement, share_of, shows
 from .encoder import Masks
 from .memory import rows_at_once
 from .network import Attended, SignalNetwork
 from .records import Problem, Weights
+from .steps import Loss, products, steps_on
 
 #: Cells in an epoch and held-out cells looked at after it, at most.
 MOST_CELLS, MOST_HELD_OUT = 50_000, 20_000
-#: Mean squared error and penalty of some cells, given what dropout keeps of them.
-Loss = Callable[[Tensor, Sequence[Masks]], tuple[Tensor, Tensor]]
 #: Held-out cells at a time.
 EVALUATED = 1024
 #: Numbers up to which fixed regulators of all cells are kept in a table; 32 M are 128 MB.
@@ -65,6 +64,7 @@ def train(
     if phase == "gates":  # break the symmetry of a product of two zeros
         with torch.no_grad():
             network.gates.copy_(torch.empty(network.gates.shape).normal_(std=0.01))
+    take = steps_on(y.device, loss_of, optimiser, options)
     blocks = test_rows.split(rows_at_once(_floats_per_cell(network, weights), y.device, EVALUATED))
     best, waited = _errors(network, loss_of, blocks, y.new_zeros((), dtype=torch.float64))[1] / len(test_rows), 0
     state = {k: v.clone() for k, v in network.state_dict().items()}
@@ -76,7 +76,7 @@ def train(
         total = y.new_zeros((), dtype=torch.float64)
         for batch in _batches(train_rows, options.batch_size):
             masks = network.draw_masks(len(batch)) if phase == "attention" else []
-            total += _step(loss_of, batch, masks, optimiser)
+            total += take(batch, masks)
         seen, now = _errors(network, loss_of, blocks, total)
         seen, now = seen / min(len(train_rows), MOST_CELLS), now / len(test_rows)
         log.append({"phase": phase, "epoch": float(epoch), "train": seen, "held_out": now})
@@ -89,26 +89,6 @@ def train(
                 break
     network.load_state_dict(state)
     network.eval()
-
-
-def _step(
-    loss_of: Loss,
-    batch: Tensor,
-    masks: Sequence[Masks],
-    optimiser: Adam,
-) -> Tensor:
-    """One step of Adam on a batch; this process's sum of squared errors before it. A process without cells in a small batch looks at one, which does not count."""
-    cells = share_of(len(batch))
-    n = cells.stop - cells.start
-    cells = cells if n else slice(0, 1)
-    error, penalty = loss_of(batch[cells], [m.part(cells, batch.device) for m in masks])
-    optimiser.forget()
-    (error + penalty).backward()
-    average_gradients(optimiser.parameters, n)
-    torch.nn.utils.clip_grad_norm_(optimiser.parameters, 1.0)
-    optimiser.step()
-    squared: Tensor = error.detach().double() * n
-    return squared
 
 
 def _errors(network: SignalNetwork, loss_of: Loss, blocks: Sequence[Tensor], total: Tensor) -> tuple[float, float]:
@@ -153,9 +133,13 @@ def _attention_loss(
 
     def loss(batch: Tensor, masks: Sequence[Masks]) -> tuple[Tensor, Tensor]:
         history = problem.history[batch]
-        seen = network.gather(network.look(history, masks), history)
+        with products(options, batch.device):
+            look = network.look(history, masks)
+        seen = network.gather(look, history)
         x = torch.cat([seen.tf[:, tfs], network.signal(seen.exposure, seen.receptor, pairs)], dim=1)
-        error = (left[batch] - ((x - mean) / sd) @ w).square().mean()
+        with products(options, batch.device):
+            told = ((x - mean) / sd) @ w
+        error = (left[batch] - told).square().mean()
         return error, torch.zeros_like(error)
 
     return loss
@@ -172,7 +156,9 @@ def _gate_loss(
 
     def loss(batch: Tensor, masks: Sequence[Masks]) -> tuple[Tensor, Tensor]:
         gate = torch.nn.functional.pad(network.gate(look.context[batch], gated), (0, len(weights.rows) - n_gated))
-        error = (y[batch] - (columns(batch) * (1.0 + gate)) @ weights.values).square().mean()
+        with products(options, batch.device):
+            told = (columns(batch) * (1.0 + gate)) @ weights.values
+        error = (y[batch] - told).square().mean()
         return error, options.gate_penalty * gate.square().mean()
 
     return loss
