@@ -10,6 +10,7 @@ import pytest
 import torch
 from _planted import CONFIG, C, F, G, L, R, draw_decoys, planted
 
+from spatrace_sc._model import screening
 from spatrace_sc._model.evidence import resample
 from spatrace_sc._model.fit import fit, observe
 from spatrace_sc._model.screening import FROM, relevance, screen
@@ -30,6 +31,19 @@ def fitted():
 def test_few_pairs_are_left_as_they_are(fitted):
     problem, result = fitted
     assert screen(problem, result, with_most(L * R)) is problem
+
+
+def test_how_many_are_refitted_follows_from_the_work(fitted, monkeypatch):
+    problem, result = fitted
+    cells = int(problem.usable.sum())
+    assert screening.most_pairs(problem, CONFIG) == int(screening.WORK / (G * cells))
+    assert screening.most_pairs(problem, with_most(7)) == 7
+    monkeypatch.setattr(screening, "WORK", 5.5 * G * cells)
+    assert screening.most_pairs(problem, CONFIG) == screening.ALWAYS
+    assert screen(problem, result, CONFIG) is problem
+    monkeypatch.setattr(screening, "ALWAYS", 2)
+    assert screening.most_pairs(problem, CONFIG) == 5
+    assert screen(problem, result, CONFIG).decoy_weight == pytest.approx(L * R / 5)
 
 
 @pytest.mark.parametrize("most", [1, 3, L * R - 1])

@@ -106,9 +106,9 @@ RULES = {
     WHOLE: (
         *(f"model.{k}" for k in ("n_lags", "d_model", "n_heads", "n_layers", "gate_rank")),
         *(f"training.{k}" for k in ("batch_size", "max_iterations")),
-        *("evidence.n_permutations", "max_edges", "max_pairs", "max_activity"),
+        *("evidence.n_permutations", "max_edges", "max_activity"),
     ),
-    COUNT: ("training.max_epochs", "training.patience", "evidence.n_workers"),
+    COUNT: ("training.max_epochs", "training.patience", "evidence.n_workers", "max_pairs"),
     PLURAL: ("training.n_folds", "training.n_penalties", "evidence.n_resamples", "n_blocks"),
     POSITIVE: (
         "model.hill_exponent",
@@ -167,8 +167,8 @@ class Config:
     """Spatial blocks along the longer side of a slice; held-out cells and resamples are drawn by block."""
     max_edges: int = 5_000_000
     """With more candidate edges than this, tables list the strongest only."""
-    max_pairs: int = 5_000
-    """With more ligand–receptor pairs than this, the ones that are strongest in a fit of all of them compete, and each of their decoys counts for all that do not."""
+    max_pairs: int = 0
+    """With more ligand–receptor pairs than this, the ones that are strongest in a fit of all of them compete, and each of their decoys counts for all that do not. With 0 as many as can be refitted in about an hour of one core, 5 000 at least: 5 · 10¹¹ / (targets × receivers)."""
     max_activity: int = 200
     """Pairs, the strongest first, whose per-cell activity is stored."""
     progress: bool = True

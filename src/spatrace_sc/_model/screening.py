@@ -15,13 +15,15 @@ from .strength import left_by, strengths
 
 logger = logging.getLogger("spatrace_sc")
 
+#: Pairs × targets × cells that are refitted at most unless the configuration says otherwise, and pairs that always are.
+WORK, ALWAYS = 5e11, 5_000
 #: An edge counts as far as its strength exceeds this share of the penalty at which it enters the fit.
 FROM = 0.5
 
 
 @torch.no_grad()
 def screen(problem: Problem, fit: Fit, config: Config) -> Problem:
-    r"""The problem of the refits, with the ``config.max_pairs`` pairs that are strongest in the fit of all; without more pairs than that, the problem itself.
+    r"""The problem of the refits, with the :func:`most_pairs` pairs that are strongest in the fit of all; without more pairs than that, the problem itself.
 
     A pair is kept for
 
@@ -35,7 +37,7 @@ def screen(problem: Problem, fit: Fit, config: Config) -> Problem:
     """
     pairs = slice(problem.n_tfs, problem.n_tfs + problem.n_pairs)
     may = torch.isfinite(problem.penalty[pairs])
-    n_candidates, most = int(may.sum()), config.max_pairs
+    n_candidates, most = int(may.sum()), most_pairs(problem, config)
     if n_candidates <= most:
         return problem
     score = torch.where(may, relevance(problem, fit), -1.0)
@@ -44,11 +46,19 @@ def screen(problem: Problem, fit: Fit, config: Config) -> Problem:
     penalty = problem.penalty.clone()
     penalty[pairs][~kept] = torch.inf
     logger.info(
-        "%d pairs are more than `config.max_pairs`: the %d strongest in the fit are refitted against decoys, for all.",
+        "%d pairs: the %d strongest in the fit are refitted against decoys, for all; `config.max_pairs=%d` refits all, which takes as many times as long.",
         n_candidates,
         most,
+        n_candidates,
     )
     return replace(problem, penalty=penalty, decoy_weight=n_candidates / most)
+
+
+def most_pairs(problem: Problem, config: Config) -> int:
+    """Pairs that are refitted at most: ``config.max_pairs`` or, where that is 0, as many as :data:`WORK` allows, and :data:`ALWAYS` at least."""
+    if config.max_pairs:
+        return config.max_pairs
+    return max(ALWAYS, int(WORK / (problem.targets.shape[1] * max(1, int(problem.usable.sum())))))
 
 
 def relevance(problem: Problem, fit: Fit) -> Tensor:
