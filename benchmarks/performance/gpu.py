@@ -1,12 +1,12 @@
 """What a GPU gives: the same ranking as the CPU, seconds of training at scale, the share of the ceiling of its matrix products, peak memory, and steps that do not wait.
 
-python -m benchmarks.performance.gpu [--device cuda] [--cells 100000 --targets 2000 --ligands 50 --receptors 100 --tfs 200] [--out gpu.jsonl]
+python -m benchmarks.performance.gpu [--device cuda] [--cells 100000 --targets 2000 --ligands 50 --receptors 100 --tfs 200] [--seeds 100 101] [--only-ranking] [--out gpu.jsonl]
 
 Parts, a row of JSON each, printed and appended to ``--out``:
 
-``ranking``   one inference of a simulated tissue on the CPU and one on the device: Spearman correlation of the scores of each table, largest difference of a score; again with TF32 products.
+``ranking``   one inference of a simulated tissue on the CPU and one on the device: Spearman correlation of the scores of each table over the rows that either gives a score, largest difference of a score; again with TF32 and with bfloat16 products, and with recorded steps.
 ``training``  both phases of training on tensors of the given sizes, every TF and every pair in use, all epochs: seconds, and the seconds of the same matrix products alone, measured in the same run
-              with ``torch.matmul`` on operands of the same shapes; their ratio is the share of the ceiling. For the default batch and for a large one.
+              with ``torch.matmul`` on operands of the same shapes and precision; their ratio is the share of the ceiling. For the default batch and for a large one, step by step and recorded as a CUDA graph.
 ``waits``     how often one epoch made the host wait for the GPU (``torch.cuda.set_sync_debug_mode``), for two batch sizes: equal if no step does.
 
 Without a CUDA GPU it says so and ends with a row ``skipped``. ``--device cpu`` lets the CPU stand in, in sizes that suit it: for tests of this script.
@@ -20,7 +20,8 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +37,7 @@ import spatrace_sc as st
 from spatrace_sc._model.fit import build_network, observe
 from spatrace_sc._model.memory import Sizes, least_needed
 from spatrace_sc._model.records import History, Problem, Weights
-from spatrace_sc._model.training import train
+from spatrace_sc._model.training import MOST_CELLS, MOST_HELD_OUT, train
 
 NAMES = {
     "lr_targets": ["ligand", "receptor", "target"],
@@ -45,6 +46,38 @@ NAMES = {
     "communication": ["sender", "receiver", "ligand", "receptor"],
 }
 LARGE_BATCH = 4096
+
+
+class Way(NamedTuple):
+    """How products and steps are taken."""
+
+    name: str
+    tf32: bool = False
+    precision: str = "float32"
+    graphs: bool = False
+
+    def of(self, training: st.TrainingConfig) -> st.TrainingConfig:
+        return replace(training, precision=self.precision, cuda_graphs=self.graphs)
+
+    @contextmanager
+    def products(self) -> Iterator[None]:
+        """TF32 or not, as long as it lasts."""
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high" if self.tf32 else before)
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+
+PLAIN = Way("float32")
+WAYS = (
+    PLAIN,
+    Way("tf32", tf32=True),
+    Way("bf16", precision="bf16"),
+    Way("float32, recorded", graphs=True),
+    Way("bf16, recorded", precision="bf16", graphs=True),
+)
 
 
 class Size(NamedTuple):
@@ -62,6 +95,8 @@ def main(arguments: list[str] | None = None) -> None:
     for name, value in {"cells": 100_000, "targets": 2000, "ligands": 50, "receptors": 100, "tfs": 200}.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--tissue", type=int, default=4000, help="cells of the tissue on which rankings are compared")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[100], help="tissues on which rankings are compared")
+    parser.add_argument("--only-ranking", action="store_true")
     parser.add_argument("--epochs", type=int, default=st.TrainingConfig().max_epochs)
     parser.add_argument("--resamples", type=int, default=st.EvidenceConfig().n_resamples)
     parser.add_argument("--out", type=Path)
@@ -83,40 +118,42 @@ def main(arguments: list[str] | None = None) -> None:
         evidence=st.EvidenceConfig(n_resamples=given.resamples),
         progress=False,
     )
-    for row in ranking(given.tissue, device, config):
-        tell(row)
+    for seed in given.seeds:
+        for row in ranking(given.tissue, device, config, seed):
+            tell(row)
+    if given.only_ranking:
+        return None
     size = Size(given.cells, given.targets, given.ligands, given.receptors, given.tfs)
     problem = synthetic(size, device)
     for batch in (st.TrainingConfig().batch_size, LARGE_BATCH):
-        tell(training(problem, size, batch, given.epochs))
+        for way in WAYS:
+            tell(training(problem, size, batch, given.epochs, way))
     if device.type == "cuda":
         tell(waits(problem))
     return None
 
 
-def ranking(n_cells: int, device: torch.device, config: st.Config) -> list[dict[str, Any]]:
-    """Scores on the device beside those on the CPU, by table, in full precision and with TF32 products."""
-    found = {"cpu": inferred(n_cells, torch.device("cpu"), config), "float32": inferred(n_cells, device, config)}
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
-    try:
-        found["tf32"] = inferred(n_cells, device, config)
-    finally:
-        torch.set_float32_matmul_precision(before)
+def ranking(n_cells: int, device: torch.device, config: st.Config, seed: int = 100) -> list[dict[str, Any]]:
+    """Scores on the device beside those on the CPU, by table, for every way of taking products and steps."""
+    expected, seconds_cpu = inferred(n_cells, torch.device("cpu"), config, seed)
     rows = []
-    for precision in ("float32", "tf32"):
+    for way in WAYS:
+        with way.products():
+            found, spent = inferred(n_cells, device, replace(config, training=way.of(config.training)), seed)
         for name in NAMES:
-            one, two = found[precision][0][name].align(found["cpu"][0][name], fill_value=0.0)
+            one, two = found[name].align(expected[name], fill_value=0.0)
+            one, two = one[one + two > 0], two[one + two > 0]
             agreement = float(spearmanr(one, two)[0]) if one.nunique() > 1 and two.nunique() > 1 else float("nan")
-            row = {"part": "ranking", "products": precision, "table": name, "rows": len(one), "spearman": agreement}
-            seconds = {"seconds": found[precision][1], "seconds_cpu": found["cpu"][1]}
-            rows.append(row | {"largest_difference": float((one - two).abs().max())} | seconds)
+            row = {"part": "ranking", "seed": seed, "products": way.name, "table": name}
+            row |= {"rows": len(one), "spearman": agreement}
+            times = {"seconds": spent, "seconds_cpu": seconds_cpu}
+            rows.append(row | {"largest_difference": float((one - two).abs().max())} | times)
     return rows
 
 
-def inferred(n_cells: int, device: torch.device, config: st.Config) -> tuple[dict[str, pd.Series], float]:
+def inferred(n_cells: int, device: torch.device, config: st.Config, seed: int) -> tuple[dict[str, pd.Series], float]:
     """Scores by name of the edge, and seconds."""
-    adata = st.datasets.simulated(seed=100, n_cells=n_cells)
+    adata = st.datasets.simulated(seed=seed, n_cells=n_cells)
     started = time.perf_counter()
     st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=config, device=str(device))
     seconds = time.perf_counter() - started
@@ -169,30 +206,22 @@ def prepared(problem: Problem, config: st.Config) -> tuple[Any, ...]:
     return network, problem, problem.targets, design, Weights(rows, values, 0.1), ~held_out, held_out
 
 
-def training(problem: Problem, size: Size, batch: int, epochs: int) -> dict[str, Any]:
+def training(problem: Problem, size: Size, batch: int, epochs: int, way: Way = PLAIN) -> dict[str, Any]:
     """Seconds of both phases and of their matrix products alone."""
     device = problem.targets.device
-    options = replace(st.TrainingConfig(), batch_size=batch, max_epochs=epochs, patience=epochs)
+    options = way.of(replace(st.TrainingConfig(), batch_size=batch, max_epochs=epochs, patience=epochs))
     config = st.Config(training=options, progress=False)
     given = prepared(problem, config)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     row: dict[str, Any] = {"part": "training", "device": str(device), **size._asdict(), "batch": batch}
-    row |= {"pairs": problem.n_pairs, "epochs": epochs, "floats": torch.get_float32_matmul_precision()}
-    n_train, n_held_out = int(given[5].sum()), int(given[6].sum())
-    columns, gated = problem.n_regulators, problem.n_tfs + problem.n_pairs
-    for phase, width in (("attention", gated), ("gates", columns)):
-        log: list[dict[str, float | str]] = []
-        warm = replace(config, training=replace(options, max_epochs=1))
-        seconds(lambda c=warm, p=phase: train(*given, c, p, []), device)
-        row[phase] = seconds(lambda p=phase, to=log: train(*given, config, p, to), device)
-        done = len(log) - 1
-        products = ceiling(min(batch, n_train), width, size.targets, device)
-        steps = -(-n_train // batch)
-        evaluation = (done + 1) * n_held_out / min(batch, n_train) * products["forward"]
-        row[f"{phase}_products"] = done * steps * (products["forward"] + products["backward"]) + evaluation
-        row[f"{phase}_share"] = row[f"{phase}_products"] / row[phase]
-        row[f"{phase}_teraflops"] = products["teraflops"]
+    row |= {"pairs": problem.n_pairs, "epochs": epochs, "products": way.name}
+    with way.products():
+        for phase, width in (
+            ("attention", problem.n_tfs + problem.n_pairs),
+            ("gates", problem.n_regulators),
+        ):
+            row |= one_phase(given, config, phase, width)
     row["seconds"] = row["attention"] + row["gates"]
     row["share"] = (row["attention_products"] + row["gates_products"]) / row["seconds"]
     row["peak_gb"] = peak(device)
@@ -200,10 +229,29 @@ def training(problem: Problem, size: Size, batch: int, epochs: int) -> dict[str,
     return row | {"least_estimated_gb": sum(least_needed(sizes, 0).values()) / 1e9}
 
 
-def ceiling(batch: int, width: int, targets: int, device: torch.device) -> dict[str, float]:
+def one_phase(given: tuple[Any, ...], config: st.Config, phase: str, width: int) -> dict[str, float]:
+    """Seconds of all epochs, and of the products of as many columns with the weights alone; what is only evaluated is in single precision."""
+    targets = given[2]
+    device, (n_train, n_held_out) = targets.device, (int(mask.sum()) for mask in given[5:7])
+    batch, log = min(config.training.batch_size, n_train), []
+    warm = replace(config, training=replace(config.training, max_epochs=1))
+    seconds(lambda: train(*given, warm, phase, []), device)
+    spent = seconds(lambda: train(*given, config, phase, log), device)
+    shape = (batch, width, targets.shape[1], device)
+    steps, looks = ceiling(*shape, config.training.precision), ceiling(*shape)
+    done = len(log) - 1
+    per_epoch = -(-min(n_train, MOST_CELLS) // batch) * (steps["forward"] + steps["backward"])
+    evaluation = (done + 1) * min(n_held_out, MOST_HELD_OUT) / batch * looks["forward"]
+    alone = done * per_epoch + evaluation
+    found = {"": spent, "_products": alone, "_share": alone / spent, "_teraflops": steps["teraflops"]}
+    return {phase + name: value for name, value in found.items()}
+
+
+def ceiling(batch: int, width: int, targets: int, device: torch.device, precision: str = "float32") -> dict[str, float]:
     """Seconds of the products of a step: columns × weights, and the error × weights transposed; the weights themselves have no gradient."""
-    x, w = torch.randn(batch, width, device=device), torch.randn(width, targets, device=device)
-    error = torch.randn(batch, targets, device=device)
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    x, w = torch.randn(batch, width, device=device, dtype=kind), torch.randn(width, targets, device=device, dtype=kind)
+    error = torch.randn(batch, targets, device=device, dtype=kind)
     times = 20 if device.type == "cuda" else 3
     found = {}
     for name, product in (("forward", lambda: x @ w), ("backward", lambda: error @ w.T)):

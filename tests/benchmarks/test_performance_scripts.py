@@ -31,16 +31,16 @@ def test_the_cpu_stands_in_for_the_gpu(tmp_path):
     gpu.main([*TINY, "--device", "cpu", "--out", str(tmp_path / "rows.jsonl")])
     found = rows(tmp_path / "rows.jsonl")
     ranked = [row for row in found if row["part"] == "ranking"]
-    assert {(row["products"], row["table"]) for row in ranked} == {
-        (p, t) for p in ("float32", "tf32") for t in gpu.NAMES
-    }
+    ways = {way.name for way in gpu.WAYS}
+    assert {(row["products"], row["table"]) for row in ranked} == {(p, t) for p in ways for t in gpu.NAMES}
     for row in ranked:
-        if row["products"] == "float32":
+        if row["products"] in ("float32", "float32, recorded"):
             assert row["largest_difference"] == 0
             assert row["spearman"] == pytest.approx(1) or row["spearman"] != row["spearman"]
         assert row["rows"] > 0
     trained = [row for row in found if row["part"] == "training"]
-    assert [row["batch"] for row in trained] == [256, gpu.LARGE_BATCH]
+    assert [row["batch"] for row in trained] == [256] * len(ways) + [gpu.LARGE_BATCH] * len(ways)
+    assert [row["products"] for row in trained] == 2 * [way.name for way in gpu.WAYS]
     for row in trained:
         assert 0 < row["share"] < 1
         assert row["seconds"] == pytest.approx(row["attention"] + row["gates"])
@@ -51,13 +51,13 @@ def test_the_cpu_stands_in_for_the_gpu(tmp_path):
 def test_another_ranking_would_be_seen(monkeypatch):
     calls = []
 
-    def inferred(n_cells, device, config):
+    def inferred(n_cells, device, config, seed):
         calls.append(device)
         scores = gpu.pd.Series([3.0, 2.0, 1.0], index=["a", "b", "c"])
         return dict.fromkeys(gpu.NAMES, scores if len(calls) == 1 else -scores), 1.0
 
     monkeypatch.setattr(gpu, "inferred", inferred)
-    for row in gpu.ranking(1, torch.device("cpu"), None):
+    for row in gpu.ranking(1, torch.device("cpu"), gpu.st.Config()):
         assert row["spearman"] == pytest.approx(-1)
         assert row["largest_difference"] == 6
 

@@ -60,8 +60,8 @@ def largest_penalty(design: Design, targets: Tensor, rows: Tensor, penalty: Pena
 
 #: Columns that a target may gain in one check; of many collinear ones the strongest are enough.
 MOST_NEW = 20
-#: A slope this many times its penalty violates the optimality conditions.
-REACH = 1.01
+#: A slope this many times its penalty violates the optimality conditions. With 1.01 one or two in a hundred of the strongest edges, those that barely enter, are others than in the exact solution; with this one in a thousand.
+REACH = 1.002
 
 
 def solve(
@@ -100,7 +100,7 @@ def solve(
     Returns
     -------
     Weights, exactly zero where the penalty holds; columns without a weight are left out. The optimality conditions hold for every column, in the working
-    sets or not, up to 1 % of λ, unless ``max_checks`` ran out.
+    sets or not, up to a five-hundredth of λ, unless ``max_checks`` ran out.
     """
     start = (
         Weights(torch.empty(0, dtype=torch.long, device=targets.device), targets.new_zeros((0, targets.shape[1])), lam)
