@@ -1,0 +1,158 @@
+"""A GPU that is not there: numbers stay in main memory, but tensors say that they are on ``cuda:0``, and whatever a GPU would refuse is refused.
+
+Refused are operations on tensors of both places (but for single numbers, for indices on the CPU into what is on the GPU, and for copies), and reading a tensor of the GPU as an array. Moved tensors are copies, as on a GPU.
+What this cannot tell: kernels that a GPU lacks, rounding, speed, what happens at the same time, and what runs beneath Python, such as the backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+
+GPU = torch.device("cuda", 0)
+T = torch.Tensor
+#: Functions that take tensors of both places: copies, and what :meth:`torch.nn.Module.to` asks.
+ANYWHERE = {"copy_", "__set__", "_has_compatible_shallow_copy_type"}
+
+
+class WrongPlaceError(RuntimeError):
+    """What torch says of tensors on two devices."""
+
+
+def on_gpu(tensor: torch.Tensor) -> bool:
+    return bool(tensor.__dict__.get("_pretended", False))
+
+
+def tensors_in(*things: Any) -> list[torch.Tensor]:
+    found: list[torch.Tensor] = []
+    for thing in things:
+        if isinstance(thing, torch.Tensor):
+            found.append(thing)
+        elif isinstance(thing, dict):
+            found += tensors_in(*thing.values())
+        elif isinstance(thing, (list, tuple)):
+            found += tensors_in(*thing)
+    return found
+
+
+def is_cuda(device: Any) -> bool:
+    return isinstance(device, (str, torch.device)) and torch.device(device).type == "cuda"
+
+
+def put(result: Any, gpu: bool) -> Any:
+    for tensor in tensors_in(result):
+        tensor._pretended = gpu  # type: ignore[attr-defined]
+    return result
+
+
+class PretendGpu(TorchFunctionMode):
+    """While it lasts, ``device="cuda"`` is the GPU that is not there."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        name = getattr(function, "__name__", "")
+        first = args[0] if args else None
+        if function == T.device.__get__:
+            return GPU if on_gpu(first) else function(*args, **kwargs)
+        if function == T.is_cuda.__get__:
+            return on_gpu(first)
+        if function in (T.to, T.cpu, T.cuda):
+            return self.moved(function, args, kwargs)
+        if function is T.pin_memory:
+            return first
+        if name in ("numpy", "__array__") and on_gpu(first):
+            raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first.")
+        made_on = kwargs.get("device")
+        if is_cuda(made_on):
+            kwargs["device"] = torch.device("cpu")
+        gpu = self.place(function, name, args, kwargs)
+        result = function(*args, **kwargs)
+        if name == "__set__":
+            put(first, gpu)
+            return result
+        if name in ("__get__", "set_", "backward") and result is None:
+            return result
+        return put(result, is_cuda(made_on) or (gpu and made_on is None))
+
+    def moved(self, function: Any, args: Any, kwargs: Any) -> torch.Tensor:
+        """A copy where the device changes."""
+        tensor, rest = args[0], list(args[1:])
+        before = on_gpu(tensor)
+        asked = [a for a in [*rest, kwargs.get("device"), kwargs.get("other")] if isinstance(a, (str, torch.device))]
+        like = [a for a in rest if isinstance(a, torch.Tensor)]
+        after = before
+        if function is T.cpu:
+            after = False
+        elif function is T.cuda:
+            after = True
+        elif asked:
+            after = is_cuda(asked[0])
+        elif like:
+            after = on_gpu(like[0])
+        swap = lambda a: torch.device("cpu") if is_cuda(a) else a
+        if function is T.to:
+            result = function(tensor, *map(swap, rest), **{k: swap(v) for k, v in kwargs.items()})
+        else:
+            result = tensor
+        if after == before:
+            return put(result, after)
+        if result is tensor or result.data_ptr() == tensor.data_ptr():
+            result = result.clone()
+        return put(result, after)
+
+    def place(self, function: Any, name: str, args: Any, kwargs: Any) -> bool:
+        """Whether the result is on the GPU."""
+        given = tensors_in(args, kwargs)
+        gpu = [t for t in given if on_gpu(t)]
+        if not gpu:
+            return False
+        cpu = [t for t in given if not on_gpu(t) and t.dim() > 0]
+        if name in ANYWHERE:
+            return on_gpu(given[-1] if name == "__set__" else given[0])
+        if not cpu:
+            return True
+        if name == "__getitem__" and on_gpu(args[0]):
+            return True  # indices may be on the CPU
+        if name == "__setitem__":
+            masks, value = [t for t in tensors_in(args[1]) if t.dtype == torch.bool or t.dim()], tensors_in(args[2])
+            if not masks or (on_gpu(args[0]) and all(on_gpu(v) or v.dim() == 0 for v in value)):
+                return on_gpu(args[0])  # a copy into a slice
+        raise WrongPlaceError(
+            f"Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu, in {name}."
+        )
+
+
+@contextmanager
+def pretend_gpu(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """One GPU with 16 GB, nothing of them in use."""
+    state = torch.zeros(16, dtype=torch.uint8)
+    answers: dict[str, Any] = {
+        "is_available": lambda: True,
+        "device_count": lambda: 1,
+        "current_device": lambda: 0,
+        "mem_get_info": lambda device=None: (16 * 10**9, 16 * 10**9),
+        "memory_reserved": lambda device=None: 0,
+        "memory_allocated": lambda device=None: 0,
+        "max_memory_allocated": lambda device=None: 0,
+        "reset_peak_memory_stats": lambda device=None: None,
+        "synchronize": lambda device=None: None,
+        "get_device_name": lambda device=None: "pretended",
+        "set_device": lambda device: None,
+        "get_rng_state": lambda device=None: state,
+        "set_rng_state": lambda new, device=None: None,
+        "manual_seed_all": lambda seed: None,
+        "set_sync_debug_mode": lambda mode: None,
+        "Stream": lambda device: None,
+    }
+    for name, answer in answers.items():
+        patch.setattr(torch.cuda, name, answer)
+    autocast, generator = torch.autocast, torch.Generator
+    patch.setattr(torch, "autocast", lambda kind, *args, **kwargs: autocast("cpu", *args, **kwargs))
+    patch.setattr(torch, "Generator", lambda device=None: generator())
+    with PretendGpu():
+        yield

@@ -1,0 +1,156 @@
+"""Everything that infers runs on a GPU that is not there, and every tensor is where it has to be."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from _helpers import small_config, tissue
+from _pretend_gpu import WrongPlaceError, on_gpu, pretend_gpu
+from benchmarks.performance import gpu
+
+import spatrace_sc as st
+from spatrace_sc._model import records, screening, steps, strength, training
+
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+KEYS = {"sample_key": "sample", "stage_key": "stage"}
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    with pretend_gpu(monkeypatch):
+        yield
+
+
+def test_what_a_gpu_refuses_is_refused(pretended):
+    here, there = torch.ones(3), torch.ones(3, device="cuda")
+    assert there.device == torch.device("cuda:0")
+    assert there.is_cuda
+    assert (there + 1).device == (there * there.sum()).device == there.new_zeros(2).device == there.device
+    assert torch.zeros_like(there).sort().values.device == there.device
+    for mixed in (
+        lambda: here + there,
+        lambda: torch.cat([here, there]),
+        lambda: here[there.long()],
+        lambda: there.__setitem__(torch.tensor([0, 1]), torch.ones(2)),
+        lambda: torch.nn.functional.linear(here, torch.ones(2, 3, device="cuda")),
+    ):
+        with pytest.raises(WrongPlaceError, match="same device"):
+            mixed()
+    with pytest.raises(TypeError, match=r"Tensor\.cpu"):
+        there.numpy()
+    with pytest.raises(TypeError, match=r"Tensor\.cpu"):
+        np.asarray(there)
+
+
+def test_what_a_gpu_allows_is_allowed(pretended):
+    here, there = torch.ones(3), torch.ones(3, device="cuda")
+    assert on_gpu(there[torch.tensor([0, 1])])
+    assert on_gpu(there + torch.tensor(1.0))
+    here[0] = there.sum()
+    assert here.tolist() == [3, 1, 1]
+    assert not on_gpu(here.copy_(there))
+    assert not on_gpu(there.cpu())
+    assert there.cpu().numpy().sum() == 3
+    moved = here.to("cuda")
+    moved[0] = 7
+    assert here[0] == 1, "a moved tensor is a copy"
+    layer = torch.nn.Linear(2, 2).to(torch.device("cuda"))
+    layer(torch.ones(1, 2, device="cuda")).sum().backward()
+    assert on_gpu(layer.weight)
+    assert on_gpu(layer.weight.grad)
+    with pytest.raises(WrongPlaceError):
+        layer(torch.ones(1, 2))
+
+
+def inferred(device="cuda", config=None, **arguments):
+    adata = tissue()
+    st.tl.infer_ccc(adata, **KEYS, config=config or small_config(), device=device, **arguments)
+    return adata
+
+
+@pytest.fixture(scope="module")
+def on_cpu():
+    return inferred("cpu")
+
+
+def assert_same(one, two):
+    for name, columns in (("lr_targets", ["ligand", "receptor", "target"]), ("tf_targets", ["tf", "target"])):
+        tables = [getattr(st.get, name)(a).set_index(columns)["score"] for a in (one, two)]
+        pd.testing.assert_series_equal(*(t[t > 0].sort_index() for t in tables), atol=2e-3)
+
+
+def test_an_inference_is_that_of_the_cpu(on_cpu, monkeypatch):
+    with pretend_gpu(monkeypatch):
+        found = inferred()
+    assert_same(found, on_cpu)
+    assert found.uns["spatrace"]["params"]["device"] == "cuda"
+    assert on_cpu.uns["spatrace"]["params"]["device"] == "cpu"
+
+
+@pytest.mark.parametrize("tensor", ["tf", "tf_now", "receptor", "exposure", "exists"])
+def test_a_tensor_left_behind_is_found(pretended, monkeypatch, tensor):
+    moved = records.History.to
+
+    def forgetful(self, device):
+        return records.History(
+            **{k: getattr(self if k == tensor else moved(self, device), k) for k in self.__dataclass_fields__}
+        )
+
+    monkeypatch.setattr(records.History, "to", forgetful)
+    with pytest.raises((WrongPlaceError, TypeError)):
+        inferred()
+
+
+def test_some_of_many_pairs_and_edges(pretended, monkeypatch):
+    monkeypatch.setattr(screening, "ALWAYS", 20)
+    monkeypatch.setattr(screening, "WORK", 1.0)
+    monkeypatch.setattr(strength, "ALWAYS_LISTED", 30)
+    found = inferred(config=small_config(max_edges=30))
+    assert 0 < len(st.get.lr_targets(found)) <= 30
+
+
+def test_columns_that_are_computed_anew(pretended, monkeypatch, on_cpu):
+    monkeypatch.setattr(training, "TABLE", 0)
+    assert_same(inferred(), on_cpu)
+
+
+def test_steps_that_are_recorded(pretended, monkeypatch, on_cpu):
+    recorded = []
+
+    def stand(work):
+        recorded.append(work)
+        return work
+
+    monkeypatch.setattr(steps, "record_graph", stand)
+    options = st.TrainingConfig(max_epochs=3, batch_size=16, cuda_graphs=True)
+    found = inferred(config=small_config(training=options))
+    assert len(recorded) == 2
+    monkeypatch.undo()
+    usual = inferred("cpu", config=small_config(training=st.TrainingConfig(max_epochs=3, batch_size=16)))
+    assert_same(found, usual)
+
+
+def test_a_prior(pretended):
+    adata = tissue()
+    genes = {role: adata.var_names[adata.var[role]] for role in ("ligand", "receptor", "tf", "target")}
+    prior = pd.concat(
+        [
+            st.pp.prior(adata, pd.DataFrame({"ligand": genes["ligand"][:5], "receptor": genes["receptor"][:5]})),
+            st.pp.prior(adata, pd.DataFrame({"tf": genes["tf"][:3], "target": genes["target"][:3]})),
+        ]
+    )
+    assert len(st.get.lr_pairs(inferred(prior=prior)))
+
+
+def test_the_script_for_a_gpu_runs_through(pretended, monkeypatch, tmp_path):
+    monkeypatch.setattr(steps, "record_graph", lambda work: work)
+    monkeypatch.setattr(gpu, "WAYS", (gpu.PLAIN, gpu.WAYS[-1]))
+    sizes = "--cells 600 --targets 6 --ligands 3 --receptors 4 --tfs 3 --tissue 250 --epochs 2 --resamples 2".split()
+    gpu.main([*sizes, "--out", str(tmp_path / "rows.jsonl")])
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert {row["part"] for row in rows} == {"ranking", "training", "waits"}
+    assert all(row["device"] == "cuda:0" for row in rows if row["part"] == "training")
