@@ -8,6 +8,8 @@ from functools import partial
 import pytest
 import torch
 from _planted import CONFIG, planted
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from spatrace_sc import Config, InvalidArgumentError, TrainingConfig
 from spatrace_sc._model import encoder, fit, steps, training
@@ -61,6 +63,86 @@ def test_recorded_steps_are_the_steps_themselves(monkeypatch, stand):
     assert stand.played > 4 * steps.WARM
     monkeypatch.undo()
     assert same(trained(), again)
+
+
+class Tape(TorchDispatchMode):
+    """What a graph would hold: every operation beneath Python, the backward pass too, with the tensors it works on."""
+
+    def __init__(self):
+        super().__init__()
+        self.done = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        self.done.append((function, args, kwargs or {}, result))
+        return result
+
+    @torch.no_grad()
+    def play(self):
+        """Each of them again, into the same places."""
+        for function, args, kwargs, before in self.done:
+            after = function(*args, **kwargs)
+            for old, new in zip(tree_leaves(before), tree_leaves(after), strict=True):
+                if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
+                    old.copy_(new)
+
+
+@pytest.fixture
+def taped(monkeypatch):
+    """Steps as a graph plays them: nothing that Python does between operations happens again. ``fused`` as on a GPU."""
+    lengths = []
+
+    def recorded(device, loss_of, optimiser, options):
+        def record(work):
+            kept = [*optimiser.parameters, *optimiser.mean, *optimiser.squared, *optimiser.steps]
+            before = [t.detach().clone() for t in kept]
+            with Tape() as tape:
+                result = work()
+            with torch.no_grad():  # recording does nothing yet
+                for tensor, value in zip(kept, before, strict=True):
+                    tensor.copy_(value)
+            lengths.append(len(tape.done))
+
+            def play():
+                tape.play()
+                return result
+
+            return play
+
+        return steps.RecordedSteps(partial(steps.step, loss_of, optimiser), options.batch_size, record)
+
+    monkeypatch.setattr(training, "steps_on", recorded)
+    return lengths
+
+
+def with_fused(monkeypatch, fused):
+    made = training.Adam.__init__
+
+    def init(self, *args):
+        made(self, *args)
+        self.fused = fused
+
+    monkeypatch.setattr(training.Adam, "__init__", init)
+
+
+@pytest.mark.parametrize("options", [{}, {"precision": "bf16"}])
+def test_a_step_is_the_same_operations_every_time(monkeypatch, taped, options):
+    with_fused(monkeypatch, True)
+    played = trained(**options)
+    assert len(taped) == 2
+    assert min(taped) > 50
+    monkeypatch.undo()
+    with_fused(monkeypatch, True)
+    assert same(trained(**options), played)
+
+
+def test_what_python_counts_would_be_missed(monkeypatch, taped):
+    """Without ``fused`` the steps are counted by Python, and a recording stands still: it is noticed."""
+    with_fused(monkeypatch, False)
+    played = trained()
+    monkeypatch.undo()
+    with_fused(monkeypatch, False)
+    assert not same(trained(), played)
 
 
 @pytest.mark.parametrize("what", ["cells", "masks"])
