@@ -6,7 +6,7 @@ Parts, a row of JSON each, printed and appended to ``--out``:
 
 ``ranking``   one inference of a simulated tissue on the CPU and one on the device: Spearman correlation of the scores of each table over the rows that either gives a score, largest difference of a score; again with TF32 and with bfloat16 products, and with recorded steps.
 ``training``  both phases of training on tensors of the given sizes, every TF and every pair in use, all epochs: seconds, and the seconds of the same matrix products alone, measured in the same run
-              with ``torch.matmul`` on operands of the same shapes and precision; their ratio is the share of the ceiling. For the default batch and for a large one, step by step and recorded as a CUDA graph.
+              with ``torch.matmul`` on operands of the same shapes and precision; their ratio is the share of the ceiling; and the seconds in which the CPU draws the masks of dropout. For the default batch and for a large one, step by step and recorded as a CUDA graph.
 ``waits``     how often one epoch made the host wait for the GPU (``torch.cuda.set_sync_debug_mode``), for two batch sizes: equal if no step does.
 
 Without a CUDA GPU it says so and ends with a row ``skipped``. ``--device cpu`` lets the CPU stand in, in sizes that suit it: for tests of this script.
@@ -240,10 +240,12 @@ def one_phase(given: tuple[Any, ...], config: st.Config, phase: str, width: int)
     shape = (batch, width, targets.shape[1], device)
     steps, looks = ceiling(*shape, config.training.precision), ceiling(*shape)
     done = len(log) - 1
-    per_epoch = -(-min(n_train, MOST_CELLS) // batch) * (steps["forward"] + steps["backward"])
+    n_steps = done * -(-min(n_train, MOST_CELLS) // batch)
     evaluation = (done + 1) * min(n_held_out, MOST_HELD_OUT) / batch * looks["forward"]
-    alone = done * per_epoch + evaluation
+    alone = n_steps * (steps["forward"] + steps["backward"]) + evaluation
     found = {"": spent, "_products": alone, "_share": alone / spent, "_teraflops": steps["teraflops"]}
+    if phase == "attention":  # drawn by the CPU, step by step
+        found["_masks"] = n_steps / 5 * seconds(lambda: [given[0].draw_masks(batch) for _ in range(5)], device)
     return {phase + name: value for name, value in found.items()}
 
 

@@ -42,7 +42,10 @@ def test_the_cpu_stands_in_for_the_gpu(tmp_path):
     assert [row["batch"] for row in trained] == [256] * len(ways) + [gpu.LARGE_BATCH] * len(ways)
     assert [row["products"] for row in trained] == 2 * [way.name for way in gpu.WAYS]
     for row in trained:
-        assert 0 < row["share"] < 1
+        products = row["attention_products"] + row["gates_products"]
+        assert row["share"] == pytest.approx(products / row["seconds"])
+        assert products > 0
+        assert row["attention_masks"] > 0
         assert row["seconds"] == pytest.approx(row["attention"] + row["gates"])
         assert row["peak_gb"] > row["least_estimated_gb"] > 0
     assert torch.get_float32_matmul_precision() == "highest"
