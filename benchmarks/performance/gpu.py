@@ -142,7 +142,8 @@ def ranking(n_cells: int, device: torch.device, config: st.Config, seed: int = 1
             found, spent = inferred(n_cells, device, replace(config, training=way.of(config.training)), seed)
         for name in NAMES:
             one, two = found[name].align(expected[name], fill_value=0.0)
-            one, two = one[one + two > 0], two[one + two > 0]
+            scored = (one != 0) | (two != 0)
+            one, two = one[scored], two[scored]
             agreement = float(spearmanr(one, two)[0]) if one.nunique() > 1 and two.nunique() > 1 else float("nan")
             row = {"part": "ranking", "seed": seed, "products": way.name, "table": name}
             row |= {"rows": len(one), "spearman": agreement}
