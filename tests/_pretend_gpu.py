@@ -7,12 +7,14 @@ What this cannot tell: kernels that a GPU lacks, rounding, speed, what happens a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 GPU = torch.device("cuda", 0)
 T = torch.Tensor
@@ -64,6 +66,8 @@ class PretendGpu(TorchFunctionMode):
         if function in (T.to, T.cpu, T.cuda):
             return self.moved(function, args, kwargs)
         if function is T.pin_memory:
+            if on_gpu(first):
+                raise RuntimeError("cannot pin 'torch.cuda.FloatTensor' only dense CPU tensors can be pinned")
             return first
         if name in ("numpy", "__array__") and on_gpu(first):
             raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first.")
@@ -127,6 +131,86 @@ class PretendGpu(TorchFunctionMode):
         )
 
 
+class Stream:
+    """A stream of which is kept who waited for it and what ran on it, in one log for all."""
+
+    log: ClassVar[list[str]] = []
+
+    def __init__(self, device: Any = None) -> None:
+        self.device = torch.device("cuda") if device is None else torch.device(device)
+        self.name = "main" if device is None else "aside"
+
+    def wait_stream(self, other: Stream) -> None:
+        self.log.append(f"{self.name} waits for {other.name}")
+
+
+MAIN = Stream()
+
+
+@contextmanager
+def _within(stream: Stream, what: str) -> Iterator[None]:
+    stream.log.append(f"{stream.name} {what}")
+    yield
+
+
+class OnCpu(torch.Generator):
+    """Random numbers of the CPU, for whatever device they are asked."""
+
+    def __new__(cls, device: Any = None) -> OnCpu:
+        return super().__new__(cls)
+
+
+class Graph:
+    """What was done while it was recorded, operation by operation, is done again."""
+
+    def __init__(self) -> None:
+        self.done: list[Any] = []
+
+    @torch.no_grad()
+    def replay(self) -> None:
+        with torch._C.DisableTorchFunction():  # beneath Python nobody asks where a tensor is
+            for function, args, kwargs, before in self.done:
+                after = function(*args, **kwargs)
+                for old, new in zip(tree_leaves(before), tree_leaves(after), strict=True):
+                    if isinstance(old, T) and old.data_ptr() != new.data_ptr():
+                        old.copy_(new)
+
+
+class Recording(TorchDispatchMode):
+    """Operations beneath Python, the backward pass among them, go into a graph; what they change in place is undone, as recording does nothing. Fused Adam only: steps that Python counts are not recorded."""
+
+    def __init__(self, graph: Graph, stream: Stream) -> None:
+        super().__init__()
+        self.graph, self.stream = graph, stream
+        self.kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def __enter__(self) -> Recording:
+        self.stream.log.append(f"{self.stream.name} records")
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        with torch.no_grad():
+            for tensor, value in self.kept.values():
+                tensor.copy_(value)
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        with torch._C.DisableTorchFunction():
+            return self._record(function, args, kwargs or {})
+
+    def _record(self, function: Any, args: Any, kwargs: Any) -> Any:
+        schema = function._schema.arguments
+        for argument, value in zip(schema, args, strict=False):
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                for tensor in tree_leaves(value):
+                    if isinstance(tensor, T) and tensor.data_ptr() not in self.kept:
+                        self.kept[tensor.data_ptr()] = (tensor.detach(), tensor.detach().clone())
+        result = function(*args, **kwargs)
+        self.graph.done.append((function, args, kwargs, result))
+        return result
+
+
 @contextmanager
 def pretend_gpu(patch: pytest.MonkeyPatch) -> Iterator[None]:
     """One GPU with 16 GB, nothing of them in use."""
@@ -147,12 +231,23 @@ def pretend_gpu(patch: pytest.MonkeyPatch) -> Iterator[None]:
         "set_rng_state": lambda new, device=None: None,
         "manual_seed_all": lambda seed: None,
         "set_sync_debug_mode": lambda mode: None,
-        "Stream": lambda device: None,
+        "device": lambda device: nullcontext(),
+        "Stream": Stream,
+        "stream": lambda stream: _within(stream, "runs"),
+        "current_stream": lambda device=None: MAIN,
+        "CUDAGraph": Graph,
+        "graph": Recording,
     }
     for name, answer in answers.items():
         patch.setattr(torch.cuda, name, answer)
-    autocast, generator = torch.autocast, torch.Generator
-    patch.setattr(torch, "autocast", lambda kind, *args, **kwargs: autocast("cpu", *args, **kwargs))
-    patch.setattr(torch, "Generator", lambda device=None: generator())
+    autocast = torch.autocast
+
+    def on_kind(kind: str, *args: Any, **kwargs: Any) -> torch.autocast:
+        assert kind == "cuda", f"autocast of {kind} does nothing for tensors on a GPU"
+        return autocast("cpu", *args, **kwargs)
+
+    MAIN.log.clear()
+    patch.setattr(torch, "autocast", on_kind)
+    patch.setattr(torch, "Generator", OnCpu)
     with PretendGpu():
         yield

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from _helpers import small_config, tissue
-from _pretend_gpu import WrongPlaceError, on_gpu, pretend_gpu
+from _pretend_gpu import MAIN, WrongPlaceError, on_gpu, pretend_gpu
 from benchmarks.performance import gpu
 
 import spatrace_sc as st
-from spatrace_sc._model import records, screening, steps, strength, training
+from spatrace_sc._model import encoder, records, screening, steps, strength, training
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 KEYS = {"sample_key": "sample", "stage_key": "stage"}
@@ -118,20 +119,34 @@ def test_columns_that_are_computed_anew(pretended, monkeypatch, on_cpu):
     assert_same(inferred(), on_cpu)
 
 
-def test_steps_that_are_recorded(pretended, monkeypatch, on_cpu):
-    recorded = []
+SHORT = st.TrainingConfig(max_epochs=3, batch_size=16)
 
-    def stand(work):
-        recorded.append(work)
-        return work
 
-    monkeypatch.setattr(steps, "record_graph", stand)
-    options = st.TrainingConfig(max_epochs=3, batch_size=16, cuda_graphs=True)
-    found = inferred(config=small_config(training=options))
-    assert len(recorded) == 2
-    monkeypatch.undo()
-    usual = inferred("cpu", config=small_config(training=st.TrainingConfig(max_epochs=3, batch_size=16)))
-    assert_same(found, usual)
+@pytest.mark.parametrize("options", [{}, {"precision": "bf16"}])
+def test_steps_that_are_recorded(monkeypatch, options):
+    usual = small_config(training=replace(SHORT, **options))
+    with monkeypatch.context() as patch, pretend_gpu(patch):
+        expected = inferred(config=usual)
+        assert MAIN.log == []
+        found = inferred(config=replace(usual, training=replace(usual.training, cuda_graphs=True)))
+        log = list(MAIN.log)
+    one_phase = ["aside waits for main", "aside runs", "main waits for aside"] * steps.WARM + ["aside records"]
+    assert log == 2 * one_phase
+    pd.testing.assert_frame_equal(st.get.lr_targets(found), st.get.lr_targets(expected))
+
+
+def test_a_mask_that_lies_on_the_gpu_is_not_pinned(pretended, monkeypatch):
+    monkeypatch.setattr(
+        encoder, "_moved", lambda mask, device: mask.contiguous().pin_memory().to(device, non_blocking=True)
+    )
+    with pytest.raises(RuntimeError, match="cannot pin"):
+        inferred(config=small_config(training=replace(SHORT, cuda_graphs=True)))
+
+
+def test_rounding_on_another_device_is_found(pretended, monkeypatch):
+    monkeypatch.setattr(training, "products", lambda options, device: steps.torch.autocast("cpu", torch.bfloat16))
+    with pytest.raises(AssertionError, match="does nothing"):
+        inferred()
 
 
 def test_a_prior(pretended):
@@ -147,7 +162,6 @@ def test_a_prior(pretended):
 
 
 def test_the_script_for_a_gpu_runs_through(pretended, monkeypatch, tmp_path):
-    monkeypatch.setattr(steps, "record_graph", lambda work: work)
     monkeypatch.setattr(gpu, "WAYS", (gpu.PLAIN, gpu.WAYS[-1]))
     sizes = "--cells 600 --targets 6 --ligands 3 --receptors 4 --tfs 3 --tissue 250 --epochs 2 --resamples 2".split()
     gpu.main([*sizes, "--out", str(tmp_path / "rows.jsonl")])

@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,9 +36,9 @@ from torch import Tensor
 
 import spatrace_sc as st
 from spatrace_sc._model.fit import build_network, observe
-from spatrace_sc._model.memory import Sizes, least_needed
+from spatrace_sc._model.memory import Sizes, least_needed, rows_at_once
 from spatrace_sc._model.records import History, Problem, Weights
-from spatrace_sc._model.training import MOST_CELLS, MOST_HELD_OUT, train
+from spatrace_sc._model.training import EVALUATED, MOST_CELLS, MOST_HELD_OUT, floats_per_cell, train
 
 NAMES = {
     "lr_targets": ["ligand", "receptor", "target"],
@@ -238,11 +239,13 @@ def one_phase(given: tuple[Any, ...], config: st.Config, phase: str, width: int)
     warm = replace(config, training=replace(config.training, max_epochs=1))
     seconds(lambda: train(*given, warm, phase, []), device)
     spent = seconds(lambda: train(*given, config, phase, log), device)
-    shape = (batch, width, targets.shape[1], device)
-    steps, looks = ceiling(*shape, config.training.precision), ceiling(*shape)
+    n_seen = len(range(0, n_held_out, -(-n_held_out // MOST_HELD_OUT)))
+    block = min(n_seen, rows_at_once(floats_per_cell(given[0], given[4]), device, EVALUATED))
+    steps = ceiling(batch, width, targets.shape[1], device, config.training.precision)
+    looks = ceiling(block, width, targets.shape[1], device)
     done = len(log) - 1
     n_steps = done * -(-min(n_train, MOST_CELLS) // batch)
-    evaluation = (done + 1) * min(n_held_out, MOST_HELD_OUT) / batch * looks["forward"]
+    evaluation = (done + 1) * n_seen / block * looks["forward"]
     alone = n_steps * (steps["forward"] + steps["backward"]) + evaluation
     found = {"": spent, "_products": alone, "_share": alone / spent, "_teraflops": steps["teraflops"]}
     if phase == "attention":  # drawn by the CPU, step by step
@@ -265,7 +268,7 @@ def ceiling(batch: int, width: int, targets: int, device: torch.device, precisio
 
 def seconds(work: Callable[[], Any], device: torch.device) -> float:
     """Wall seconds until the device is done."""
-    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
     wait()
     started = time.perf_counter()
     work()

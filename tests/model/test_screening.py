@@ -36,9 +36,10 @@ def test_few_pairs_are_left_as_they_are(fitted):
 def test_how_many_are_refitted_follows_from_the_work(fitted, monkeypatch):
     problem, result = fitted
     cells = int(problem.usable.sum())
-    assert screening.most_pairs(problem, CONFIG) == int(screening.WORK / (G * cells))
+    each = (G + F) * cells * CONFIG.evidence.n_resamples / 10
+    assert screening.most_pairs(problem, CONFIG) == int(screening.WORK / each)
     assert screening.most_pairs(problem, with_most(7)) == 7
-    monkeypatch.setattr(screening, "WORK", 5.5 * G * cells)
+    monkeypatch.setattr(screening, "WORK", 5.5 * each)
     assert screening.most_pairs(problem, CONFIG) == screening.ALWAYS
     assert screen(problem, result, CONFIG) is problem
     monkeypatch.setattr(screening, "ALWAYS", 2)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import Lasso
 
+from spatrace_sc._model import sparse
 from spatrace_sc._model.design import Design, Plain
 from spatrace_sc._model.sparse import Penalty, largest_penalty, solve
 
@@ -54,6 +55,26 @@ def test_optimality_holds_for_every_column():
     active = weights != 0
     assert active.any()
     torch.testing.assert_close(slope[active], (torch.sign(weights) * bound)[active], atol=2e-3, rtol=0)
+
+
+def worst_outside():
+    """By how much the slope of a column without a weight exceeds its penalty, many columns being alike."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(400, 15)) @ rng.normal(size=(15, 600)) + rng.normal(size=(400, 600))
+    y = x[:, :40] @ rng.normal(size=(40, 20)) + 20 * rng.normal(size=(400, 20))
+    y = torch.from_numpy(((y - y.mean(0)) / y.std(0)).astype(np.float32))
+    rows = torch.ones(400, dtype=torch.bool)
+    design, every = Design([Plain(torch.from_numpy(x.astype(np.float32)))], rows), torch.arange(600)
+    lam, penalty = 0.05, Penalty(torch.ones(600), no_edges())
+    weights = solve(design, y, rows, lam, penalty, max_iterations=5000, tolerance=1e-7).dense(600)
+    slope = design[every].T @ (y - design[every] @ weights) / len(y)
+    return float((slope.abs() / lam)[weights == 0].max())
+
+
+def test_nothing_is_left_outside_that_would_enter(monkeypatch):
+    assert worst_outside() <= 1.0021
+    monkeypatch.setattr(sparse, "REACH", 1.01)
+    assert worst_outside() > 1.0021, "a slacker rule is not noticed"
 
 
 def test_start_does_not_change_the_answer():

@@ -13,13 +13,15 @@ from torch.utils._pytree import tree_leaves
 
 from spatrace_sc import Config, InvalidArgumentError, TrainingConfig
 from spatrace_sc._model import encoder, fit, steps, training
+from spatrace_sc._model.config import ModelConfig
 from spatrace_sc._model.encoder import Masks
 
 CPU = torch.device("cpu")
 
 
-def trained(device=CPU, **options):
-    config = replace(CONFIG, training=replace(CONFIG.training, max_epochs=3, batch_size=40, **options))
+def trained(device=CPU, model=CONFIG.model, **options):
+    options = replace(CONFIG.training, max_epochs=3, batch_size=40, **options)
+    config = replace(CONFIG, model=model, training=options)
     return fit.fit(planted().to(device), config, seed=3)
 
 
@@ -224,7 +226,12 @@ def test_another_precision_is_refused(precision):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
-def test_a_graph_on_a_gpu_makes_the_same_steps():
-    one, two = trained(torch.device("cuda")), trained(torch.device("cuda"), cuda_graphs=True)
+@pytest.mark.parametrize("table", [training.TABLE, 0])
+@pytest.mark.parametrize("dropout", [0.1, 0.0])
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_graph_on_a_gpu_makes_the_same_steps(monkeypatch, precision, dropout, table):
+    monkeypatch.setattr(training, "TABLE", table)
+    device, model = torch.device("cuda", torch.cuda.device_count() - 1), ModelConfig(n_lags=2, dropout=dropout)
+    one, two = (trained(device, model, precision=precision, cuda_graphs=on) for on in (False, True))
     for a, b in zip(one.network.state_dict().values(), two.network.state_dict().values(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)

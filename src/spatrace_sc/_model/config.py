@@ -69,7 +69,7 @@ class TrainingConfig:
     tolerance: float = 1e-4
     """Largest change of a weight at which the steps stop."""
     precision: str = "float32"
-    """``"bf16"``: matrix products of the network's training in bfloat16, on any device. What is measured on held-out cells and every table are computed in single precision from what was trained."""
+    """``"bf16"``: products of the transformer, and of regulators with their weights, in bfloat16 in the steps of training, on any device. What is measured on held-out cells and every table are computed in single precision from what was trained."""
     cuda_graphs: bool = False
     """Record a step of training on a GPU and play it again, which saves starting its kernels one by one. Changes nothing on a CPU or with several processes."""
 
@@ -168,7 +168,7 @@ class Config:
     max_edges: int = 5_000_000
     """With more candidate edges than this, tables list the strongest only."""
     max_pairs: int = 0
-    """With more ligand–receptor pairs than this, the ones that are strongest in a fit of all of them compete, and each of their decoys counts for all that do not. With 0 as many as can be refitted in about an hour of one core, 5 000 at least: 5 · 10¹¹ / (targets × receivers)."""
+    """With more ligand–receptor pairs than this, the ones that are strongest in a fit of all of them compete, and each of their decoys counts for all that do not. With 0 5 · 10¹¹ / ((targets + TFs) × receivers), about an hour of one core for ten refits, and never fewer than 5 000."""
     max_activity: int = 200
     """Pairs, the strongest first, whose per-cell activity is stored."""
     progress: bool = True

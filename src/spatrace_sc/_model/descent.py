@@ -94,10 +94,12 @@ def _grams(x: Tensor, targets: Tensor, index: Tensor, valid: Tensor) -> tuple[Te
     """(T, A, A) Gram matrices of the columns ``index`` (T, A) of every target and (T, A) their products with it, each divided by the cells; 0 where a column is not meant. Columns are gathered for some targets at a time."""
     (n_targets, width), n = index.shape, len(targets)
     gram, moment = x.new_empty(n_targets, width, width), x.new_empty(n_targets, width)
-    for some in torch.arange(n_targets, device=x.device).split(max(1, numbers_at_once(x.device) // (width * n))):
-        mine = x.index_select(0, index[some].flatten()).view(len(some), width, n)
-        torch.bmm(mine, mine.transpose(1, 2), out=gram[some[0] : some[-1] + 1])
-        moment[some] = torch.bmm(targets.T[some][:, None, :], mine.transpose(1, 2))[:, 0]
+    at_once = max(1, numbers_at_once(x.device) // max(1, width * n))
+    for low in range(0, n_targets, at_once):
+        some = slice(low, min(n_targets, low + at_once))
+        mine = x.index_select(0, index[some].flatten()).view(-1, width, n)
+        torch.bmm(mine, mine.transpose(1, 2), out=gram[some])
+        moment[some] = torch.bmm(targets.T[some, None, :], mine.transpose(1, 2))[:, 0]
     gram.mul_(valid[:, :, None]).mul_(valid[:, None, :]).div_(n)
     return gram, moment.mul_(valid).div_(n)
 

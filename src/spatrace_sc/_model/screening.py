@@ -15,7 +15,7 @@ from .strength import left_by, strengths
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Pairs × targets × cells that are refitted at most unless the configuration says otherwise, and pairs that always are.
+#: Pairs × regulated genes × cells of ten refits, at most, unless the configuration says otherwise, and pairs that always are refitted.
 WORK, ALWAYS = 5e11, 5_000
 #: An edge counts as far as its strength exceeds this share of the penalty at which it enters the fit.
 FROM = 0.5
@@ -46,19 +46,21 @@ def screen(problem: Problem, fit: Fit, config: Config) -> Problem:
     penalty = problem.penalty.clone()
     penalty[pairs][~kept] = torch.inf
     logger.info(
-        "%d pairs: the %d strongest in the fit are refitted against decoys, for all; `config.max_pairs=%d` refits all, which takes as many times as long.",
+        "%d pairs: the %d strongest in the fit are refitted against decoys, for all; `config.max_pairs=%d` refits all, in %.0f times the time.",
         n_candidates,
         most,
         n_candidates,
+        n_candidates / most,
     )
     return replace(problem, penalty=penalty, decoy_weight=n_candidates / most)
 
 
 def most_pairs(problem: Problem, config: Config) -> int:
-    """Pairs that are refitted at most: ``config.max_pairs`` or, where that is 0, as many as :data:`WORK` allows, and :data:`ALWAYS` at least."""
+    """Pairs that are refitted at most: ``config.max_pairs`` or, where that is 0, as many as :data:`WORK` allows, and :data:`ALWAYS` at least. Targets and TFs are regulated."""
     if config.max_pairs:
         return config.max_pairs
-    return max(ALWAYS, int(WORK / (problem.targets.shape[1] * max(1, int(problem.usable.sum())))))
+    genes, cells = problem.targets.shape[1] + problem.n_tf_genes, max(1, int(problem.usable.sum()))
+    return max(ALWAYS, int(WORK / (genes * cells * config.evidence.n_resamples / 10)))
 
 
 def relevance(problem: Problem, fit: Fit) -> Tensor:

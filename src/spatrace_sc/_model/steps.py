@@ -29,7 +29,8 @@ def steps_on(device: torch.device, loss_of: Loss, optimiser: Adam, options: Trai
     """How steps are taken: recorded where that was asked for and can be, on one GPU."""
     plain = partial(step, loss_of, optimiser)
     if options.cuda_graphs and device.type == "cuda" and not is_active():
-        return RecordedSteps(plain, options.batch_size, record_graph, torch.cuda.Stream(device))
+        stream = torch.cuda.Stream(device)
+        return RecordedSteps(plain, options.batch_size, partial(record_graph, stream), stream)
     return plain
 
 
@@ -60,7 +61,7 @@ class RecordedSteps:
     size
         Cells of the batches that are recorded.
     record
-        :func:`record_graph`, or what stands in for it where there is no GPU.
+        :func:`record_graph` on a stream, or what stands in for it where there is no GPU.
     stream
         Where ordinary steps before the recording run, as torch asks; None: where everything does.
     """
@@ -101,10 +102,10 @@ class RecordedSteps:
         return error
 
 
-def record_graph(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """A CUDA graph of some work, which is not done while it is recorded."""
+def record_graph(stream: torch.cuda.Stream, work: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """A CUDA graph of some work, which is not done while it is recorded, on a stream of the GPU that the tensors are on: without one torch records the current GPU, which may be another. Waits for the GPU once."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.device(stream.device), torch.cuda.graph(graph, stream=stream):
         result = work()
 
     def play() -> Tensor:

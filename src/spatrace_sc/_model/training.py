@@ -49,7 +49,7 @@ def train(
     """Adam on one part of the network, early-stopped on the held-out cells; the best state is kept. No epochs or no weights: nothing to train.
 
     An epoch is a pass over the training cells or, of more than :data:`MOST_CELLS`, over so many drawn anew: when to look back needs no more. Several processes take a slice of every batch each and average their gradients, so that each makes the step of the whole batch. Orders and dropout masks are drawn on the CPU for whole batches:
-    neither the number of processes nor the device changes them. The device is waited for once an epoch, not in a step.
+    neither the number of processes nor the device changes them. The device is waited for once an epoch, not in a step, and once where a step is recorded.
     """
     options = config.training
     train_rows, test_rows = torch.nonzero(training)[:, 0], torch.nonzero(held_out)[:, 0]
@@ -65,7 +65,7 @@ def train(
         with torch.no_grad():
             network.gates.copy_(torch.empty(network.gates.shape).normal_(std=0.01))
     take = steps_on(y.device, loss_of, optimiser, options)
-    blocks = test_rows.split(rows_at_once(_floats_per_cell(network, weights), y.device, EVALUATED))
+    blocks = test_rows.split(rows_at_once(floats_per_cell(network, weights), y.device, EVALUATED))
     best, waited = _errors(network, loss_of, blocks, y.new_zeros((), dtype=torch.float64))[1] / len(test_rows), 0
     state = {k: v.clone() for k, v in network.state_dict().items()}
     log.append({"phase": phase, "epoch": 0.0, "train": float("nan"), "held_out": best})
@@ -108,7 +108,7 @@ def _batches(rows: Tensor, size: int) -> Iterator[Tensor]:
     yield from rows[torch.randperm(len(rows))[:MOST_CELLS].to(rows.device)].split(size)
 
 
-def _floats_per_cell(network: SignalNetwork, weights: Weights) -> int:
+def floats_per_cell(network: SignalNetwork, weights: Weights) -> int:
     """Numbers held for one cell while its error is computed."""
     return network.floats_per_cell + 6 * len(weights.rows) + 3 * weights.values.shape[1]
 
