@@ -81,7 +81,7 @@ def infer_ccc(
     data
         AnnData, or SpatialData with ``table_key``. ``X`` (or ``layer``) holds log-normalised expression.
     ligands, receptors, tfs, targets
-        Genes of each role. None: the flags that :func:`spatrace_sc.pp.gene_roles` wrote to ``var``; for targets without a flag, highly variable genes. All ligand × receptor pairs are candidates.
+        Genes of each role. None: the flags that :func:`spatrace_sc.pp.gene_roles` wrote to ``var``; for targets without a flag, highly variable genes. With more than 300 targets too many pairs are called (``docs/calibration.md``, "Many targets"), and a warning says so. All ligand × receptor pairs are candidates.
     cell_type_key
         Column of ``obs`` with cell types.
     sample_key
@@ -201,7 +201,7 @@ def infer_ccc(
     if copy:
         adata = adata.copy()
     _write(adata, study, result, params, key_added)
-    look_at_result(result["tables"])
+    look_at_result(result["tables"], len(study.genes["targets"]))
     return adata if copy else None
 
 
