@@ -24,7 +24,7 @@ FEW_CELLS = 20
 NOTHING_SUPPORTED = 'docs/notebooks/own_data.md, section "Nothing with q ≤ 0.1"'
 
 #: Up to so many targets the lists of pairs were measured to be about as false as q says, and where the rest is told.
-MANY_TARGETS, MANY_TARGETS_PAGE = 300, 'docs/calibration.md, "Many targets"'
+MANY_TARGETS, MANY_TARGETS_PAGE = 200, 'docs/calibration.md, "Many targets"'
 
 
 def look_at_columns(adata: AnnData, columns: dict[str, str | None], cells: NDArray[np.bool_]) -> None:
@@ -72,8 +72,8 @@ def look_at_result(tables: dict[str, pd.DataFrame], n_targets: int) -> None:
     ):
         warn(
             f"{n_targets} targets: with more than {MANY_TARGETS} a signal is also called in the place of one whose ligand or receptor it shares and whose other gene it resembles. "
-            f"On simulated tissue with 1 000 targets two thirds of the pairs and a third of their edges with q ≤ {_keys.SUPPORTED:g} were false. "
-            f"Infer with at most {MANY_TARGETS} targets before you believe one; see {MANY_TARGETS_PAGE}."
+            f"On simulated tissue with 1 000 targets two thirds of the pairs and a third of their edges with q ≤ {_keys.SUPPORTED:g} were false, with 250 two fifths and a tenth. "
+            f"Infer about 100 targets at a time before you believe one; see {MANY_TARGETS_PAGE}."
         )
     if any((tables[name]["q_value"] <= _keys.SUPPORTED).any() for name in ("tf_targets", "lr_targets", "lr_pairs")):
         return

@@ -81,7 +81,7 @@ def infer_ccc(
     data
         AnnData, or SpatialData with ``table_key``. ``X`` (or ``layer``) holds log-normalised expression.
     ligands, receptors, tfs, targets
-        Genes of each role. None: the flags that :func:`spatrace_sc.pp.gene_roles` wrote to ``var``; for targets without a flag, highly variable genes. With more than 300 targets too many pairs are called (``docs/calibration.md``, "Many targets"), and a warning says so. All ligand × receptor pairs are candidates.
+        Genes of each role. None: the flags that :func:`spatrace_sc.pp.gene_roles` wrote to ``var``; for targets without a flag, highly variable genes. With more than 200 targets too many pairs are called (``docs/calibration.md``, "Many targets"), and a warning says so. All ligand × receptor pairs are candidates.
     cell_type_key
         Column of ``obs`` with cell types.
     sample_key
