@@ -139,7 +139,7 @@ def test_text_that_stands_for_missing_values(argument, column, text):
     (message,) = said(lambda: look_at_columns(adata, {argument: "named", "sample_key": "sample"}, everyone))
     for part in ("obs['named']", f"`{argument}`", f"{text!r}: 30 cells", "Drop"):
         assert part in message
-    assert not said(lambda: look_at_columns(adata, {argument: "named"}, np.arange(200) >= 30))
+    assert not said(lambda: look_at_columns(adata, {argument: "named"}, np.arange(300) >= 30))
 
 
 def test_placeholders_and_rare_types_are_named_by_the_inference(caplog):
@@ -195,11 +195,11 @@ def test_a_radius_that_takes_in_the_slice_is_told_whatever_the_ratio():
     assert "100 % of its slice" in message
     assert float(message.split(" is ")[1].split(" times")[0]) < 40
     assert not said(lambda: st.pp.ligand_exposure(adata, radius=0.3, sample_key="sample"), "slice (median)")
-    adata.obs["small"] = np.arange(200) % 6
+    adata.obs["small"] = np.arange(300) % 6
     adata.obsm["spatial"] = adata.obsm["spatial"] * [1, 1, 0.02]
     adata.obsm["spatial"] = np.round(adata.obsm["spatial"] * 6) / 6  # 49 places at most
     assert said(lambda: st.pp.ligand_exposure(adata, sample_key="small"), "the default `radius`")
-    adata.obs["small"] = np.arange(200) % 10  # in 30 cells any neighbourhood is a large part
+    adata.obs["small"] = np.arange(300) % 10  # in 30 cells any neighbourhood is a large part
     assert not said(lambda: st.pp.ligand_exposure(adata, sample_key="small"), "the default `radius`")
 
 
