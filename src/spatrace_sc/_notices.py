@@ -23,7 +23,7 @@ FEW_CELLS = 20
 #: Where the reader of an empty result is sent.
 NOTHING_SUPPORTED = 'docs/notebooks/own_data.md, section "Nothing with q ≤ 0.1"'
 
-#: Up to so many targets the lists of pairs were measured to be about as false as q says, and where the rest is told.
+#: With more targets than this lists of pairs were measured to be several times as false as q says, and where that is told.
 MANY_TARGETS, MANY_TARGETS_PAGE = 200, 'docs/calibration.md, "Many targets"'
 
 

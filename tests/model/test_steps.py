@@ -8,8 +8,7 @@ from functools import partial
 import pytest
 import torch
 from _planted import CONFIG, planted
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from _pretend_gpu import MAIN, Graph, Recording
 
 from spatrace_sc import Config, InvalidArgumentError, TrainingConfig
 from spatrace_sc._model import encoder, fit, steps, training
@@ -67,28 +66,6 @@ def test_recorded_steps_are_the_steps_themselves(monkeypatch, stand):
     assert same(trained(), again)
 
 
-class Tape(TorchDispatchMode):
-    """What a graph would hold: every operation beneath Python, the backward pass too, with the tensors it works on."""
-
-    def __init__(self):
-        super().__init__()
-        self.done = []
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        self.done.append((function, args, kwargs or {}, result))
-        return result
-
-    @torch.no_grad()
-    def play(self):
-        """Each of them again, into the same places."""
-        for function, args, kwargs, before in self.done:
-            after = function(*args, **kwargs)
-            for old, new in zip(tree_leaves(before), tree_leaves(after), strict=True):
-                if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
-                    old.copy_(new)
-
-
 @pytest.fixture
 def taped(monkeypatch):
     """Steps as a graph plays them: nothing that Python does between operations happens again. ``fused`` as on a GPU."""
@@ -96,17 +73,13 @@ def taped(monkeypatch):
 
     def recorded(device, loss_of, optimiser, options):
         def record(work):
-            kept = [*optimiser.parameters, *optimiser.mean, *optimiser.squared, *optimiser.steps]
-            before = [t.detach().clone() for t in kept]
-            with Tape() as tape:
+            graph = Graph()
+            with Recording(graph, MAIN):
                 result = work()
-            with torch.no_grad():  # recording does nothing yet
-                for tensor, value in zip(kept, before, strict=True):
-                    tensor.copy_(value)
-            lengths.append(len(tape.done))
+            lengths.append(len(graph.done))
 
             def play():
-                tape.play()
+                graph.replay()
                 return result
 
             return play

@@ -92,7 +92,7 @@ def train(
 
 
 def _errors(network: SignalNetwork, loss_of: Loss, blocks: Sequence[Tensor], total: Tensor) -> tuple[float, float]:
-    """``total`` and the squared error of the held-out cells, each summed over the processes. The only place that waits for the device."""
+    """``total`` and the squared error of the held-out cells, each summed over the processes. The only place in an epoch that waits for the device, but for the recording of a step."""
     network.eval()
     held_out = torch.zeros_like(total)
     with torch.no_grad():
