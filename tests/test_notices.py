@@ -53,23 +53,11 @@ def tables(q, name="lr_pairs"):
 def test_one_supported_edge_of_any_kind_is_enough(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        look_at_result(tables(0.1, name), 200)
+        look_at_result(tables(0.1, name))
     with pytest.warns(st.SpatraceWarning, match="hypotheses"):
-        look_at_result(tables(0.1001, name), 200)
+        look_at_result(tables(0.1001, name))
     with pytest.warns(st.SpatraceWarning, match="hypotheses"):
-        look_at_result({k: t.iloc[:0] for k, t in tables(0.0).items()}, 200)
-
-
-@pytest.mark.parametrize("name", ["lr_targets", "lr_pairs"])
-def test_pairs_called_on_many_targets_are_doubted(name):
-    with pytest.warns(st.SpatraceWarning, match="201 targets: .* two thirds of the pairs"):
-        look_at_result(tables(0.1, name), 201)
-    with pytest.warns(st.SpatraceWarning, match="hypotheses") as said_of_nothing:
-        look_at_result(tables(0.2, name), 201)
-    assert len(said_of_nothing) == 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        look_at_result(tables(0.1, "tf_targets"), 201)
+        look_at_result({k: t.iloc[:0] for k, t in tables(0.0).items()})
 
 
 def test_nothing_supported_is_said_once_by_the_verb():

@@ -99,7 +99,8 @@ def draw(rows: list[Row], file: Path) -> Path:
     table = frame(rows)
     figure, axes = plt.subplots(2, 3, figsize=(11, 7), layout="constrained")
     data = list(table["data"].cat.categories)
-    colour = dict(zip(data, plt.get_cmap("Dark2").colors, strict=False))
+    colours = plt.get_cmap("Dark2" if len(data) <= 8 else "tab10").colors
+    colour = dict(zip(data, colours[: len(data)], strict=True))
     for ax, task in zip(axes[0], TITLES.values(), strict=True):
         _false(ax, table[(table["task"] == task) & (table["method"] == "ours")], colour, task)
     naive = table[

@@ -41,6 +41,12 @@ def lineages(seed: int) -> Tissue:
     return from_truth(lineage_tissue(seed, n_cells=3000))
 
 
+def many_targets(seed: int, **other: float) -> Tissue:
+    """A thousand targets: what a copy of an acting gene has in common with it adds up over all of them."""
+    genes = {"n_ligands": 30, "n_receptors": 30, "n_pairs": 10, "n_targets": 1000, "n_tfs": 50}
+    return from_truth(st.datasets.simulated(seed, **genes | other))
+
+
 TISSUES: dict[str, Callable[[int], Tissue]] = {
     "null": lambda seed: from_truth(st.datasets.simulated(seed, signal_strength=0.0)),
     "easy": lambda seed: from_truth(st.datasets.simulated(seed, depth=4000, decoy_fraction=0.1, noise=0.1)),
@@ -50,7 +56,12 @@ TISSUES: dict[str, Callable[[int], Tissue]] = {
     ),
     "lineages": lineages,
     "hidden": hidden,
+    "many": lambda seed: many_targets(seed, depth=13_000),
+    "many, shallow": lambda seed: many_targets(seed, depth=3_000),
+    "many, shared": lambda seed: many_targets(seed, depth=13_000, n_pairs=60, n_targets=500, n_tfs=30),
 }
+#: Those that are run unless others are named.
+USUAL = [name for name in TISSUES if not name.startswith("many")]
 NOTES = {
     "null": "ligands do nothing",
     "easy": "deep, few decoys, little noise; 2 400 receivers",
@@ -58,6 +69,9 @@ NOTES = {
     "hard": "shallow, 40 % near-perfect copies, noisy; 2 400 receivers",
     "lineages": "another simulator: branching lineages; 1 800 receivers",
     "hidden": "acting ligands and receptors, and half of the TFs, are not measured",
+    "many": "1 000 targets, 900 candidate pairs, 10 act; 13 000 molecules a cell, 2 400 receivers",
+    "many, shallow": "the same with 3 000 molecules a cell",
+    "many, shared": "500 targets, 60 of 900 pairs act and share their genes; 13 000 molecules a cell",
 }
 
 

@@ -90,7 +90,11 @@ def tfs_against_decoys_only() -> Iterator[None]:
 @contextmanager
 def rivals_ignored() -> Iterator[None]:
     """Pairs that another could replace keep their q."""
-    with patch.object(_inference, "only_told_apart", lambda values, *rest: values):
+
+    def every(evidence, values, rivals, *rest):
+        return values, rivals, np.zeros(len(values["pair"][1]))
+
+    with patch.object(_inference, "only_told_apart", every):
         yield
 
 

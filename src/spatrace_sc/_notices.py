@@ -23,9 +23,6 @@ FEW_CELLS = 20
 #: Where the reader of an empty result is sent.
 NOTHING_SUPPORTED = 'docs/notebooks/own_data.md, section "Nothing with q ≤ 0.1"'
 
-#: With more targets than this lists of pairs were measured to be several times as false as q says, and where that is told.
-MANY_TARGETS, MANY_TARGETS_PAGE = 200, 'docs/calibration.md, "Many targets"'
-
 
 def look_at_columns(adata: AnnData, columns: dict[str, str | None], cells: NDArray[np.bool_]) -> None:
     """Warn of text that stands for missing values in the named columns of ``obs`` (argument → column), and log cell types with few of the cells that take part."""
@@ -65,16 +62,8 @@ def hint_at_symbols(adata: AnnData, gene_symbols: str | None, by_flags: bool) ->
         )
 
 
-def look_at_result(tables: dict[str, pd.DataFrame], n_targets: int) -> None:
-    """Warn where no edge of any kind is supported, and where pairs or their edges are that were supported by more targets than q was measured on."""
-    if n_targets > MANY_TARGETS and any(
-        (tables[name]["q_value"] <= _keys.SUPPORTED).any() for name in ("lr_targets", "lr_pairs")
-    ):
-        warn(
-            f"{n_targets} targets: with more than {MANY_TARGETS} a signal is also called in the place of one whose ligand or receptor it shares and whose other gene it resembles. "
-            f"On simulated tissue with 1 000 targets two thirds of the pairs and a third of their edges with q ≤ {_keys.SUPPORTED:g} were false, with 250 two fifths and a tenth. "
-            f"Infer about 100 targets at a time before you believe one; see {MANY_TARGETS_PAGE}."
-        )
+def look_at_result(tables: dict[str, pd.DataFrame]) -> None:
+    """Warn where no edge of any kind is supported."""
     if any((tables[name]["q_value"] <= _keys.SUPPORTED).any() for name in ("tf_targets", "lr_targets", "lr_pairs")):
         return
     warn(

@@ -104,6 +104,9 @@ def study_of(n_receptors=2, n_tfs=3):
     )
 
 
+NO_FLOOR = np.zeros(4)
+
+
 def test_first_steps_by_hand():
     on_tfs = np.zeros((4, 3))
     on_tfs[1, 2], on_tfs[2, 0] = 0.3, -0.5
@@ -112,7 +115,7 @@ def test_first_steps_by_hand():
     lr = Draw(np.array([0, 5]), np.array([2.0, 1.0]), np.array([0.1]), np.array([1.0]))
     tf = Draw(np.array([5, 6]), np.array([0.3, 0.5]), np.array([0.4]), np.array([1.0]))
     evidence = SimpleNamespace(on_tfs=on_tfs, lr=lr_edges, draws={"lr": [lr], "lr_tf": [tf]})
-    table = first_steps(study_of(), evidence, np.array([0.75, 0.0, 0.19]))
+    table = first_steps(study_of(), evidence, np.array([0.75, 0.0, 0.19]), NO_FLOOR)
     assert list(table.columns) == ["ligand", "receptor", "tf", "effect", "q_value"]
     assert table[["ligand", "receptor", "tf"]].to_numpy().tolist() == [[0, 1, 2], [1, 0, 0]]
     # divided by the square root of the noise-free share: 0.9 and 0.5
@@ -120,9 +123,11 @@ def test_first_steps_by_hand():
     # together with the targets: 3 real above 0.4 without a decoy; a decoy before the fourth
     assert table["q_value"][1] < table["q_value"][0] < 1
     alone = SimpleNamespace(on_tfs=on_tfs, lr=lr_edges, draws={"lr": [lr._replace(items=empty.astype(int), score=empty)], "lr_tf": [tf]})  # fmt: skip
-    assert (first_steps(study_of(), alone, np.zeros(3))["q_value"] >= table["q_value"]).all()
+    assert (first_steps(study_of(), alone, np.zeros(3), NO_FLOOR)["q_value"] >= table["q_value"]).all()
     nothing = SimpleNamespace(on_tfs=0 * on_tfs, lr=lr_edges, draws={"lr": [lr], "lr_tf": [tf]})
-    assert len(first_steps(study_of(), nothing, np.zeros(3))) == 0
+    assert len(first_steps(study_of(), nothing, np.zeros(3), NO_FLOOR)) == 0
+    floored = first_steps(study_of(), evidence, np.array([0.75, 0.0, 0.19]), np.array([0.0, 0.0, 0.97, 0.0]))
+    np.testing.assert_allclose(floored["q_value"], [table["q_value"][0], 0.97])
 
 
 def test_noise_does_not_make_the_effect_on_a_tf_smaller(result):
@@ -134,7 +139,7 @@ def test_noise_does_not_make_the_effect_on_a_tf_smaller(result):
         found = evidence_of(problem, result[1])
         genes = study_of(R, F)
         genes.genes["ligands"] = np.arange(L)
-        table = first_steps(genes, found, noise_share(problem).numpy())
+        table = first_steps(genes, found, noise_share(problem).numpy(), np.zeros(problem.n_pairs))
         row = table.query(f"ligand == 2 and receptor == 0 and tf == {TF}")
         sizes.append((float(row["effect"].iloc[0]), found.on_tfs[PAIR, TF]))
     assert sizes[1][1] < 0.8 * sizes[0][1], "measured with noise the effect is smaller"

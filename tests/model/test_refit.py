@@ -148,6 +148,13 @@ def test_members_hold_every_weight(refits):
         assert (one.member.weight != 0).all()
 
 
+def test_members_know_where_they_were_made(fitted, refits):
+    problem, _ = fitted
+    for one, stream in zip(refits, np.random.default_rng(7).spawn(len(refits)), strict=True):
+        rows = _random_blocks(problem.block, problem.usable, 0.75, stream)
+        np.testing.assert_array_equal(one.member.blocks, problem.block[rows].unique())
+
+
 def test_edges_that_are_not_listed_compete_all_the_same(fitted, refits):
     problem, result = fitted
     listed = torch.tensor([0, G + 1, 2 * R * G + 1, L * R * G - 1])

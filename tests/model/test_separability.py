@@ -3,99 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from _rival_world import EDGES, PAIR, F, G, N, as_a_whole, given_signals, named, world  # noqa: F401  (a fixture)
 
-from spatrace_sc._model import fit as model
-from spatrace_sc._model.design import Plain
-from spatrace_sc._model.network import Attended, Look
-from spatrace_sc._model.records import History, Problem, Weights
-from spatrace_sc._model.separability import ALIKE, LEVEL, MOST_RIVALS, _differences, _not_told_apart, find_rivals
-
-N, F, P, G = 1200, 3, 4, 3
-BLOCKS = 24
-
-
-class Fixed:
-    """A network whose signals are given."""
-
-    def look_all(self, history):
-        return Look(*([None] * 4))
-
-    def gather(self, look, history):
-        return Attended(torch.cat([history.tf[:, 0], history.tf_now], 1), history.receptor[:, 0], None)
-
-
-@pytest.fixture(autouse=True)
-def given_signals(monkeypatch):
-    monkeypatch.setattr(model, "signals_of", lambda network, exposure, receptor: Plain(receptor))
-
-
-def world(seed=1, alike=0.9999, tf_alike=0.0, noise=1.0):
-    """Pairs 0 and 1 correlate as asked for, pairs 2 and 3 are on their own; targets 0 and 1 follow pair 0, target 2 TF 1.
-
-    TF 2's level now goes with that of TF 1.
-    """
-    g = torch.Generator().manual_seed(seed)
-
-    def like(x, correlation):
-        return correlation * x + (1 - correlation**2) ** 0.5 * torch.randn(N, generator=g)
-
-    signal, tf, now = (torch.randn(N, k, generator=g) for k in (P, F, F))
-    signal[:, 1] = like(signal[:, 0], alike)
-    now[:, 2] = like(now[:, 1], tf_alike)
-    y = noise * torch.randn(N, G, generator=g)
-    y[:, 0] += signal[:, 0]
-    y[:, 1] -= 0.7 * signal[:, 0]
-    y[:, 2] += now[:, 1]
-    problem = Problem(
-        history=History(
-            tf[:, None], now, signal[:, None].repeat(1, 2, 1), torch.zeros(N, 2, 1), torch.ones(N, 2).bool()
-        ),
-        pair_ligand=torch.zeros(P, dtype=torch.long),
-        pair_receptor=torch.arange(P),
-        tf_gene=torch.arange(F).repeat(2),
-        tf_count=now,
-        tf_noise=torch.zeros(F),
-        receptor_level=signal,
-        target_past=torch.zeros(N, G),
-        covariates=torch.randn(N, 1, generator=g),
-        targets=y,
-        usable=torch.arange(N) >= 30,
-        block=torch.arange(N) * BLOCKS // N,
-        penalty=torch.ones(2 * F + P + 1),
-        tf_penalty=None,
-        forbidden=torch.empty((2, 0), dtype=torch.long),
-        forbidden_on_tfs=torch.empty((2, 0), dtype=torch.long),
-    )
-    rows = torch.tensor([F + 1, 2 * F])
-    values = torch.zeros(2, G)
-    values[0, 2], values[1, 0], values[1, 1] = 0.6, 0.6, -0.5
-    fit = SimpleNamespace(
-        network=Fixed(),
-        weights=Weights(rows, values, 0.1),
-        target_mean=y.mean(0),
-        target_sd=y.std(0, correction=0),
-    )
-    return problem, fit
-
-
-#: Numbers of regulators, TF genes first.
-PAIR = F
-EDGES = np.array([[PAIR, 0], [PAIR, 1], [1, 2]])
-
-
-def named(problem, fit, edges=EDGES):
-    found = find_rivals(problem, fit, edges)
-    return set(zip(found.regulator.tolist(), found.rival.tolist(), found.target.tolist(), strict=True))
+from spatrace_sc._model.crossfit import Blocks
+from spatrace_sc._model.separability import ALIKE, FAINTLY_ALIKE, LEVEL, MOST_RIVALS, _differences, _exceeds
 
 
 def test_nearly_identical_pairs_are_rivals_and_others_are_not():
-    found = named(*world(alike=0.9999))
-    assert found == {(PAIR, PAIR + 1, 0), (PAIR, PAIR + 1, 1), (PAIR, PAIR + 1, -1)}
+    assert named(*world(alike=0.9999)) == {(PAIR, PAIR + 1, 0), (PAIR, PAIR + 1, 1)}
+    whole = as_a_whole(*world(alike=0.9999))
+    assert set(whole) == {(PAIR, PAIR + 1)}
+    assert whole[PAIR, PAIR + 1] > 0.05
+    assert as_a_whole(*world(alike=0.8))[PAIR, PAIR + 1] < 1e-4
 
 
 def test_rivalry_is_mutual():
@@ -106,17 +29,21 @@ def test_rivalry_is_mutual():
     problem = replace(problem, history=replace(problem.history, receptor=signal))
     fit.weights = replace(fit.weights, rows=torch.tensor([F + 1, 2 * F + 1]))
     found = named(problem, fit, np.array([[PAIR + 1, 0], [PAIR + 1, 1]]))
-    assert found == {(PAIR + 1, PAIR, 0), (PAIR + 1, PAIR, 1), (PAIR + 1, PAIR, -1)}
+    assert found == {(PAIR + 1, PAIR, 0), (PAIR + 1, PAIR, 1)}
+    edges = np.array([[PAIR, 0], [PAIR + 1, 0]])
+    assert as_a_whole(problem, fit, edges)[PAIR + 1, PAIR] == 1.0
+    assert as_a_whole(problem, fit, edges)[PAIR, PAIR + 1] == 1.0
 
 
 def test_equally_good_ones_are_hardly_ever_told_apart_by_chance():
-    told = [(PAIR, PAIR + 1, -1) not in named(*world(seed, alike=0.99999)) for seed in range(100)]
+    told = [(PAIR, PAIR + 1, 0) not in named(*world(seed, alike=0.99999)) for seed in range(100)]
     assert sum(told) <= 6
 
 
 @pytest.mark.parametrize("alike", [0.8, 0.9, -0.8])
 def test_a_pair_that_is_alike_but_explains_less_is_told_apart(alike):
     assert named(*world(alike=alike)) == set()
+    assert max(as_a_whole(*world(alike=alike)).values()) < 1e-3
 
 
 def test_a_mirror_image_is_a_rival():
@@ -130,12 +57,23 @@ def test_one_that_is_not_alike_is_no_rival_however_well_it_explains():
     problem = replace(problem, targets=targets)
     fit.target_mean, fit.target_sd = targets.mean(0), targets.std(0, correction=0)
     assert named(problem, fit) == set()
+    assert as_a_whole(problem, fit)[PAIR, PAIR + 1] > 0.9, "but it may act in its place"
+    apart = world(alike=FAINTLY_ALIKE - 0.1)
+    assert as_a_whole(*apart) == {}
 
 
 def test_a_forbidden_rival_is_not_named_nor_does_it_replace_the_pair():
     problem, fit = world(alike=0.9999)
     barred = replace(problem, forbidden=torch.tensor([[2 * F + 1], [0]]))
     assert named(barred, fit) == {(PAIR, PAIR + 1, 1)}
+    assert as_a_whole(problem, fit)[PAIR, PAIR + 1] > 0.05
+    # the target that the rival may not have does not count: with it barred from both nothing is left to tell
+    both = replace(problem, forbidden=torch.tensor([[2 * F + 1, 2 * F + 1], [0, 1]]))
+    assert as_a_whole(both, fit)[PAIR, PAIR + 1] == 1.0
+    problem, fit = world(alike=0.8)
+    p = as_a_whole(problem, fit)[PAIR, PAIR + 1]
+    barred = replace(problem, forbidden=torch.tensor([[2 * F + 1], [0]]))
+    assert p < as_a_whole(barred, fit)[PAIR, PAIR + 1] < 1e-3
     own = replace(problem, forbidden=torch.tensor([[2 * F], [2]]))  # of the regulator itself, elsewhere
     assert named(own, fit) == named(problem, fit)
 
@@ -156,18 +94,7 @@ def test_a_tf_and_a_pair_may_be_rivals_of_an_edge_but_not_of_the_pair():
     now[:, 0] = problem.history.receptor[:, 0, 0] + 0.01 * torch.randn(N, generator=torch.Generator().manual_seed(1))
     problem = replace(problem, history=replace(problem.history, tf_now=now))
     assert {e for e in named(problem, fit) if e[0] == PAIR} == {(PAIR, 0, 0), (PAIR, 0, 1)}
-
-
-def test_a_rival_that_fits_one_target_but_not_another_cannot_stand_in_for_the_pair():
-    problem, fit = world(alike=0.9)
-    targets, signal = problem.targets.clone(), problem.history.receptor[:, 0]
-    noise = 0.5 * torch.randn(N, 2, generator=torch.Generator().manual_seed(9))
-    targets[:, 0] = signal[:, 0] + signal[:, 1] + noise[:, 0]  # either does
-    targets[:, 1] = 2 * signal[:, 1] - 3 * signal[:, 0] + noise[:, 1]  # only pair 0 does
-    problem = replace(problem, targets=targets)
-    fit.target_mean, fit.target_sd = targets.mean(0), targets.std(0, correction=0)
-    assert named(problem, fit, np.array([[PAIR, 0]])) == {(PAIR, PAIR + 1, 0), (PAIR, PAIR + 1, -1)}
-    assert named(problem, fit, np.array([[PAIR, 0], [PAIR, 1]])) == {(PAIR, PAIR + 1, 0)}
+    assert as_a_whole(problem, fit) == {}
 
 
 def test_the_order_of_edges_and_targets_does_not_matter():
@@ -180,9 +107,10 @@ def test_differences_are_squared_errors_by_block():
     rng = np.random.default_rng(0)
     x, partial = rng.normal(size=(90, 4)), rng.normal(size=(90, 3))
     block = rng.integers(5, size=90)
-    found = _differences(torch.from_numpy(x), torch.from_numpy(x), torch.from_numpy(block))
-    assert found.shape == (5, 3, 4)
-    found = _differences(torch.from_numpy(partial), torch.from_numpy(x), torch.from_numpy(block))
+    blocks = Blocks(torch.from_numpy(block))
+    signals, parts = (blocks.in_order(torch.from_numpy(v)) for v in (x, partial))
+    assert _differences(signals, signals, blocks).shape == (5, 3, 4)
+    found = _differences(parts, signals, blocks)
     for b in range(5):
         for k in range(1, 4):
             for g in range(3):
@@ -198,8 +126,8 @@ def test_not_told_apart_by_hand():
     away = torch.tensor([0.0, 0.0, 1.5**0.5, -(1.5**0.5)])
     unsure, sure = away + 4.44 / 2, away + 4.64 / 2
     assert LEVEL == 0.01
-    worse = torch.stack([unsure, sure, -sure, torch.full((4,), torch.inf)], dim=1)[:, :, None]
-    assert _not_told_apart(worse)[:, 0].tolist() == [True, False, True, False]
+    worse = torch.stack([unsure, sure, -sure], dim=1)[:, :, None]
+    assert _exceeds(worse)[:, 0].tolist() == [False, True, False]
 
 
 def test_at_most_so_many_rivals_are_tried():
@@ -218,4 +146,8 @@ def test_at_most_so_many_rivals_are_tried():
     found = [edge for edge in named(problem, fit) if edge[0] == PAIR and edge[2] == 0]
     # of equally good ones some are told apart by chance
     assert MOST_RIVALS - 3 <= len(found) <= MOST_RIVALS
+    # and all that have edges themselves
+    edges = np.array([[F + k, 0] for k in range(n_p)])
+    tried = [pair for pair in as_a_whole(problem, fit, edges) if pair[0] == PAIR]
+    assert len(tried) == n_p - 3  # all but itself and pairs 2 and 3
     assert ALIKE < 0.9999

@@ -13,7 +13,7 @@ from spatrace_sc._model.corrected import Corrected
 from spatrace_sc._model.joint import Joint
 from spatrace_sc._model.records import Draw, Edges, Evidence
 from spatrace_sc._model.separability import Rivals
-from spatrace_sc.tl._groups import NAMED, STRONGEST, add_groups, edges_to_check, only_told_apart
+from spatrace_sc.tl._groups import ASKED, NAMED, STRONGEST, add_groups, edges_to_check, only_told_apart, pairs_to_check
 from spatrace_sc.tl._result import beside, combined, edge_tables, p_and_q
 
 F, L, R, G = 2, 2, 2, 3
@@ -149,17 +149,21 @@ def values():
     return {"tf": (np.full(F * G, 0.01),) * 2, "lr": (np.full(P * G, 0.01), np.full(P * G, 0.02)), "pair": (np.full(P, 0.01), np.full(P, 0.03))}  # fmt: skip
 
 
-def rivals(*rows):
-    return Rivals(*np.array(rows, dtype=np.int64).reshape(-1, 3).T)
+def rivals(*rows, whole=()):
+    """``rows`` regulator, rival, target; ``whole`` pair, stand-in, p."""
+    edges = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+    pair, stand_in = np.array([w[:2] for w in whole], dtype=np.int64).reshape(-1, 2).T
+    return Rivals(*edges, pair, stand_in, np.array([w[2] for w in whole], dtype=float))
 
 
 def test_pairs_that_are_not_told_apart_keep_only_the_q_of_their_group():
     # pair 1 could be replaced by pair 3 altogether, pair 2 on one target only, TF 0 by TF 1
-    same = rivals((F + 1, F + 3, -1), (F + 1, F + 3, 0), (F + 2, F + 0, 1), (0, 1, 2))
+    found = rivals((F + 1, F + 3, 0), (F + 2, F + 0, 1), (0, 1, 2), whole=[(F + 1, F + 3, 0.4), (F + 1, F, 0.001)])
     before = values()
-    alone = only_told_apart(evidence(), before, same, F)
-    np.testing.assert_array_equal(alone["pair"][1], [0.03, 1, 0.03, 0.03])
-    np.testing.assert_array_equal(alone["lr"][1].reshape(P, G)[1], 1)
+    alone, same, floor = only_told_apart(evidence(), before, found, F, 0.1)
+    np.testing.assert_allclose(floor, [0, 0.4, 0, 0])
+    np.testing.assert_allclose(alone["pair"][1], [0.03, 0.4, 0.03, 0.03])
+    np.testing.assert_allclose(alone["lr"][1].reshape(P, G)[1], 0.4)
     np.testing.assert_array_equal(np.delete(alone["lr"][1].reshape(P, G), 1, axis=0), 0.02)
     for task in before:
         np.testing.assert_array_equal(alone[task][0], before[task][0])
@@ -171,17 +175,102 @@ def test_pairs_that_are_not_told_apart_keep_only_the_q_of_their_group():
     assert (pairs["group_q_value"] == 0.03).all()
     assert (lr["group_q_value"] == 0.02).all()
     hit = (pairs["ligand"] == 0) & (pairs["receptor"] == 1)
-    assert (pairs.loc[hit, "q_value"] == 1).all()
+    np.testing.assert_allclose(pairs.loc[hit, "q_value"], 0.4)
     assert (pairs.loc[~hit, "q_value"] == 0.03).all()
     assert names[0] == ""
     assert [names[k] for k in pairs.loc[hit, "group"]] == ["la^rb | lb^rb"]
     assert (pairs.loc[~hit, "group"] == 0).all()
     of = lambda table, **edge: names[int(table.loc[(table[list(edge)] == pd.Series(edge)).all(axis=1), "group"].iloc[0])]  # fmt: skip
-    assert of(lr, ligand=0, receptor=1, target=0) == "la^rb | lb^rb"
-    assert of(lr, ligand=0, receptor=1, target=1) == ""
+    # who could stand in for the pair could do so on each of its edges
+    assert {of(lr, ligand=0, receptor=1, target=g) for g in range(G)} == {"la^rb | lb^rb"}
     assert of(lr, ligand=1, receptor=0, target=1) == "la^ra | lb^ra"
+    assert of(lr, ligand=1, receptor=0, target=0) == ""
     assert of(tf, tf=0, target=2) == "ta | tb"
     assert of(tf, tf=1, target=2) == ""
+
+
+def only_pair_q(pair_q, p, edge_q=1.0):
+    """q of pairs, of their first edges, and the rivals of whole pairs, from q against decoys and the p of one stand-in each."""
+    of = values()
+    q = np.ones(P * G)
+    q[::G] = edge_q
+    of["pair"], of["lr"] = (of["pair"][0], np.array(pair_q)), (of["lr"][0], q)
+    whole = [(F + k, F + (k + 1) % P, one) for k, one in enumerate(p) if one is not None]
+    alone, same, _ = only_told_apart(evidence(), of, rivals(whole=whole), F, 0.1)
+    return alone["pair"][1], alone["lr"][1][::G], set(same.regulator[same.target == -1] - F)
+
+
+def test_advantages_over_rivals_are_judged_together():
+    # Benjamini and Hochberg among four: .01, .05, .06 and .5 become .04, .08, .08 and .5
+    pair, _, same = only_pair_q([0.02] * 4, [0.05, 0.01, 0.5, 0.06])
+    np.testing.assert_allclose(pair, [0.08, 0.04, 0.5, 0.08])
+    assert same == {2}
+    # among many that fail the same p is not enough
+    pair, _, same = only_pair_q([0.02] * 4, [0.06, 0.4, 0.5, 0.6])
+    np.testing.assert_allclose(pair, [0.24, 0.6, 0.6, 0.6])
+    assert same == {0, 1, 2, 3}
+
+
+def test_pairs_with_a_larger_q_do_not_make_it_harder_for_those_with_a_smaller():
+    # .06 alone; then .06 and .09; then the three; of the last nothing is asked
+    pair, _, same = only_pair_q([0.02, 0.2, 0.3, 0.31], [0.06, 0.09, 0.7, 0.8])
+    np.testing.assert_allclose(pair, [0.06, 0.2, 0.7, 0.31])
+    # of the last .1 is asked: nothing smaller was
+    assert same == {2, 3}
+    pair, _, _ = only_pair_q([0.02, 0.2, 0.3, 0.31], [0.06, 0.9, 0.7, 0.8])
+    np.testing.assert_allclose(pair, [0.06, 0.9, 0.9, 0.31])
+    assert ASKED == 0.3
+
+
+def test_pairs_to_check_have_a_small_q_or_an_edge_that_has_or_is_checked():
+    of = values()
+    q = np.ones(P * G)
+    q[1 * G + 2] = 0.25
+    of["pair"], of["lr"] = (of["pair"][0], np.array([0.3, 0.9, 0.31, 0.9])), (of["lr"][0], q)
+    assert pairs_to_check(evidence(), of, F, np.array([[0, 1], [F + 3, 0]])).tolist() == [F, F + 1, F + 3]
+
+
+def test_a_pair_with_a_supported_edge_is_asked_too():
+    pair, edge, same = only_pair_q(
+        [0.5, 0.02, 0.5, 0.5], [0.06, 0.9, None, 0.0], edge_q=np.array([0.01, 0.02, 0.3, 0.3])
+    )
+    np.testing.assert_allclose(pair, [0.5, 0.9, 0.5, 0.5])
+    np.testing.assert_allclose(edge, [0.12, 0.9, 0.3, 0.3])
+    assert same == {0, 1}
+
+
+def test_pairs_without_rivals_do_not_make_it_easier_for_the_others():
+    pair, _, same = only_pair_q([0.02] * 4, [None, 0.06, None, 0.5])
+    np.testing.assert_allclose(pair, [0.02, 0.12, 0.02, 0.5])
+    assert same == {1, 3}
+
+
+def test_a_pair_without_rivals_keeps_its_q():
+    pair, edge, same = only_pair_q([0.02] * 4, [None] * 4, edge_q=0.05)
+    np.testing.assert_array_equal(pair, 0.02)
+    np.testing.assert_array_equal(edge, 0.05)
+    assert not same
+
+
+def test_a_group_holds_the_pair_itself_and_those_that_do_best_in_its_place():
+    genes = {"tfs": [], "ligands": np.array(["a", "b"]), "receptors": np.array([f"r{k:02d}" for k in range(NAMED)]), "targets": np.array(["r03", "x"])}  # fmt: skip
+    n = 2 * NAMED
+    whole = [(n - 1, k, 0.9 - 0.01 * k) for k in range(n - 1)]
+    of = {"tf": (np.empty(0),) * 2, "lr": (np.empty(0),) * 2, "pair": (np.full(n, 0.01),) * 2}
+    nothing = SimpleNamespace(lr=SimpleNamespace(regulator=np.empty(0, dtype=int)))
+    _, same, _ = only_told_apart(nothing, of, rivals(whole=whole), 0, 0.1)
+    tables = {
+        "tf_targets": pd.DataFrame({"tf": [], "target": []}),
+        "lr_targets": pd.DataFrame({"ligand": [1, 1], "receptor": [NAMED - 1] * 2, "target": [0, 1]}),
+        "lr_pairs": pd.DataFrame({"ligand": [1], "receptor": [NAMED - 1]}),
+    }
+    names = add_groups(tables, SimpleNamespace(genes=genes), same)
+    best = [f"a^r{k:02d}" for k in range(NAMED)]
+    assert names[tables["lr_pairs"]["group"][0]].split(" | ") == [*best[:-1], f"b^r{NAMED - 1:02d}", f"{NAMED} more"]
+    of_edges = [names[k].split(" | ") for k in tables["lr_targets"]["group"]]
+    # no pair acts on its own receptor
+    assert of_edges[0] == [*best[:3], *best[4:], f"b^r{NAMED - 1:02d}", f"{NAMED - 2} more"]
+    assert of_edges[1] == [*best[:-1], f"b^r{NAMED - 1:02d}", f"{NAMED} more"]
 
 
 def test_large_groups_are_cut():

@@ -81,7 +81,7 @@ class EvidenceConfig:
     n_resamples: int = 10
     """Refits on a random share of the spatial blocks, each against newly drawn decoy genes."""
     sample_share: float = 0.75
-    """Share of the spatial blocks in a refit. With 1 nothing is resampled and standard errors are NaN."""
+    """Share of the spatial blocks in a refit. With 1 nothing is resampled, standard errors are NaN, and no pair can be told from one that resembles it."""
     smallest_share: float = 0.2
     """Smallest effect of a TF worth naming, as a share of what TFs do to the target together; tested against."""
     n_workers: int = 0

@@ -128,10 +128,11 @@ class Weights:
 
 
 class Member(NamedTuple):
-    """Weights of one refit that are not 0: ``edge`` (A,) numbered over (TF genes + P, G + TF genes), the TFs as regulated genes last, ascending, and ``weight`` (A,)."""
+    """Weights of one refit that are not 0: ``edge`` (A,) numbered over (TF genes + P, G + TF genes), the TFs as regulated genes last, ascending, and ``weight`` (A,); ``blocks`` (B,) codes of the blocks of space it was made on."""
 
     edge: np.ndarray
     weight: np.ndarray
+    blocks: np.ndarray
 
 
 class Draw(NamedTuple):

@@ -109,7 +109,7 @@ def refit(problem: Problem, fit: Fit, decoys: History, rows: Tensor, listed: Ten
             "pair": draw_of(nonzero(norms[:, None]), decoy_norms, signs),
         },
         torch.stack([norms.square().sum(), *(problem.decoy_weight * v.square().sum() for v in decoy_norms)]).cpu(),
-        _member(tf, (pair_rows, pair_values), among_tfs, on_tfs),
+        _member(tf, (pair_rows, pair_values), among_tfs, on_tfs, problem.block[rows]),
     )
 
 
@@ -178,7 +178,7 @@ def _tf_log_p(design: Design, part: Parts, problem: Problem, rest: Rest) -> Tens
     return tally.log_p(real, real.numel())
 
 
-def _member(tf: Tensor, pairs: tuple[Tensor, Tensor], among_tfs: Tensor, on_tfs: Tensor) -> Member:
+def _member(tf: Tensor, pairs: tuple[Tensor, Tensor], among_tfs: Tensor, on_tfs: Tensor, block: Tensor) -> Member:
     """What a refit weighs, without the zeros."""
     n_genes, n_targets = tf.shape
     width = n_targets + n_genes
@@ -189,7 +189,8 @@ def _member(tf: Tensor, pairs: tuple[Tensor, Tensor], among_tfs: Tensor, on_tfs:
         (n_genes + onto[0] // n_genes) * width + n_targets + onto[0] % n_genes,
     ]
     edge, order = torch.cat(numbers).sort()
-    return Member(edge.cpu().numpy(), torch.cat([of_tfs[1], of_pairs[1], onto[1]])[order].cpu().numpy())
+    weight = torch.cat([of_tfs[1], of_pairs[1], onto[1]])[order]
+    return Member(edge.cpu().numpy(), weight.cpu().numpy(), torch.unique(block).cpu().numpy())
 
 
 def _design_with_decoys(problem: Problem, fit: Fit, decoys: History, rows: Tensor, kept: Tensor) -> Design:

@@ -80,7 +80,7 @@ def lr_targets(adata: AnnData, stage: str | None = None, *, key: str = _keys.RES
     -------
     Table, strongest first: ``ligand, receptor, target, effect, score, p_value, effect_se, group, q_value, stability, evidence`` as in :func:`tf_targets`, where ``effect`` is the *direct* one, and
 
-    - ``group_q_value``: q of "one of the group acts". A pair that another could replace on all its targets, and its edges, has ``q_value`` 1 itself: what acts is one of them.
+    - ``group_q_value``: q of "one of the group acts". Where another pair would explain a pair's targets as well in its place, ``q_value`` of the pair and of its edges is that of this comparison, and ``group`` names the others: what acts is one of them.
     - ``mediated``: effect through measured TFs, signed, the sum over TFs of (effect of the pair on the TF) × (effect of the TF on the target), both in standard deviations and both with q ≤ 0.1.
     - ``direct_share``: \|effect\| / (\|effect\| + \|mediated\|); 0 where both are 0.
     - ``route``: "direct" (share of at least 0.8), "mediated" (at most 0.2), "both", or "" where there is no effect. "Direct" means: not through a measured TF that the data support; it may
@@ -114,7 +114,7 @@ def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
     -------
     Table ``ligand, receptor, score, p_value, score_se, group_q_value, group, q_value, stability, evidence``, strongest first. ``score`` is the Euclidean norm of the pair's effects on all targets, averaged over refits,
     with the credit that is shared among ligands of receptors that follow the TFs (:func:`spatrace_sc.tl.infer_ccc`, Notes). p and q compare the pair's norm in the first pass with decoys, q is 1 for a pair that is less than a fifth of those that share its ligand or receptor; they
-    know nothing of that credit, so they need not fall with the score. ``group`` are the pairs that could stand in for this one on all its targets, written ``ligand^receptor``, and
+    know nothing of that credit, so they need not fall with the score. A pair must also explain its targets better than any that resembles it would in its place (``docs/method.md``, section 6): ``group`` are those that would do as well, written ``ligand^receptor``, and
     ``group_q_value`` is the q of "one of them acts" (:func:`lr_targets`). ``evidence`` as in :func:`tf_targets`.
 
     ``stability`` is, as q, of the first pass: the share of refits in which it gives the pair any weight. ``score_se`` is the standard error over refits of the second pass, which is sparser and makes the score. A pair that the second pass has

@@ -81,7 +81,7 @@ def infer_ccc(
     data
         AnnData, or SpatialData with ``table_key``. ``X`` (or ``layer``) holds log-normalised expression.
     ligands, receptors, tfs, targets
-        Genes of each role. None: the flags that :func:`spatrace_sc.pp.gene_roles` wrote to ``var``; for targets without a flag, highly variable genes. With more than 200 targets too many pairs are called (``docs/calibration.md``, "Many targets"), and a warning says so. All ligand × receptor pairs are candidates.
+        Genes of each role. None: the flags that :func:`spatrace_sc.pp.gene_roles` wrote to ``var``; for targets without a flag, highly variable genes. All ligand × receptor pairs are candidates.
     cell_type_key
         Column of ``obs`` with cell types.
     sample_key
@@ -145,7 +145,8 @@ def infer_ccc(
     *LR edges and pairs* are held against decoy genes (ligands shuffled among senders of a type and slice, receptors among receivers of a type, slice and time bin) that were refitted together with them:
     ``q_value`` is the share of decoys among what is at least as strong, ``p_value`` the share of decoys that are. *TF edges* must beat decoy TFs too, and be larger, once the noise of counting is
     taken out of the TFs, than a fifth (``config.evidence.smallest_share``) of what TFs do to the target together. With more than 5 000 receivers that test is no surer than with 5 000. ``stability`` is the share of refits that keep an edge with its sign, ``effect_se``
-    the standard error over refits. ``group`` names regulators that the data cannot tell from the one listed. What the q-values are worth was measured: ``docs/calibration.md``.
+    the standard error over refits. A pair must also explain its targets better, in blocks of space that took no part in choosing them, than any pair that resembles it would in its place: otherwise it keeps what it shares with one that acts (``docs/method.md``, section 6).
+    ``group`` names regulators that the data cannot tell from the one listed. What the q-values are worth was measured: ``docs/calibration.md``.
 
     Where TFs predict a receptor's level and pairs do no better than decoys, part of the credit goes to the route exposure → receptor → target (``docs/method.md``, section 5; logged). Such
     edges rank below those with q ≤ 0.1. If they have nothing else, q is 1, p is that of their strength against decoys, and ``evidence`` is "co-variation".
@@ -201,7 +202,7 @@ def infer_ccc(
     if copy:
         adata = adata.copy()
     _write(adata, study, result, params, key_added)
-    look_at_result(result["tables"], len(study.genes["targets"]))
+    look_at_result(result["tables"])
     return adata if copy else None
 
 

@@ -25,7 +25,7 @@ from .._model.records import Evidence, Problem
 from .._model.screening import screen
 from .._model.separability import find_rivals
 from ._activity import activity_of, tf_activity_of
-from ._groups import add_groups, edges_to_check, only_told_apart
+from ._groups import add_groups, edges_to_check, only_told_apart, pairs_to_check
 from ._histories import decoy_drawer
 from ._priors import Prior
 from ._problem import build_problem
@@ -135,11 +135,13 @@ def _edges(
     pairs[evidence.lr.regulator[supported]] = True
     evidence = combined(evidence, corrected, joint_effects(problem, fitted))
     evidence = share_credit(problem, fitted, evidence, supported, pairs)
-    rivals = find_rivals(problem, fitted, edges_to_check(evidence, values, n_tfs, _keys.SUPPORTED))
-    alone = only_told_apart(evidence, values, rivals, n_tfs)
+    to_check = edges_to_check(evidence, values, n_tfs, _keys.SUPPORTED)
+    whole = pairs_to_check(evidence, values, n_tfs, to_check)
+    rivals = find_rivals(problem, fitted, to_check, whole, evidence.members)
+    alone, rivals, floor = only_told_apart(evidence, values, rivals, n_tfs, _keys.SUPPORTED)
     tables = edge_tables(study, evidence, alone, values, config.max_edges)
     groups = add_groups(tables, study, rivals)
-    tables["lr_tfs"] = first_steps(study, evidence, noise_share(problem).cpu().numpy())
+    tables["lr_tfs"] = first_steps(study, evidence, noise_share(problem).cpu().numpy(), floor)
     logger.info(
         "At q ≤ %g: %d TF → target edges, %d pair → target edges, %d pairs.",
         _keys.SUPPORTED,

@@ -81,11 +81,13 @@ def edge_tables(
     return {name: _compact(table) for name, table in tables.items()}
 
 
-def first_steps(study: Study, evidence: Evidence, noise: NDArray[np.floating]) -> pd.DataFrame:
+def first_steps(
+    study: Study, evidence: Evidence, noise: NDArray[np.floating], floor: NDArray[np.float64]
+) -> pd.DataFrame:
     """Table ligand, receptor, tf, effect, q_value of what pairs do to TFs, every effect that is not 0; genes as numbers.
 
     In standard deviations of the TF's noise-free level: measured with a share ``noise`` (F,) of noise, effects come out too small by the square root of the rest. They are few, so q is that of the edges of
-    pairs on targets and on TFs together.
+    pairs on targets and on TFs together, and at least the pair's ``floor`` (P,).
     """
     n_r, n_f = len(study.genes["receptors"]), len(study.genes["tfs"])
     kept = np.flatnonzero(evidence.on_tfs)
@@ -98,7 +100,7 @@ def first_steps(study: Study, evidence: Evidence, noise: NDArray[np.floating]) -
             "receptor": pair % n_r,
             "tf": tf,
             "effect": evidence.on_tfs.ravel()[kept] / np.sqrt(1.0 - noise[tf]),
-            "q_value": _q_against_decoys(together, n_edges + kept),
+            "q_value": np.maximum(_q_against_decoys(together, n_edges + kept), floor[pair]),
         }
     )
     return frame.astype({c: "int32" if frame[c].dtype.kind in "iu" else "float64" for c in frame})
