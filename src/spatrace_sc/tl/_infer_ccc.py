@@ -145,7 +145,7 @@ def infer_ccc(
     *LR edges and pairs* are held against decoy genes (ligands shuffled among senders of a type and slice, receptors among receivers of a type, slice and time bin) that were refitted together with them:
     ``q_value`` is the share of decoys among what is at least as strong, ``p_value`` the share of decoys that are. *TF edges* must beat decoy TFs too, and be larger, once the noise of counting is
     taken out of the TFs, than a fifth (``config.evidence.smallest_share``) of what TFs do to the target together. With more than 5 000 receivers that test is no surer than with 5 000. ``stability`` is the share of refits that keep an edge with its sign, ``effect_se``
-    the standard error over refits. A pair must also explain its targets better, in blocks of space that took no part in choosing them, than any pair that resembles it would in its place: otherwise it keeps what it shares with one that acts (``docs/method.md``, section 6).
+    the standard error over refits. A pair must also explain its targets better, in blocks of space where it was not fitted, than any pair that resembles it would in its place: otherwise what it explains may be what it shares with one that acts (``docs/method.md``, section 6).
     ``group`` names regulators that the data cannot tell from the one listed. What the q-values are worth was measured: ``docs/calibration.md``.
 
     Where TFs predict a receptor's level and pairs do no better than decoys, part of the credit goes to the route exposure → receptor → target (``docs/method.md``, section 5; logged). Such
