@@ -102,9 +102,11 @@ def add_groups(tables: dict[str, pd.DataFrame], study: Study, rivals: Rivals) ->
         members[int(regulator), int(target)].append(int(rival))
     lr, pairs = tables["lr_targets"], tables["lr_pairs"]
     number = n_f + lr["ligand"] * n_r + lr["receptor"]
-    replaceable = np.isin(number, rivals.regulator[rivals.target == WHOLE])
+    whole = rivals.target == WHOLE
+    genes = {int(k): _genes_of(int(k), study) for k in np.unique(rivals.rival[whole])}
+    replaceable = np.isin(number, rivals.regulator[whole])
     for pair, target in zip(number[replaceable], lr["target"][replaceable], strict=True):
-        others = [k for k in members[pair, WHOLE] if study.genes["targets"][target] not in _genes_of(k, study)]
+        others = [k for k in members[pair, WHOLE] if study.genes["targets"][target] not in genes[k]]
         if others:
             members[pair, target] += others
     names = {"": 0}
