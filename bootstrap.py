@@ -30,7 +30,12 @@ def python() -> str:
 
 def has(module: str) -> bool:
     """Whether a package is installed in the environment."""
-    return subprocess.run([python(), "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run(
+            [python(), "-c", f"import {module}"], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
 
 
 def setup(extra: str) -> None:
@@ -44,7 +49,9 @@ def setup(extra: str) -> None:
     if not has("torch") and shutil.which("nvidia-smi") is None:
         print("No NVIDIA GPU: installing the CPU build of torch", flush=True)
         index = ["--extra-index-url", CPU_INDEX] if sys.platform.startswith("linux") else []
-        subprocess.run([*pip, "--no-deps", "--retries", "1", "--timeout", "15", *index, CPU_TORCH], check=True)
+        subprocess.run(
+            [*pip, "--no-deps", "--retries", "1", "--timeout", "15", *index, CPU_TORCH], check=True
+        )
     print("Installing spatrace-sc and what it needs (a few minutes the first time)", flush=True)
     subprocess.run([*pip, "--editable", f"{HERE}{extra}"], check=True)
 
@@ -58,7 +65,10 @@ def main() -> int:
     setup("[test]" if command == "test" else "")
     if command == "setup":
         return 0
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}  # threads that wait by spinning crawl on busy cores
+    environment = {
+        "OMP_WAIT_POLICY": "PASSIVE",
+        **os.environ,
+    }  # threads that wait by spinning crawl on busy cores
     if command == "test":
         environment |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
     # tests file by file on as many cores as there are, four at most: each takes a gigabyte

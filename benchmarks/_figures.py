@@ -31,19 +31,25 @@ def save(figure: Figure, name: str) -> Path:
 def tissue_maps(adata: AnnData, sample_key: str, region_key: str, time_key: str) -> Figure:
     """Regions (first row) and pseudotime (second row) of every section."""
     sections, regions = list(adata.obs[sample_key].cat.categories), adata.obs[region_key].cat
-    figure, axes = plt.subplots(2, len(sections), figsize=(1.7 * len(sections) + 1.5, 4.8), layout="constrained")
+    figure, axes = plt.subplots(
+        2, len(sections), figsize=(1.7 * len(sections) + 1.5, 4.8), layout="constrained"
+    )
     time = adata.obs[time_key].to_numpy(dtype=float)
     colours = np.array([plt.get_cmap("tab10")(k) for k in range(len(regions.categories))])
     for (above, below), section in zip(axes.T, sections, strict=True):
         here = (adata.obs[sample_key] == section).to_numpy()
         draw_spots(above, adata.obsm["spatial"][here], colours[regions.codes[here]])
-        dots = draw_spots(below, adata.obsm["spatial"][here], time[here], vmin=0, vmax=np.nanmax(time))
+        dots = draw_spots(
+            below, adata.obsm["spatial"][here], time[here], vmin=0, vmax=np.nanmax(time)
+        )
         above.set_title(section, fontsize=8)
     figure.colorbar(dots, ax=axes[1], shrink=0.8, pad=0.01)
     axes[0, 0].set_ylabel("region", fontsize=9)
     axes[1, 0].set_ylabel("pseudotime", fontsize=9)
     named = zip(colours, regions.categories, strict=True)
-    marks = [plt.Line2D([], [], marker="o", ls="", color=colour, label=name) for colour, name in named]
+    marks = [
+        plt.Line2D([], [], marker="o", ls="", color=colour, label=name) for colour, name in named
+    ]
     figure.legend(handles=marks, loc="outside lower center", ncols=5, fontsize=8)
     return figure
 

@@ -9,13 +9,18 @@ from anndata import AnnData
 import spatrace_sc as st
 
 
-def pearson_tables(adata: AnnData, receiver: np.ndarray, **exposure: object) -> dict[str, pd.DataFrame]:
+def pearson_tables(
+    adata: AnnData, receiver: np.ndarray, **exposure: object
+) -> dict[str, pd.DataFrame]:
     """Tables like those of :mod:`spatrace_sc.get`, ranked by \\|r\\|.
 
     A TF by its expression, a pair by ``log1p(exposure × receptor)`` with the receptor as it is logged, against each target in the receivers; a pair's score is
     the norm of its correlations over the targets. Genes by the flags in ``var``; ``exposure`` goes to :func:`spatrace_sc.pp.ligand_exposure`.
     """
-    names = {r: np.sort(adata.var_names[adata.var[r]].to_numpy(str)) for r in ("ligand", "receptor", "tf", "target")}
+    names = {
+        r: np.sort(adata.var_names[adata.var[r]].to_numpy(str))
+        for r in ("ligand", "receptor", "tf", "target")
+    }
     values = {r: _dense(adata[receiver, n].X) for r, n in names.items()}
     table = st.pp.ligand_exposure(adata, copy=True, **exposure)
     dose = table.loc[adata.obs_names[receiver], names["ligand"]].to_numpy(dtype=float)

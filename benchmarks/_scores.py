@@ -29,12 +29,16 @@ def label(table: pd.DataFrame, truth: pd.DataFrame, keys: list[str]) -> pd.DataF
     unique = truth[keys].astype(str).drop_duplicates().assign(true=True)
     if "sign" in truth:
         unique["true_sign"] = truth.loc[unique.index, "sign"]
-    merged = table.astype(dict.fromkeys(keys, str)).merge(unique, on=keys, how="left", validate="one_to_one")
+    merged = table.astype(dict.fromkeys(keys, str)).merge(
+        unique, on=keys, how="left", validate="one_to_one"
+    )
     if "true_sign" not in merged:
         merged["true_sign"] = np.nan
     merged["true"] = merged["true"].notna()
     if int(merged["true"].sum()) != len(unique):
-        raise ValueError(f"{len(unique) - int(merged['true'].sum())} true edges are not among the candidates.")
+        raise ValueError(
+            f"{len(unique) - int(merged['true'].sum())} true edges are not among the candidates."
+        )
     return merged
 
 
@@ -42,7 +46,9 @@ def rank_scores(table: pd.DataFrame, truth: pd.DataFrame, keys: list[str]) -> di
     """AUROC, AUPRC, AUPRC as a multiple of the base rate, early precision, and sign accuracy among the strongest true edges."""
     found = label(table, truth, keys)
     scores = ranking_scores(found["true"].to_numpy(), found["score"].to_numpy(dtype=float))
-    return {title: scores[name] for name, title in MEASURES.items()} | {"signs": sign_accuracy(found)}
+    return {title: scores[name] for name, title in MEASURES.items()} | {
+        "signs": sign_accuracy(found)
+    }
 
 
 def sign_accuracy(found: pd.DataFrame) -> float:
@@ -54,7 +60,9 @@ def sign_accuracy(found: pd.DataFrame) -> float:
     return float((np.sign(top["effect"]) == top["true_sign"]).mean()) if len(top) else float("nan")
 
 
-def discoveries(table: pd.DataFrame, truth: pd.DataFrame, keys: list[str], q: float = 0.1) -> tuple[int, float]:
+def discoveries(
+    table: pd.DataFrame, truth: pd.DataFrame, keys: list[str], q: float = 0.1
+) -> tuple[int, float]:
     """Edges at ``q_value <= q``, and the share of them that is false (NaN if there are none)."""
     found = label(table, truth, keys)
     kept = found["true"][found["q_value"] <= q]
@@ -68,7 +76,9 @@ class Cost:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.wall, self.cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.peak = peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9

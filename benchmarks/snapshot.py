@@ -34,7 +34,10 @@ def deep(seed: int) -> tuple[AnnData, dict]:
         seed, n_cells=1500, depth=4000, decoy_fraction=0.1, noise=0.1, n_slices=2, n_targets=30
     )
     truth = adata.uns["truth"]
-    prior = [truth["lr_pairs"][["ligand", "receptor"]], truth["tf_targets"][["tf", "target"]].head(10)]
+    prior = [
+        truth["lr_pairs"][["ligand", "receptor"]],
+        truth["tf_targets"][["tf", "target"]].head(10),
+    ]
     return adata, KEYS | {"prior": prior}
 
 
@@ -48,7 +51,9 @@ def overlapping(seed: int) -> tuple[AnnData, dict]:
     adata.var_names = [f"ENS{k:05d}" for k in range(adata.n_vars)]
     chosen = {role: [f"S{g}" for g in genes] for role, genes in names.items()}
     st.pp.transitions(adata, time_key="dpt_pseudotime", cell_type_key="cell_type")
-    arguments = KEYS | chosen | {"gene_symbols": "symbol", "radius": 45.0, "transitions_key": "transitions"}
+    arguments = (
+        KEYS | chosen | {"gene_symbols": "symbol", "radius": 45.0, "transitions_key": "transitions"}
+    )
     return adata, arguments
 
 
@@ -144,7 +149,9 @@ def compare(before: Path, after: Path) -> int:
         differing += bool(found)
         if found:
             print(f"{file}: {found}")
-    print(f"{len(files)} tables, {differing} differ; the largest difference of two numbers is {largest:.2g}")
+    print(
+        f"{len(files)} tables, {differing} differ; the largest difference of two numbers is {largest:.2g}"
+    )
     return differing
 
 
@@ -164,7 +171,9 @@ def _difference(a: pd.DataFrame, b: pd.DataFrame) -> tuple[str, float]:
             if not np.allclose(u, v, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
                 said.append(f"{column}: {size:.2g}")
         elif not (x.astype(str).to_numpy() == y.astype(str).to_numpy()).all():
-            said.append(f"{column}: {int((x.astype(str).to_numpy() != y.astype(str).to_numpy()).sum())} other entries")
+            said.append(
+                f"{column}: {int((x.astype(str).to_numpy() != y.astype(str).to_numpy()).sum())} other entries"
+            )
     return "; ".join(said), largest
 
 

@@ -34,7 +34,9 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
-if importlib.util.find_spec("sphinx-mathjax-offline"):  # equations without a network; not needed with one
+if importlib.util.find_spec(
+    "sphinx-mathjax-offline"
+):  # equations without a network; not needed with one
     extensions.append("sphinx-mathjax-offline")
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]
@@ -133,7 +135,9 @@ def answers(inventory: tuple[str, str]) -> bool:
 with ThreadPoolExecutor() as pool:
     intersphinx_mapping = {
         name: (url, None)
-        for (name, url), there in zip(INVENTORIES.items(), pool.map(answers, INVENTORIES.items()), strict=True)
+        for (name, url), there in zip(
+            INVENTORIES.items(), pool.map(answers, INVENTORIES.items()), strict=True
+        )
         if there
     }
 
@@ -142,20 +146,30 @@ def link_foreign(app: Sphinx, env, node, contnode) -> nodes.Node | None:
     """Names of other packages to their documentation, or to plain text."""
     target = node.get("reftarget", "")
     package = target.partition(".")[0]
-    if node.get("refdomain") != "py" or not (target in FOREIGN or target in BUILTIN or package in PACKAGES):
+    if node.get("refdomain") != "py" or not (
+        target in FOREIGN or target in BUILTIN or package in PACKAGES
+    ):
         return None
     if package in {"anndata", "pandas", "spatialdata"}:  # pandas.core.frame.DataFrame
-        target = f"{package}.{target.rpartition('.')[2]}" if "._" in target or ".core." in target else target
+        target = (
+            f"{package}.{target.rpartition('.')[2]}"
+            if "._" in target or ".core." in target
+            else target
+        )
     node["reftarget"] = FOREIGN.get(target, target)
     node["reftype"] = "obj"
     return intersphinx.missing_reference(app, env, node, contnode) or contnode
 
 
-def link_within(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+def link_within(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
     """Names of pages become links. Under "Raises", every error begins a paragraph or definition of its own, and its name is a link."""
     lines[:] = [re.sub(r"``docs/(\w+)\.md``", r":doc:`/\1`", line) for line in lines]
     errors = "|".join(n for n in spatrace_sc.__all__ if n.endswith(("Error", "Warning")))
-    start = next((k for k, line in enumerate(lines) if line.strip() == ".. rubric:: Raises"), len(lines))
+    start = next(
+        (k for k, line in enumerate(lines) if line.strip() == ".. rubric:: Raises"), len(lines)
+    )
     end = next((k for k in range(start + 1, len(lines)) if lines[k].startswith(".. ")), len(lines))
     written: list[str] = []
     for line in lines[start + 1 : end]:
@@ -178,11 +192,19 @@ def show(app: Sphinx, docname: str, source: list[str]) -> None:
 
     def moved(found: re.Match[str]) -> str:
         target = Path(os.path.normpath(folder / found[1]))
-        name = target.relative_to(DOCS.parent).as_posix() if target.is_relative_to(DOCS.parent) else ""
-        target = (
-            DOCS / SHOWN.get(name, name.removeprefix("docs/")) if name in SHOWN or name.startswith("docs/") else target
+        name = (
+            target.relative_to(DOCS.parent).as_posix() if target.is_relative_to(DOCS.parent) else ""
         )
-        return f"]({Path(os.path.relpath(target, page.parent)).as_posix()}{found[2] or ''})" if name else found[0]
+        target = (
+            DOCS / SHOWN.get(name, name.removeprefix("docs/"))
+            if name in SHOWN or name.startswith("docs/")
+            else target
+        )
+        return (
+            f"]({Path(os.path.relpath(target, page.parent)).as_posix()}{found[2] or ''})"
+            if name
+            else found[0]
+        )
 
     source[0] = re.sub(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)]*)?\)", moved, source[0])
 
@@ -193,7 +215,11 @@ def look_for_figures(app: Sphinx, exception: Exception | None) -> None:
         return
     for page in sorted((DOCS / "notebooks").glob("*.md")):
         drawn = page.read_text(encoding="utf-8").count("\nst.pl.")
-        shown = (Path(app.outdir) / "notebooks" / f"{page.stem}.html").read_text(encoding="utf-8").count("<img ")
+        shown = (
+            (Path(app.outdir) / "notebooks" / f"{page.stem}.html")
+            .read_text(encoding="utf-8")
+            .count("<img ")
+        )
         if shown < drawn:
             raise ExtensionError(f"{page.name} draws {drawn} figures and shows {shown}")
 

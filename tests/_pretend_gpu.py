@@ -55,7 +55,9 @@ def put(result: Any, gpu: bool) -> Any:
 class PretendGpu(TorchFunctionMode):
     """While it lasts, ``device="cuda"`` is the GPU that is not there."""
 
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         kwargs = dict(kwargs or {})
         name = getattr(function, "__name__", "")
         first = args[0] if args else None
@@ -67,10 +69,14 @@ class PretendGpu(TorchFunctionMode):
             return self.moved(function, args, kwargs)
         if function is T.pin_memory:
             if on_gpu(first):
-                raise RuntimeError("cannot pin 'torch.cuda.FloatTensor' only dense CPU tensors can be pinned")
+                raise RuntimeError(
+                    "cannot pin 'torch.cuda.FloatTensor' only dense CPU tensors can be pinned"
+                )
             return first
         if name in ("numpy", "__array__") and on_gpu(first):
-            raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first.")
+            raise TypeError(
+                "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first."
+            )
         made_on = kwargs.get("device")
         if is_cuda(made_on):
             kwargs["device"] = torch.device("cpu")
@@ -87,7 +93,11 @@ class PretendGpu(TorchFunctionMode):
         """A copy where the device changes."""
         tensor, rest = args[0], list(args[1:])
         before = on_gpu(tensor)
-        asked = [a for a in [*rest, kwargs.get("device"), kwargs.get("other")] if isinstance(a, (str, torch.device))]
+        asked = [
+            a
+            for a in [*rest, kwargs.get("device"), kwargs.get("other")]
+            if isinstance(a, (str, torch.device))
+        ]
         like = [a for a in rest if isinstance(a, torch.Tensor)]
         after = before
         if function is T.cpu:
@@ -123,7 +133,10 @@ class PretendGpu(TorchFunctionMode):
         if name == "__getitem__" and on_gpu(args[0]):
             return True  # indices may be on the CPU
         if name == "__setitem__":
-            masks, value = [t for t in tensors_in(args[1]) if t.dtype == torch.bool or t.dim()], tensors_in(args[2])
+            masks, value = (
+                [t for t in tensors_in(args[1]) if t.dtype == torch.bool or t.dim()],
+                tensors_in(args[2]),
+            )
             if not masks or (on_gpu(args[0]) and all(on_gpu(v) or v.dim() == 0 for v in value)):
                 return on_gpu(args[0])  # a copy into a slice
         raise WrongPlaceError(
@@ -195,7 +208,9 @@ class Recording(TorchDispatchMode):
             for tensor, value in self.kept.values():
                 tensor.copy_(value)
 
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         with torch._C.DisableTorchFunction():
             return self._record(function, args, kwargs or {})
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from spatrace_sc._model import fit as model
-from spatrace_sc._model.design import Plain
-from spatrace_sc._model.network import Attended, Look
+from spatrace_sc._model.evidence.rivals import find_rivals
+from spatrace_sc._model.network.signal_network import Attended, Look
 from spatrace_sc._model.records import History, Member, Problem, Weights
-from spatrace_sc._model.separability import find_rivals
+from spatrace_sc._model.regression.design import Plain
 
 N, F, P, G = 1200, 3, 4, 3
 BLOCKS = 24
@@ -25,7 +25,9 @@ class Fixed:
         return Look(*([None] * 4))
 
     def gather(self, look, history):
-        return Attended(torch.cat([history.tf[:, 0], history.tf_now], 1), history.receptor[:, 0], None)
+        return Attended(
+            torch.cat([history.tf[:, 0], history.tf_now], 1), history.receptor[:, 0], None
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +54,11 @@ def world(seed=1, alike=0.9999, tf_alike=0.0, noise=1.0):
     y[:, 2] += now[:, 1]
     problem = Problem(
         history=History(
-            tf[:, None], now, signal[:, None].repeat(1, 2, 1), torch.zeros(N, 2, 1), torch.ones(N, 2).bool()
+            tf[:, None],
+            now,
+            signal[:, None].repeat(1, 2, 1),
+            torch.zeros(N, 2, 1),
+            torch.ones(N, 2).bool(),
         ),
         pair_ligand=torch.zeros(P, dtype=torch.long),
         pair_receptor=torch.arange(P),
@@ -98,7 +104,9 @@ def refits(problem, fit, n=10, share=0.75, seed=0):
     order = np.argsort(edge)
     weight = fit.weights.values.numpy()[row, target][pair]
     codes = problem.block[problem.usable].unique().numpy()
-    blocks = [np.sort(rng.choice(codes, round(share * len(codes)), replace=False)) for _ in range(n)]
+    blocks = [
+        np.sort(rng.choice(codes, round(share * len(codes)), replace=False)) for _ in range(n)
+    ]
     return [Member(edge[order], weight[order], b) for b in blocks]
 
 
@@ -109,10 +117,18 @@ def found_in(problem, fit, edges=EDGES, members=None):
 
 def named(problem, fit, edges=EDGES):
     found = found_in(problem, fit, edges)
-    return set(zip(found.regulator.tolist(), found.rival.tolist(), found.target.tolist(), strict=True))
+    return set(
+        zip(found.regulator.tolist(), found.rival.tolist(), found.target.tolist(), strict=True)
+    )
 
 
 def as_a_whole(problem, fit, edges=EDGES, members=None):
     """p by pair and stand-in."""
     found = found_in(problem, fit, edges, members)
-    return dict(zip(zip(found.pair.tolist(), found.stand_in.tolist(), strict=True), found.p_value, strict=True))
+    return dict(
+        zip(
+            zip(found.pair.tolist(), found.stand_in.tolist(), strict=True),
+            found.p_value,
+            strict=True,
+        )
+    )

@@ -33,7 +33,9 @@ class FileServer:
         self.closing = threading.Event()
         self._http = _Http(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
         self._thread.start()
         self.address = f"http://127.0.0.1:{self._http.server_address[1]}"
 
@@ -68,18 +70,27 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
                 self.break_off()
                 return
             if "status" in step or body is None:
-                self.answer(step.get("status", 404), {"Content-Length": "0"} | step.get("headers", {}))
+                self.answer(
+                    step.get("status", 404), {"Content-Length": "0"} | step.get("headers", {})
+                )
                 return
             start = self.start_of(len(body))
-            headers = {"ETag": server.etag, "Last-Modified": server.modified} | step.get("headers", {})
+            headers = {"ETag": server.etag, "Last-Modified": server.modified} | step.get(
+                "headers", {}
+            )
             if start >= len(body):
                 self.answer(416, {"Content-Range": f"bytes */{len(body)}", "Content-Length": "0"})
                 return
             if start:
                 start += step.get("shift", 0)
-                headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{step.get('total', len(body))}"
+                headers["Content-Range"] = (
+                    f"bytes {start}-{len(body) - 1}/{step.get('total', len(body))}"
+                )
             rest = body[start:]
-            framing = {"length": {"Content-Length": str(len(rest))}, "chunked": {"Transfer-Encoding": "chunked"}}
+            framing = {
+                "length": {"Content-Length": str(len(rest))},
+                "chunked": {"Transfer-Encoding": "chunked"},
+            }
             self.answer(206 if start else 200, headers | framing.get(server.framing, {}))
             self.send_body(rest, step)
 
@@ -97,7 +108,11 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
         def start_of(self, size: int) -> int:
             """First byte to send; 0 without a range, or when the file is not the one that the client has."""
             asked, condition = self.headers.get("Range"), self.headers.get("If-Range")
-            if not asked or not server.ranges or (condition and condition not in {server.etag, server.modified}):
+            if (
+                not asked
+                or not server.ranges
+                or (condition and condition not in {server.etag, server.modified})
+            ):
                 return 0
             return int(asked.removeprefix("bytes=").removesuffix("-"))
 
@@ -107,7 +122,9 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
             for at in range(0, len(part), size):
                 piece = part[at : at + size]
                 server.sent += len(piece)
-                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if server.framing == "chunked" else piece)
+                self.wfile.write(
+                    b"%x\r\n%b\r\n" % (len(piece), piece) if server.framing == "chunked" else piece
+                )
                 server.closing.wait(pause)
             if "stall" in step:
                 server.closing.wait(10)

@@ -13,8 +13,9 @@ from _helpers import small_config, tissue
 from _planted import CONFIG, planted
 
 import spatrace_sc as st
-from spatrace_sc._model import distributed, steps
 from spatrace_sc._model.fit import fit
+from spatrace_sc._model.network import steps
+from spatrace_sc._model.runtime import distributed
 
 TABLES = ("lr_targets", "tf_targets", "lr_pairs", "communication")
 
@@ -33,13 +34,28 @@ def result(task: int) -> Found:
 
 def exchanged(rank: int) -> dict:
     """Hand numbers through every function."""
-    found = {"world": distributed.world(), "tasks": list(distributed.share_tasks(5)), "rows": distributed.share_of(5)}
-    found["gathered"] = [tuple(r) for r in distributed.gather_results(map(result, distributed.share_tasks(5)), 5)]
-    found["fewer tasks than processes"] = list(distributed.gather_results(list(distributed.share_tasks(1)), 1))
+    found = {
+        "world": distributed.world(),
+        "tasks": list(distributed.share_tasks(5)),
+        "rows": distributed.share_of(5),
+    }
+    found["gathered"] = [
+        tuple(r) for r in distributed.gather_results(map(result, distributed.share_tasks(5)), 5)
+    ]
+    found["fewer tasks than processes"] = list(
+        distributed.gather_results(list(distributed.share_tasks(1)), 1)
+    )
     found["from 1"] = distributed.broadcast({"rank": rank}, source=1)
     found["sum"] = distributed.add_up(torch.tensor([1.0, rank]))
-    parameters = [torch.zeros(2, requires_grad=True), torch.zeros(1), torch.zeros(1, 2, requires_grad=True)]
-    parameters[0].grad, parameters[2].grad = torch.tensor([1.0, 2.0]) + rank, torch.full((1, 2), 10.0 * rank)
+    parameters = [
+        torch.zeros(2, requires_grad=True),
+        torch.zeros(1),
+        torch.zeros(1, 2, requires_grad=True),
+    ]
+    parameters[0].grad, parameters[2].grad = (
+        torch.tensor([1.0, 2.0]) + rank,
+        torch.full((1, 2), 10.0 * rank),
+    )
     distributed.average_gradients(parameters, 3.0 - 2 * rank)
     found["gradients"] = [p.grad for p in parameters]
     parameters[0].grad = torch.full((2,), 5.0 + rank)
@@ -54,7 +70,12 @@ def exchanged(rank: int) -> dict:
 
 def fitted() -> dict:
     done = fit(planted(), CONFIG, seed=3)
-    return {"state": done.network.state_dict(), "weights": done.weights.values, "log": done.history, "look": done.look}
+    return {
+        "state": done.network.state_dict(),
+        "weights": done.weights.values,
+        "log": done.history,
+        "look": done.look,
+    }
 
 
 def tables() -> dict:

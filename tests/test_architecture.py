@@ -50,7 +50,9 @@ def files_of(layer):
 
 def test_there_is_source_to_check():
     assert len(SOURCE) > 20
-    assert f"{PACKAGE}._core.exposure" in imports("pp/_ligand_exposure.py")  # relative imports are resolved
+    assert f"{PACKAGE}._core.exposure" in imports(
+        "pp/_ligand_exposure.py"
+    )  # relative imports are resolved
 
 
 @pytest.mark.parametrize("name", files_of("_core"))
@@ -62,7 +64,9 @@ def test_core_imports_nothing_of_the_package_nor_anndata_nor_torch(name):
 @pytest.mark.parametrize("name", files_of("_model"))
 def test_model_imports_only_itself_and_no_anndata(name):
     assert not [m for m in own(name) if not within(m, f"{PACKAGE}._model", f"{PACKAGE}._errors")]
-    assert not [m for m in imports(name) if within(m, "anndata", "scanpy", "squidpy", "spatialdata")]
+    assert not [
+        m for m in imports(name) if within(m, "anndata", "scanpy", "squidpy", "spatialdata")
+    ]
 
 
 @pytest.mark.parametrize("layer", sorted(LAYERS))
@@ -74,7 +78,11 @@ def test_pp_tl_and_pl_do_not_import_one_another(layer):
 
 @pytest.mark.parametrize("name", files_of("pl"))
 def test_plots_do_not_read_uns(name):
-    assert not [node.lineno for node in ast.walk(tree(name)) if isinstance(node, ast.Attribute) and node.attr == "uns"]
+    assert not [
+        node.lineno
+        for node in ast.walk(tree(name))
+        if isinstance(node, ast.Attribute) and node.attr == "uns"
+    ]
 
 
 @pytest.mark.parametrize("name", files_of("pl"))
@@ -100,7 +108,11 @@ def body_length(function):
 
 @pytest.mark.parametrize("name", SOURCE)
 def test_functions_are_short(name):
-    functions = [node for node in ast.walk(tree(name)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    functions = [
+        node
+        for node in ast.walk(tree(name))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
     assert not {f.name: body_length(f) for f in functions if body_length(f) > 60}
 
 
@@ -117,7 +129,9 @@ def test_no_print(name):
 
 @pytest.mark.parametrize("name", SOURCE)
 def test_figures_are_not_shown(name):
-    assert not [n.lineno for n in ast.walk(tree(name)) if isinstance(n, ast.Attribute) and n.attr == "show"]
+    assert not [
+        n.lineno for n in ast.walk(tree(name)) if isinstance(n, ast.Attribute) and n.attr == "show"
+    ]
     assert not [m for m in imports(name) if m == "matplotlib.pyplot.show"]
 
 
@@ -126,10 +140,14 @@ def test_warnings_are_never_switched_off_for_good(name):
     """`warnings.simplefilter` and `filterwarnings` only inside `catch_warnings`."""
     guarded = set()
     for node in ast.walk(tree(name)):
-        if isinstance(node, ast.With) and any("catch_warnings" in ast.unparse(item) for item in node.items):
+        if isinstance(node, ast.With) and any(
+            "catch_warnings" in ast.unparse(item) for item in node.items
+        ):
             guarded |= {inner.lineno for inner in ast.walk(node) if hasattr(inner, "lineno")}
     calls = [
-        n for n in ast.walk(tree(name)) if isinstance(n, ast.Attribute) and n.attr in {"simplefilter", "filterwarnings"}
+        n
+        for n in ast.walk(tree(name))
+        if isinstance(n, ast.Attribute) and n.attr in {"simplefilter", "filterwarnings"}
     ]
     assert not [c.lineno for c in calls if c.lineno not in guarded]
 
@@ -137,4 +155,6 @@ def test_warnings_are_never_switched_off_for_good(name):
 @pytest.mark.parametrize("name", SOURCE)
 def test_errors_are_not_swallowed(name):
     handlers = [n for n in ast.walk(tree(name)) if isinstance(n, ast.ExceptHandler)]
-    assert not [h.lineno for h in handlers if h.type is None or all(isinstance(s, ast.Pass) for s in h.body)]
+    assert not [
+        h.lineno for h in handlers if h.type is None or all(isinstance(s, ast.Pass) for s in h.body)
+    ]

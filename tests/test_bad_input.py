@@ -52,7 +52,9 @@ def receiving(adata):
 
 @each([*VERBS])
 @pytest.mark.parametrize(
-    "data", [None, 3, "data.h5ad", np.zeros((3, 3)), pd.DataFrame({"a": [1]})], ids=lambda d: type(d).__name__
+    "data",
+    [None, 3, "data.h5ad", np.zeros((3, 3)), pd.DataFrame({"a": [1]})],
+    ids=lambda d: type(d).__name__,
 )
 def test_not_data(verb, data):
     with pytest.raises(st.InvalidArgumentError) as caught:
@@ -90,12 +92,27 @@ def test_errors_are_of_the_builtin_kind_too():
 def test_no_coordinates(verb):
     adata = tissue()
     del adata.obsm["spatial"]
-    fails(verb, adata, st.MissingKeyError, "`spatial_key='spatial'`", "adata.obsm", "'true_signal'", "coordinates")
+    fails(
+        verb,
+        adata,
+        st.MissingKeyError,
+        "`spatial_key='spatial'`",
+        "adata.obsm",
+        "'true_signal'",
+        "coordinates",
+    )
 
 
 @each(SPACE)
 def test_unknown_slot_of_coordinates(verb):
-    fails(verb, tissue(), st.MissingKeyError, "`spatial_key='X_spatial'`", "'spatial'", spatial_key="X_spatial")
+    fails(
+        verb,
+        tissue(),
+        st.MissingKeyError,
+        "`spatial_key='X_spatial'`",
+        "'spatial'",
+        spatial_key="X_spatial",
+    )
 
 
 @each(SPACE)
@@ -117,7 +134,9 @@ def test_coordinates_of_another_dimension(verb, n_dims):
 @each(SPACE)
 def test_coordinates_that_are_text(verb):
     adata = tissue()
-    adata.obsm["spatial"] = pd.DataFrame({"x": ["a"] * 300, "y": ["b"] * 300}, index=adata.obs_names)
+    adata.obsm["spatial"] = pd.DataFrame(
+        {"x": ["a"] * 300, "y": ["b"] * 300}, index=adata.obs_names
+    )
     fails(verb, adata, st.DataError, "adata.obsm['spatial']")
 
 
@@ -160,12 +179,19 @@ def test_unknown_column_of_types_in_ligand_exposure():
 
 def test_a_slip_of_the_pen_is_recognised():
     fails("infer_ccc", tissue(), st.MissingKeyError, "Did you mean 'sample'?", sample_key="smaple")
-    fails("infer_ccc", tissue(), st.MissingKeyError, "Did you mean 'cell_type'?", cell_type_key="celltype")
+    fails(
+        "infer_ccc",
+        tissue(),
+        st.MissingKeyError,
+        "Did you mean 'cell_type'?",
+        cell_type_key="celltype",
+    )
     fails("infer_ccc", tissue(), st.MissingKeyError, "Did you mean 'counts'?", layer="count")
 
 
 @pytest.mark.parametrize(
-    ("argument", "column"), [("cell_type_key", "cell_type"), ("sample_key", "sample"), ("stage_key", "stage")]
+    ("argument", "column"),
+    [("cell_type_key", "cell_type"), ("sample_key", "sample"), ("stage_key", "stage")],
 )
 def test_missing_values_in_a_column(argument, column):
     adata = tissue()
@@ -185,7 +211,15 @@ def test_missing_values_in_a_column(argument, column):
 def test_a_sample_of_one_cell(verb):
     adata = tissue()
     adata.obs["slide"] = np.where(np.arange(300) == 5, "lonely", "main")
-    fails(verb, adata, st.DataError, "`sample_key='slide'`", "'lonely'", "single cell", sample_key="slide")
+    fails(
+        verb,
+        adata,
+        st.DataError,
+        "`sample_key='slide'`",
+        "'lonely'",
+        "single cell",
+        sample_key="slide",
+    )
 
 
 # Layers and expression
@@ -193,14 +227,26 @@ def test_a_sample_of_one_cell(verb):
 
 @pytest.mark.parametrize("verb", ["infer_ccc", "ligand_exposure", "transitions"])
 def test_unknown_layer(verb):
-    fails(verb, tissue(), st.MissingKeyError, "`layer='logged'`", "adata.layers", "'counts'", layer="logged")
+    fails(
+        verb,
+        tissue(),
+        st.MissingKeyError,
+        "`layer='logged'`",
+        "adata.layers",
+        "'counts'",
+        layer="logged",
+    )
 
 
 def warned(verb, adata, **arguments):
     with pytest.warns(st.SpatraceWarning) as caught:
         VERBS[verb](adata, **arguments)
     found = [str(w.message) for w in caught if issubclass(w.category, st.SpatraceWarning)]
-    return [message for message in found if "taken as one slice" not in message and "no edge has q" not in message]
+    return [
+        message
+        for message in found
+        if "taken as one slice" not in message and "no edge has q" not in message
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
@@ -254,7 +300,10 @@ def test_log_normalised_expression_does_not_warn(verb):
     with warnings.catch_warnings():
         warnings.simplefilter("error", st.SpatraceWarning)
         warnings.filterwarnings("ignore", "no edge has q")
-        VERBS[verb](tissue(), **({"sample_key": "sample"} if verb in {"infer_ccc", "ligand_exposure"} else {}))
+        VERBS[verb](
+            tissue(),
+            **({"sample_key": "sample"} if verb in {"infer_ccc", "ligand_exposure"} else {}),
+        )
 
 
 @each(EXPRESSION)
@@ -300,7 +349,15 @@ def test_duplicate_genes(verb):
     names = adata.var_names.to_numpy().copy()
     names[1], names[2] = names[0], names[0]
     adata.var_names = names
-    fails(verb, adata, st.DataError, "adata.var_names", "1 repeated", repr(str(names[0])), "var_names_make_unique")
+    fails(
+        verb,
+        adata,
+        st.DataError,
+        "adata.var_names",
+        "1 repeated",
+        repr(str(names[0])),
+        "var_names_make_unique",
+    )
 
 
 def test_no_cells():
@@ -337,7 +394,9 @@ def test_constant_time(verb):
 def test_time_of_nobody(verb, value):
     adata = tissue()
     adata.obs["dpt_pseudotime"] = value
-    fails(verb, adata, st.DataError, "`time_key`", "dpt_pseudotime", "NaN in every cell", "receivers")
+    fails(
+        verb, adata, st.DataError, "`time_key`", "dpt_pseudotime", "NaN in every cell", "receivers"
+    )
 
 
 @each(TIME)
@@ -353,15 +412,26 @@ def test_time_lacking_in_some_receivers(verb, value):
 
 @each(TIME)
 def test_time_of_receivers_that_have_none(verb):
-    fails(verb, tissue(), st.DataError, "`time_key`", "'sender_1'", receivers=["sender_1", "receiver_0"])
+    fails(
+        verb,
+        tissue(),
+        st.DataError,
+        "`time_key`",
+        "'sender_1'",
+        receivers=["sender_1", "receiver_0"],
+    )
 
 
 @each(TIME)
 @pytest.mark.parametrize("dtype", ["text", "category"])
 def test_time_that_is_no_number(verb, dtype):
-    fails(verb, tissue(), st.DataError, "`time_key`", "stage", "category", "numeric", time_key="stage")
+    fails(
+        verb, tissue(), st.DataError, "`time_key`", "stage", "category", "numeric", time_key="stage"
+    )
     adata = tissue()
-    adata.obs["when"] = adata.obs["stage"].astype(str).astype(object if dtype == "text" else "category")
+    adata.obs["when"] = (
+        adata.obs["stage"].astype(str).astype(object if dtype == "text" else "category")
+    )
     fails(verb, adata, st.DataError, "`time_key`", "adata.obs['when']", "numeric", time_key="when")
 
 
@@ -382,7 +452,13 @@ def test_senders_need_no_time():
 
 def test_root_beside_an_existing_time():
     fails(
-        "transitions", tissue(), st.InvalidArgumentError, "`root='cell0'`", "dpt_pseudotime", "`time_key`", root="cell0"
+        "transitions",
+        tissue(),
+        st.InvalidArgumentError,
+        "`root='cell0'`",
+        "dpt_pseudotime",
+        "`time_key`",
+        root="cell0",
     )
 
 
@@ -403,7 +479,14 @@ def test_unknown_root():
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, "many", None])
 def test_bad_number_of_neighbours(value):
-    fails("transitions", tissue(), st.InvalidArgumentError, "`n_neighbors`", repr(value), n_neighbors=value)
+    fails(
+        "transitions",
+        tissue(),
+        st.InvalidArgumentError,
+        "`n_neighbors`",
+        repr(value),
+        n_neighbors=value,
+    )
 
 
 @pytest.mark.parametrize("value", [0, -3, "many"])
@@ -412,7 +495,14 @@ def test_bad_number_of_components(value):
 
 
 def test_unknown_representation():
-    fails("transitions", tissue(), st.MissingKeyError, "`use_rep='X_pca'`", "'spatial'", use_rep="X_pca")
+    fails(
+        "transitions",
+        tissue(),
+        st.MissingKeyError,
+        "`use_rep='X_pca'`",
+        "'spatial'",
+        use_rep="X_pca",
+    )
 
 
 def test_representation_that_is_not_finite():
@@ -436,7 +526,14 @@ def test_transitions_that_are_no_probabilities(value):
     adata = tissue()
     st.pp.transitions(adata)
     adata.obsp["transitions"].data[0] = value
-    fails("infer_ccc", adata, st.DataError, "adata.obsp['transitions']", "probabilities", transitions_key="transitions")
+    fails(
+        "infer_ccc",
+        adata,
+        st.DataError,
+        "adata.obsp['transitions']",
+        "probabilities",
+        transitions_key="transitions",
+    )
 
 
 def test_transposed_transitions():
@@ -457,8 +554,17 @@ def test_transposed_transitions():
 def test_transitions_between_others():
     adata = tissue()
     senders = np.flatnonzero(~receiving(adata))
-    adata.obsp["others"] = sparse.csr_matrix((np.ones(len(senders) - 1), (senders[:-1], senders[1:])), shape=(300, 300))
-    fails("infer_ccc", adata, st.InvalidArgumentError, "adata.obsp['others']", "receivers", transitions_key="others")
+    adata.obsp["others"] = sparse.csr_matrix(
+        (np.ones(len(senders) - 1), (senders[:-1], senders[1:])), shape=(300, 300)
+    )
+    fails(
+        "infer_ccc",
+        adata,
+        st.InvalidArgumentError,
+        "adata.obsp['others']",
+        "receivers",
+        transitions_key="others",
+    )
 
 
 def test_transitions_of_too_few_cells():
@@ -466,7 +572,15 @@ def test_transitions_of_too_few_cells():
     time = adata.obs["dpt_pseudotime"]
     first, last = adata.obs_names.get_loc(time.idxmin()), adata.obs_names.get_loc(time.idxmax())
     adata.obsp["one"] = sparse.csr_matrix(([1.0], ([first], [last])), shape=(300, 300))
-    fails("infer_ccc", adata, st.DataError, "only 1 receivers", "`time_key`", "transitions", transitions_key="one")
+    fails(
+        "infer_ccc",
+        adata,
+        st.DataError,
+        "only 1 receivers",
+        "`time_key`",
+        "transitions",
+        transitions_key="one",
+    )
 
 
 # Genes and roles
@@ -474,20 +588,42 @@ def test_transitions_of_too_few_cells():
 
 @pytest.mark.parametrize("role", ["ligands", "receptors", "tfs", "targets"])
 def test_a_role_without_genes_in_the_data(role):
-    fails("infer_ccc", tissue(), st.DataError, f"`{role}`", "'Nowhere'", "none of the 1", **{role: ["Nowhere"]})
+    fails(
+        "infer_ccc",
+        tissue(),
+        st.DataError,
+        f"`{role}`",
+        "'Nowhere'",
+        "none of the 1",
+        **{role: ["Nowhere"]},
+    )
 
 
 @pytest.mark.parametrize("role", ["ligands", "receptors", "tfs"])
 def test_no_flags(role):
     adata = tissue()
     del adata.var[role[:-1]]
-    fails("infer_ccc", adata, st.MissingKeyError, f"`{role}`", f"adata.var['{role[:-1]}']", "st.pp.gene_roles")
+    fails(
+        "infer_ccc",
+        adata,
+        st.MissingKeyError,
+        f"`{role}`",
+        f"adata.var['{role[:-1]}']",
+        "st.pp.gene_roles",
+    )
 
 
 def test_no_flags_in_ligand_exposure():
     adata = tissue()
     del adata.var["ligand"]
-    fails("ligand_exposure", adata, st.MissingKeyError, "`ligands`", "adata.var['ligand']", "st.pp.gene_roles")
+    fails(
+        "ligand_exposure",
+        adata,
+        st.MissingKeyError,
+        "`ligands`",
+        "adata.var['ligand']",
+        "st.pp.gene_roles",
+    )
     fails("ligand_exposure", tissue(), st.DataError, "`ligands`", "'Nowhere'", ligands=["Nowhere"])
 
 
@@ -552,14 +688,17 @@ def test_cell_types(verb, argument):
         **{argument: []},
     )
     says = [f"`{argument}`", "unknown", "'fibroblast'", "'receiver_0'", "'sender_2'"]
-    fails(verb, tissue(), st.InvalidArgumentError, *says, **{argument: ["receiver_0", "fibroblast"]})
+    fails(
+        verb, tissue(), st.InvalidArgumentError, *says, **{argument: ["receiver_0", "fibroblast"]}
+    )
     fails(verb, tissue(), st.InvalidArgumentError, *says, **{argument: "fibroblast"})
 
 
 def test_one_type_may_be_given_as_text():
     one = st.pp.ligand_exposure(tissue(), senders="sender_0", receivers="receiver_0", copy=True)
     pd.testing.assert_frame_equal(
-        one, st.pp.ligand_exposure(tissue(), senders=["sender_0"], receivers=["receiver_0"], copy=True)
+        one,
+        st.pp.ligand_exposure(tissue(), senders=["sender_0"], receivers=["receiver_0"], copy=True),
     )
 
 
@@ -568,23 +707,51 @@ def test_one_type_may_be_given_as_text():
 
 @each(SPACE)
 @pytest.mark.parametrize(
-    "radius", [0, -1.0, float("nan"), float("inf"), "10", True, [10.0], np.array([10.0, 20.0])], ids=repr
+    "radius",
+    [0, -1.0, float("nan"), float("inf"), "10", True, [10.0], np.array([10.0, 20.0])],
+    ids=repr,
 )
 def test_bad_radius(verb, radius):
-    fails(verb, tissue(), st.InvalidArgumentError, "`radius`", "positive", repr(radius), "coordinates", radius=radius)
+    fails(
+        verb,
+        tissue(),
+        st.InvalidArgumentError,
+        "`radius`",
+        "positive",
+        repr(radius),
+        "coordinates",
+        radius=radius,
+    )
 
 
 @each(SPACE)
 def test_nobody_within_the_radius(verb):
     adata = tissue()
     with pytest.warns(st.SpatraceWarning, match="`radius=1e-06`"):
-        fails(verb, adata, st.DataError, "`radius=1e-06`", "units", "`senders`", "`sample_key`", radius=1e-6)
+        fails(
+            verb,
+            adata,
+            st.DataError,
+            "`radius=1e-06`",
+            "units",
+            "`senders`",
+            "`sample_key`",
+            radius=1e-6,
+        )
 
 
 def test_nobody_within_the_radius_for_the_types_chosen():
     adata = tissue()
     adata.obsm["spatial"][(adata.obs["cell_type"] == "sender_0").to_numpy()] += 1e5
-    fails("infer_ccc", adata, st.DataError, "`radius=40`", "`senders`", radius=40.0, senders=["sender_0"])
+    fails(
+        "infer_ccc",
+        adata,
+        st.DataError,
+        "`radius=40`",
+        "`senders`",
+        radius=40.0,
+        senders=["sender_0"],
+    )
 
 
 # Settings
@@ -595,14 +762,23 @@ def test_a_gpu_that_is_not_there(monkeypatch, device):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     fails(
-        "infer_ccc", tissue(), st.DeviceError, f"`device='{device}'`", "0 CUDA GPUs", "'cpu'", "'auto'", device=device
+        "infer_ccc",
+        tissue(),
+        st.DeviceError,
+        f"`device='{device}'`",
+        "0 CUDA GPUs",
+        "'cpu'",
+        "'auto'",
+        device=device,
     )
 
 
 def test_the_second_gpu_of_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    fails("infer_ccc", tissue(), st.DeviceError, "`device='cuda:1'`", "1 CUDA GPUs", device="cuda:1")
+    fails(
+        "infer_ccc", tissue(), st.DeviceError, "`device='cuda:1'`", "1 CUDA GPUs", device="cuda:1"
+    )
 
 
 @pytest.mark.parametrize("device", ["gpu", "banana", "mps", "meta", "", None, 3.5])
@@ -716,7 +892,9 @@ def pairs(**columns):
 
 
 @pytest.mark.parametrize(
-    "prior", [["LIG000"], {"ligand": ["LIG000"], "receptor": ["REC000"]}, "CellChat"], ids=lambda p: type(p).__name__
+    "prior",
+    [["LIG000"], {"ligand": ["LIG000"], "receptor": ["REC000"]}, "CellChat"],
+    ids=lambda p: type(p).__name__,
 )
 def test_prior_that_is_no_table(prior):
     fails(
@@ -731,29 +909,68 @@ def test_prior_that_is_no_table(prior):
     )
 
 
-@pytest.mark.parametrize("columns", [["source", "target"], ["ligand"], ["ligand", "target"], ["tf", "receptor"]])
+@pytest.mark.parametrize(
+    "columns", [["source", "target"], ["ligand"], ["ligand", "target"], ["tf", "receptor"]]
+)
 def test_prior_without_its_columns(columns):
     prior = pd.DataFrame({c: ["a"] for c in columns})
-    fails("infer_ccc", tissue(), st.InvalidArgumentError, "`prior`", "ligand, receptor", repr(columns[0]), prior=prior)
+    fails(
+        "infer_ccc",
+        tissue(),
+        st.InvalidArgumentError,
+        "`prior`",
+        "ligand, receptor",
+        repr(columns[0]),
+        prior=prior,
+    )
 
 
 @pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf])
 def test_prior_with_bad_weights(weight):
     fails(
-        "infer_ccc", tissue(), st.InvalidArgumentError, "`prior['weight']`", "at least 0", prior=pairs(weight=[weight])
+        "infer_ccc",
+        tissue(),
+        st.InvalidArgumentError,
+        "`prior['weight']`",
+        "at least 0",
+        prior=pairs(weight=[weight]),
     )
 
 
 def test_prior_of_other_genes():
     prior = pd.DataFrame({"ligand": ["Wnt5a"], "receptor": ["Fzd1"]})
-    fails("infer_ccc", tissue(), st.InvalidArgumentError, "`prior`", "none of its 1 rows", "'Wnt5a'", prior=prior)
+    fails(
+        "infer_ccc",
+        tissue(),
+        st.InvalidArgumentError,
+        "`prior`",
+        "none of its 1 rows",
+        "'Wnt5a'",
+        prior=prior,
+    )
     prior = pd.DataFrame({"tf": ["Sox2"], "target": ["Gata1"]})
-    fails("infer_ccc", tissue(), st.InvalidArgumentError, "`prior`", "a tf and a target", "'Sox2'", prior=prior)
-    fails("infer_ccc", tissue(), st.InvalidArgumentError, "`prior`", "0 rows", prior=pairs().iloc[:0])
+    fails(
+        "infer_ccc",
+        tissue(),
+        st.InvalidArgumentError,
+        "`prior`",
+        "a tf and a target",
+        "'Sox2'",
+        prior=prior,
+    )
+    fails(
+        "infer_ccc", tissue(), st.InvalidArgumentError, "`prior`", "0 rows", prior=pairs().iloc[:0]
+    )
 
 
 def test_prior_with_weights_that_are_text():
-    fails("infer_ccc", tissue(), st.InvalidArgumentError, "`prior['weight']`", prior=pairs(weight=["strong"]))
+    fails(
+        "infer_ccc",
+        tissue(),
+        st.InvalidArgumentError,
+        "`prior['weight']`",
+        prior=pairs(weight=["strong"]),
+    )
 
 
 def test_prior_with_columns_of_two_kinds():
@@ -765,7 +982,9 @@ def test_prior_with_columns_of_two_kinds():
 
 
 def test_reading_what_is_not_there():
-    fails_reading = pytest.raises(st.MissingKeyError, match=r"adata\.uns\['other'\].*st\.tl\.infer_ccc")
+    fails_reading = pytest.raises(
+        st.MissingKeyError, match=r"adata\.uns\['other'\].*st\.tl\.infer_ccc"
+    )
     with fails_reading:
         st.get.lr_pairs(tissue(), key="other")
 

@@ -21,7 +21,9 @@ INDEX = (DOCS / "index.md").read_text(encoding="utf-8")
 def toctrees(text):
     """Entries of every toctree of a page."""
     blocks = re.findall(r"```\{toctree\}\n(.*?)```", text, flags=re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line and not line.startswith(":")]
+    return [
+        line for block in blocks for line in block.splitlines() if line and not line.startswith(":")
+    ]
 
 
 def settings():
@@ -76,12 +78,16 @@ def test_public_names_are_what_the_pages_are_made_of(layer):
 def test_names_in_the_package_are_all_public():
     for layer in LAYERS:
         module = getattr(st, layer)
-        functions = {n for n in vars(module) if not n.startswith("_") and callable(getattr(module, n))}
+        functions = {
+            n for n in vars(module) if not n.startswith("_") and callable(getattr(module, n))
+        }
         assert functions == set(module.__all__)
 
 
 def cells(page):
-    return re.findall(r"```\{code-cell\} ipython3\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return re.findall(
+        r"```\{code-cell\} ipython3\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL
+    )
 
 
 @pytest.mark.parametrize("page", NOTEBOOKS, ids=lambda p: p.stem)
@@ -105,7 +111,9 @@ def test_notebooks_name_only_what_exists(page):
 @pytest.mark.parametrize("page", NOTEBOOKS, ids=lambda p: p.stem)
 def test_links_of_notebooks_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-        assert link.startswith("http") or (page.parent / link).exists(), f"{page.name} links to {link}"
+        assert link.startswith("http") or (page.parent / link).exists(), (
+            f"{page.name} links to {link}"
+        )
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "changelog.d/README.md"])
@@ -140,12 +148,16 @@ def test_stand_ins_say_that_they_are_not_the_data(monkeypatch, tmp_path, capsys)
 def test_changelog_fragments_have_their_form():
     for file in (ROOT / "changelog.d").iterdir():
         if file.name != "README.md":
-            assert re.fullmatch(r"[\w-]+\.(added|changed|deprecated|removed|fixed)\.md", file.name), file.name
+            assert re.fullmatch(
+                r"[\w-]+\.(added|changed|deprecated|removed|fixed)\.md", file.name
+            ), file.name
             assert file.read_text(encoding="utf-8").startswith("- "), file.name
 
 
 def test_what_the_build_needs_is_an_extra():
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
     needed = {re.split(r"[<>=\[;]", entry)[0].replace("-", "_") for entry in extras["docs"]}
     for extension in settings()["extensions"]:
         assert extension.startswith("sphinx.") or extension in needed

@@ -27,7 +27,10 @@ def test_example_runs(name, monkeypatch):
         monkeypatch.setattr(st.tl, "infer_ccc", quick)
     found = doctest.DocTestFinder(recurse=False).find(PUBLIC[name], name)
     examples = [test for test in found if test.examples]
-    results = [doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test) for test in examples]
+    results = [
+        doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test)
+        for test in examples
+    ]
     assert all(r.failed == 0 for r in results)
     assert examples or name in {"get.params", "get.stages", "get.training_history"}
 

@@ -39,7 +39,9 @@ def test_five_lines_of_the_readme_run_on_a_file(tmp_path, monkeypatch):
     code = readme_code()[0]
     assert len(code.strip().splitlines()) == 5
     for role in ("ligand", "receptor", "tf", "target"):
-        code = code.replace(f"{role}s=[...]", f"{role}s={list(adata.var_names[adata.var.pop(role)])}")
+        code = code.replace(
+            f"{role}s=[...]", f"{role}s={list(adata.var_names[adata.var.pop(role)])}"
+        )
     monkeypatch.chdir(tmp_path)
     adata.write_h5ad("yours.h5ad")
     exec(compile(code, "README.md", "exec"), {})

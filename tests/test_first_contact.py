@@ -8,12 +8,24 @@ import sys
 import spatrace_sc as st
 
 #: Slow to import (torch 2 s, squidpy 4 s, scanpy 3 s of CPU) and not needed before a function is called.
-LATE = ("torch", "scanpy", "squidpy", "spatialdata", "moscot", "cellrank", "liana", "decoupler", "matplotlib.pyplot")
+LATE = (
+    "torch",
+    "scanpy",
+    "squidpy",
+    "spatialdata",
+    "moscot",
+    "cellrank",
+    "liana",
+    "decoupler",
+    "matplotlib.pyplot",
+)
 
 
 def after(code: str) -> str:
     """What a fresh interpreter prints."""
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def test_import_brings_nothing_heavy():
@@ -22,7 +34,10 @@ def test_import_brings_nothing_heavy():
 
 
 def test_the_list_above_can_fail():
-    assert after(f"import sys, matplotlib.pyplot; print(*[m for m in {LATE!r} if m in sys.modules])") != ""
+    assert (
+        after(f"import sys, matplotlib.pyplot; print(*[m for m in {LATE!r} if m in sys.modules])")
+        != ""
+    )
 
 
 def test_the_root_logger_is_left_alone():

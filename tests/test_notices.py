@@ -12,7 +12,7 @@ import pytest
 from _helpers import assert_unchanged, snapshot, tiny_config, tissue
 
 import spatrace_sc as st
-from spatrace_sc._notices import NOTHING_SUPPORTED, look_at_result
+from spatrace_sc._data.notices import NOTHING_SUPPORTED, look_at_result
 
 INFER = {"sample_key": "sample", "config": tiny_config(), "device": "cpu"}
 
@@ -36,16 +36,24 @@ def raw():
 def test_every_warning_points_at_the_line_of_the_user():
     adata = tissue()
     assert said(lambda: st.tl.infer_ccc(adata, radius=4000.0, **INFER), "`radius=4000`")
-    assert said(lambda: st.tl.infer_ccc(adata, stage_key="stage", config=tiny_config()), "several stages")
+    assert said(
+        lambda: st.tl.infer_ccc(adata, stage_key="stage", config=tiny_config()), "several stages"
+    )
     assert said(lambda: st.pp.ligand_exposure(adata), "no `sample_key`")
-    assert said(lambda: st.pp.ligand_exposure(raw(), sample_key="sample"), "looks like raw counts", "`layer`")
+    assert said(
+        lambda: st.pp.ligand_exposure(raw(), sample_key="sample"),
+        "looks like raw counts",
+        "`layer`",
+    )
     assert said(lambda: st.pp.transitions(raw()), "looks like raw counts")
     adata.obsm["spatial"][(adata.obs["sample"] == adata.obs["sample"].iloc[0]).to_numpy()] *= 5
     assert said(lambda: st.pp.ligand_exposure(adata, sample_key="sample"), "different units")
 
 
 def tables(q, name="lr_pairs"):
-    empty = {k: pd.DataFrame({"q_value": [0.4, 1.0]}) for k in ("tf_targets", "lr_targets", "lr_pairs")}
+    empty = {
+        k: pd.DataFrame({"q_value": [0.4, 1.0]}) for k in ("tf_targets", "lr_targets", "lr_pairs")
+    }
     return empty | {name: pd.DataFrame({"q_value": [q, 1.0]})}
 
 
@@ -66,7 +74,8 @@ def test_nothing_supported_is_said_once_by_the_verb():
     for text in ("hypotheses", "fewer TFs", "more cells", NOTHING_SUPPORTED):
         assert text in message
     assert not any(
-        (getattr(st.get, k)(adata)["q_value"] <= 0.1).any() for k in ("tf_targets", "lr_targets", "lr_pairs")
+        (getattr(st.get, k)(adata)["q_value"] <= 0.1).any()
+        for k in ("tf_targets", "lr_targets", "lr_pairs")
     )
 
 
@@ -81,7 +90,9 @@ def test_the_page_that_is_named_has_the_section():
 @pytest.mark.parametrize("verb", ["gene_roles", "ligand_exposure", "transitions", "infer_ccc"])
 def test_a_view_becomes_data_of_its_own_without_a_warning_from_inside(verb):
     call = {
-        "gene_roles": lambda a: st.pp.gene_roles(a, ligands=["LIG000"], receptors=["REC000"], tfs=["TF000"]),
+        "gene_roles": lambda a: st.pp.gene_roles(
+            a, ligands=["LIG000"], receptors=["REC000"], tfs=["TF000"]
+        ),
         "ligand_exposure": lambda a: st.pp.ligand_exposure(a, sample_key="sample"),
         "transitions": lambda a: st.pp.transitions(a),
         "infer_ccc": lambda a: st.tl.infer_ccc(a, **INFER),
@@ -96,7 +107,11 @@ def test_a_view_becomes_data_of_its_own_without_a_warning_from_inside(verb):
     assert not [w for w in caught if issubclass(w.category, ad.ImplicitModificationWarning)]
     assert not part.is_view
     assert_unchanged(whole, before)
-    slot = {"gene_roles": "gene_roles", "ligand_exposure": "ligand_exposure", "transitions": "transitions"}.get(verb)
+    slot = {
+        "gene_roles": "gene_roles",
+        "ligand_exposure": "ligand_exposure",
+        "transitions": "transitions",
+    }.get(verb)
     assert (slot or "spatrace") in part.uns
 
 
@@ -115,16 +130,20 @@ def test_a_view_of_a_file_is_refused_before_anything_is_computed(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["nan", "NA", "Unknown", "unassigned", "UNASSIGNED", " n/a "])
-@pytest.mark.parametrize(("argument", "column"), [("cell_type_key", "cell_type"), ("stage_key", "stage")])
+@pytest.mark.parametrize(
+    ("argument", "column"), [("cell_type_key", "cell_type"), ("stage_key", "stage")]
+)
 def test_text_that_stands_for_missing_values(argument, column, text):
-    from spatrace_sc._notices import look_at_columns
+    from spatrace_sc._data.notices import look_at_columns
 
     adata = tissue()
     adata.obs["named"] = adata.obs[column].astype(str)
     everyone = np.ones(300, dtype=bool)
     assert not said(lambda: look_at_columns(adata, {argument: "named"}, everyone))
     adata.obs.iloc[:30, adata.obs.columns.get_loc("named")] = text
-    (message,) = said(lambda: look_at_columns(adata, {argument: "named", "sample_key": "sample"}, everyone))
+    (message,) = said(
+        lambda: look_at_columns(adata, {argument: "named", "sample_key": "sample"}, everyone)
+    )
     for part in ("obs['named']", f"`{argument}`", f"{text!r}: 30 cells", "Drop"):
         assert part in message
     assert not said(lambda: look_at_columns(adata, {argument: "named"}, np.arange(300) >= 30))
@@ -149,7 +168,10 @@ def test_names_shown_other_than_the_roles_were_given(caplog):
     adata = tissue()
     adata.var["symbol"] = adata.var_names.astype(object)
     adata.var_names = [f"ENSG{k:05d}" for k in range(adata.n_vars)]
-    lists = {f"{r}s": list(adata.var.loc[adata.var[r], "symbol"]) for r in ("ligand", "receptor", "tf", "target")}
+    lists = {
+        f"{r}s": list(adata.var.loc[adata.var[r], "symbol"])
+        for r in ("ligand", "receptor", "tf", "target")
+    }
     st.pp.gene_roles(adata, **lists, gene_symbols="symbol")
     assert adata.uns["gene_roles"] == {"gene_symbols": "symbol", "layer": ""}
 
@@ -162,16 +184,22 @@ def test_names_shown_other_than_the_roles_were_given(caplog):
     (hint,) = hints()
     assert "'ENSG00000'" in hint
     assert "`gene_symbols='symbol'`" in hint
-    assert st.get.tf_targets(adata)["tf"].str.startswith("ENSG").all()  # nothing is changed silently
+    assert (
+        st.get.tf_targets(adata)["tf"].str.startswith("ENSG").all()
+    )  # nothing is changed silently
     assert not hints(gene_symbols="symbol")
-    st.pp.gene_roles(adata, **{k: list(adata.var_names[adata.var["symbol"].isin(v)]) for k, v in lists.items()})
+    st.pp.gene_roles(
+        adata, **{k: list(adata.var_names[adata.var["symbol"].isin(v)]) for k, v in lists.items()}
+    )
     assert adata.uns["gene_roles"]["gene_symbols"] == ""
     assert not hints()
 
 
 def test_only_public_names_are_offered():
     for module in (st, st.datasets, st.get, st.pl, st.pp, st.tl):
-        assert {n for n in dir(module) if not n.startswith("_")} == set(module.__all__), module.__name__
+        assert {n for n in dir(module) if not n.startswith("_")} == set(module.__all__), (
+            module.__name__
+        )
     assert not hasattr(st, "annotations")
 
 
@@ -179,23 +207,29 @@ def test_a_radius_that_takes_in_the_slice_is_told_whatever_the_ratio():
     """3-D coordinates: 200 cells, the radius is five times the nearest distance and takes in everything."""
     adata = tissue()
     adata.obsm["spatial"] = np.random.default_rng(0).random((300, 3))
-    (message,) = said(lambda: st.pp.ligand_exposure(adata, radius=1.8, sample_key="sample"), "`radius=1.8`")
+    (message,) = said(
+        lambda: st.pp.ligand_exposure(adata, radius=1.8, sample_key="sample"), "`radius=1.8`"
+    )
     assert "100 % of its slice" in message
     assert float(message.split(" is ")[1].split(" times")[0]) < 40
-    assert not said(lambda: st.pp.ligand_exposure(adata, radius=0.3, sample_key="sample"), "slice (median)")
+    assert not said(
+        lambda: st.pp.ligand_exposure(adata, radius=0.3, sample_key="sample"), "slice (median)"
+    )
     adata.obs["small"] = np.arange(300) % 6
     adata.obsm["spatial"] = adata.obsm["spatial"] * [1, 1, 0.02]
     adata.obsm["spatial"] = np.round(adata.obsm["spatial"] * 6) / 6  # 49 places at most
     assert said(lambda: st.pp.ligand_exposure(adata, sample_key="small"), "the default `radius`")
     adata.obs["small"] = np.arange(300) % 10  # in 30 cells any neighbourhood is a large part
-    assert not said(lambda: st.pp.ligand_exposure(adata, sample_key="small"), "the default `radius`")
+    assert not said(
+        lambda: st.pp.ligand_exposure(adata, sample_key="small"), "the default `radius`"
+    )
 
 
 @pytest.mark.parametrize("many", [True, False])
 def test_what_is_large_is_told(many, caplog, monkeypatch):
-    from spatrace_sc.tl import _inference
+    from spatrace_sc._inference import run
 
-    monkeypatch.setattr(_inference, "MANY", 10 if many else 10**9)
+    monkeypatch.setattr(run, "MANY", 10 if many else 10**9)
     with caplog.at_level(logging.WARNING, logger="spatrace_sc"):
         st.tl.infer_ccc(tissue(), **INFER)
     assert ("million candidate" in caplog.text) == many

@@ -14,7 +14,9 @@ from _pretend_gpu import MAIN, WrongPlaceError, on_gpu, pretend_gpu
 from benchmarks.performance import gpu
 
 import spatrace_sc as st
-from spatrace_sc._model import encoder, records, screening, steps, strength, training
+from spatrace_sc._model import records
+from spatrace_sc._model.evidence import edge_strength, screen_pairs
+from spatrace_sc._model.network import encoder, steps, training
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 KEYS = {"sample_key": "sample", "stage_key": "stage"}
@@ -30,7 +32,12 @@ def test_what_a_gpu_refuses_is_refused(pretended):
     here, there = torch.ones(3), torch.ones(3, device="cuda")
     assert there.device == torch.device("cuda:0")
     assert there.is_cuda
-    assert (there + 1).device == (there * there.sum()).device == there.new_zeros(2).device == there.device
+    assert (
+        (there + 1).device
+        == (there * there.sum()).device
+        == there.new_zeros(2).device
+        == there.device
+    )
     assert torch.zeros_like(there).sort().values.device == there.device
     for mixed in (
         lambda: here + there,
@@ -79,7 +86,10 @@ def on_cpu():
 
 
 def assert_same(one, two):
-    for name, columns in (("lr_targets", ["ligand", "receptor", "target"]), ("tf_targets", ["tf", "target"])):
+    for name, columns in (
+        ("lr_targets", ["ligand", "receptor", "target"]),
+        ("tf_targets", ["tf", "target"]),
+    ):
         tables = [getattr(st.get, name)(a).set_index(columns)["score"] for a in (one, two)]
         pd.testing.assert_series_equal(*(t[t > 0].sort_index() for t in tables), atol=2e-3)
 
@@ -98,7 +108,10 @@ def test_a_tensor_left_behind_is_found(pretended, monkeypatch, tensor):
 
     def forgetful(self, device):
         return records.History(
-            **{k: getattr(self if k == tensor else moved(self, device), k) for k in self.__dataclass_fields__}
+            **{
+                k: getattr(self if k == tensor else moved(self, device), k)
+                for k in self.__dataclass_fields__
+            }
         )
 
     monkeypatch.setattr(records.History, "to", forgetful)
@@ -107,9 +120,9 @@ def test_a_tensor_left_behind_is_found(pretended, monkeypatch, tensor):
 
 
 def test_some_of_many_pairs_and_edges(pretended, monkeypatch):
-    monkeypatch.setattr(screening, "ALWAYS", 20)
-    monkeypatch.setattr(screening, "WORK", 1.0)
-    monkeypatch.setattr(strength, "ALWAYS_LISTED", 30)
+    monkeypatch.setattr(screen_pairs, "ALWAYS", 20)
+    monkeypatch.setattr(screen_pairs, "WORK", 1.0)
+    monkeypatch.setattr(edge_strength, "ALWAYS_LISTED", 30)
     found = inferred(config=small_config(max_edges=30))
     assert 0 < len(st.get.lr_targets(found)) <= 30
 
@@ -130,32 +143,45 @@ def test_steps_that_are_recorded(monkeypatch, options):
         assert MAIN.log == []
         found = inferred(config=replace(usual, training=replace(usual.training, cuda_graphs=True)))
         log = list(MAIN.log)
-    one_phase = ["aside waits for main", "aside runs", "main waits for aside"] * steps.WARM + ["aside records"]
+    one_phase = ["aside waits for main", "aside runs", "main waits for aside"] * steps.WARM + [
+        "aside records"
+    ]
     assert log == 2 * one_phase
     pd.testing.assert_frame_equal(st.get.lr_targets(found), st.get.lr_targets(expected))
 
 
 def test_a_mask_that_lies_on_the_gpu_is_not_pinned(pretended, monkeypatch):
     monkeypatch.setattr(
-        encoder, "_moved", lambda mask, device: mask.contiguous().pin_memory().to(device, non_blocking=True)
+        encoder,
+        "_moved",
+        lambda mask, device: mask.contiguous().pin_memory().to(device, non_blocking=True),
     )
     with pytest.raises(RuntimeError, match="cannot pin"):
         inferred(config=small_config(training=replace(SHORT, cuda_graphs=True)))
 
 
 def test_rounding_on_another_device_is_found(pretended, monkeypatch):
-    monkeypatch.setattr(training, "products", lambda options, device: steps.torch.autocast("cpu", torch.bfloat16))
+    monkeypatch.setattr(
+        training, "products", lambda options, device: steps.torch.autocast("cpu", torch.bfloat16)
+    )
     with pytest.raises(AssertionError, match="does nothing"):
         inferred()
 
 
 def test_a_prior(pretended):
     adata = tissue()
-    genes = {role: adata.var_names[adata.var[role]] for role in ("ligand", "receptor", "tf", "target")}
+    genes = {
+        role: adata.var_names[adata.var[role]] for role in ("ligand", "receptor", "tf", "target")
+    }
     prior = pd.concat(
         [
-            st.pp.prior(adata, pd.DataFrame({"ligand": genes["ligand"][:5], "receptor": genes["receptor"][:5]})),
-            st.pp.prior(adata, pd.DataFrame({"tf": genes["tf"][:3], "target": genes["target"][:3]})),
+            st.pp.prior(
+                adata,
+                pd.DataFrame({"ligand": genes["ligand"][:5], "receptor": genes["receptor"][:5]}),
+            ),
+            st.pp.prior(
+                adata, pd.DataFrame({"tf": genes["tf"][:3], "target": genes["target"][:3]})
+            ),
         ]
     )
     assert len(st.get.lr_pairs(inferred(prior=prior)))

@@ -13,10 +13,11 @@ import torch
 from _helpers import small_result, tiny_config, tissue
 
 import spatrace_sc as st
+from spatrace_sc._inference import communication, group_differences, knockout, run
 from spatrace_sc._settings import NAMES, resolve_device
 from spatrace_sc.datasets import _atlases
 from spatrace_sc.datasets._fetch import address, cache_directory, registry
-from spatrace_sc.tl import _contrast, _inference, _modules, _removal, _scene
+from spatrace_sc.tl import _modules
 
 PUBLIC = {name for name in vars(st.Settings) if isinstance(vars(st.Settings)[name], property)}
 
@@ -97,7 +98,9 @@ def test_what_is_refused_changes_nothing(name, value, match):
     ids=["assigned", "read", "reset", "override"],
 )
 def test_unknown_names_list_what_exists(use):
-    with pytest.raises(st.UnknownSettingError, match=r"no 'datadir'.*'data_dir', 'device'.*Did you mean 'data_dir'"):
+    with pytest.raises(
+        st.UnknownSettingError, match=r"no 'datadir'.*'data_dir', 'device'.*Did you mean 'data_dir'"
+    ):
         use()
     assert not hasattr(st.settings, "datadir")
 
@@ -105,7 +108,9 @@ def test_unknown_names_list_what_exists(use):
 def test_override_ends_with_the_block():
     st.settings.device = "cuda:1"
     before, level = repr(st.settings), logging.getLogger("spatrace_sc").level
-    with st.settings.override(device="cpu", progress=False, mirror="http://a.org", verbosity="error") as inside:
+    with st.settings.override(
+        device="cpu", progress=False, mirror="http://a.org", verbosity="error"
+    ) as inside:
         assert (inside.device, inside.progress, inside.mirror) == ("cpu", False, "http://a.org")
         assert inside.verbosity == "error"
     assert repr(st.settings) == before
@@ -136,7 +141,9 @@ def test_data_sets_are_fetched_by_the_settings(monkeypatch, tmp_path):
     st.settings.reset("mirror")
     assert address(entry, None) == entry.url
     monkeypatch.setenv("SPATRACE_SC_MIRROR", "nowhere")
-    with pytest.raises(st.InvalidArgumentError, match=r"environment variable SPATRACE_SC_MIRROR.*'nowhere'"):
+    with pytest.raises(
+        st.InvalidArgumentError, match=r"environment variable SPATRACE_SC_MIRROR.*'nowhere'"
+    ):
         address(entry, None)
     assert "nowhere" in repr(st.settings), "what is wrong can still be looked at"
 
@@ -156,7 +163,7 @@ class Bars:
 
     def __init__(self, monkeypatch):
         self.shown, self.made = set(), set()
-        for module in (_scene, _removal, _contrast, _modules):
+        for module in (communication, knockout, group_differences, _modules):
             monkeypatch.setattr(module, "tqdm", self._spy(module.tqdm))
 
     def _spy(self, tqdm):
@@ -188,7 +195,7 @@ def with_bars():
 
 
 def test_bars_of_verbs(with_bars, monkeypatch):
-    monkeypatch.setattr(_contrast, "FEWEST_FOR_A_BAR", 1)
+    monkeypatch.setattr(group_differences, "FEWEST_FOR_A_BAR", 1)
     bars = Bars(monkeypatch)
     with st.settings.override(progress=False):
         every_verb(with_bars.copy())
@@ -222,7 +229,7 @@ def test_bars_of_the_inference(config, setting, shown, monkeypatch):
         seen.append(given.progress)
         raise Enough
 
-    monkeypatch.setattr(_inference, "borne_out", spy)
+    monkeypatch.setattr(run, "borne_out", spy)
     with st.settings.override(progress=setting), pytest.raises(Enough):
         st.tl.infer_ccc(tissue(), sample_key="sample", config=tiny_config(progress=config))
     assert seen == [shown]

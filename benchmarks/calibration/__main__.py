@@ -22,7 +22,9 @@ from benchmarks.calibration.report import draw, printed, read_rows
 from benchmarks.calibration.tissues import NOTES, TISSUES, USUAL
 
 ROOT = Path(__file__).resolve().parents[2]
-THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+THREADS = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+)
 ONE = "import json, logging, sys, warnings; warnings.simplefilter('ignore'); logging.disable(logging.WARNING); from benchmarks.calibration.measure import run; print(); print(json.dumps(run(sys.argv[1], int(sys.argv[2]))))"
 
 
@@ -43,10 +45,14 @@ def one(data: str, seed: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", nargs="+", choices=list(TISSUES), default=USUAL)
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(500, 520)))
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "results.jsonl")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results" / "results.jsonl"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time, one thread each")
     parser.add_argument("--report", action="store_true", help="run nothing, only print and draw")
     parser.add_argument("--figure", type=Path, help="default: beside --out, .png")
@@ -63,7 +69,9 @@ def main() -> None:
     rows = [r for r in read_rows(given.out) if r["data"] in given.data and r["seed"] in given.seeds]
     if not rows:
         raise SystemExit(f"no rows of these data sets and seeds in {given.out}.")
-    print(f"{machine().rsplit(';', 1)[0]}; 1 thread a run; seeds {sorted({r['seed'] for r in rows})}")
+    print(
+        f"{machine().rsplit(';', 1)[0]}; 1 thread a run; seeds {sorted({r['seed'] for r in rows})}"
+    )
     print("; ".join(f"{name}: {NOTES[name]}" for name in given.data))
     print(printed(rows))
     print("figure:", draw(rows, given.figure or given.out.with_suffix(".png")))

@@ -23,7 +23,13 @@ def run(data: str, seed: int) -> dict[str, Any]:
     tissue = TISSUES[data](seed)
     naive = naive_permutation(tissue, seed)
     with Cost() as cost:
-        st.tl.infer_ccc(tissue.adata, **tissue.arguments, seed=seed, device="cpu", config=st.Config(progress=False))
+        st.tl.infer_ccc(
+            tissue.adata,
+            **tissue.arguments,
+            seed=seed,
+            device="cpu",
+            config=st.Config(progress=False),
+        )
     ours = {task: getattr(st.get, task)(tissue.adata) for task in KEYS}
     row: dict[str, Any] = {"data": data, "seed": seed, "cpu": round(cost.cpu, 1)}
     row["ours"] = {task: worth(ours[task], tissue, task) for task in KEYS}
@@ -46,7 +52,9 @@ def worth(table: pd.DataFrame, tissue: Tissue, task: str) -> dict[str, Any]:
         out["false_any"][str(level)] = float((called & ~every).sum() / max(called.sum(), 1))
         out["power"][str(level)] = float((called & direct).sum() / listed) if listed else None
     null = p[~every]
-    out["null_p"] = {str(level): float((null <= level).mean()) if len(null) else None for level in P_LEVELS}
+    out["null_p"] = {
+        str(level): float((null <= level).mean()) if len(null) else None for level in P_LEVELS
+    }
     if "group" in table:
         called = q <= 0.1
         grouped = called & (table["group"] != "").to_numpy()
@@ -60,7 +68,10 @@ def routes(table: pd.DataFrame, tissue: Tissue) -> dict[str, Any]:
     total = (table["effect"] + table["mediated"]).abs().to_numpy()
     top = table.iloc[np.argsort(-total, kind="stable")[:100]]
     direct, every = (membership(top, truth, keys) for truth in true_edges(tissue, "lr_targets"))
-    named_direct, named_mediated = (top["route"] == "direct").to_numpy(), (top["route"] == "mediated").to_numpy()
+    named_direct, named_mediated = (
+        (top["route"] == "direct").to_numpy(),
+        (top["route"] == "mediated").to_numpy(),
+    )
     return {
         "called_direct": [
             int((named_direct & direct).sum()),

@@ -34,11 +34,20 @@ def frame(rows: list[Row]) -> pd.DataFrame:
         for method in ("ours", "naive permutation"):
             for task, found in row[method].items():
                 for level in Q_LEVELS:
-                    values = {k: found[k][str(level)] for k in ("found", "false", "false_any", "power")}
-                    line = {"data": row["data"], "seed": row["seed"], "method": method, "task": TITLES[task]}
+                    values = {
+                        k: found[k][str(level)] for k in ("found", "false", "false_any", "power")
+                    }
+                    line = {
+                        "data": row["data"],
+                        "seed": row["seed"],
+                        "method": method,
+                        "task": TITLES[task],
+                    }
                     lines.append(line | {"q": level} | values)
     table = pd.DataFrame(lines).astype({"power": float, "found": float})
-    table["data"] = pd.Categorical(table["data"], [d for d in TISSUES if d in set(table["data"])], ordered=True)
+    table["data"] = pd.Categorical(
+        table["data"], [d for d in TISSUES if d in set(table["data"])], ordered=True
+    )
     table["task"] = pd.Categorical(table["task"], list(TITLES.values()), ordered=True)
     return table
 
@@ -46,7 +55,13 @@ def frame(rows: list[Row]) -> pd.DataFrame:
 def null_shares(rows: list[Row]) -> pd.DataFrame:
     """Share of null edges with p at or below each level, a line per data set, seed, method and task."""
     return pd.DataFrame(
-        {"data": row["data"], "method": method, "task": TITLES[task], "p": level, "share": found["null_p"][str(level)]}
+        {
+            "data": row["data"],
+            "method": method,
+            "task": TITLES[task],
+            "p": level,
+            "share": found["null_p"][str(level)],
+        }
         for row in rows
         for method in ("ours", "naive permutation")
         for task, found in row[method].items()
@@ -77,7 +92,8 @@ def printed(rows: list[Row]) -> str:
         direct = np.sum([o["lr_targets"]["called_direct"] for o in own], axis=0)
         mediated = np.sum([o["lr_targets"]["called_mediated"] for o in own], axis=0)
         tf, lr = (
-            np.sum([[o[t]["grouped_true"], o[t]["grouped"]] for o in own], axis=0) for t in ("tf_targets", "lr_targets")
+            np.sum([[o[t]["grouped_true"], o[t]["grouped"]] for o in own], axis=0)
+            for t in ("tf_targets", "lr_targets")
         )
         extra.append(
             f"{data}: of the 100 strongest, called direct {direct[2]}: {direct[0]} direct, {direct[1] - direct[0]} indirect; called mediated {mediated[2]}: {mediated[0]} indirect, "
@@ -104,12 +120,17 @@ def draw(rows: list[Row], file: Path) -> Path:
     for ax, task in zip(axes[0], TITLES.values(), strict=True):
         _false(ax, table[(table["task"] == task) & (table["method"] == "ours")], colour, task)
     naive = table[
-        (table["method"] == "naive permutation") & (table["data"] == ("medium" if "medium" in data else data[0]))
+        (table["method"] == "naive permutation")
+        & (table["data"] == ("medium" if "medium" in data else data[0]))
     ]
     means = naive.groupby("q")["false_any"].mean()
     axes[0, 1].plot(means.index, means, color="0.4", ls=":", marker="x")
     axes[0, 1].annotate(
-        "naive permutation, " + str(naive["data"].iloc[0]), (0.3, 0.9), ha="right", color="0.4", fontsize=9
+        "naive permutation, " + str(naive["data"].iloc[0]),
+        (0.3, 0.9),
+        ha="right",
+        color="0.4",
+        fontsize=9,
     )
     _null_p(axes[1, 0], null_shares(rows), colour)
     _bars(axes[1, 1], table, colour, "power", "power at q ≤ 0.1")
@@ -137,11 +158,19 @@ def _null_p(ax: Axes, shares: pd.DataFrame, colour: dict[str, Any]) -> None:
         mean = lines.groupby("p")["share"].mean()
         ax.plot(mean.index, mean, marker="o", ms=4, color=colour[data], label=data)
     ax.plot([0, 1], [0, 1], color="0.7", lw=1, zorder=0)
-    ax.set(title="p of LR→TG edges that do not exist", xlabel="p", ylabel="share at or below", xlim=(0, 1), ylim=(0, 1))
+    ax.set(
+        title="p of LR→TG edges that do not exist",
+        xlabel="p",
+        ylabel="share at or below",
+        xlim=(0, 1),
+        ylim=(0, 1),
+    )
 
 
 def _bars(ax: Axes, table: pd.DataFrame, colour: dict[str, Any], what: str, title: str) -> None:
-    at = table[(table["q"] == 0.1) & (table["method"] == "ours")].assign(any=lambda t: (t["found"] > 0).astype(float))
+    at = table[(table["q"] == 0.1) & (table["method"] == "ours")].assign(
+        any=lambda t: (t["found"] > 0).astype(float)
+    )
     means = at.groupby(["task", "data"], observed=True)[what].mean().unstack()
     width = 0.8 / len(means.columns)
     for k, data in enumerate(means.columns):

@@ -30,7 +30,9 @@ def hidden(seed: int) -> Tissue:
     for role in ("ligand", "receptor"):
         adata.var[role] &= adata.var["decoy"]
     tfs = np.flatnonzero(adata.var["tf"])
-    adata.var.iloc[rng.choice(tfs, len(tfs) // 2, replace=False), adata.var.columns.get_loc("tf")] = False
+    adata.var.iloc[
+        rng.choice(tfs, len(tfs) // 2, replace=False), adata.var.columns.get_loc("tf")
+    ] = False
     return tissue
 
 
@@ -49,7 +51,9 @@ def many_targets(seed: int, **other: float) -> Tissue:
 
 TISSUES: dict[str, Callable[[int], Tissue]] = {
     "null": lambda seed: from_truth(st.datasets.simulated(seed, signal_strength=0.0)),
-    "easy": lambda seed: from_truth(st.datasets.simulated(seed, depth=4000, decoy_fraction=0.1, noise=0.1)),
+    "easy": lambda seed: from_truth(
+        st.datasets.simulated(seed, depth=4000, decoy_fraction=0.1, noise=0.1)
+    ),
     "medium": lambda seed: from_truth(st.datasets.simulated(seed, n_cells=8300)),
     "hard": lambda seed: from_truth(
         st.datasets.simulated(seed, depth=500, decoy_fraction=0.4, decoy_likeness=0.95, noise=0.3)
@@ -58,7 +62,9 @@ TISSUES: dict[str, Callable[[int], Tissue]] = {
     "hidden": hidden,
     "many": lambda seed: many_targets(seed, depth=13_000),
     "many, shallow": lambda seed: many_targets(seed, depth=3_000),
-    "many, shared": lambda seed: many_targets(seed, depth=13_000, n_pairs=60, n_targets=500, n_tfs=30),
+    "many, shared": lambda seed: many_targets(
+        seed, depth=13_000, n_pairs=60, n_targets=500, n_tfs=30
+    ),
 }
 #: Those that are run unless others are named.
 USUAL = [name for name in TISSUES if not name.startswith("many")]
@@ -83,9 +89,16 @@ def true_edges(tissue: Tissue, task: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     if task == "lr_targets":
         return truth[task][truth[task]["kind"] == "direct"], truth[task]
     direct = truth["tf_targets"][["tf", "target"]]
-    chains, onto = truth["tf_tfs"][["tf", "target"]].rename(columns={"tf": "above", "target": "tf"}), direct
+    chains, onto = (
+        truth["tf_tfs"][["tf", "target"]].rename(columns={"tf": "above", "target": "tf"}),
+        direct,
+    )
     found = [direct]
     while len(onto):
-        onto = chains.merge(onto, on="tf")[["above", "target"]].rename(columns={"above": "tf"}).drop_duplicates()
+        onto = (
+            chains.merge(onto, on="tf")[["above", "target"]]
+            .rename(columns={"above": "tf"})
+            .drop_duplicates()
+        )
         found.append(onto)
     return direct, pd.concat(found).drop_duplicates()

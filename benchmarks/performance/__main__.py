@@ -37,13 +37,19 @@ AXES: dict[str, list[tuple[dict[str, int], int]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--axes", nargs="+", choices=list(AXES), default=list(AXES))
     parser.add_argument("--out", type=Path, default=Path("performance.jsonl"))
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
-    rows = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
+    rows = (
+        [json.loads(line) for line in given.out.read_text().splitlines()]
+        if given.out.exists()
+        else []
+    )
     known = {(row["axis"], row["options"], row["lags"]) for row in rows}
     for axis in given.axes:
         for options, lags in AXES[axis]:
@@ -66,7 +72,9 @@ def run(options: str, lags: int) -> dict[str, Any]:
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
     environment = os.environ | dict.fromkeys(names, "1") | {"OMP_WAIT_POLICY": "PASSIVE"}
     command = [sys.executable, "-m", "benchmarks.performance.one", options, str(lags)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{options}, {lags} steps: exit {done.returncode}\n{done.stderr}")
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -77,9 +85,13 @@ def table(rows: pd.DataFrame, axis: str) -> str:
     """Seconds by stage and memory of every size, and the exponent between the two largest."""
     rows = rows.sort_values(axis)
     stages = pd.DataFrame(list(rows["stages"])).fillna(0.0)
-    shown = pd.concat([rows[[axis, "cpu", "peak", "before"]].reset_index(drop=True), stages], axis=1)
+    shown = pd.concat(
+        [rows[[axis, "cpu", "peak", "before"]].reset_index(drop=True), stages], axis=1
+    )
     last = shown.tail(2)
-    growth = np.log(last["cpu"].iloc[1] / last["cpu"].iloc[0]) / np.log(last[axis].iloc[1] / last[axis].iloc[0])
+    growth = np.log(last["cpu"].iloc[1] / last["cpu"].iloc[0]) / np.log(
+        last[axis].iloc[1] / last[axis].iloc[0]
+    )
     return f"CPU seconds grow with exponent {growth:.2f}\n" + shown.round(2).to_string(index=False)
 
 
@@ -87,12 +99,22 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
     """Seconds by stage against what varies, on logarithmic axes, with a line of slope 1."""
     axes_of = list(dict.fromkeys(frame["axis"]))
     colours = {name: f"C{number}" for number, name in enumerate(frame["stages"].iloc[0])}
-    figure, axes = plt.subplots(1, len(axes_of), figsize=(3.2 * len(axes_of) + 1.6, 3.4), layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(axes_of), figsize=(3.2 * len(axes_of) + 1.6, 3.4), layout="constrained"
+    )
     for ax, axis in zip(np.atleast_1d(axes), axes_of, strict=True):
         rows = frame[frame["axis"] == axis].sort_values(axis)
         stages = pd.DataFrame(list(rows["stages"])).fillna(0.0)
         for name in stages.columns[stages.max() > 0.03 * rows["cpu"].max()]:
-            ax.plot(rows[axis], stages[name].clip(lower=1e-2), marker="o", ms=3, lw=1, label=name, color=colours[name])
+            ax.plot(
+                rows[axis],
+                stages[name].clip(lower=1e-2),
+                marker="o",
+                ms=3,
+                lw=1,
+                label=name,
+                color=colours[name],
+            )
         ax.plot(rows[axis], rows["cpu"], color="black", marker="o", ms=4, lw=2, label="all")
         start = rows["cpu"].iloc[0] / rows[axis].iloc[0]
         ax.plot(rows[axis], start * rows[axis], color="#999999", ls=":", label="linear")
@@ -102,8 +124,14 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
         ax.set_xticks(rows[axis], [f"{v:g}" for v in rows[axis]])
         ax.minorticks_off()
     np.atleast_1d(axes)[0].set_ylabel("CPU seconds")
-    handles = {label: h for ax in np.atleast_1d(axes) for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=8)
+    handles = {
+        label: h
+        for ax in np.atleast_1d(axes)
+        for h, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=8
+    )
     figure.savefig(path, dpi=110)
 
 

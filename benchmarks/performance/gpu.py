@@ -36,9 +36,15 @@ from torch import Tensor
 
 import spatrace_sc as st
 from spatrace_sc._model.fit import build_network, observe
-from spatrace_sc._model.memory import Sizes, least_needed, rows_at_once
+from spatrace_sc._model.network.training import (
+    EVALUATED,
+    MOST_CELLS,
+    MOST_HELD_OUT,
+    floats_per_cell,
+    train,
+)
 from spatrace_sc._model.records import History, Problem, Weights
-from spatrace_sc._model.training import EVALUATED, MOST_CELLS, MOST_HELD_OUT, floats_per_cell, train
+from spatrace_sc._model.runtime.memory import Sizes, least_needed, rows_at_once
 
 NAMES = {
     "lr_targets": ["ligand", "receptor", "target"],
@@ -91,12 +97,27 @@ class Size(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cuda")
-    for name, value in {"cells": 100_000, "targets": 2000, "ligands": 50, "receptors": 100, "tfs": 200}.items():
+    for name, value in {
+        "cells": 100_000,
+        "targets": 2000,
+        "ligands": 50,
+        "receptors": 100,
+        "tfs": 200,
+    }.items():
         parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--tissue", type=int, default=4000, help="cells of the tissue on which rankings are compared")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[100], help="tissues on which rankings are compared")
+    parser.add_argument(
+        "--tissue",
+        type=int,
+        default=4000,
+        help="cells of the tissue on which rankings are compared",
+    )
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[100], help="tissues on which rankings are compared"
+    )
     parser.add_argument("--only-ranking", action="store_true")
     parser.add_argument("--epochs", type=int, default=st.TrainingConfig().max_epochs)
     parser.add_argument("--resamples", type=int, default=st.EvidenceConfig().n_resamples)
@@ -113,7 +134,10 @@ def main(arguments: list[str] | None = None) -> None:
         print("This machine has no CUDA GPU: nothing is measured.")
         return tell({"part": "skipped", "why": "no CUDA GPU", "device": given.device})
     device = torch.device(given.device)
-    print(machine(), torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU stands in")
+    print(
+        machine(),
+        torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU stands in",
+    )
     config = st.Config(
         training=st.TrainingConfig(max_epochs=given.epochs),
         evidence=st.EvidenceConfig(n_resamples=given.resamples),
@@ -134,18 +158,26 @@ def main(arguments: list[str] | None = None) -> None:
     return None
 
 
-def ranking(n_cells: int, device: torch.device, config: st.Config, seed: int = 100) -> list[dict[str, Any]]:
+def ranking(
+    n_cells: int, device: torch.device, config: st.Config, seed: int = 100
+) -> list[dict[str, Any]]:
     """Scores on the device beside those on the CPU, by table, for every way of taking products and steps."""
     expected, seconds_cpu = inferred(n_cells, torch.device("cpu"), config, seed)
     rows = []
     for way in WAYS:
         with way.products():
-            found, spent = inferred(n_cells, device, replace(config, training=way.of(config.training)), seed)
+            found, spent = inferred(
+                n_cells, device, replace(config, training=way.of(config.training)), seed
+            )
         for name in NAMES:
             one, two = found[name].align(expected[name], fill_value=0.0)
             scored = (one != 0) | (two != 0)
             one, two = one[scored], two[scored]
-            agreement = float(spearmanr(one, two)[0]) if one.nunique() > 1 and two.nunique() > 1 else float("nan")
+            agreement = (
+                float(spearmanr(one, two)[0])
+                if one.nunique() > 1 and two.nunique() > 1
+                else float("nan")
+            )
             row = {"part": "ranking", "seed": seed, "products": way.name, "table": name}
             row |= {"rows": len(one), "spearman": agreement}
             times = {"seconds": spent, "seconds_cpu": seconds_cpu}
@@ -153,11 +185,15 @@ def ranking(n_cells: int, device: torch.device, config: st.Config, seed: int = 1
     return rows
 
 
-def inferred(n_cells: int, device: torch.device, config: st.Config, seed: int) -> tuple[dict[str, pd.Series], float]:
+def inferred(
+    n_cells: int, device: torch.device, config: st.Config, seed: int
+) -> tuple[dict[str, pd.Series], float]:
     """Scores by name of the edge, and seconds."""
     adata = st.datasets.simulated(seed=seed, n_cells=n_cells)
     started = time.perf_counter()
-    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=config, device=str(device))
+    st.tl.infer_ccc(
+        adata, sample_key="sample", stage_key="stage", config=config, device=str(device)
+    )
     seconds = time.perf_counter() - started
     tables = {name: getattr(st.get, name)(adata) for name in NAMES}
     return {
@@ -205,18 +241,35 @@ def prepared(problem: Problem, config: st.Config) -> tuple[Any, ...]:
     design, _, _ = observe(network, problem, ~held_out)
     rows = torch.arange(problem.n_regulators, device=problem.targets.device)
     values = 0.01 * torch.randn((len(rows), problem.targets.shape[1]), device=rows.device)
-    return network, problem, problem.targets, design, Weights(rows, values, 0.1), ~held_out, held_out
+    return (
+        network,
+        problem,
+        problem.targets,
+        design,
+        Weights(rows, values, 0.1),
+        ~held_out,
+        held_out,
+    )
 
 
-def training(problem: Problem, size: Size, batch: int, epochs: int, way: Way = PLAIN) -> dict[str, Any]:
+def training(
+    problem: Problem, size: Size, batch: int, epochs: int, way: Way = PLAIN
+) -> dict[str, Any]:
     """Seconds of both phases and of their matrix products alone."""
     device = problem.targets.device
-    options = way.of(replace(st.TrainingConfig(), batch_size=batch, max_epochs=epochs, patience=epochs))
+    options = way.of(
+        replace(st.TrainingConfig(), batch_size=batch, max_epochs=epochs, patience=epochs)
+    )
     config = st.Config(training=options, progress=False)
     given = prepared(problem, config)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    row: dict[str, Any] = {"part": "training", "device": str(device), **size._asdict(), "batch": batch}
+    row: dict[str, Any] = {
+        "part": "training",
+        "device": str(device),
+        **size._asdict(),
+        "batch": batch,
+    }
     row |= {"pairs": problem.n_pairs, "epochs": epochs, "products": way.name}
     with way.products():
         for phase, width in (
@@ -231,7 +284,9 @@ def training(problem: Problem, size: Size, batch: int, epochs: int, way: Way = P
     return row | {"least_estimated_gb": sum(least_needed(sizes, 0).values()) / 1e9}
 
 
-def one_phase(given: tuple[Any, ...], config: st.Config, phase: str, width: int) -> dict[str, float]:
+def one_phase(
+    given: tuple[Any, ...], config: st.Config, phase: str, width: int
+) -> dict[str, float]:
     """Seconds of all epochs, and of the products of as many columns with the weights alone; what is only evaluated is in single precision."""
     targets = given[2]
     device, (n_train, n_held_out) = targets.device, (int(mask.sum()) for mask in given[5:7])
@@ -247,23 +302,40 @@ def one_phase(given: tuple[Any, ...], config: st.Config, phase: str, width: int)
     n_steps = done * -(-min(n_train, MOST_CELLS) // batch)
     evaluation = (done + 1) * n_seen / block * looks["forward"]
     alone = n_steps * (steps["forward"] + steps["backward"]) + evaluation
-    found = {"": spent, "_products": alone, "_share": alone / spent, "_teraflops": steps["teraflops"]}
+    found = {
+        "": spent,
+        "_products": alone,
+        "_share": alone / spent,
+        "_teraflops": steps["teraflops"],
+    }
     if phase == "attention":  # drawn by the CPU, step by step
-        found["_masks"] = n_steps / 5 * seconds(lambda: [given[0].draw_masks(batch) for _ in range(5)], device)
+        found["_masks"] = (
+            n_steps / 5 * seconds(lambda: [given[0].draw_masks(batch) for _ in range(5)], device)
+        )
     return {phase + name: value for name, value in found.items()}
 
 
-def ceiling(batch: int, width: int, targets: int, device: torch.device, precision: str = "float32") -> dict[str, float]:
+def ceiling(
+    batch: int, width: int, targets: int, device: torch.device, precision: str = "float32"
+) -> dict[str, float]:
     """Seconds of the products of a step: columns × weights, and the error × weights transposed; the weights themselves have no gradient."""
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    x, w = torch.randn(batch, width, device=device, dtype=kind), torch.randn(width, targets, device=device, dtype=kind)
+    x, w = (
+        torch.randn(batch, width, device=device, dtype=kind),
+        torch.randn(width, targets, device=device, dtype=kind),
+    )
     error = torch.randn(batch, targets, device=device, dtype=kind)
     times = 20 if device.type == "cuda" else 3
     found = {}
     for name, product in (("forward", lambda: x @ w), ("backward", lambda: error @ w.T)):
         seconds(product, device)
-        found[name] = min(seconds(lambda p=product: [p() for _ in range(times)], device) for _ in range(3)) / times
-    return found | {"teraflops": 4e-12 * batch * width * targets / (found["forward"] + found["backward"])}
+        found[name] = (
+            min(seconds(lambda p=product: [p() for _ in range(times)], device) for _ in range(3))
+            / times
+        )
+    return found | {
+        "teraflops": 4e-12 * batch * width * targets / (found["forward"] + found["backward"])
+    }
 
 
 def seconds(work: Callable[[], Any], device: torch.device) -> float:

@@ -56,7 +56,11 @@ def inputs(file: str) -> None:
 
 
 #: The jobs by name. Their arguments are text.
-JOBS: dict[str, Callable[..., None]] = {"infer_ccc": infer, "grnboost2": grnboost2, "inputs": inputs}
+JOBS: dict[str, Callable[..., None]] = {
+    "infer_ccc": infer,
+    "grnboost2": grnboost2,
+    "inputs": inputs,
+}
 
 
 def main() -> None:

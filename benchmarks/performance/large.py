@@ -51,8 +51,18 @@ def run(file: Path, threads: int) -> dict[str, Any]:
         scores[name] = judged(getattr(st.get, name)(adata), adata.uns["truth"][name], keys)
     receivers = int(np.isfinite(pd.to_numeric(adata.obs["dpt_pseudotime"])).sum())
     roles = {role: int(adata.var[role].sum()) for role in ("ligand", "receptor", "tf", "target")}
-    sizes = {"cells": adata.n_obs, "receivers": receivers, "genes": adata.n_vars, "threads": threads} | roles
-    return sizes | spent | {"peak GB": peak, "before GB": before, "file GB": file.stat().st_size / 1e9} | scores
+    sizes = {
+        "cells": adata.n_obs,
+        "receivers": receivers,
+        "genes": adata.n_vars,
+        "threads": threads,
+    } | roles
+    return (
+        sizes
+        | spent
+        | {"peak GB": peak, "before GB": before, "file GB": file.stat().st_size / 1e9}
+        | scores
+    )
 
 
 def judged(table: pd.DataFrame, truth: pd.DataFrame, keys: list[str]) -> dict[str, float | None]:
@@ -63,19 +73,25 @@ def judged(table: pd.DataFrame, truth: pd.DataFrame, keys: list[str]) -> dict[st
     complete = int(true.sum()) == len(known)
     return {
         "listed": len(table),
-        "auprc": float(ranking_scores(true, table["score"].to_numpy())["auprc"]) if complete else None,
+        "auprc": float(ranking_scores(true, table["score"].to_numpy())["auprc"])
+        if complete
+        else None,
         "called": int(called.sum()),
         "false": float((~true[called]).mean()) if called.any() else 0.0,
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cells", type=int, default=1_000_000)
     parser.add_argument("--file", type=Path, default=Path("large.h5ad"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=620)
-    parser.add_argument("--tissue", type=json.loads, default={}, help="other arguments of the simulation, as JSON")
+    parser.add_argument(
+        "--tissue", type=json.loads, default={}, help="other arguments of the simulation, as JSON"
+    )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--make", action="store_true", help="only write the file")
     parser.add_argument("--here", action="store_true", help="infer in this process")
@@ -92,7 +108,10 @@ def main() -> None:
         made += ["--tissue", json.dumps(options.tissue)]
         subprocess.run([*again, *made], check=True)
     done = subprocess.run(
-        [*again, "--here", "--threads", str(options.threads)], stdout=subprocess.PIPE, text=True, check=True
+        [*again, "--here", "--threads", str(options.threads)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     row = done.stdout.strip().splitlines()[-1]
     print(row)

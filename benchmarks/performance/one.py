@@ -19,22 +19,22 @@ import torch
 from anndata import AnnData
 
 import spatrace_sc as st
+from spatrace_sc._inference import run
 from spatrace_sc.tl import _infer_ccc as verb
-from spatrace_sc.tl import _inference
 
 #: Stages: the module that calls them, and their names there. What is left over is writing and summing up.
 STAGES = {
     "read": (verb, "read_study"),
-    "histories": (_inference, "build_problem"),
-    "fit": (_inference, "fit"),
-    "refits": (_inference, "resample"),
-    "corrected TF effects": (_inference, "corrected_effects"),
-    "joint TF effects": (_inference, "joint_effects"),
-    "shared credit": (_inference, "share_credit"),
-    "rivals": (_inference, "find_rivals"),
-    "stages": (_inference, "_stage_factors"),
-    "activity": (_inference, "activity_of"),
-    "communication": (_inference, "talk"),
+    "histories": (run, "build_problem"),
+    "fit": (run, "fit"),
+    "refits": (run, "resample"),
+    "corrected TF effects": (run, "corrected_effects"),
+    "joint TF effects": (run, "joint_effects"),
+    "shared credit": (run, "share_credit"),
+    "rivals": (run, "find_rivals"),
+    "stages": (run, "_stage_factors"),
+    "activity": (run, "activity_of"),
+    "communication": (run, "talk"),
 }
 
 

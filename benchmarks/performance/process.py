@@ -14,7 +14,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 #: What libraries read when they are loaded. TensorFlow's own thread pools among them.
 THREADS = (
-    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS"),
+    *(
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+    ),
     *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
 )
 #: Lines of what a command printed that are kept if it fails.
@@ -23,10 +29,16 @@ TAIL = 15
 
 def environment(threads: int = 1) -> dict[str, str]:
     """That of this process, with so many threads, threads that do not spin while they wait, and no display."""
-    return os.environ | dict.fromkeys(THREADS, str(threads)) | {"OMP_WAIT_POLICY": "PASSIVE", "MPLBACKEND": "Agg"}
+    return (
+        os.environ
+        | dict.fromkeys(THREADS, str(threads))
+        | {"OMP_WAIT_POLICY": "PASSIVE", "MPLBACKEND": "Agg"}
+    )
 
 
-def measured(command: Sequence[str], cwd: Path = ROOT, threads: int = 1) -> tuple[dict[str, Any], str]:
+def measured(
+    command: Sequence[str], cwd: Path = ROOT, threads: int = 1
+) -> tuple[dict[str, Any], str]:
     """A row and what the command printed.
 
     ``cpu`` (user and system), ``wall``, ``peak`` (GB; of the largest process), all of the command and the processes that it waited for, from start to end: imports count. ``load`` is the load average at
@@ -34,7 +46,9 @@ def measured(command: Sequence[str], cwd: Path = ROOT, threads: int = 1) -> tupl
     """
     with tempfile.TemporaryFile("w+", errors="replace") as printed:
         busy, load, started = _busy(), os.getloadavg()[0], time.perf_counter()
-        with subprocess.Popen(command, cwd=cwd, env=environment(threads), stdout=printed, stderr=printed) as process:
+        with subprocess.Popen(
+            command, cwd=cwd, env=environment(threads), stdout=printed, stderr=printed
+        ) as process:
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.perf_counter() - started

@@ -26,10 +26,10 @@ import torch
 from benchmarks._scores import machine
 
 import spatrace_sc as st
+from spatrace_sc._inference import run as inference
 from spatrace_sc._model import fit
-from spatrace_sc._model.distributed import world
-from spatrace_sc._model.network import SignalNetwork
-from spatrace_sc.tl import _inference
+from spatrace_sc._model.network.signal_network import SignalNetwork
+from spatrace_sc._model.runtime.distributed import world
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {
@@ -42,14 +42,18 @@ EVIDENCE = ("p_value", "q_value")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cells", type=int, default=4000)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=st.TrainingConfig().max_epochs)
     parser.add_argument("--resamples", type=int, default=st.EvidenceConfig().n_resamples)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--work", type=Path, help="used by the script itself: infer, and leave the tables there")
+    parser.add_argument(
+        "--work", type=Path, help="used by the script itself: infer, and leave the tables there"
+    )
     given = parser.parse_args(arguments)
     if given.work:
         return work(given)
@@ -69,7 +73,7 @@ def work(given: argparse.Namespace) -> None:
     spent: dict[str, float] = {}
     fit.train = timed(fit.train, "training", spent)
     SignalNetwork.draw_masks = timed(SignalNetwork.draw_masks, "masks", spent)  # type: ignore[method-assign]
-    _inference.resample = timed(_inference.resample, "refits", spent)
+    inference.resample = timed(inference.resample, "refits", spent)
     adata = st.datasets.simulated(seed=100, n_cells=given.cells)
     config = st.Config(
         training=st.TrainingConfig(max_epochs=given.epochs),
@@ -105,25 +109,42 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     row: dict[str, Any] = {"cells": given.cells, "processes": many["processes"]}
     for name, seconds in one["spent"].items():
         row |= {name: round(seconds, 3), f"{name}_shared": round(many["spent"][name], 3)}
-    rest = [found["spent"]["all"] - found["spent"]["training"] - found["spent"]["refits"] for found in (one, many)]
+    rest = [
+        found["spent"]["all"] - found["spent"]["training"] - found["spent"]["refits"]
+        for found in (one, many)
+    ]
     row |= {"rest": round(rest[0], 2), "rest_shared": round(rest[1], 2)}
     row["ratio"] = round(many["spent"]["all"] / one["spent"]["all"], 3)
     pairs = [(aligned(one["tables"][n], n), aligned(many["tables"][n], n)) for n in NAMES]
     row["same_rows"] = all(a.index.equals(b.index) for a, b in pairs)
-    return row | {"largest_difference": largest(pairs, False), "largest_difference_of_p_and_q": largest(pairs, True)}
+    return row | {
+        "largest_difference": largest(pairs, False),
+        "largest_difference_of_p_and_q": largest(pairs, True),
+    }
 
 
 def run(given: argparse.Namespace, processes: int) -> dict[str, Any]:
     """What process 0 left."""
-    start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)] if processes > 1 else []
+    start = (
+        ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        if processes > 1
+        else []
+    )
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
     environment = os.environ | dict.fromkeys(names, "1") | {"OMP_WAIT_POLICY": "PASSIVE"}
     with tempfile.TemporaryDirectory() as folder:
         left = Path(folder) / "found.pickle"
-        options = {"cells": given.cells, "epochs": given.epochs, "resamples": given.resamples, "work": left}
+        options = {
+            "cells": given.cells,
+            "epochs": given.epochs,
+            "resamples": given.resamples,
+            "work": left,
+        }
         command = [sys.executable, *start, "-m", "benchmarks.performance.processes"]
         command += [text for name, value in options.items() for text in (f"--{name}", str(value))]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr}")
         found: dict[str, Any] = pickle.loads(left.read_bytes())

@@ -41,7 +41,12 @@ SCRIPTS = ["run_preprocess.py", "run_experiment.py", "run_inference.py"]
 PER_CELL, ALL = "run_inference.py, per cell", "SpaTRACE, three scripts"
 #: The second script where its 50 epochs were not run but drawn from fewer.
 EXTRAPOLATED = f"{SCRIPTS[1]}, {EPOCHS} epochs extrapolated"
-GROUPS = {"ours": [OURS], "grnboost2": [REEXPRESSED], "arboreto": [ARBORETO], "reference": [*SCRIPTS, PER_CELL]}
+GROUPS = {
+    "ours": [OURS],
+    "grnboost2": [REEXPRESSED],
+    "arboreto": [ARBORETO],
+    "reference": [*SCRIPTS, PER_CELL],
+}
 
 
 def main() -> None:
@@ -59,10 +64,18 @@ def main() -> None:
 
 def arguments(given: list[str]) -> argparse.Namespace:
     """What the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--checkout", type=Path)
     parser.add_argument("--python", default=sys.executable)
-    parser.add_argument("--epochs", type=int, nargs="+", default=[EPOCHS], help="of the reference, one training each")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        nargs="+",
+        default=[EPOCHS],
+        help="of the reference, one training each",
+    )
     parser.add_argument("--seeds", type=int, default=3, help="runs of infer_ccc")
     parser.add_argument("--rows", nargs="+", choices=list(GROUPS), default=list(GROUPS))
     parser.add_argument("--out", type=Path, default=Path("reference.jsonl"))
@@ -83,10 +96,14 @@ def wanted(given: argparse.Namespace, rows: list[dict[str, Any]]) -> Iterator[di
             if (OURS, seed) not in known:
                 yield ours(seed)
     if "grnboost2" in given.rows and (REEXPRESSED, 0) not in known:
-        yield {"row": REEXPRESSED} | measured([sys.executable, "-m", "benchmarks.performance.job", "grnboost2"])[0]
+        yield {"row": REEXPRESSED} | measured(
+            [sys.executable, "-m", "benchmarks.performance.job", "grnboost2"]
+        )[0]
     if "arboreto" in given.rows and (ARBORETO, 0) not in known:
         yield {"row": ARBORETO} | arboreto(given.python)
-    trained = {row.get("epochs") for row in rows if row["row"] == SCRIPTS[1] and row["status"] == "ok"}
+    trained = {
+        row.get("epochs") for row in rows if row["row"] == SCRIPTS[1] and row["status"] == "ok"
+    }
     others = set(GROUPS["reference"]) <= {name for name, _ in known}
     if "reference" in given.rows and not (others and set(given.epochs) <= trained):
         yield from reference(given.checkout, given.python, given.epochs)
@@ -94,7 +111,9 @@ def wanted(given: argparse.Namespace, rows: list[dict[str, Any]]) -> Iterator[di
 
 def ours(seed: int) -> dict[str, Any]:
     """One inference, with its seconds by stage."""
-    row, text = measured([sys.executable, "-m", "benchmarks.performance.job", "infer_ccc", str(seed)])
+    row, text = measured(
+        [sys.executable, "-m", "benchmarks.performance.job", "infer_ccc", str(seed)]
+    )
     inside = json.loads(text.strip().splitlines()[-1]) if row["status"] == "ok" else {}
     return {"row": OURS, "seed": seed} | row | {"inside": inside}
 
@@ -129,14 +148,63 @@ def reference(checkout: Path | None, python: str, epochs: list[int]) -> Iterator
                 return
 
 
-def scripts(checkout: Path, python: str, work: Path, epochs: list[int]) -> list[tuple[str, int, list[str]]]:
+def scripts(
+    checkout: Path, python: str, work: Path, epochs: list[int]
+) -> list[tuple[str, int, list[str]]]:
     """Row, epochs (0: none) and command of every run, in order."""
     results, weights = work / "results", work / "results" / "weights" / "weights.weights.h5"
-    pre = ["--data_dir", str(work), "--project_name", PROJECT, "--batch_key", "batch", "--pt_key", "dpt_pseudotime"]
-    pre += ["--annotation_key", "Cell Types", "--sp_key", "spatial", "--n_neighbors", "10", "--path_len", STEPS]
-    pre += ["--num_repeats", "10", "--k_primary", "5", "--skip_de", "--radius", "5", "--n_jobs", "1"]
-    train = ["--data_dir", str(work), "--project_name", PROJECT, "--out_dir", str(results), "--d_model", "128"]
-    train += ["--dff", "128", "--num_heads", HEADS, "--tlength", STEPS, "--batch_size", "16", "--save_visuals"]
+    pre = [
+        "--data_dir",
+        str(work),
+        "--project_name",
+        PROJECT,
+        "--batch_key",
+        "batch",
+        "--pt_key",
+        "dpt_pseudotime",
+    ]
+    pre += [
+        "--annotation_key",
+        "Cell Types",
+        "--sp_key",
+        "spatial",
+        "--n_neighbors",
+        "10",
+        "--path_len",
+        STEPS,
+    ]
+    pre += [
+        "--num_repeats",
+        "10",
+        "--k_primary",
+        "5",
+        "--skip_de",
+        "--radius",
+        "5",
+        "--n_jobs",
+        "1",
+    ]
+    train = [
+        "--data_dir",
+        str(work),
+        "--project_name",
+        PROJECT,
+        "--out_dir",
+        str(results),
+        "--d_model",
+        "128",
+    ]
+    train += [
+        "--dff",
+        "128",
+        "--num_heads",
+        HEADS,
+        "--tlength",
+        STEPS,
+        "--batch_size",
+        "16",
+        "--save_visuals",
+    ]
     last = ["--data_dir", str(work), "--input_dir", str(results), "--project_name", PROJECT]
     processed = str(work / PROJECT / f"{PROJECT}_adata_processed.h5ad")
     cells = ["--extract_percell_attn", "--sc_adata_path", processed, "--model_path", str(weights)]
@@ -163,7 +231,9 @@ def unusable(checkout: Path | None, python: str) -> str:
 def lacking(python: str, module: str) -> str:
     """Why a module cannot be imported there; empty if it can."""
     try:
-        done = subprocess.run([python, "-W", "ignore", "-c", f"import {module}"], capture_output=True, text=True)
+        done = subprocess.run(
+            [python, "-W", "ignore", "-c", f"import {module}"], capture_output=True, text=True
+        )
     except OSError as error:
         return f"{python}: {error.strerror}"
     if not done.returncode:
@@ -184,7 +254,11 @@ def summary(rows: list[dict[str, Any]]) -> pd.DataFrame:
     if SCRIPTS[1] not in table.index and line:
         table.loc[EXTRAPOLATED] = line
     short = [name for name in table.index if name.startswith(f"{SCRIPTS[1]}, ")]
-    second = SCRIPTS[1] if SCRIPTS[1] in table.index else (EXTRAPOLATED if line else short[-1] if short else SCRIPTS[1])
+    second = (
+        SCRIPTS[1]
+        if SCRIPTS[1] in table.index
+        else (EXTRAPOLATED if line else short[-1] if short else SCRIPTS[1])
+    )
     parts = [SCRIPTS[0], second, PER_CELL if PER_CELL in table.index else SCRIPTS[2]]
     if set(parts) <= set(table.index):
         three = table.loc[parts]
@@ -200,12 +274,16 @@ def summary(rows: list[dict[str, Any]]) -> pd.DataFrame:
 def titled(row: dict[str, Any]) -> str:
     """The row's name, and its epochs where they are not those of the README."""
     epochs = row.get("epochs", EPOCHS)
-    return str(row["row"]) if epochs == EPOCHS else f"{row['row']}, {epochs} epoch{'s' * (epochs > 1)}"
+    return (
+        str(row["row"]) if epochs == EPOCHS else f"{row['row']}, {epochs} epoch{'s' * (epochs > 1)}"
+    )
 
 
 def extrapolated(rows: list[dict[str, Any]]) -> dict[str, float]:
     """Seconds of 50 epochs by the line through the shortest and the longest training; empty if there are no two."""
-    good = {row["epochs"]: row for row in rows if row["row"] == SCRIPTS[1] and row["status"] == "ok"}
+    good = {
+        row["epochs"]: row for row in rows if row["row"] == SCRIPTS[1] and row["status"] == "ok"
+    }
     if len(good) < 2:
         return {}
     few, many = min(good), max(good)
@@ -221,7 +299,9 @@ def report(rows: list[dict[str, Any]]) -> str:
     lines = [summary(rows).round(2).to_string(na_rep="")]
     inside = [row["inside"] for row in rows if row["row"] == OURS and row["status"] == "ok"]
     if inside:
-        stages = pd.DataFrame([r["stages"] | {"before the call": r["before the call"]} for r in inside]).median()
+        stages = pd.DataFrame(
+            [r["stages"] | {"before the call": r["before the call"]} for r in inside]
+        ).median()
         lines.append("\ninfer_ccc, CPU seconds by stage (median):\n" + stages.round(2).to_string())
     done = {row["row"] for row in rows if row["status"] == "ok"}
     if set(SCRIPTS) <= done:

@@ -25,7 +25,8 @@ import torch
 from benchmarks._scores import KEYS, label
 
 import spatrace_sc as st
-from spatrace_sc._model import refit, sparse
+from spatrace_sc._model.evidence import refit
+from spatrace_sc._model.regression import lasso
 
 TOP = 0.01
 SUPPORTED = 0.1
@@ -34,18 +35,22 @@ SUPPORTED = 0.1
 @contextmanager
 def exactly() -> Iterator[None]:
     """Solves at the chosen λ end where no column violates its conditions by a thousandth of it, after 200 looks at the latest."""
-    before = refit.MAX_CHECKS, sparse.CHECKS, sparse.REACH
-    refit.MAX_CHECKS, sparse.CHECKS, sparse.REACH = 200, 200, 1.001
+    before = refit.MAX_CHECKS, lasso.CHECKS, lasso.REACH
+    refit.MAX_CHECKS, lasso.CHECKS, lasso.REACH = 200, 200, 1.001
     try:
         yield
     finally:
-        refit.MAX_CHECKS, sparse.CHECKS, sparse.REACH = before
+        refit.MAX_CHECKS, lasso.CHECKS, lasso.REACH = before
 
 
-def infer(adata: Any, most: int, exact: bool = False) -> tuple[dict[str, pd.DataFrame], float, float]:
+def infer(
+    adata: Any, most: int, exact: bool = False
+) -> tuple[dict[str, pd.DataFrame], float, float]:
     """Tables with truth of one inference, λ, and its CPU seconds."""
     found = adata.copy()
-    training = st.TrainingConfig(tolerance=1e-6, max_iterations=5000) if exact else st.TrainingConfig()
+    training = (
+        st.TrainingConfig(tolerance=1e-6, max_iterations=5000) if exact else st.TrainingConfig()
+    )
     config = st.Config(training=training, max_pairs=most, progress=False)
     started = time.process_time()
     with exactly() if exact else nullcontext():
@@ -53,7 +58,10 @@ def infer(adata: Any, most: int, exact: bool = False) -> tuple[dict[str, pd.Data
     spent = time.process_time() - started
     truth = adata.uns["truth"]
     return (
-        {name: label(getattr(st.get, name)(found), truth[name], KEYS[name]) for name in ("lr_targets", "lr_pairs")},
+        {
+            name: label(getattr(st.get, name)(found), truth[name], KEYS[name])
+            for name in ("lr_targets", "lr_pairs")
+        },
         float(found.uns["spatrace"]["model"]["penalty"]),
         spent,
     )
@@ -88,13 +96,19 @@ def compare(seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     edges, pairs = exact["lr_targets"], exact["lr_pairs"]
     supported, true = edges[edges["q_value"] <= SUPPORTED], pairs[pairs["true"]]
     rows = []
-    for name, most in [("exact", every), ("default", every), *((f"keep {n}", n) for n in options.keep)]:
+    for name, most in [
+        ("exact", every),
+        ("default", every),
+        *((f"keep {n}", n) for n in options.keep),
+    ]:
         tables, penalty, cpu = (exact, lam, spent) if name == "exact" else infer(adata, most)
         table = tables["lr_targets"]
         scored = set(edge_names(table[table["score"] > 0]))
         # pairs that do not compete are not among the p-values below 1
         competing = set(names(tables["lr_pairs"][tables["lr_pairs"]["p_value"] < 1]))
-        share = lambda table, kept=competing: float(names(table).isin(kept).mean()) if len(table) else np.nan
+        share = lambda table, kept=competing: (
+            float(names(table).isin(kept).mean()) if len(table) else np.nan
+        )
         (n_edges, false_edges), (n_pairs, false_pairs) = calls(table), calls(tables["lr_pairs"])
         rows.append(
             {
@@ -127,7 +141,9 @@ def edge_names(table: pd.DataFrame) -> pd.Series:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[610, 611, 612, 613, 614])
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--targets", type=int, default=300)
@@ -140,7 +156,11 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = pd.DataFrame([row for seed in options.seeds for row in compare(seed, options)])
     median = rows.drop(columns="seed").groupby("fit", sort=False).median().reset_index()
-    print(median.round(3).to_markdown(index=False) if options.markdown else median.round(3).to_string(index=False))
+    print(
+        median.round(3).to_markdown(index=False)
+        if options.markdown
+        else median.round(3).to_string(index=False)
+    )
 
 
 if __name__ == "__main__":

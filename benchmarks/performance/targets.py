@@ -28,7 +28,11 @@ SHOWN = ["cells", "receivers", "threads", "cpu", "wall", "peak", "process", "oth
 
 def main() -> None:
     given = arguments(sys.argv[1:])
-    rows = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
+    rows = (
+        [json.loads(line) for line in given.out.read_text().splitlines()]
+        if given.out.exists()
+        else []
+    )
     known = {(row["cells"], row["threads"]) for row in rows}
     for cells, threads in [size for name in given.rows for size in ROWS[name]]:
         if (cells, threads) not in known and not given.report:
@@ -41,7 +45,9 @@ def main() -> None:
 
 def arguments(given: list[str]) -> argparse.Namespace:
     """What the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--out", type=Path, default=Path("targets.jsonl"))
     parser.add_argument("--report", action="store_true")
@@ -64,12 +70,16 @@ def report(rows: list[dict[str, Any]]) -> str:
     frame = pd.DataFrame(rows, columns=SHOWN)
     lines = [frame.round(2).to_string(index=False)]
     for _, row in frame[(frame["cells"] == ROWS["two"][0][0]) & (frame["threads"] == 2)].iterrows():
-        lines.append(f"10 000 cells on two threads: {row['wall']:.1f} s wall {verdict(row['wall'], MOST_SECONDS)}")
+        lines.append(
+            f"10 000 cells on two threads: {row['wall']:.1f} s wall {verdict(row['wall'], MOST_SECONDS)}"
+        )
     alone = frame[frame["threads"] == 1].set_index("cells")["cpu"]
     few, many = (cells for cells, _ in ROWS["growth"])
     if few in alone.index and many in alone.index:
         growth = float(alone[many] / alone[few])
-        lines.append(f"4 times the cells: {growth:.2f} times the CPU seconds {verdict(growth, MOST_GROWTH)}")
+        lines.append(
+            f"4 times the cells: {growth:.2f} times the CPU seconds {verdict(growth, MOST_GROWTH)}"
+        )
     return "\n".join(lines)
 
 

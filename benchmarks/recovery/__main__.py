@@ -41,7 +41,13 @@ def worker(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmarks.recovery.worker", *arguments]
     environment = os.environ | THREADS | {"OMP_WAIT_POLICY": "PASSIVE"}
     return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+        command,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
 
 
@@ -66,21 +72,30 @@ def run_one(data: str, seed: int, method: str, file: Path) -> dict[str, Any]:
 
 def run_all(wanted: list[tuple[str, int, list[str]]], out: Path, jobs: int) -> None:
     """Data set by data set; a row is on disk as soon as it is there."""
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool, out.open("a") as log:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ThreadPoolExecutor(jobs) as pool,
+        out.open("a") as log,
+    ):
         for data, seed, methods in wanted:
             file = Path(folder) / f"{data}_{seed}.pickle"
             made = worker("prepare", data, str(seed), str(file))
             if made.returncode:
                 error = f"the data set could not be made: {last_line(made.stderr)}"
                 rows: Iterable[dict[str, Any]] = [
-                    {"data": data, "seed": seed, "method": m, "status": "failed", "error": error} for m in methods
+                    {"data": data, "seed": seed, "method": m, "status": "failed", "error": error}
+                    for m in methods
                 ]
             else:
                 rows = pool.map(lambda m, d=data, s=seed, f=file: run_one(d, s, m, f), methods)
             for row in rows:
                 log.write(json.dumps(row, ensure_ascii=False) + "\n")
                 log.flush()
-                cost = f"{row['cpu']:.1f} s CPU, {row['peak']:.2f} GB" if row["status"] == "ok" else row["error"]
+                cost = (
+                    f"{row['cpu']:.1f} s CPU, {row['peak']:.2f} GB"
+                    if row["status"] == "ok"
+                    else row["error"]
+                )
                 print(f"{data} {seed} {row['method']}: {row['status']}, {cost}", flush=True)
             file.unlink(missing_ok=True)
 
@@ -89,16 +104,24 @@ def missing(given: argparse.Namespace) -> list[tuple[str, int, list[str]]]:
     """What has no result yet."""
     rows = read_rows(given.out)
     done = {(r["data"], r["seed"], r["method"]) for r in rows if r["status"] == "ok"}
-    todo = [(d, s, [m for m in given.methods if (d, s, m) not in done]) for d in given.data for s in given.seeds]
+    todo = [
+        (d, s, [m for m in given.methods if (d, s, m) not in done])
+        for d in given.data
+        for s in given.seeds
+    ]
     return [(d, s, m) for d, s, m in todo if m]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", nargs="+", choices=list(DATASETS), default=list(DATASETS))
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[300, 301, 302, 303, 304])
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "results.jsonl")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results" / "results.jsonl"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time, one thread each")
     parser.add_argument("--report", action="store_true", help="run nothing, only print and draw")
     parser.add_argument("--markdown", action="store_true", help="tables for GitHub")

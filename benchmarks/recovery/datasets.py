@@ -47,7 +47,9 @@ def thinned_bundle(seed: int, zeros: float) -> Tissue:
     thin = rng.binomial(counts, kept)
     adata.X[receiver] = np.log1p(1e4 * thin / np.maximum(thin.sum(axis=1, keepdims=True), 1))
     tissue = ad.read_h5ad(data_file(BUNDLE, "simulation_st_adata.h5ad"))
-    raw = np.asarray(tissue.X.toarray() if hasattr(tissue.X, "toarray") else tissue.X)[: len(linear)]
+    raw = np.asarray(tissue.X.toarray() if hasattr(tissue.X, "toarray") else tissue.X)[
+        : len(linear)
+    ]
     shared = ~adata.var["ligand"].to_numpy()
     molecules = float(np.median(counts[:, shared] / raw[:, shared]))
     sent = np.rint(molecules * np.expm1(adata.X[~receiver].astype(float))).astype(int)
@@ -89,7 +91,9 @@ def on_real_layout(seed: int) -> Tissue:
 
     From each slice one square window around a random cell, so that the density of cells is the real one; stages have equal numbers of cells.
     """
-    cells = pd.read_csv(data_file(*LAYOUT)).rename(columns={"Cell_Type": "cell_type", "Sample": "sample"})
+    cells = pd.read_csv(data_file(*LAYOUT)).rename(
+        columns={"Cell_Type": "cell_type", "Sample": "sample"}
+    )
     cells["stage"] = cells["sample"].str.split("_").str[0]
     slices = cells.groupby("stage")["sample"].nunique().to_dict()
     rng = np.random.default_rng(seed)
@@ -116,8 +120,12 @@ DATASETS: dict[str, Callable[[int], Tissue]] = {
     "B84": lambda seed: thinned_bundle(seed, 0.84),
     "C-easy": simulated(n_cells=4000, depth=4000, decoy_fraction=0.1, noise=0.1),
     "C-medium": simulated(n_cells=8300),
-    "C-hard": simulated(n_cells=4000, depth=500, decoy_fraction=0.4, decoy_likeness=0.95, noise=0.3),
-    "C-large": simulated(n_cells=6000, n_ligands=40, n_receptors=40, n_pairs=40, n_tfs=30, n_targets=300),
+    "C-hard": simulated(
+        n_cells=4000, depth=500, decoy_fraction=0.4, decoy_likeness=0.95, noise=0.3
+    ),
+    "C-large": simulated(
+        n_cells=6000, n_ligands=40, n_receptors=40, n_pairs=40, n_tfs=30, n_targets=300
+    ),
     "D": on_real_layout,
     "E": lineages,
     "F": simulated(n_cells=4000, signal_strength=0.0),

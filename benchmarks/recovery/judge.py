@@ -9,8 +9,18 @@ from benchmarks.recovery.tables import Tables
 from benchmarks.recovery.tissue import Tissue
 
 #: Tasks → table they are judged on.
-TASKS = {"tf_targets": "tf_targets", "lr_targets": "lr_targets", "+ indirect": "lr_targets", "lr_pairs": "lr_pairs"}
-TITLES = {"tf_targets": "TF→TG", "lr_targets": "LR→TG", "+ indirect": "LR→TG with indirect", "lr_pairs": "L–R"}
+TASKS = {
+    "tf_targets": "tf_targets",
+    "lr_targets": "lr_targets",
+    "+ indirect": "lr_targets",
+    "lr_pairs": "lr_pairs",
+}
+TITLES = {
+    "tf_targets": "TF→TG",
+    "lr_targets": "LR→TG",
+    "+ indirect": "LR→TG with indirect",
+    "lr_pairs": "L–R",
+}
 Scores = dict[str, dict[str, float | None]]
 
 
@@ -30,5 +40,7 @@ def judge(tissue: Tissue, found: Tables) -> Scores:
             n, false = discoveries(found[name], truth, KEYS[name])
             row |= {"hits": n, "false": false}
         if row:
-            scores[task] = {k: None if math.isnan(v) else round(float(v), 5) for k, v in row.items()}
+            scores[task] = {
+                k: None if math.isnan(v) else round(float(v), 5) for k, v in row.items()
+            }
     return scores

@@ -87,26 +87,40 @@ def lineage_tissue(
     cells = _layout(streams["layout"], n_cells, n_slices, receiver_fraction)
     network = _network(streams["network"], signal_strength)
     ligand, course = _ligands(streams["ligand"], cells)
-    levels, signal = _receivers(streams["kinetics"], cells, network, _exposure(cells, ligand), course, noise)
-    counts = _technical(streams["counts"], _all_genes(streams["background"], cells, ligand, levels), depth)
+    levels, signal = _receivers(
+        streams["kinetics"], cells, network, _exposure(cells, ligand), course, noise
+    )
+    counts = _technical(
+        streams["counts"], _all_genes(streams["background"], cells, ligand, levels), depth
+    )
     time = cells["progress"].to_numpy()
-    adata = _assemble(streams["order"], cells, counts, network.wiring, SIZES, time, signal, parameters)
+    adata = _assemble(
+        streams["order"], cells, counts, network.wiring, SIZES, time, signal, parameters
+    )
     estimate = time + 0.05 * streams["order"].normal(size=len(time))
-    adata.obs["dpt_pseudotime"] = (estimate - np.nanmin(estimate)) / (np.nanmax(estimate) - np.nanmin(estimate))
+    adata.obs["dpt_pseudotime"] = (estimate - np.nanmin(estimate)) / (
+        np.nanmax(estimate) - np.nanmin(estimate)
+    )
     return adata
 
 
-def _layout(rng: np.random.Generator, n_cells: int, n_slices: int, receiver_fraction: float) -> pd.DataFrame:
+def _layout(
+    rng: np.random.Generator, n_cells: int, n_slices: int, receiver_fraction: float
+) -> pd.DataFrame:
     """Irregular positions; sender types in patches, lineages nearly everywhere; one row per cell."""
     frames = []
     for number, part in enumerate(np.array_split(np.arange(n_cells), STAGES * n_slices)):
         stage, replicate = divmod(number, n_slices)
         xy = _positions(rng, len(part))
         receiver = rng.random(len(xy)) < receiver_fraction
-        lineage, sender = (_patches(rng, xy, n, s) for n, s in ((len(LINEAGES), 0.5), (SENDERS, 1.5)))
+        lineage, sender = (
+            _patches(rng, xy, n, s) for n, s in ((len(LINEAGES), 0.5), (SENDERS, 1.5))
+        )
         mean = 0.5 + 0.25 * (stage - 1)
         progress = rng.beta(7 * mean, 7 * (1 - mean), len(xy))
-        state = np.where(lineage == 2, "B", np.where(progress < KNOTS[2], "A", np.array(LINEAGES)[lineage]))
+        state = np.where(
+            lineage == 2, "B", np.where(progress < KNOTS[2], "A", np.array(LINEAGES)[lineage])
+        )
         state = np.where(progress < KNOTS[1], "root", state)
         frame = pd.DataFrame(xy, columns=["x", "y"]).assign(is_receiver=receiver, lineage=lineage)
         frame["cell_type"] = np.where(receiver, state, np.char.add("sender_", sender.astype(str)))
@@ -142,24 +156,42 @@ def _network(rng: np.random.Generator, signal_strength: float) -> Network:
     for matrix, first in ((tf_tf, MASTERS), (tf_receptor, 0), (tf_target, 0)):
         for gene in range(first, matrix.shape[1]):
             known = gene if matrix is tf_tf else n_f
-            parents = rng.choice(known, rng.integers(1, 4), replace=False, p=hub[:known] / hub[:known].sum())
+            parents = rng.choice(
+                known, rng.integers(1, 4), replace=False, p=hub[:known] / hub[:known].sum()
+            )
             sign = np.where(rng.random(len(parents)) < 0.7, 1.0, -1.0)
             matrix[parents, gene] = sign * rng.uniform(0.5, 1.5, len(parents))
     pairs = _pairs(rng, n_l - round(0.2 * n_l), n_r - round(0.3 * n_r))
     pair_tf, pair_target = (np.zeros((len(pairs), n)) for n in (n_f, n_g))
     driven = rng.permutation(np.arange(MASTERS, n_f))
     for p in range(len(pairs)):
-        targets = rng.choice(np.flatnonzero((pair_target != 0).sum(0) < 2), rng.integers(4, 9), replace=False)
+        targets = rng.choice(
+            np.flatnonzero((pair_target != 0).sum(0) < 2), rng.integers(4, 9), replace=False
+        )
         pair_target[p, targets] = _log_folds(rng, len(targets))
         if p % 3 == 0:
             pair_tf[p, driven[p // 3]] = _log_folds(rng, 1)[0]
     alone = (pair_target != 0).any(0) & (rng.random(n_g) < 0.1)
     tf_target[:, alone] = 0.0
-    basal = np.concatenate([rng.uniform(*span, n) for span, n in (((0.1, 0.5), n_f), ((0.3, 1.0), n_r + n_g))])
+    basal = np.concatenate(
+        [rng.uniform(*span, n) for span, n in (((0.1, 0.5), n_f), ((0.3, 1.0), n_r + n_g))]
+    )
     basal[n_f + n_r :][alone] += 2.0
-    idle_l, idle_r = (-np.isin(np.arange(n), pairs[:, k]).astype(int) for k, n in enumerate((n_l, n_r)))
-    wiring = Wiring(pairs, idle_l, idle_r, tf_tf, pair_tf * signal_strength, tf_target, pair_target * signal_strength)
-    return Network(wiring, tf_receptor, basal, rng.uniform(0.5, 1.2, len(basal)), _master_rates(rng))
+    idle_l, idle_r = (
+        -np.isin(np.arange(n), pairs[:, k]).astype(int) for k, n in enumerate((n_l, n_r))
+    )
+    wiring = Wiring(
+        pairs,
+        idle_l,
+        idle_r,
+        tf_tf,
+        pair_tf * signal_strength,
+        tf_target,
+        pair_target * signal_strength,
+    )
+    return Network(
+        wiring, tf_receptor, basal, rng.uniform(0.5, 1.2, len(basal)), _master_rates(rng)
+    )
 
 
 def _master_rates(rng: np.random.Generator) -> np.ndarray:
@@ -169,21 +201,32 @@ def _master_rates(rng: np.random.Generator) -> np.ndarray:
         rate = np.where(high, rng.uniform(2, 4, high.shape), rng.uniform(0.2, 1, high.shape))
         for shared, knots in ((slice(None), slice(0, 2)), (slice(0, 2), slice(0, 3))):
             high[shared, knots], rate[shared, knots] = high[0, knots], rate[0, knots]
-        if len({tuple(end) for end in high[:, 3]}) == len(LINEAGES) and (high[0, 2] != high[2, 2]).any():
+        if (
+            len({tuple(end) for end in high[:, 3]}) == len(LINEAGES)
+            and (high[0, 2] != high[2, 2]).any()
+        ):
             return rate
 
 
 def _pairs(rng: np.random.Generator, n_l: int, n_r: int) -> np.ndarray:
     """Every acting ligand and receptor in one pair at least, the rest at random: some have several partners."""
     size = max(n_l, n_r)
-    chosen = list(zip(np.resize(rng.permutation(n_l), size), np.resize(rng.permutation(n_r), size), strict=True))
+    chosen = list(
+        zip(
+            np.resize(rng.permutation(n_l), size),
+            np.resize(rng.permutation(n_r), size),
+            strict=True,
+        )
+    )
     rest = [(i, j) for i in range(n_l) for j in range(n_r) if (i, j) not in set(chosen)]
     more = rng.choice(len(rest), PAIRS - size, replace=False)
     return np.array(sorted(chosen + [rest[k] for k in more]), dtype=np.intp)
 
 
 def _log_folds(rng: np.random.Generator, size: int) -> np.ndarray:
-    return np.where(rng.random(size) < 0.7, np.log2(rng.uniform(2, 4, size)), -np.log2(rng.uniform(2, 3, size)))
+    return np.where(
+        rng.random(size) < 0.7, np.log2(rng.uniform(2, 4, size)), -np.log2(rng.uniform(2, 3, size))
+    )
 
 
 def _ligands(rng: np.random.Generator, cells: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -199,14 +242,21 @@ def _ligands(rng: np.random.Generator, cells: pd.DataFrame) -> tuple[np.ndarray,
         gradient[place] = np.stack([smooth_field(rng, xy, 150.0) for _ in range(n_l)], axis=1)
     stage = cells["stage_time"].to_numpy(int) - 1
     kind = cells["cell_type"].map({f"sender_{k}": k for k in range(SENDERS)})
-    base = np.where(kind.isna().to_numpy()[:, None], np.log(0.03) + 1.3, programme[kind.fillna(0).to_numpy(int)])
-    return np.exp(base + course[stage] + 0.4 * gradient + 0.6 * rng.normal(size=gradient.shape)), course
+    base = np.where(
+        kind.isna().to_numpy()[:, None], np.log(0.03) + 1.3, programme[kind.fillna(0).to_numpy(int)]
+    )
+    return np.exp(
+        base + course[stage] + 0.4 * gradient + 0.6 * rng.normal(size=gradient.shape)
+    ), course
 
 
 def _exposure(cells: pd.DataFrame, ligand: np.ndarray) -> np.ndarray:
     """(receivers, L) sum over senders of the same slice, weighted by a Gaussian of the distance."""
     xy, sample = cells[["x", "y"]].to_numpy(), pd.factorize(cells["sample"])[0]
-    receiver, reach = cells["is_receiver"].to_numpy(), REACH * nearest_neighbour_distance(xy, sample)
+    receiver, reach = (
+        cells["is_receiver"].to_numpy(),
+        REACH * nearest_neighbour_distance(xy, sample),
+    )
     kernel = lambda d: np.exp(-0.5 * (d / reach) ** 2)
     weights = neighbour_weights(xy, sample, receiver, ~receiver, radius=4 * reach, kernel=kernel)
     return np.asarray(weights @ ligand)[receiver] + 1e-3
@@ -220,7 +270,9 @@ class _Genes:
         self._network, self._lineage = network, lineage
         self._edges = 3.0 * np.hstack([w.tf_tf, network.tf_receptor, w.tf_target])
         self._constant = network.basal + np.maximum(-self._edges, 0).sum(0)
-        fold = np.hstack([w.pair_tf, np.zeros((len(w.pairs), network.tf_receptor.shape[1])), w.pair_target])
+        fold = np.hstack(
+            [w.pair_tf, np.zeros((len(w.pairs), network.tf_receptor.shape[1])), w.pair_target]
+        )
         self._pair, gene = np.nonzero(fold)
         self._gain = 2.0 ** np.abs(fold[self._pair, gene]) - 1.0
         self._sign = np.zeros((len(gene), fold.shape[1]))
@@ -228,8 +280,12 @@ class _Genes:
         self.half = np.ones(len(w.tf_tf))
         self.steady = np.ones((len(progress), fold.shape[1]))
         middle = np.full((len(progress), len(w.pairs)), 0.5)
-        for f in range(len(self.half)):  # in the order of the graph: parents are settled when a gene's turn comes
-            self.steady[:, f] = self.production(self.steady, middle, progress)[:, f] / network.decay[f]
+        for f in range(
+            len(self.half)
+        ):  # in the order of the graph: parents are settled when a gene's turn comes
+            self.steady[:, f] = (
+                self.production(self.steady, middle, progress)[:, f] / network.decay[f]
+            )
             self.half[f] = self.steady[:, f].mean()
         self.steady = self.production(self.steady, middle, progress) / network.decay
 
@@ -239,12 +295,19 @@ class _Genes:
         place = np.clip(np.searchsorted(KNOTS, progress, side="right") - 1, 0, len(KNOTS) - 2)
         part = ((progress - KNOTS[place]) / np.diff(KNOTS)[place])[:, None]
         knots = self._network.master
-        rate[:, :MASTERS] = (1 - part) * knots[self._lineage, place] + part * knots[self._lineage, place + 1]
+        rate[:, :MASTERS] = (1 - part) * knots[self._lineage, place] + part * knots[
+            self._lineage, place + 1
+        ]
         return rate * np.exp(np.log1p(self._gain * active[:, self._pair]) @ self._sign)
 
 
 def _receivers(
-    rng: np.random.Generator, cells: pd.DataFrame, net: Network, exposure: np.ndarray, course: np.ndarray, noise: float
+    rng: np.random.Generator,
+    cells: pd.DataFrame,
+    net: Network,
+    exposure: np.ndarray,
+    course: np.ndarray,
+    noise: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Integrate all receivers to their collection: (receivers, F + R + G) levels, receptors with their fluctuation, and (cells, P) signals."""
     receivers = cells[cells["is_receiver"]]
@@ -257,7 +320,12 @@ def _receivers(
     x, active = genes.steady.copy(), np.full((len(progress), len(left)), 0.5)
     own, around = rng.normal(size=(len(x), n_r)), rng.normal(size=exposure.shape)
     for lag in np.arange(round(PAST / DT))[::-1] * DT:
-        then = np.array([[np.interp(s - lag / STAGE_GAP, range(STAGES), c) for c in course.T] for s in range(STAGES)])
+        then = np.array(
+            [
+                [np.interp(s - lag / STAGE_GAP, range(STAGES), c) for c in course.T]
+                for s in range(STAGES)
+            ]
+        )
         new = np.sqrt(1 - np.exp(-2 * lag / SENDER_RELAXATION))
         dose = exposure * np.exp((then - course)[stage] + 0.5 * new * around)
         bound = dose[:, left] * (x[:, receptors] * np.exp(0.6 * own))[:, right]
@@ -274,7 +342,9 @@ def _receivers(
     return x, signal
 
 
-def _all_genes(rng: np.random.Generator, cells: pd.DataFrame, ligand: np.ndarray, levels: np.ndarray) -> np.ndarray:
+def _all_genes(
+    rng: np.random.Generator, cells: pd.DataFrame, ligand: np.ndarray, levels: np.ndarray
+) -> np.ndarray:
     """(cells, all genes in role order) molecules per cell, each gene at a scale of its own; senders hardly have the receivers' genes."""
     _, n_r, n_f, _, n_b = SIZES.values()
     receiver, kind = cells["is_receiver"].to_numpy(), pd.factorize(cells["cell_type"])[0]
@@ -292,7 +362,9 @@ def _technical(rng: np.random.Generator, level: np.ndarray, depth: float) -> spa
     """SERGIO's steps: outlier genes, library sizes, dropout (logistic in log expression), Poisson counts."""
     outlier = rng.random(level.shape[1]) < 0.01
     level = level * np.where(outlier, rng.lognormal(0.8, 0.8, level.shape[1]), 1.0)
-    level = level * (rng.lognormal(np.log(depth), 0.35, (len(level), 1)) / level.sum(1, keepdims=True))
+    level = level * (
+        rng.lognormal(np.log(depth), 0.35, (len(level), 1)) / level.sum(1, keepdims=True)
+    )
     logged = np.log1p(level)
     kept = rng.random(level.shape) < expit(2.0 * (logged - np.percentile(logged, 70)))
     return sparse.csr_matrix(rng.poisson(level * kept).astype(np.float32))

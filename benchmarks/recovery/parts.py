@@ -24,10 +24,12 @@ from scipy.stats import rankdata
 
 import spatrace_sc as st
 from spatrace_sc._core.statistics import decoys_at_least
+from spatrace_sc._inference import edge_tables
+from spatrace_sc._inference import run as inference
 from spatrace_sc._model import fit
-from spatrace_sc._model.joint import Joint
+from spatrace_sc._model.evidence.latent_levels import Joint
 from spatrace_sc._model.records import History
-from spatrace_sc.tl import _histories, _inference, _problem, _result
+from spatrace_sc._study import histories, problem
 
 BASE = st.Config(progress=False)
 #: Data sets whose tissue differs in kind. None of the default seeds was used in development; the data that B65 thins was.
@@ -41,16 +43,16 @@ DATA = {
 @contextmanager
 def without_covariates() -> Iterator[None]:
     """Type, slice and time take no part."""
-    build = _problem.build_covariates
-    with patch.object(_problem, "build_covariates", lambda study: build(study)[:, :0]):
+    build = problem.build_covariates
+    with patch.object(problem, "build_covariates", lambda study: build(study)[:, :0]):
         yield
 
 
 @contextmanager
 def changed_history(change: Callable[[History], History]) -> Iterator[None]:
     """Every history, of real genes and of decoys, is changed before it is used."""
-    build = _histories.build_history
-    with patch.object(_histories, "build_history", lambda *arguments: change(build(*arguments))):
+    build = histories.build_history
+    with patch.object(histories, "build_history", lambda *arguments: change(build(*arguments))):
         yield
 
 
@@ -62,14 +64,14 @@ def no_tf_now() -> AbstractContextManager[None]:
 @contextmanager
 def unfiltered_tf_now() -> Iterator[None]:
     """The cell's own counts of TFs as they are."""
-    with patch.object(_histories, "tf_filter", lambda study, covariates: lambda tf: tf):
+    with patch.object(histories, "tf_filter", lambda study, covariates: lambda tf: tf):
         yield
 
 
 @contextmanager
 def tf_weights_only() -> Iterator[None]:
     """TF effects of the sparse model alone, nothing of the noise-corrected and the joint ones."""
-    with patch.object(_inference, "combined", lambda evidence, corrected, joint: evidence):
+    with patch.object(inference, "combined", lambda evidence, corrected, joint: evidence):
         yield
 
 
@@ -83,7 +85,7 @@ def tfs_by_single_targets() -> Iterator[None]:
 @contextmanager
 def tfs_against_decoys_only() -> Iterator[None]:
     """TF edges need not exceed the smallest effect worth naming."""
-    with patch.object(_result, "benjamini_hochberg", np.zeros_like):
+    with patch.object(edge_tables, "benjamini_hochberg", np.zeros_like):
         yield
 
 
@@ -94,18 +96,22 @@ def rivals_ignored() -> Iterator[None]:
     def every(evidence, values, rivals, *rest):
         return values, rivals, np.zeros(len(values["pair"][1]))
 
-    with patch.object(_inference, "only_told_apart", every):
+    with patch.object(inference, "only_told_apart", every):
         yield
 
 
 def without_denoised_receptors() -> AbstractContextManager[None]:
     """Receptors of the predicted cell alone, not of its past."""
-    return changed_history(lambda h: replace(h, receptor=h.receptor[:, -1:].expand_as(h.receptor).contiguous()))
+    return changed_history(
+        lambda h: replace(h, receptor=h.receptor[:, -1:].expand_as(h.receptor).contiguous())
+    )
 
 
 def previous_exposure_only() -> AbstractContextManager[None]:
     """The exposure of the predicted cell itself is hidden; that of the step before stands in."""
-    return changed_history(lambda h: replace(h, exposure=torch.cat([h.exposure[:, :-1], h.exposure[:, -2:-1]], dim=1)))
+    return changed_history(
+        lambda h: replace(h, exposure=torch.cat([h.exposure[:, :-1], h.exposure[:, -2:-1]], dim=1))
+    )
 
 
 @contextmanager
@@ -118,7 +124,9 @@ def trained_on_plain_error() -> Iterator[None]:
 @contextmanager
 def credit_as_it_falls() -> Iterator[None]:
     """The weights of the joint model, nothing shared out."""
-    with patch.object(_inference, "share_credit", lambda problem, fitted, evidence, *supported: evidence):
+    with patch.object(
+        inference, "share_credit", lambda problem, fitted, evidence, *supported: evidence
+    ):
         yield
 
 
@@ -133,9 +141,9 @@ def counted_over_all_refits() -> Iterator[None]:
         value = np.concatenate([d.null_score for d in draws])
         order = np.argsort(value, kind="stable")
         null = (value[order], np.concatenate([d.null_weight for d in draws])[order] / len(draws))
-        return _result.decoy_q_values(score, null)
+        return edge_tables.decoy_q_values(score, null)
 
-    with patch.object(_result, "_q_against_decoys", pooled):
+    with patch.object(edge_tables, "_q_against_decoys", pooled):
         yield
 
 
@@ -151,7 +159,7 @@ def zeros_counted_as_hits() -> Iterator[None]:
         q[order] = np.minimum.accumulate(np.minimum(rate, 1.0)[order][::-1])[::-1]
         return np.where(score > 0, q, 1.0)
 
-    with counted_over_all_refits(), patch.object(_result, "decoy_q_values", naive):
+    with counted_over_all_refits(), patch.object(edge_tables, "decoy_q_values", naive):
         yield
 
 
@@ -180,7 +188,10 @@ PARTS = {
     "exposure of earlier cells only": (previous_exposure_only, BASE),
     "no second pass": (as_it_is, with_training(adaptation=1e6)),
     "penalty of the best prediction": (as_it_is, with_training(penalty_slack=0.0)),
-    "saturation exponent 2": (as_it_is, replace(BASE, model=replace(BASE.model, hill_exponent=2.0))),
+    "saturation exponent 2": (
+        as_it_is,
+        replace(BASE, model=replace(BASE.model, hill_exponent=2.0)),
+    ),
     "TF edges against decoys only": (tfs_against_decoys_only, BASE),
     "rivals ignored": (rivals_ignored, BASE),
     "q over the union of refits": (counted_over_all_refits, BASE),
@@ -211,15 +222,21 @@ COLUMNS = {"AUPRC": "AUPRC", "hits": "n", "false": "false"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("seeds", nargs="*", type=int, default=[200, 201, 202, 203, 204])
     parser.add_argument("--data", nargs="+", choices=list(DATA), default=list(DATA))
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     given = parser.parse_args()
     torch.set_num_threads(1)
-    rows = [run(data, seed, part) for data in given.data for seed in given.seeds for part in given.parts]
+    rows = [
+        run(data, seed, part) for data in given.data for seed in given.seeds for part in given.parts
+    ]
     frame = pd.DataFrame(rows)
-    print(f"{machine()}; seeds {given.seeds}; medians; n and false: discoveries at q <= .1 and their false share")
+    print(
+        f"{machine()}; seeds {given.seeds}; medians; n and false: discoveries at q <= .1 and their false share"
+    )
     print(
         frame.drop(columns="seed")
         .groupby(["data", "part"], sort=False)
@@ -229,7 +246,12 @@ def main() -> None:
     score = frame.set_index(["data", "seed", "part"])["LR→TG AUPRC"].unstack()
     if "all" in score:
         print("\nLR→TG AUPRC relative to all parts, median over seeds:")
-        print(score.div(score["all"], axis=0).groupby("data").median()[given.parts].T.to_string(float_format="%.2f"))
+        print(
+            score.div(score["all"], axis=0)
+            .groupby("data")
+            .median()[given.parts]
+            .T.to_string(float_format="%.2f")
+        )
 
 
 if __name__ == "__main__":

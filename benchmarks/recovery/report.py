@@ -33,13 +33,22 @@ def read_rows(
     lines = file.read_text().splitlines() if file.exists() else []
     last = {(r["data"], r["seed"], r["method"]): r for r in map(json.loads, lines)}
     chosen = [(data, 0), (seeds, 1), (methods, 2)]
-    return [r for key, r in last.items() if all(only is None or key[k] in only for only, k in chosen)]
+    return [
+        r for key, r in last.items() if all(only is None or key[k] in only for only, k in chosen)
+    ]
 
 
 def frame(rows: list[Row]) -> pd.DataFrame:
     """A line per data set, method, seed and task, with scores and cost; in the order of their lists."""
     lines = [
-        {"data": r["data"], "method": r["method"], "seed": r["seed"], "task": task, "cpu": r["cpu"], "peak": r["peak"]}
+        {
+            "data": r["data"],
+            "method": r["method"],
+            "seed": r["seed"],
+            "task": task,
+            "cpu": r["cpu"],
+            "peak": r["peak"],
+        }
         | scores
         for r in rows
         if r["status"] == "ok"
@@ -85,10 +94,18 @@ def markdown(rows: list[Row]) -> str:
     parts = []
     for task in table["task"].cat.categories:
         here = table[table["task"] == task]
-        parts += [f"### {TITLES[task]}: {score}\n\n{grid(here, score)}" for score in ("AUPRC", "AUROC", "x base")]
-        for score, title in (("hits", "edges at q ≤ .1"), ("false", "false share of the edges at q ≤ .1")):
+        parts += [
+            f"### {TITLES[task]}: {score}\n\n{grid(here, score)}"
+            for score in ("AUPRC", "AUROC", "x base")
+        ]
+        for score, title in (
+            ("hits", "edges at q ≤ .1"),
+            ("false", "false share of the edges at q ≤ .1"),
+        ):
             if here[score].notna().any():
-                parts.append(f"### {TITLES[task]}: {title}\n\n{grid(here[here['hits'].notna()], score)}")
+                parts.append(
+                    f"### {TITLES[task]}: {title}\n\n{grid(here[here['hits'].notna()], score)}"
+                )
     once = table.drop_duplicates(["data", "method", "seed"])
     parts += [f"### {title}\n\n{grid(once, column)}" for column, title in COSTS.items()]
     return "\n\n".join(parts) + "\n\n" + troubles(rows)
@@ -96,10 +113,16 @@ def markdown(rows: list[Row]) -> str:
 
 def grid(table: pd.DataFrame, score: str) -> str:
     """Methods × data sets, median (range)."""
-    text = table.groupby(["method", "data"], observed=True)[score].apply(lambda v: cell(v, digits_of(score))).unstack()
+    text = (
+        table.groupby(["method", "data"], observed=True)[score]
+        .apply(lambda v: cell(v, digits_of(score)))
+        .unstack()
+    )
     text = text.loc[:, (text.fillna("") != "").any()].fillna("").dropna(how="all")
     lines = [["method", *map(str, text.columns)], ["---"] * (text.shape[1] + 1)]
-    lines += [[str(name), *values] for name, values in zip(text.index, text.to_numpy(), strict=True)]
+    lines += [
+        [str(name), *values] for name, values in zip(text.index, text.to_numpy(), strict=True)
+    ]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -108,8 +131,13 @@ def troubles(rows: list[Row]) -> str:
     runs: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
         if row["status"] != "ok":
-            runs.setdefault((row["method"], row["status"], row["error"]), []).append(f"{row['data']} {row['seed']}")
-    lines = [f"{method} {status} ({error}): {', '.join(where)}" for (method, status, error), where in runs.items()]
+            runs.setdefault((row["method"], row["status"], row["error"]), []).append(
+                f"{row['data']} {row['seed']}"
+            )
+    lines = [
+        f"{method} {status} ({error}): {', '.join(where)}"
+        for (method, status, error), where in runs.items()
+    ]
     return "\n".join(["without a result:", *lines]) if lines else "every run has a result"
 
 
@@ -119,7 +147,12 @@ def draw(rows: list[Row], file: Path) -> Path:
     methods = [m for m in METHODS if m in set(table["method"])]
     tasks = [t for t in TASKS if table.loc[table["task"] == t, "AUROC"].notna().any()]
     figure, axes = plt.subplots(
-        2, len(tasks), figsize=(4.6 * len(tasks) + 1, 10), layout="constrained", squeeze=False, sharey=True
+        2,
+        len(tasks),
+        figsize=(4.6 * len(tasks) + 1, 10),
+        layout="constrained",
+        squeeze=False,
+        sharey=True,
     )
     for (above, below), task in zip(axes.T, tasks, strict=True):
         here = table[table["task"] == task]
@@ -133,7 +166,9 @@ def draw(rows: list[Row], file: Path) -> Path:
 
 def heat(ax: plt.Axes, table: pd.DataFrame, score: str, low: float, methods: list[str]) -> None:
     """Medians as colours and numbers; the best of a data set, the oracle left out, in bold; grey where a method has nothing to say or was left out. Every panel has the same rows."""
-    medians = table.groupby(["method", "data"], observed=False)[score].median().unstack().reindex(methods)
+    medians = (
+        table.groupby(["method", "data"], observed=False)[score].median().unstack().reindex(methods)
+    )
     shown = medians.loc[:, medians.notna().any()]
     ax.imshow(shown.to_numpy(dtype=float), vmin=low, vmax=1, cmap="viridis", aspect="auto")
     best = shown.drop(index="l1_oracle", errors="ignore").max()
@@ -141,9 +176,18 @@ def heat(ax: plt.Axes, table: pd.DataFrame, score: str, low: float, methods: lis
         if np.isfinite(value):
             text = f"{value:.2f}".replace("0.", ".", 1)
             top = value == best.iloc[j] and shown.index[i] != "l1_oracle"
-            style: dict[str, Any] = {"weight": "bold" if top else "normal", "fontsize": 8 if top else 7}
+            style: dict[str, Any] = {
+                "weight": "bold" if top else "normal",
+                "fontsize": 8 if top else 7,
+            }
             ax.text(
-                j, i, text, ha="center", va="center", color="black" if value > (1 + low) / 2 + 0.1 else "white", **style
+                j,
+                i,
+                text,
+                ha="center",
+                va="center",
+                color="black" if value > (1 + low) / 2 + 0.1 else "white",
+                **style,
             )
     ax.set_xticks(range(shown.shape[1]), shown.columns, rotation=60, ha="right", fontsize=8)
     ax.set_yticks(range(len(shown)), shown.index, fontsize=8)

@@ -45,7 +45,11 @@ class Signals:
 
     def past(self, values: np.ndarray, *, now: bool) -> np.ndarray:
         """Mean over the expected history 1 to 3 steps back, and the cell itself if ``now``; steps before the first cell of all paths are left out."""
-        total, count = (values.copy(), np.ones(len(values))) if now else (np.zeros_like(values), np.zeros(len(values)))
+        total, count = (
+            (values.copy(), np.ones(len(values)))
+            if now
+            else (np.zeros_like(values), np.zeros(len(values)))
+        )
         current, mass = values, np.ones(len(values))
         for _ in range(N_LAGS):
             current, mass = self.backward @ current, self.backward @ mass
@@ -60,13 +64,19 @@ def read_signals(tissue: Tissue) -> Signals:
     adata = tissue.adata
     shared = ("cell_type_key", "receivers", "layer")
     time = adata.obs[tissue.arguments.get("time_key", "dpt_pseudotime")].to_numpy(dtype=float)
-    forward = sparse.csr_matrix(st.pp.transitions(adata, **tissue.given("time_key", *shared), copy=True))
+    forward = sparse.csr_matrix(
+        st.pp.transitions(adata, **tissue.given("time_key", *shared), copy=True)
+    )
     receivers = np.diff(forward.indptr) > 0
     names = {r: np.sort(adata.var_names[adata.var[r]].to_numpy(str)) for r in ROLES}
     values = {r: dense(adata[receivers, names[r]].X) for r in ROLES[1:]}
     keys = ("radius", "sample_key", "spatial_key", "senders", *shared)
     exposure = pd.DataFrame(st.pp.ligand_exposure(adata, **tissue.given(*keys), copy=True))
-    types = adata.obs[tissue.arguments.get("cell_type_key", "cell_type")].astype(str).to_numpy()[receivers]
+    types = (
+        adata.obs[tissue.arguments.get("cell_type_key", "cell_type")]
+        .astype(str)
+        .to_numpy()[receivers]
+    )
     z = (time[receivers] - time[receivers].mean()) / time[receivers].std()
     kinds = pd.get_dummies(types).to_numpy(dtype=float)[:, 1:]
     return Signals(
@@ -87,7 +97,9 @@ def ancestors(forward: sparse.csr_matrix) -> sparse.csr_matrix:
     back.setdiag(0)
     back.eliminate_zeros()
     total = np.asarray(back.sum(axis=1)).ravel()
-    return sparse.csr_matrix(sparse.diags(np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)) @ back)
+    return sparse.csr_matrix(
+        sparse.diags(np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)) @ back
+    )
 
 
 def doses(exposure: np.ndarray, receptor: np.ndarray) -> np.ndarray:
@@ -97,7 +109,9 @@ def doses(exposure: np.ndarray, receptor: np.ndarray) -> np.ndarray:
 
 def saturating(dose: np.ndarray) -> np.ndarray:
     """D / (D + K), K the 60 % quantile of a pair's positive doses."""
-    half = np.array([np.quantile(d[d > 0], HILL_QUANTILE) if (d > 0).any() else 1.0 for d in dose.T])
+    half = np.array(
+        [np.quantile(d[d > 0], HILL_QUANTILE) if (d > 0).any() else 1.0 for d in dose.T]
+    )
     return dose / (dose + half)
 
 
@@ -109,8 +123,16 @@ def neighbour_ligand(tissue: Tissue, signals: Signals, k: int = N_SENDERS) -> np
     xy = np.asarray(adata.obsm[tissue.arguments.get("spatial_key", "spatial")], dtype=float)
     types = adata.obs[tissue.arguments.get("cell_type_key", "cell_type")].astype(str).to_numpy()
     key = tissue.arguments.get("sample_key")
-    sample = adata.obs[key].astype(str).to_numpy() if key else np.zeros(adata.n_obs, dtype=int).astype(str)
-    sends = np.isin(types, tissue.arguments["senders"]) if tissue.arguments.get("senders") else np.ones(len(xy), bool)
+    sample = (
+        adata.obs[key].astype(str).to_numpy()
+        if key
+        else np.zeros(adata.n_obs, dtype=int).astype(str)
+    )
+    sends = (
+        np.isin(types, tissue.arguments["senders"])
+        if tissue.arguments.get("senders")
+        else np.ones(len(xy), bool)
+    )
     ligand = np.expm1(dense(adata[:, signals.names["ligand"]].X))
     mean = np.zeros_like(ligand)
     for name in np.unique(sample):
@@ -118,7 +140,11 @@ def neighbour_ligand(tissue: Tissue, signals: Signals, k: int = N_SENDERS) -> np
         target = np.flatnonzero((sample == name) & signals.receivers)
         if not len(source) or not len(target):
             continue
-        index = cKDTree(xy[source]).query(xy[target], k=min(k + 1, len(source)))[1].reshape(len(target), -1)
+        index = (
+            cKDTree(xy[source])
+            .query(xy[target], k=min(k + 1, len(source)))[1]
+            .reshape(len(target), -1)
+        )
         for cell, found in zip(target, source[index], strict=True):
             mean[cell] = ligand[found[found != cell][:k]].mean(axis=0)
     return mean[signals.receivers]

@@ -35,7 +35,9 @@ def tables(
     return found
 
 
-def _edges(grid: list[np.ndarray], keys: list[str], weight: np.ndarray, signed: bool) -> pd.DataFrame:
+def _edges(
+    grid: list[np.ndarray], keys: list[str], weight: np.ndarray, signed: bool
+) -> pd.DataFrame:
     table = pd.MultiIndex.from_product(grid, names=keys).to_frame(index=False)
     value = np.nan_to_num(np.asarray(weight, dtype=float), posinf=0.0, neginf=0.0).ravel()
     return table.assign(effect=value, score=np.abs(value)) if signed else table.assign(score=value)

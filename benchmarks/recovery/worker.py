@@ -40,7 +40,12 @@ def run(data: str, seed: int, method: str, file: Path) -> dict[str, Any]:
         tissue: Tissue = pickle.loads(file.read_bytes())
         with Cost() as cost:
             found = function(tissue, seed)
-        row |= {"status": "ok", "cpu": round(cost.cpu, 2), "wall": round(cost.wall, 2), "peak": round(cost.peak, 3)}
+        row |= {
+            "status": "ok",
+            "cpu": round(cost.cpu, 2),
+            "wall": round(cost.wall, 2),
+            "peak": round(cost.peak, 3),
+        }
         row["scores"] = judge(tissue, found)
     except SkipMethod as reason:
         row |= {"status": "skipped", "error": str(reason)}

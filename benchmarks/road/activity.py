@@ -32,10 +32,16 @@ import spatrace_sc as st
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("seeds", nargs="*", type=int, default=[590, 591, 592, 593, 594])
-    parser.add_argument("--map", type=Path, help="draw truth and activity of a pair of the first deep tissue")
-    parser.add_argument("--evaluate", type=Path, help="draw precision against recall of the first default tissue")
+    parser.add_argument(
+        "--map", type=Path, help="draw truth and activity of a pair of the first deep tissue"
+    )
+    parser.add_argument(
+        "--evaluate", type=Path, help="draw precision against recall of the first default tissue"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     print(machine())
@@ -44,7 +50,9 @@ def main() -> None:
         for seed in given.seeds:
             adata = st.datasets.simulated(seed, **options)
             config = st.Config(progress=False)
-            st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=config, device="cpu")
+            st.tl.infer_ccc(
+                adata, sample_key="sample", stage_key="stage", config=config, device="cpu"
+            )
             cells.append({"tissue": name, "seed": seed} | heard(adata))
             edges.append({"tissue": name, "seed": seed} | ranked(adata))
             first = seed == given.seeds[0]
@@ -61,7 +69,9 @@ def heard(adata) -> dict[str, float]:
     """Median AUROC over acting pairs that have an activity, for the activity, its shrunken values, and plain products."""
     activity, true = st.get.activity(adata), adata.obsm["true_signal"]
     here = true.notna().all(axis=1).to_numpy()
-    exposure = st.pp.ligand_exposure(adata, radius=st.get.params(adata)["radius"], sample_key="sample", copy=True)
+    exposure = st.pp.ligand_exposure(
+        adata, radius=st.get.params(adata)["radius"], sample_key="sample", copy=True
+    )
     found = []
     for pair in true.columns.intersection(activity.var_names):
         ligand, receptor = pair.split("^")
@@ -104,14 +114,23 @@ def beside_truth(adata, path: Path) -> None:
     adata.obs["sent"] = st.get.sent_received(adata, pair)["sent"].to_numpy()
     here = (adata.obs["stage"] == st.get.stages(adata)[1]).to_numpy()
     xy = adata.obsm["spatial"][here]
-    values = [true[pair].to_numpy()[here], activity[:, pair].X.ravel()[here], adata.obs["sent"].to_numpy()[here]]
+    values = [
+        true[pair].to_numpy()[here],
+        activity[:, pair].X.ravel()[here],
+        adata.obs["sent"].to_numpy()[here],
+    ]
     titles = ["true signal", "activity (SD of the targets)", "sent (SD of the targets)"]
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.7), layout="constrained")
     for ax, value, title in zip(axes, values, titles, strict=True):
         known = np.isfinite(value)
         ax.scatter(*xy.T, s=9, color="#dddddd", lw=0)
         drawn = ax.scatter(
-            *xy[known].T, c=value[known], s=13, cmap="viridis", lw=0, vmax=np.quantile(value[known], 0.99)
+            *xy[known].T,
+            c=value[known],
+            s=13,
+            cmap="viridis",
+            lw=0,
+            vmax=np.quantile(value[known], 0.99),
         )
         figure.colorbar(drawn, ax=ax, shrink=0.8)
         ax.set_title(title, fontsize=10)
@@ -123,13 +142,19 @@ def beside_truth(adata, path: Path) -> None:
 
 def precision(adata, path: Path) -> None:
     """Precision against recall of TF → target edges."""
-    truth = set(map(tuple, adata.uns["truth"]["tf_targets"][["tf", "target"]].astype(str).to_numpy()))
+    truth = set(
+        map(tuple, adata.uns["truth"]["tf_targets"][["tf", "target"]].astype(str).to_numpy())
+    )
     figure, ax = plt.subplots(figsize=(4.6, 3.6), layout="constrained")
     for label, table in (("spatrace-sc", st.get.tf_targets(adata)), ("|Pearson|", pearson(adata))):
-        true = [edge in truth for edge in map(tuple, table[["tf", "target"]].astype(str).to_numpy())]
+        true = [
+            edge in truth for edge in map(tuple, table[["tf", "target"]].astype(str).to_numpy())
+        ]
         height, recall, _ = precision_recall_curve(true, table["score"])
         ax.plot(recall, height, label=label)
-    value = st.tl.evaluate(adata, adata.uns["truth"]["tf_targets"]).set_index("measure").loc["auprc"]
+    value = (
+        st.tl.evaluate(adata, adata.uns["truth"]["tf_targets"]).set_index("measure").loc["auprc"]
+    )
     ax.axhline(value["random_mean"], color="#888888", ls=":", label="same degrees, random")
     ax.set_xlabel("recall")
     ax.set_ylabel("precision")

@@ -53,7 +53,9 @@ print(f"{(peak - before) / 2**20:.0f} {time.perf_counter() - start:.1f} {study.t
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cells", type=int, default=50_000)
     parser.add_argument("--genes", type=int, default=5_000)
     parser.add_argument("--density", type=float, default=0.1)
@@ -61,7 +63,9 @@ def main() -> None:
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         files = write(Path(folder), given.cells, given.genes, given.density)
-        print(f"{given.cells} cells, {given.genes} genes; matrix {files.pop('size') / 2**20:.0f} MB")
+        print(
+            f"{given.cells} cells, {given.genes} genes; matrix {files.pop('size') / 2**20:.0f} MB"
+        )
         for title, way, file in (
             ("in memory", "memory", "h5ad"),
             ("backed='r', h5ad", "backed", "h5ad"),
@@ -69,17 +73,23 @@ def main() -> None:
             ("read_lazy, zarr", "lazy", "zarr"),
         ):
             command = [sys.executable, "-c", CHILD, way, str(files[file])]
-            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+            said = subprocess.run(
+                command, capture_output=True, text=True, check=True
+            ).stdout.split()
             print(f"{title:18s} {said[0]:>6s} MB {said[1]:>6s} s   sums {' '.join(said[2:])}")
 
 
 def write(folder: Path, n: int, n_genes: int, density: float) -> dict:
     """One table in two formats."""
     rng = np.random.default_rng(0)
-    matrix = sparse.random(n, n_genes, density=density, format="csr", dtype=np.float32, random_state=rng)
+    matrix = sparse.random(
+        n, n_genes, density=density, format="csr", dtype=np.float32, random_state=rng
+    )
     matrix.data = rng.geometric(0.6, matrix.nnz).astype(np.float32)
     depth = np.asarray(matrix.sum(axis=1)).ravel()
-    matrix.data = np.log1p(matrix.data * np.repeat(1e4 / depth, np.diff(matrix.indptr))).astype(np.float32)
+    matrix.data = np.log1p(matrix.data * np.repeat(1e4 / depth, np.diff(matrix.indptr))).astype(
+        np.float32
+    )
     receives = rng.random(n) < 0.2
     obs = pd.DataFrame(
         {

@@ -34,21 +34,33 @@ def read_bundle() -> AnnData:
     tissue = ad.read_h5ad(data_file(BUNDLE, "simulation_st_adata.h5ad"))
     n = cells.n_obs
     sending = tissue.obs["Cell Types"].astype(str).isin(SENDERS).to_numpy()
-    if list(cells.obs_names) != list(tissue.obs_names[:n]) or sending[:n].any() or not sending[n:].all():
+    if (
+        list(cells.obs_names) != list(tissue.obs_names[:n])
+        or sending[:n].any()
+        or not sending[n:].all()
+    ):
         raise SystemExit("the tissue file does not begin with the receivers in their order.")
     kind = tissue.obs["Cell Types"].astype(str).to_numpy()
-    time = np.concatenate([cells.obs["dpt_pseudotime"].to_numpy(dtype=float), np.full(sending.sum(), np.nan)])
+    time = np.concatenate(
+        [cells.obs["dpt_pseudotime"].to_numpy(dtype=float), np.full(sending.sum(), np.nan)]
+    )
     x = np.vstack([_dense(cells.X), np.log1p(_dense(tissue.X[n:]))]).astype(np.float32)
     adata = AnnData(
         X=x,
-        obs=pd.DataFrame({"cell_type": pd.Categorical(kind), "dpt_pseudotime": time}, index=tissue.obs_names),
+        obs=pd.DataFrame(
+            {"cell_type": pd.Categorical(kind), "dpt_pseudotime": time}, index=tissue.obs_names
+        ),
         var=pd.DataFrame(index=cells.var_names.astype(str)),
         obsm={"spatial": np.asarray(tissue.obsm["spatial"], dtype=float)},
     )
     roles = {r: gene_list(BUNDLE, f"simulation_{r}.txt") for r in ("ligand", "receptor", "tf")}
     others = set(adata.var_names) - {g for genes in roles.values() for g in genes}
     st.pp.gene_roles(
-        adata, ligands=roles["ligand"], receptors=roles["receptor"], tfs=roles["tf"], targets=sorted(others)
+        adata,
+        ligands=roles["ligand"],
+        receptors=roles["receptor"],
+        tfs=roles["tf"],
+        targets=sorted(others),
     )
     return adata
 
@@ -57,7 +69,9 @@ def _dense(matrix: object) -> np.ndarray:
     return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
 
 
-def what_targets_follow(adata: AnnData, receiver: np.ndarray, truth: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def what_targets_follow(
+    adata: AnnData, receiver: np.ndarray, truth: dict[str, pd.DataFrame]
+) -> pd.DataFrame:
     """For each true pair, mean |r| over its targets with their TF, the receptor alone, the saturating signal of the pair, and the best signal of that receptor with a wrong ligand."""
     exposure = st.pp.ligand_exposure(adata, radius=RADIUS, senders=SENDERS, copy=True)[receiver]
     cells = pd.DataFrame(adata[receiver].X, columns=adata.var_names)
@@ -66,13 +80,24 @@ def what_targets_follow(adata: AnnData, receiver: np.ndarray, truth: dict[str, p
         edges = truth["lr_targets"]
         targets = edges.loc[(edges["ligand"] == ligand) & (edges["receptor"] == receptor), "target"]
         tfs = truth["tf_targets"].loc[truth["tf_targets"]["target"].isin(targets), "tf"].unique()
-        signals = {name: saturating(exposure[name] * np.expm1(cells[receptor]).to_numpy()) for name in exposure}
+        signals = {
+            name: saturating(exposure[name] * np.expm1(cells[receptor]).to_numpy())
+            for name in exposure
+        }
         value = {name: mean_correlation(signal, cells[targets]) for name, signal in signals.items()}
         wrong = max((name for name in value if name != ligand), key=value.__getitem__)
         row = {"TF": max(mean_correlation(cells[tf], cells[targets]) for tf in tfs)}
-        row |= {"receptor alone": mean_correlation(cells[receptor], cells[targets]), "pair": value[ligand]}
-        rows.append(row | {"true pair": f"{ligand}^{receptor}", "wrong pair": value[wrong], "its ligand": wrong})
-    return pd.DataFrame(rows)[["true pair", "TF", "receptor alone", "pair", "wrong pair", "its ligand"]]
+        row |= {
+            "receptor alone": mean_correlation(cells[receptor], cells[targets]),
+            "pair": value[ligand],
+        }
+        rows.append(
+            row
+            | {"true pair": f"{ligand}^{receptor}", "wrong pair": value[wrong], "its ligand": wrong}
+        )
+    return pd.DataFrame(rows)[
+        ["true pair", "TF", "receptor alone", "pair", "wrong pair", "its ligand"]
+    ]
 
 
 def saturating(dose: pd.Series) -> np.ndarray:
@@ -89,16 +114,29 @@ def main() -> None:
     adata = read_bundle()
     truth = {task: pd.read_csv(data_file(BUNDLE, file), dtype=str) for task, file in TRUTH.items()}
     print(machine())
-    print({role: int(adata.var[role].sum()) for role in ("ligand", "receptor", "tf", "target")}, adata.shape)
+    print(
+        {role: int(adata.var[role].sum()) for role in ("ligand", "receptor", "tf", "target")},
+        adata.shape,
+    )
     rows = []
     receiver = adata.obs["dpt_pseudotime"].notna().to_numpy()
     plain = pearson_tables(adata, receiver, radius=RADIUS, senders=SENDERS)
     for task, table in plain.items():
-        rows.append({"task": task, "method": "|Pearson|", "seed": "", **rank_scores(table, truth[task], KEYS[task])})
+        rows.append(
+            {
+                "task": task,
+                "method": "|Pearson|",
+                "seed": "",
+                **rank_scores(table, truth[task], KEYS[task]),
+            }
+        )
     for seed in seeds:
         with Cost() as cost:
             st.tl.infer_ccc(adata, radius=RADIUS, senders=SENDERS, seed=seed, device="cpu")
-        print(f"seed {seed}: {cost}; held-out R²", {k: round(v, 3) for k, v in adata.uns["spatrace"]["fit"].items()})
+        print(
+            f"seed {seed}: {cost}; held-out R²",
+            {k: round(v, 3) for k, v in adata.uns["spatrace"]["fit"].items()},
+        )
         for task in KEYS:
             table = getattr(st.get, task)(adata)
             hits, false = discoveries(table, truth[task], KEYS[task])
@@ -106,7 +144,9 @@ def main() -> None:
             rows.append({"task": task, "method": "infer_ccc", "seed": seed, **scores})
     frame = pd.DataFrame(rows).drop(columns="signs").sort_values(["task", "method"], kind="stable")
     print(frame.to_string(index=False, float_format="%.3f", na_rep=""))
-    print("\nMean |r| over the targets of a true pair, with the other regulators there are for them:")
+    print(
+        "\nMean |r| over the targets of a true pair, with the other regulators there are for them:"
+    )
     print(what_targets_follow(adata, receiver, truth).to_string(index=False, float_format="%.2f"))
 
 

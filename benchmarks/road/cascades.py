@@ -24,7 +24,9 @@ STEPS = (["ligand", "receptor", "tf"], "lr_tfs"), (["tf", "target"], "tf_targets
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("seeds", nargs="*", type=int, default=[520, 521, 522, 523, 524])
     parser.add_argument("--figure", type=Path, help="draw the paths of the first seed")
     given = parser.parse_args()
@@ -32,7 +34,13 @@ def main() -> None:
     print(machine())
     for seed in given.seeds:
         adata = st.datasets.simulated(seed, depth=4000, decoy_fraction=0.1, noise=0.1)
-        st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=st.Config(progress=False), device="cpu")
+        st.tl.infer_ccc(
+            adata,
+            sample_key="sample",
+            stage_key="stage",
+            config=st.Config(progress=False),
+            device="cpu",
+        )
         st.tl.cascades(adata)
         found, truth = st.get.cascades(adata), adata.uns["truth"]
         true = pd.Series(True, index=found.index)

@@ -41,7 +41,9 @@ HELD = 0.9
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("seeds", nargs="*", type=int, default=[570, 571, 572, 573, 574])
     parser.add_argument("--figure", type=Path, help="draw the first seed of the deep tissue")
     given = parser.parse_args()
@@ -53,10 +55,14 @@ def main() -> None:
         for seed in given.seeds:
             adata = st.datasets.simulated(seed, **options)
             config = st.Config(progress=False)
-            st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=config, device="cpu")
+            st.tl.infer_ccc(
+                adata, sample_key="sample", stage_key="stage", config=config, device="cpu"
+            )
             truth = true_rows(adata)
             for method, table in methods(adata).items():
-                scores.append({"tissue": name, "seed": seed, "method": method} | judge(truth, table))
+                scores.append(
+                    {"tissue": name, "seed": seed, "method": method} | judge(truth, table)
+                )
             called.append({"tissue": name, "seed": seed} | judge_calls(truth, ours(adata)))
             if given.figure and name == "deep" and seed == given.seeds[0]:
                 ax = st.pl.communication(adata, stage=st.get.stages(adata)[1])
@@ -77,7 +83,11 @@ def true_rows(adata) -> pd.DataFrame:
     )
     truth = adata.uns["truth"]
     edges = truth["lr_targets"]
-    norm = edges.assign(pair=edges["ligand"] + "^" + edges["receptor"]).groupby("pair")["strength"].agg(np.linalg.norm)
+    norm = (
+        edges.assign(pair=edges["ligand"] + "^" + edges["receptor"])
+        .groupby("pair")["strength"]
+        .agg(np.linalg.norm)
+    )
     signal = adata.obsm["true_signal"]
     acting = [p for p in signal.columns if p in norm.index]
     ligand = np.expm1(np.asarray(adata[:, [p.split("^")[0] for p in acting]].X.todense()))
@@ -85,7 +95,9 @@ def true_rows(adata) -> pd.DataFrame:
     keys = [adata.obs["stage"].astype(str).to_numpy()[receives], kind[receives]]
     parts = []
     for sender in np.unique(kind[~receives]):
-        share = np.asarray(weights[:, kind == sender] @ ligand[kind == sender]) / np.maximum(exposure, 1e-12)
+        share = np.asarray(weights[:, kind == sender] @ ligand[kind == sender]) / np.maximum(
+            exposure, 1e-12
+        )
         got = pd.DataFrame(signal[acting].to_numpy()[receives] * share[receives], columns=acting)
         mean = got.groupby(keys).mean().mul(norm[acting])
         mean.index.names = ["stage", "receiver"]
@@ -97,7 +109,9 @@ def true_rows(adata) -> pd.DataFrame:
             .assign(sender=sender)
         )
     found = pd.concat(parts)
-    found[["ligand", "receptor"]] = found.pop("pair").str.split("^", expand=True, regex=False).to_numpy()
+    found[["ligand", "receptor"]] = (
+        found.pop("pair").str.split("^", expand=True, regex=False).to_numpy()
+    )
     roles = [adata.var_names[adata.var[r]] for r in ("ligand", "receptor")]
     every = pd.MultiIndex.from_product(
         [*(np.unique(k) for k in (keys[0], kind[~receives], keys[1])), *roles], names=ROW
@@ -106,13 +120,18 @@ def true_rows(adata) -> pd.DataFrame:
     ordered = strength.sort_values(ascending=False)
     held = ordered.cumsum() / ordered.sum()
     return pd.DataFrame(
-        {"strength": strength, "true": strength.index.isin(held.index[held.shift(fill_value=0.0) < HELD])}
+        {
+            "strength": strength,
+            "true": strength.index.isin(held.index[held.shift(fill_value=0.0) < HELD]),
+        }
     )
 
 
 def ours(adata) -> pd.DataFrame:
     """Rows of st.get.communication of all stages."""
-    tables = [st.get.communication(adata, stage).assign(stage=stage) for stage in st.get.stages(adata)]
+    tables = [
+        st.get.communication(adata, stage).assign(stage=stage) for stage in st.get.stages(adata)
+    ]
     return pd.concat(tables).set_index(ROW)
 
 
@@ -132,11 +151,17 @@ def methods(adata) -> dict[str, pd.Series]:
             for receiver in np.unique(kind[receives]):
                 here = (kind == receiver) & (stage == when)
                 hears, reached = receptor[here].mean(axis=0), from_it[here]
-                signal = np.log1p((reached[:, :, None] * np.expm1(receptor[here])[:, None]).reshape(here.sum(), -1))
+                signal = np.log1p(
+                    (reached[:, :, None] * np.expm1(receptor[here])[:, None]).reshape(
+                        here.sum(), -1
+                    )
+                )
                 strength = np.linalg.norm(correlation(signal, target[here]), axis=1)
                 grids = (np.outer(sends, hears), np.outer(reached.mean(axis=0), hears), strength)
                 for method, values in zip(out, grids, strict=True):
-                    rows = pd.MultiIndex.from_product([[when], [sender], [receiver], *names[:2]], names=ROW)
+                    rows = pd.MultiIndex.from_product(
+                        [[when], [sender], [receiver], *names[:2]], names=ROW
+                    )
                     out[method] |= dict(zip(rows, values.ravel(), strict=True))
     found = {"ours": ours(adata)["score"]}
     found |= {name: pd.Series(values).rename_axis(ROW) for name, values in out.items()}
@@ -145,7 +170,9 @@ def methods(adata) -> dict[str, pd.Series]:
 
 def correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(columns of x, columns of y) Pearson; 0 where a column is constant."""
-    x, y = ((v - v.mean(axis=0)) / np.where(v.std(axis=0) > 0, v.std(axis=0), np.inf) for v in (x, y))
+    x, y = (
+        (v - v.mean(axis=0)) / np.where(v.std(axis=0) > 0, v.std(axis=0), np.inf) for v in (x, y)
+    )
     return x.T @ y / len(x)
 
 
@@ -160,10 +187,25 @@ def liana(adata, names: list[list[str]], stage: np.ndarray) -> dict[str, pd.Seri
     for when in np.unique(stage):
         part = adata[stage == when].copy()
         part.uns = {}
-        options = {"resource": grid, "use_raw": False, "expr_prop": 0.0, "min_cells": 1, "verbose": False}
-        found = li.mt.rank_aggregate(part, groupby="cell_type", n_perms=None, inplace=False, **options)
-        columns = {"source": "sender", "target": "receiver", "ligand_complex": "ligand", "receptor_complex": "receptor"}
-        parts.append(found.rename(columns=columns).assign(stage=when, score=1.0 - found["magnitude_rank"]))
+        options = {
+            "resource": grid,
+            "use_raw": False,
+            "expr_prop": 0.0,
+            "min_cells": 1,
+            "verbose": False,
+        }
+        found = li.mt.rank_aggregate(
+            part, groupby="cell_type", n_perms=None, inplace=False, **options
+        )
+        columns = {
+            "source": "sender",
+            "target": "receiver",
+            "ligand_complex": "ligand",
+            "receptor_complex": "receptor",
+        }
+        parts.append(
+            found.rename(columns=columns).assign(stage=when, score=1.0 - found["magnitude_rank"])
+        )
     return {"LIANA+": pd.concat(parts).set_index(ROW)["score"]}
 
 
@@ -174,7 +216,12 @@ def judge(truth: pd.DataFrame, score: pd.Series) -> dict[str, float]:
     found = ranking_scores(truth["true"].to_numpy(), listed)
     true = truth["true"].to_numpy()
     rank = spearmanr(listed[true], truth["strength"].to_numpy()[true])[0]
-    return {"AUROC": found["auroc"], "AUPRC": found["auprc"], "x base": found["auprc_ratio"], "rank among true": rank}
+    return {
+        "AUROC": found["auroc"],
+        "AUPRC": found["auprc"],
+        "x base": found["auprc_ratio"],
+        "rank among true": rank,
+    }
 
 
 def judge_calls(truth: pd.DataFrame, table: pd.DataFrame) -> dict[str, float]:

@@ -38,10 +38,14 @@ SLICES, SHARE = 2, 0.25
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("seeds", nargs="*", type=int, default=[540, 541, 542, 543, 544])
     parser.add_argument("--tissues", nargs="*", default=["stage", "null", "lost", "some"])
-    parser.add_argument("--figure", type=Path, help="draw pair edges of the tissue `lost` of the first seed")
+    parser.add_argument(
+        "--figure", type=Path, help="draw pair edges of the tissue `lost` of the first seed"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     print(machine())
@@ -50,18 +54,34 @@ def main() -> None:
         for tissue in given.tissues:
             adata, hit = simulate(seed, tissue)
             config = st.Config(progress=False)
-            st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=config, device="cpu")
+            st.tl.infer_ccc(
+                adata, sample_key="sample", stage_key="stage", config=config, device="cpu"
+            )
             for unit in ("blocks",) if tissue == "stage" else ("slices", "blocks"):
                 compare(adata, tissue, unit)
                 of = {"seed": seed, "tissue": tissue, "unit": unit}
                 rows += [of | {"kind": kind} | count(adata, kind, tissue, hit) for kind in KINDS]
-                if given.figure and tissue == "lost" and unit == "slices" and seed == given.seeds[0]:
-                    st.pl.comparison(adata, "lr_targets").figure.savefig(given.figure, dpi=110, bbox_inches="tight")
+                if (
+                    given.figure
+                    and tissue == "lost"
+                    and unit == "slices"
+                    and seed == given.seeds[0]
+                ):
+                    st.pl.comparison(adata, "lr_targets").figure.savefig(
+                        given.figure, dpi=110, bbox_inches="tight"
+                    )
             print(
-                pd.DataFrame(rows[-12:]).query("tissue == @tissue").to_string(index=False, header=tissue == "stage"),
+                pd.DataFrame(rows[-12:])
+                .query("tissue == @tissue")
+                .to_string(index=False, header=tissue == "stage"),
                 flush=True,
             )
-    table = pd.DataFrame(rows).drop(columns="seed").groupby(["tissue", "unit", "kind"], sort=False).sum()
+    table = (
+        pd.DataFrame(rows)
+        .drop(columns="seed")
+        .groupby(["tissue", "unit", "kind"], sort=False)
+        .sum()
+    )
     print("\nall seeds together\n", table.to_string())
 
 
@@ -73,7 +93,9 @@ def compare(adata: AnnData, tissue: str, unit: str) -> None:
         st.tl.compare(adata, "condition", reference="A")
     else:
         chosen = one_slice_a_stage(adata)
-        adata.obs["one_slice"] = pd.Series(adata.obs["condition"].astype(str), index=adata.obs_names).where(chosen)
+        adata.obs["one_slice"] = pd.Series(
+            adata.obs["condition"].astype(str), index=adata.obs_names
+        ).where(chosen)
         st.tl.compare(adata, "one_slice", reference="A")
 
 
@@ -141,7 +163,9 @@ def shuffled(adata: AnnData, rng: np.random.Generator) -> tuple[AnnData, set[str
     names = np.sort(adata.var_names[adata.var["target"]])
     hit = rng.choice(names, int(SHARE * len(names)), replace=False)
     time = pd.cut(adata.obs["dpt_pseudotime"], 12).astype(str)
-    stratum = pd.factorize(adata.obs["sample"].astype(str) + adata.obs["cell_type"].astype(str) + time)[0]
+    stratum = pd.factorize(
+        adata.obs["sample"].astype(str) + adata.obs["cell_type"].astype(str) + time
+    )[0]
     counts = adata.layers["counts"].toarray()
     for gene in hit:
         column = adata.var_names.get_loc(gene)

@@ -39,7 +39,9 @@ def read_heart() -> AnnData:
     adata = adata[:, np.sort(order.drop_duplicates().index.to_numpy())].copy()
     adata.var_names = adata.var["symbol"].astype(str)
     sc.pp.log1p(adata)
-    adata.obs["region"] = adata.obs["region"].astype(str).replace({"nan": "unassigned"}).astype("category")
+    adata.obs["region"] = (
+        adata.obs["region"].astype(str).replace({"nan": "unassigned"}).astype("category")
+    )
     adata.obs["section"] = adata.obs["section"].astype(str).astype("category")
     rescale(adata)
     return adata
@@ -61,7 +63,9 @@ def flag_roles(adata: AnnData, share: float, n_variable: int) -> AnnData:
     liana gives two lists of genes; which ligand goes with which receptor is not read from it. Targets are highly variable genes without another role.
     """
     resource = liana.resource.select_resource("consensus")
-    ligands, receptors = ({g for name in resource[c] for g in name.split("_")} for c in ("ligand", "receptor"))
+    ligands, receptors = (
+        {g for name in resource[c] for g in name.split("_")} for c in ("ligand", "receptor")
+    )
     seen = np.asarray((adata.X > 0).mean(axis=0)).ravel() >= share
     adata = adata[:, seen].copy()
     sc.pp.highly_variable_genes(adata, n_top_genes=n_variable, batch_key="section")
@@ -80,15 +84,22 @@ def flag_roles(adata: AnnData, share: float, n_variable: int) -> AnnData:
 def follows(adata: AnnData, values: np.ndarray) -> str:
     """What a value of the spots goes with: regions, or only the section or the depth of a spot."""
     table = adata.obs.assign(value=np.asarray(values, dtype=float)).dropna(subset="value")
-    parts = {c: table.groupby(c, observed=True)["value"].transform("mean") for c in ("region", "section")}
-    shares = ", ".join(f"{mean.var() / table['value'].var():.2f} between {c}s" for c, mean in parts.items())
+    parts = {
+        c: table.groupby(c, observed=True)["value"].transform("mean") for c in ("region", "section")
+    }
+    shares = ", ".join(
+        f"{mean.var() / table['value'].var():.2f} between {c}s" for c, mean in parts.items()
+    )
     return f"variance {shares}; Spearman with depth {table['value'].corr(table['depth'], method='spearman'):.2f}"
 
 
 def describe_time(adata: AnnData) -> None:
     time = adata.obs["dpt_pseudotime"]
     medians = time.groupby(adata.obs["region"], observed=True).median().sort_values()
-    print("\nMedian pseudotime:", ", ".join(f"{region} {value:.2f}" for region, value in medians.items()))
+    print(
+        "\nMedian pseudotime:",
+        ", ".join(f"{region} {value:.2f}" for region, value in medians.items()),
+    )
     print("Pseudotime:", follows(adata, time.to_numpy()))
 
 
@@ -96,9 +107,7 @@ def describe_result(adata: AnnData) -> None:
     """The strongest edges, and what the activity of the first three pairs follows."""
     for name in KEYS:
         table = getattr(st.get, name)(adata)
-        found = (
-            f"{int((table['score'] > 0).sum())} of {adata.uns['spatrace']['candidates'][name]} candidates have a score"
-        )
+        found = f"{int((table['score'] > 0).sum())} of {adata.uns['spatrace']['candidates'][name]} candidates have a score"
         print(f"\n{name}: {found}, {int((table['q_value'] <= 0.1).sum())} have q <= .1")
         print(table.head(15).to_string(index=False, float_format="%.3g"))
     talk = st.get.communication(adata)
@@ -114,7 +123,9 @@ def draw(adata: AnnData) -> None:
     """Regions and pseudotime; the three strongest pairs over the nine sections; the strongest edges."""
     figures = {"heart_tissue": tissue_maps(adata, "section", "region", "dpt_pseudotime")}
     for rank, pair in enumerate(st.get.activity(adata).var_names[:3], start=1):
-        figures[f"heart_activity_{rank}"] = st.pl.activity_map(adata, pair, sample_key="section", ncols=5)[0].figure
+        figures[f"heart_activity_{rank}"] = st.pl.activity_map(
+            adata, pair, sample_key="section", ncols=5
+        )[0].figure
     for name in KEYS:
         figures[f"heart_{name}"] = st.pl.top_edges(adata, name, top_n=15).figure
     print("\nfigures:", ", ".join(save(figure, name).name for name, figure in figures.items()))
@@ -122,8 +133,12 @@ def draw(adata: AnnData) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--share", type=float, default=0.2, help="smallest share of spots that see a gene")
-    parser.add_argument("--variable", type=int, default=700, help="highly variable genes, among which targets are")
+    parser.add_argument(
+        "--share", type=float, default=0.2, help="smallest share of spots that see a gene"
+    )
+    parser.add_argument(
+        "--variable", type=int, default=700, help="highly variable genes, among which targets are"
+    )
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     print(machine())
@@ -133,7 +148,9 @@ def main() -> None:
             st.pp.transitions(adata, root=ROOT, cell_type_key="region")
         describe_time(adata)
         with Cost() as inferring:
-            st.tl.infer_ccc(adata, cell_type_key="region", sample_key="section", seed=given.seed, device="cpu")
+            st.tl.infer_ccc(
+                adata, cell_type_key="region", sample_key="section", seed=given.seed, device="cpu"
+            )
     print(f"\ntransitions: {preparing}\ninfer_ccc:   {inferring}\nall:         {whole}")
     fit = {name: round(float(value), 3) for name, value in adata.uns["spatrace"]["fit"].items()}
     print(f"radius {adata.uns['spatrace']['params']['radius']:.0f} µm; {fit}")

@@ -48,11 +48,15 @@ METHODS = ("knockout", "max_chain=0", "correlation")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("seeds", nargs="*", type=int, default=[550, 551, 552, 553, 554])
     parser.add_argument("--setting", nargs="*", default=list(SETTINGS), choices=list(SETTINGS))
     parser.add_argument("--csv", type=Path, help="write the scores of every seed")
-    parser.add_argument("--figure", type=Path, help="draw a ligand of the first seed of the last setting")
+    parser.add_argument(
+        "--figure", type=Path, help="draw a ligand of the first seed of the last setting"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     print(machine())
@@ -61,7 +65,11 @@ def main() -> None:
         for seed in given.seeds:
             adata = st.datasets.simulated(seed, **SETTINGS[setting])
             st.tl.infer_ccc(
-                adata, sample_key="sample", stage_key="stage", config=st.Config(progress=False), device="cpu"
+                adata,
+                sample_key="sample",
+                stage_key="stage",
+                config=st.Config(progress=False),
+                device="cpu",
             )
             rows.append(compare(adata, seed, SETTINGS[setting]).assign(seed=seed))
             own = rows[-1][rows[-1]["method"] == METHODS[0]].groupby("kind")
@@ -108,10 +116,17 @@ def compare(adata: AnnData, seed: int, setting: dict[str, float]) -> pd.DataFram
         role = kind.split()[-1]
         for gene in names:
             change = (logged(st.datasets.simulated(seed, knockout=gene, **setting)) - before) / sd
-            true = np.stack([change.mean(axis=0), *(change[stage == s].mean(axis=0) for s in np.unique(stage))])
+            true = np.stack(
+                [change.mean(axis=0), *(change[stage == s].mean(axis=0) for s in np.unique(stage))]
+            )
             st.tl.knockout(adata, **{role: gene}, name="now")
             st.tl.knockout(adata, **{role: gene}, name="short", max_chain=0, max_values=0)
-            short = st.get.knockout(adata, "short").set_index("target")["change"].loc[targets].to_numpy()
+            short = (
+                st.get.knockout(adata, "short")
+                .set_index("target")["change"]
+                .loc[targets]
+                .to_numpy()
+            )
             order = [
                 st.get.knockout(adata, "now", s).set_index("target").loc[targets]
                 for s in (None, *adata.obs["stage"].cat.categories)
@@ -121,15 +136,26 @@ def compare(adata: AnnData, seed: int, setting: dict[str, float]) -> pd.DataFram
                 "max_chain=0": short[None],
                 "correlation": naive(adata, gene, role, before),
             }
-            inside = np.abs(order[0]["change"].to_numpy() - true[0]) <= 1.96 * order[0]["se"].to_numpy()
+            inside = (
+                np.abs(order[0]["change"].to_numpy() - true[0]) <= 1.96 * order[0]["se"].to_numpy()
+            )
             size = adata.obs["spatrace_knockout_now"].to_numpy()[receives]
             cells = spearmanr(size, np.linalg.norm(change, axis=1))[0] if np.ptp(size) else np.nan
             for method, predicted in found.items():
                 extra = (
-                    {"inside": inside, "cells": cells} if method == "knockout" else {"inside": None, "cells": np.nan}
+                    {"inside": inside, "cells": cells}
+                    if method == "knockout"
+                    else {"inside": None, "cells": np.nan}
                 )
                 rows.append(
-                    {"kind": kind, "gene": gene, "method": method, "true": true, "predicted": predicted} | extra
+                    {
+                        "kind": kind,
+                        "gene": gene,
+                        "method": method,
+                        "true": true,
+                        "predicted": predicted,
+                    }
+                    | extra
                 )
     return pd.DataFrame(rows)
 
@@ -139,12 +165,19 @@ def naive(adata: AnnData, gene: str, role: str, targets: np.ndarray) -> np.ndarr
     receives = adata.obs["dpt_pseudotime"].notna().to_numpy()
     if role == "ligand":
         exposure = st.pp.ligand_exposure(
-            adata, ligands=[gene], radius=st.get.params(adata)["radius"], sample_key="sample", copy=True
+            adata,
+            ligands=[gene],
+            radius=st.get.params(adata)["radius"],
+            sample_key="sample",
+            copy=True,
         )
         level = np.log1p(exposure.to_numpy()[receives, 0])
     else:
         level = adata[receives, gene].X.toarray()[:, 0]
-    z, y = (level - level.mean()) / level.std(), (targets - targets.mean(axis=0)) / targets.std(axis=0)
+    z, y = (
+        (level - level.mean()) / level.std(),
+        (targets - targets.mean(axis=0)) / targets.std(axis=0),
+    )
     return -(z @ y / len(z))[None] * level.mean() / level.std()
 
 
@@ -158,8 +191,13 @@ def scores(rows: pd.DataFrame) -> dict[str, float]:
     }
     if not hit.any():
         return out
-    each = [(t[0], p[0], np.abs(t[0]) >= AFFECTED) for t, p in zip(rows["true"], rows["predicted"], strict=True)]
-    by_gene = [spearmanr(p[h], t[h])[0] if np.ptp(p[h]) else 0.0 for t, p, h in each if h.sum() >= FEWEST]
+    each = [
+        (t[0], p[0], np.abs(t[0]) >= AFFECTED)
+        for t, p in zip(rows["true"], rows["predicted"], strict=True)
+    ]
+    by_gene = [
+        spearmanr(p[h], t[h])[0] if np.ptp(p[h]) else 0.0 for t, p, h in each if h.sum() >= FEWEST
+    ]
     rank = rankdata(np.abs(predicted))
     n, m = hit.sum(), (~hit).sum()
     out |= {
@@ -172,7 +210,9 @@ def scores(rows: pd.DataFrame) -> dict[str, float]:
         "slope": (predicted[hit] @ true[hit]) / (true[hit] @ true[hit]),
     }
     if rows["method"].iloc[0] == METHODS[0]:
-        staged, there = (np.concatenate([v[1:].ravel() for v in rows[c]]) for c in ("predicted", "true"))
+        staged, there = (
+            np.concatenate([v[1:].ravel() for v in rows[c]]) for c in ("predicted", "true")
+        )
         large = np.abs(there) >= AFFECTED
         out |= {
             "stage": spearmanr(staged[large], there[large])[0],
@@ -185,7 +225,10 @@ def scores(rows: pd.DataFrame) -> dict[str, float]:
 def report(setting: str, rows: pd.DataFrame) -> pd.DataFrame:
     """Print medians over seeds; the scores of every seed."""
     table = pd.DataFrame(
-        {(kind, method, seed): scores(part) for (kind, method, seed), part in rows.groupby(["kind", "method", "seed"])}
+        {
+            (kind, method, seed): scores(part)
+            for (kind, method, seed), part in rows.groupby(["kind", "method", "seed"])
+        }
     ).T
     table.index.names = ["kind", "method", "seed"]
     columns = [
@@ -204,7 +247,13 @@ def report(setting: str, rows: pd.DataFrame) -> pd.DataFrame:
     ]
     order = pd.MultiIndex.from_product([list(NUMBER), METHODS])
     print(f"\n{setting}: median over {rows['seed'].nunique()} seeds")
-    print(table.groupby(["kind", "method"]).median().reindex(order)[columns].round(2).to_string(na_rep=""))
+    print(
+        table.groupby(["kind", "method"])
+        .median()
+        .reindex(order)[columns]
+        .round(2)
+        .to_string(na_rep="")
+    )
     worst = table[["rho_gene", "rho", "sign"]].groupby(["kind", "method"]).min().reindex(order)
     print("lowest over seeds\n" + worst.dropna().round(2).to_string(), flush=True)
     return table
@@ -212,7 +261,13 @@ def report(setting: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 def draw(adata: AnnData, path: Path) -> None:
     """A ligand of the first seed that acts on a TF, first by name."""
-    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=st.Config(progress=False), device="cpu")
+    st.tl.infer_ccc(
+        adata,
+        sample_key="sample",
+        stage_key="stage",
+        config=st.Config(progress=False),
+        device="cpu",
+    )
     st.tl.knockout(adata, ligand=min(map(str, adata.uns["truth"]["lr_tfs"]["ligand"])))
     st.pl.knockout(adata).figure.savefig(path, dpi=110, bbox_inches="tight")
 

@@ -45,11 +45,15 @@ def planted_wiring(rng: np.random.Generator, **options) -> _wiring.Wiring:
     for k in range(GROUPS):
         own, sign = order[k * OWN : (k + 1) * OWN], np.where(rng.random(OWN) < 0.7, 1, -1)
         for pair in np.flatnonzero(group == k):
-            effect[pair, own] = np.where(rng.random(OWN) < CHANCE, sign * rng.uniform(0.7, 1.3, OWN), 0.0)
+            effect[pair, own] = np.where(
+                rng.random(OWN) < CHANCE, sign * rng.uniform(0.7, 1.3, OWN), 0.0
+            )
     return replace(
         drawn,
         pairs=np.stack([np.arange(n), np.arange(n)], axis=1),
-        ligand_mimics=np.where(np.arange(options["n_ligands"]) < GROUPS, -1, np.arange(options["n_ligands"]) % GROUPS),
+        ligand_mimics=np.where(
+            np.arange(options["n_ligands"]) < GROUPS, -1, np.arange(options["n_ligands"]) % GROUPS
+        ),
         receptor_mimics=np.full(options["n_receptors"], -1),
         pair_target=effect,
         pair_tf=np.zeros((n, drawn.pair_tf.shape[1])),
@@ -64,7 +68,13 @@ def tissue(seed: int, kind: str):
             adata = st.datasets.simulated(seed, decoy_fraction=0.0, decoy_likeness=0.7, **depth)
     else:
         adata = st.datasets.simulated(seed, decoy_fraction=0.1, **DEEP)
-    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=st.Config(progress=False), device="cpu")
+    st.tl.infer_ccc(
+        adata,
+        sample_key="sample",
+        stage_key="stage",
+        config=st.Config(progress=False),
+        device="cpu",
+    )
     st.tl.modules(adata, progress=False)
     return adata
 
@@ -90,18 +100,27 @@ def groupings(adata) -> dict[str, pd.Series]:
 
 def main_modules(adata) -> pd.Series:
     table = st.get.modules(adata).query("main")
-    return pd.Series(table["module"].to_numpy(), index=table["ligand"] + "^" + table["receptor"]).sort_index()
+    return pd.Series(
+        table["module"].to_numpy(), index=table["ligand"] + "^" + table["receptor"]
+    ).sort_index()
 
 
 def clustered(table: pd.DataFrame, k: int, metric: str) -> pd.Series:
-    return pd.Series(fcluster(linkage(table.to_numpy(), "average", metric=metric), k, "maxclust"), index=table.index)
+    return pd.Series(
+        fcluster(linkage(table.to_numpy(), "average", metric=metric), k, "maxclust"),
+        index=table.index,
+    )
 
 
 def similarities(adata, names: pd.Index) -> dict[str, np.ndarray]:
     """Pairs × pairs: shared true targets, shared true signal."""
     truth = adata.uns["truth"]["lr_targets"]
     pair = truth["ligand"] + "^" + truth["receptor"]
-    effect = pd.crosstab(pair, truth["target"], values=truth["strength"], aggfunc="sum").reindex(names).fillna(0.0)
+    effect = (
+        pd.crosstab(pair, truth["target"], values=truth["strength"], aggfunc="sum")
+        .reindex(names)
+        .fillna(0.0)
+    )
     length = np.linalg.norm(effect, axis=1, keepdims=True)
     unit = effect.to_numpy() / np.where(length > 0, length, 1.0)
     return {
@@ -114,7 +133,11 @@ def contrast(similarity: np.ndarray, group: np.ndarray) -> float:
     """Mean similarity within groups less that between; NaN where there is one group or every pair is alone."""
     same = (group[:, None] == group)[np.triu_indices(len(group), 1)]
     values = similarity[np.triu_indices(len(group), 1)]
-    return float(values[same].mean() - values[~same].mean()) if same.any() and not same.all() else float("nan")
+    return (
+        float(values[same].mean() - values[~same].mean())
+        if same.any() and not same.all()
+        else float("nan")
+    )
 
 
 def row(score, ways: dict[str, pd.Series], seed: int) -> dict[str, float]:
@@ -123,11 +146,16 @@ def row(score, ways: dict[str, pd.Series], seed: int) -> dict[str, float]:
     rng, own = np.random.default_rng(seed), pd.factorize(ways["modules"])[0]
     null = np.array([score(rng.permutation(own)) for _ in range(N_SHUFFLES)])
     better = float(1 + (null >= found["modules"] - 1e-12).sum()) / (1 + N_SHUFFLES)
-    return found | {"shuffled": float(null.mean()), "p": better if np.isfinite(found["modules"]) else float("nan")}
+    return found | {
+        "shuffled": float(null.mean()),
+        "p": better if np.isfinite(found["modules"]) else float("nan"),
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("seeds", nargs="*", type=int, default=[530, 531, 532, 533, 534])
     parser.add_argument("--figure", type=Path, help="draw the modules of the first planted tissue")
     given = parser.parse_args()
@@ -148,7 +176,9 @@ def main() -> None:
                 score = lambda g, group=group: adjusted_rand_score(group, g)
                 rows.append({"measure": f"{kind}: ARI"} | head | row(score, ways, seed))
                 if given.figure and kind == "planted" and seed == given.seeds[0]:
-                    st.pl.modules(adata)[0].figure.savefig(given.figure, dpi=110, bbox_inches="tight")
+                    st.pl.modules(adata)[0].figure.savefig(
+                        given.figure, dpi=110, bbox_inches="tight"
+                    )
                 continue
             for name, similarity in similarities(adata, judged).items():
                 score = lambda g, similarity=similarity: contrast(similarity, g)

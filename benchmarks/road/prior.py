@@ -29,9 +29,9 @@ from anndata import AnnData
 from benchmarks._scores import KEYS, discoveries, machine, rank_scores
 
 import spatrace_sc as st
-from spatrace_sc._model import refit
+from spatrace_sc._model.evidence import refit
 from spatrace_sc._model.records import Problem
-from spatrace_sc._model.sparse import Penalty
+from spatrace_sc._model.regression.lasso import Penalty
 
 TABLES = {"lr": ("lr_pairs", ["ligand", "receptor"]), "tf": ("tf_targets", ["tf", "target"])}
 USED, GIVEN, FREE = "", "as given", "as given, free decoys"
@@ -39,10 +39,14 @@ SHORT = {"lr_targets": "LR", "lr_pairs": "pair", "tf_targets": "TF"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("seeds", nargs="*", type=int, default=[580, 581, 582, 583, 584])
     parser.add_argument("--kind", nargs="*", default=["lr"], choices=list(TABLES))
-    parser.add_argument("--share", nargs="*", type=float, default=[0.0, 0.5, 1.0], help="of the prior that is wrong")
+    parser.add_argument(
+        "--share", nargs="*", type=float, default=[0.0, 0.5, 1.0], help="of the prior that is wrong"
+    )
     parser.add_argument("--weight", nargs="*", type=float, default=[1.0, 3.0])
     parser.add_argument("--ablation", action="store_true")
     parser.add_argument("--csv", type=Path, help="write the scores of every seed")
@@ -81,7 +85,12 @@ def inferred(adata: AnnData, prior: pd.DataFrame | None, how: str) -> dict[str, 
     """Scores of one inference."""
     with ablated(how):
         st.tl.infer_ccc(
-            adata, sample_key="sample", stage_key="stage", prior=prior, config=st.Config(progress=False), device="cpu"
+            adata,
+            sample_key="sample",
+            stage_key="stage",
+            prior=prior,
+            config=st.Config(progress=False),
+            device="cpu",
         )
     scores: dict[str, float] = {}
     for task, short in SHORT.items():
@@ -90,7 +99,9 @@ def inferred(adata: AnnData, prior: pd.DataFrame | None, how: str) -> dict[str, 
         scores[f"{short} AUPRC"], scores[f"{short} AUROC"] = ranked["AUPRC"], ranked["AUROC"]
         scores[f"{short} found"], scores[f"{short} FDP"] = discoveries(table, truth, KEYS[task])
     fit = adata.uns["spatrace"]["fit"]
-    return scores | {"trusted": min((v for k, v in fit.items() if k.startswith("prior_")), default=float("nan"))}
+    return scores | {
+        "trusted": min((v for k, v in fit.items() if k.startswith("prior_")), default=float("nan"))
+    }
 
 
 @contextmanager
@@ -99,7 +110,9 @@ def ablated(how: str) -> Iterator[None]:
     if how == USED:
         yield
         return
-    with mock.patch("spatrace_sc.tl._inference.borne_out", lambda problem, config, *, seed: (problem, {})):
+    with mock.patch(
+        "spatrace_sc._inference.run.borne_out", lambda problem, config, *, seed: (problem, {})
+    ):
         if how == GIVEN:
             yield
             return

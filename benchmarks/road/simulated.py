@@ -37,13 +37,17 @@ def run(seed: int, time: str) -> list[dict[str, object]]:
     """One seed: a row for every task and method."""
     adata = st.datasets.simulated(seed=seed)
     call = dict(CALLS[time])
-    receivers = sorted(adata.obs.loc[adata.obs["latent_time"].notna(), "cell_type"].astype(str).unique())
+    receivers = sorted(
+        adata.obs.loc[adata.obs["latent_time"].notna(), "cell_type"].astype(str).unique()
+    )
     if time == "stages":  # every cell has a stage, senders too
         call["receivers"] = receivers
     with Cost() as cost:
         st.tl.infer_ccc(adata, **call, seed=seed, device="cpu")
     fit = adata.uns["spatrace"]["fit"]
-    print(f"seed {seed}: {cost}; held-out R² {fit['r2_initial']:.3f} at first, {fit['r2_gates']:.3f} at last")
+    print(
+        f"seed {seed}: {cost}; held-out R² {fit['r2_initial']:.3f} at first, {fit['r2_gates']:.3f} at last"
+    )
     plain = pearson_tables(adata, adata.obs["latent_time"].notna().to_numpy(), sample_key="sample")
     rows: list[dict[str, object]] = []
     for task, (name, truth) in truths(adata).items():
@@ -51,7 +55,14 @@ def run(seed: int, time: str) -> list[dict[str, object]]:
         hits, false = discoveries(table, truth, keys)
         scores = {"true": len(truth)} | rank_scores(table, truth, keys)
         rows.append({"task": task, "method": "infer_ccc", **scores, "q<=.1": hits, "FDP": false})
-        rows.append({"task": task, "method": "|Pearson|", "true": len(truth), **rank_scores(plain[name], truth, keys)})
+        rows.append(
+            {
+                "task": task,
+                "method": "|Pearson|",
+                "true": len(truth),
+                **rank_scores(plain[name], truth, keys),
+            }
+        )
     return [{"seed": seed, **row} for row in rows]
 
 
@@ -63,9 +74,17 @@ def main() -> None:
     print(f"{machine()}; time: {given.time}")
     frame = pd.DataFrame([row for seed in given.seeds for row in run(seed, given.time)])
     order = list(frame["task"].unique())
-    medians = frame.drop(columns="seed").groupby(["task", "method"], sort=False).median(numeric_only=True)
-    spread = frame[frame["method"] == "infer_ccc"].groupby("task")["FDP"].agg(lambda v: " ".join(f"{x:.2f}" for x in v))
-    print(f"\nMedians over seeds {given.seeds}; FDP is the false share of the discoveries at q <= .1")
+    medians = (
+        frame.drop(columns="seed").groupby(["task", "method"], sort=False).median(numeric_only=True)
+    )
+    spread = (
+        frame[frame["method"] == "infer_ccc"]
+        .groupby("task")["FDP"]
+        .agg(lambda v: " ".join(f"{x:.2f}" for x in v))
+    )
+    print(
+        f"\nMedians over seeds {given.seeds}; FDP is the false share of the discoveries at q <= .1"
+    )
     print(medians.loc[order].to_string(float_format="%.3f", na_rep=""))
     print("\nFDP by seed:", "; ".join(f"{task}: {spread[task]}" for task in order))
 

@@ -34,7 +34,9 @@ MICROMETRES = (0.5, 0.65, 1.0)  # a pixel
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seed", type=int, default=100)
     parser.add_argument("--figure", type=Path, help="draw the activity of the strongest pair")
     given = parser.parse_args()
@@ -47,8 +49,15 @@ def main() -> None:
     table = sdata["gathered"]
     same = plain[table.obs["cell"].to_numpy()]
     error = np.linalg.norm(table.obsm["spatial"] - same.obsm["spatial"], axis=1)
-    print(f"{table.n_obs} cells of {len(sdata.shapes)} sections; centroid to cell: median {np.median(error):.2f} µm")
-    options = {"radius": 40.0, "time_key": "dpt_pseudotime", "config": st.Config(progress=False), "device": "cpu"}
+    print(
+        f"{table.n_obs} cells of {len(sdata.shapes)} sections; centroid to cell: median {np.median(error):.2f} µm"
+    )
+    options = {
+        "radius": 40.0,
+        "time_key": "dpt_pseudotime",
+        "config": st.Config(progress=False),
+        "device": "cpu",
+    }
     st.tl.infer_ccc(sdata, table_key="gathered", sample_key="region", stage_key="stage", **options)
     st.tl.infer_ccc(plain, sample_key="sample", stage_key="stage", **options)
     sdata["activity"] = st.get.activity(sdata["gathered"])
@@ -56,7 +65,10 @@ def main() -> None:
         sdata.write(Path(folder) / "series.zarr")
         back = sd.read_zarr(Path(folder) / "series.zarr")
         found, truth = st.get.lr_targets(back["gathered"]), plain.uns["truth"]["lr_targets"]
-        for name, result in (("SpatialData, read from disk", found), ("AnnData", st.get.lr_targets(plain))):
+        for name, result in (
+            ("SpatialData, read from disk", found),
+            ("AnnData", st.get.lr_targets(plain)),
+        ):
             scores = rank_scores(result, truth, KEYS["lr_targets"])
             print(f"{name}: LR→TG AUPRC {scores['AUPRC']:.3f}, AUROC {scores['AUROC']:.3f}")
         if given.figure:
@@ -90,7 +102,10 @@ def around(xy: np.ndarray) -> list[Polygon]:
     far = 20 * near * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]]) + xy.mean(axis=0)
     diagram = Voronoi(np.concatenate([xy, far]))
     cells = [diagram.vertices[diagram.regions[diagram.point_region[k]]] for k in range(len(xy))]
-    return [Polygon(corners).intersection(Point(p).buffer(reach)) for p, corners in zip(xy, cells, strict=True)]
+    return [
+        Polygon(corners).intersection(Point(p).buffer(reach))
+        for p, corners in zip(xy, cells, strict=True)
+    ]
 
 
 def draw(sdata: sd.SpatialData, path: Path) -> None:
@@ -102,7 +117,12 @@ def draw(sdata: sd.SpatialData, path: Path) -> None:
     figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.4), layout="constrained")
     for name, ax in zip(sdata.shapes, axes, strict=True):
         shown = sdata.pl.render_shapes(
-            name, color=pair, table_name="activity", norm=plt.Normalize(0, top), na_color="#DDDDDD", method="matplotlib"
+            name,
+            color=pair,
+            table_name="activity",
+            norm=plt.Normalize(0, top),
+            na_color="#DDDDDD",
+            method="matplotlib",
         )
         shown.pl.show(coordinate_systems="um", ax=ax, title=name, colorbar=ax is axes[-1])
         ax.set(xlabel="µm", ylabel="µm" if ax is axes[0] else "")

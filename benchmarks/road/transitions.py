@@ -29,7 +29,12 @@ from scipy import sparse
 import spatrace_sc as st
 
 #: What each task is judged by.
-JUDGED = {"lr_targets direct": "AUPRC", "lr_targets + indirect": "AUPRC", "tf_targets": "AUPRC", "lr_pairs": "AUROC"}
+JUDGED = {
+    "lr_targets direct": "AUPRC",
+    "lr_targets + indirect": "AUPRC",
+    "tf_targets": "AUPRC",
+    "lr_pairs": "AUROC",
+}
 #: Prepares a tissue with the given receivers; returns the column of time to infer with.
 Source = Callable[[AnnData, list[str]], str]
 
@@ -88,7 +93,12 @@ def diffusion(adata: AnnData, receivers: list[str]) -> str:
 
 def transport(**options: float) -> Source:
     def prepare(adata: AnnData, receivers: list[str]) -> str:
-        st.pp.transitions(adata, method=st.pp.OptimalTransport(**options), time_key="stage_time", receivers=receivers)
+        st.pp.transitions(
+            adata,
+            method=st.pp.OptimalTransport(**options),
+            time_key="stage_time",
+            receivers=receivers,
+        )
         return "stage_time"
 
     return prepare
@@ -111,7 +121,9 @@ SOURCES: dict[str, Source] = {
 def run(seed: int, n_stages: int, n_cells: int, name: str) -> list[dict[str, object]]:
     """A row for every task."""
     adata = st.datasets.simulated(seed, n_stages=n_stages, n_cells=n_cells)
-    receivers = sorted(adata.obs.loc[adata.obs["latent_time"].notna(), "cell_type"].astype(str).unique())
+    receivers = sorted(
+        adata.obs.loc[adata.obs["latent_time"].notna(), "cell_type"].astype(str).unique()
+    )
     time_key = SOURCES[name](adata, receivers)
     reach = adata.uns["transitions"]["reach"].set_index("steps")["cells"]
     with Cost() as cost:
@@ -126,7 +138,14 @@ def run(seed: int, n_stages: int, n_cells: int, name: str) -> list[dict[str, obj
             seed=seed,
             device="cpu",
         )
-    head = {"stages": n_stages, "seed": seed, "source": name, "1 step": reach[1], "3 steps": reach[3], "s": cost.wall}
+    head = {
+        "stages": n_stages,
+        "seed": seed,
+        "source": name,
+        "1 step": reach[1],
+        "3 steps": reach[3],
+        "s": cost.wall,
+    }
     rows = []
     for task, (table, truth) in truths(adata).items():
         scores = rank_scores(getattr(st.get, table)(adata), truth, KEYS[table])
@@ -138,7 +157,9 @@ def report(frame: pd.DataFrame) -> None:
     """Medians and ranges over seeds, a table for every number of stages."""
     for n_stages, part in frame.groupby("stages"):
         cells = part.groupby(["source", "task"], sort=False)["score"].agg(["median", "min", "max"])
-        text = cells.apply(lambda r: f"{r['median']:.3f} ({r['min']:.3f}-{r['max']:.3f})", axis=1).unstack("task")
+        text = cells.apply(
+            lambda r: f"{r['median']:.3f} ({r['min']:.3f}-{r['max']:.3f})", axis=1
+        ).unstack("task")
         text = text[list(JUDGED)].set_axis([f"{t}, {m}" for t, m in JUDGED.items()], axis=1)
         reach = part.groupby("source", sort=False)[["1 step", "3 steps"]].median().round(2)
         print(f"\n{n_stages} stages, {part['seed'].nunique()} seeds: median (least-most)")
@@ -174,13 +195,17 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("seeds", nargs="*", type=int, default=[560, 561, 562, 563, 564])
     parser.add_argument("--stages", nargs="+", type=int, default=[3, 6])
     parser.add_argument("--sources", nargs="+", choices=list(SOURCES), default=list(SOURCES))
     parser.add_argument("--cells", type=int, default=2400)
     parser.add_argument("--csv", type=Path, help="keep the rows")
-    parser.add_argument("--read", type=Path, nargs="+", help="report on rows kept earlier instead of running")
+    parser.add_argument(
+        "--read", type=Path, nargs="+", help="report on rows kept earlier instead of running"
+    )
     parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
     if given.read:

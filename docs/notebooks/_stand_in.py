@@ -35,9 +35,13 @@ def heart() -> tuple[Path, Path]:
     obs = pd.DataFrame(index=[f"spot_{k}" for k in range(made.n_obs)])
     obs["section"] = pd.Categorical([f"{c + 1}_section" for c in codes])
     obs["region"] = made.obs["cell_type"].to_numpy()
-    var = pd.DataFrame({"symbol": made.var_names}, index=[f"ENSG{k:011d}" for k in range(made.n_vars)])
+    var = pd.DataFrame(
+        {"symbol": made.var_names}, index=[f"ENSG{k:011d}" for k in range(made.n_vars)]
+    )
     adata = ad.AnnData(made.layers["counts"].astype(np.float32), obs=obs, var=var)
-    adata.obsm["spatial"] = made.obsm["spatial"] * np.where(np.isin(codes, [2, 3]), 40.0, 80.0)[:, None]
+    adata.obsm["spatial"] = (
+        made.obsm["spatial"] * np.where(np.isin(codes, [2, 3]), 40.0, 80.0)[:, None]
+    )
     (folder / "human_heart").mkdir()
     file = folder / "human_heart" / "human_heart_ST.h5ad"
     adata.write_h5ad(file)
@@ -46,16 +50,26 @@ def heart() -> tuple[Path, Path]:
 
 def atlas(name: str) -> Path:
     """The file of an atlas as its publisher lays it out, in a folder that can be given as ``cache_dir``."""
-    file = {"mouse_midbrain": "Dorsal_midbrain_cell_bin.h5ad", "axolotl_regeneration": "Regeneration.h5ad"}[name]
+    file = {
+        "mouse_midbrain": "Dorsal_midbrain_cell_bin.h5ad",
+        "axolotl_regeneration": "Regeneration.h5ad",
+    }[name]
     print(SAYS.format(file))  # noqa: T201
     axolotl = name == "axolotl_regeneration"
-    made = st.datasets.simulated(8, n_cells=2700, n_stages=4 if axolotl else 3, depth=DEPTH, n_targets=40)
+    made = st.datasets.simulated(
+        8, n_cells=2700, n_stages=4 if axolotl else 3, depth=DEPTH, n_targets=40
+    )
     ids = {g: f"AMEX60DD{k:06d}" if axolotl else g for k, g in enumerate(made.var_names)}
     folder = _folder(made, ids)
     stage = made.obs["stage"].cat.codes.to_numpy()
     obs = pd.DataFrame(index=[f"CELL.{k}" for k in range(made.n_obs)])
     if axolotl:
-        slices = ["Injury_control_A", "Injury_2DPI_rep1_B", "Injury_5DPI_rep1_C", "Injury_15DPI_rep4_D"]
+        slices = [
+            "Injury_control_A",
+            "Injury_2DPI_rep1_B",
+            "Injury_5DPI_rep1_C",
+            "Injury_15DPI_rep4_D",
+        ]
         obs["Batch"] = pd.Categorical(np.array(slices)[stage])
         obs["Annotation"] = made.obs["cell_type"].astype(str).to_numpy()
     else:
@@ -63,10 +77,17 @@ def atlas(name: str) -> Path:
         obs["Time point"] = pd.Categorical(np.array(["E12.5", "E14.5", "E16.5"])[stage])
         obs["annotation"] = pd.Categorical(made.obs["cell_type"].to_numpy())
     counts = made.layers["counts"].astype(np.float32)
-    adata = ad.AnnData(counts.copy(), obs=obs, var=pd.DataFrame(index=list(ids.values())), layers={"counts": counts})
+    adata = ad.AnnData(
+        counts.copy(),
+        obs=obs,
+        var=pd.DataFrame(index=list(ids.values())),
+        layers={"counts": counts},
+    )
     adata.obsm["spatial"] = made.obsm["spatial"]
     adata.write_h5ad(folder / file)
-    pd.DataFrame({"source": list(ids.values()), "target": list(ids)}).to_csv(folder / "orthologs.csv", index=False)
+    pd.DataFrame({"source": list(ids.values()), "target": list(ids)}).to_csv(
+        folder / "orthologs.csv", index=False
+    )
     return folder
 
 
@@ -76,8 +97,12 @@ def own() -> Path:
     folder = _folder(made, {g: g for g in made.var_names})
     obs = made.obs[["cell_type"]].rename(columns={"cell_type": "annotation"})
     obs["slide"] = made.obs["sample"].to_numpy()
-    obs["day"] = made.obs["stage"].map({"E1": "day 3", "E2": "day 5", "E3": "day 8"}).astype(str).to_numpy()
-    var = pd.DataFrame({"symbol": made.var_names}, index=[f"ENSG{k:011d}" for k in range(made.n_vars)])
+    obs["day"] = (
+        made.obs["stage"].map({"E1": "day 3", "E2": "day 5", "E3": "day 8"}).astype(str).to_numpy()
+    )
+    var = pd.DataFrame(
+        {"symbol": made.var_names}, index=[f"ENSG{k:011d}" for k in range(made.n_vars)]
+    )
     adata = ad.AnnData(made.layers["counts"].astype(np.float32), obs=obs, var=var)
     adata.obsm["spatial"] = made.obsm["spatial"]
     adata.write_h5ad(folder / "mine.h5ad")

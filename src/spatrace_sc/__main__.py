@@ -16,8 +16,12 @@ from anndata import AnnData
 def main() -> None:
     """Simulate, infer, print the strongest edges beside the truth, write the result and figures."""
     parser = argparse.ArgumentParser(prog="python -m spatrace_sc", description=main.__doc__)
-    parser.add_argument("--out", type=Path, default=Path("results/demo"), help="folder for the result and figures")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the tissue and of the inference")
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/demo"), help="folder for the result and figures"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the tissue and of the inference"
+    )
     parser.add_argument("--cells", type=int, default=4000, help="cells of the tissue")
     options = parser.parse_args()
     os.environ.setdefault("MPLBACKEND", "Agg")
@@ -40,7 +44,12 @@ def main() -> None:
         truth["lr_targets"],
         ["ligand", "receptor", "target"],
     )
-    report("TF→TG: which factor drives which gene", st.get.tf_targets(adata), truth["tf_targets"], ["tf", "target"])
+    report(
+        "TF→TG: which factor drives which gene",
+        st.get.tf_targets(adata),
+        truth["tf_targets"],
+        ["tf", "target"],
+    )
     report(
         "L–R: which ligand acts through which receptor",
         st.get.lr_pairs(adata),
@@ -50,10 +59,14 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     draw(adata, options.out)
     adata.write_h5ad(options.out / "simulated.h5ad")
-    print(f"\nWrote {', '.join(sorted(p.name for p in options.out.iterdir()))} to {options.out.resolve()}")
+    print(
+        f"\nWrote {', '.join(sorted(p.name for p in options.out.iterdir()))} to {options.out.resolve()}"
+    )
 
 
-def report(title: str, table: pd.DataFrame, truth: pd.DataFrame, keys: list[str], top: int = 10) -> None:
+def report(
+    title: str, table: pd.DataFrame, truth: pd.DataFrame, keys: list[str], top: int = 10
+) -> None:
     """Print the strongest edges, in few columns, beside the truth."""
     marks = truth[keys].assign(truth=truth["kind"] if "kind" in truth else "true")
     if "sign" in truth:
@@ -65,7 +78,9 @@ def report(title: str, table: pd.DataFrame, truth: pd.DataFrame, keys: list[str]
     shown = ranked.head(top)[[*keys, size, "q_value", "evidence", "truth"]]
     formats = {size: "{:.3f}".format, "q_value": "{:.2g}".format}
     print(f"\n{title}\n{shown.to_string(index=False, formatters=formats)}")
-    print(f"Of the {n_true} strongest (as many as are true) {hits:.0%} are true; by chance {n_true / len(table):.1%}.")
+    print(
+        f"Of the {n_true} strongest (as many as are true) {hits:.0%} are true; by chance {n_true / len(table):.1%}."
+    )
 
 
 def draw(adata: AnnData, folder: Path) -> None:
@@ -75,7 +90,9 @@ def draw(adata: AnnData, folder: Path) -> None:
     import spatrace_sc as st
 
     figures: dict[str, Callable[[], object]] = {
-        "activity_map": lambda: st.pl.activity_map(adata, None, stage_key="stage", sample_key="sample"),
+        "activity_map": lambda: st.pl.activity_map(
+            adata, None, stage_key="stage", sample_key="sample"
+        ),
         "top_edges": lambda: st.pl.top_edges(adata, truth=adata.uns["truth"]["lr_targets"]),
         "effect_heatmap": lambda: st.pl.effect_heatmap(adata),
         "training_history": lambda: st.pl.training_history(adata),

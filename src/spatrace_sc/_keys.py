@@ -43,12 +43,31 @@ ROLES = {"ligands": "ligand", "receptors": "receptor", "tfs": "tf", "targets": "
 EVIDENCE = ["q_value", "stability", "evidence"]
 #: What stands behind an edge, from nothing to most.
 EVIDENCE_LEVELS = ["none", "co-variation", "ranked", "group", "supported"]
-TF_TARGETS = ["tf", "target", "effect", "score", "p_value", "effect_se", "minimum_effect", "group", *EVIDENCE]
+TF_TARGETS = [
+    "tf",
+    "target",
+    "effect",
+    "score",
+    "p_value",
+    "effect_se",
+    "minimum_effect",
+    "group",
+    *EVIDENCE,
+]
 LR_TARGETS = [
     *("ligand", "receptor", "target", "effect", "score", "p_value", "effect_se", "group_q_value"),
     *("mediated", "direct_share", "through", "group", "route", *EVIDENCE),
 ]
-LR_PAIRS = ["ligand", "receptor", "score", "p_value", "score_se", "group_q_value", "group", *EVIDENCE]
+LR_PAIRS = [
+    "ligand",
+    "receptor",
+    "score",
+    "p_value",
+    "score_se",
+    "group_q_value",
+    "group",
+    *EVIDENCE,
+]
 LR_TFS = ["ligand", "receptor", "tf", "effect", "score", "q_value"]
 CASCADES = [
     *("ligand", "receptor", "tf", "target", "effect", "score"),

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from ._check import closest, shorten
 from ._errors import DeviceError, InvalidArgumentError, UnknownSettingError
-from ._validate import closest, shorten
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +89,9 @@ class Settings:
             raise InvalidArgumentError(f"`st.settings.data_dir` must be a folder, found {value!r}.")
         folder = Path(value).expanduser().absolute()
         if folder.exists() and not folder.is_dir():
-            raise InvalidArgumentError(f"`st.settings.data_dir` must be a folder, and {folder} is a file.")
+            raise InvalidArgumentError(
+                f"`st.settings.data_dir` must be a folder, and {folder} is a file."
+            )
         self._given["data_dir"] = folder
 
     @property
@@ -119,7 +121,9 @@ class Settings:
 
     @mirror.setter
     def mirror(self, value: str | None) -> None:
-        self._given["mirror"] = None if value is None else checked_address(value, "`st.settings.mirror`")
+        self._given["mirror"] = (
+            None if value is None else checked_address(value, "`st.settings.mirror`")
+        )
 
     @property
     def progress(self) -> bool:
@@ -132,7 +136,9 @@ class Settings:
     @progress.setter
     def progress(self, value: bool) -> None:
         if not isinstance(value, bool):
-            raise InvalidArgumentError(f"`st.settings.progress` must be True or False, found {value!r}.")
+            raise InvalidArgumentError(
+                f"`st.settings.progress` must be True or False, found {value!r}."
+            )
         self._given["progress"] = value
 
     @property
@@ -147,7 +153,9 @@ class Settings:
     @verbosity.setter
     def verbosity(self, value: str) -> None:
         if not isinstance(value, str) or value not in LEVELS:
-            raise InvalidArgumentError(f"`st.settings.verbosity` must be one of {shorten(LEVELS)}, found {value!r}.")
+            raise InvalidArgumentError(
+                f"`st.settings.verbosity` must be one of {shorten(LEVELS)}, found {value!r}."
+            )
         logger.setLevel(LEVELS[value])
         if _fallback not in logger.handlers:
             logger.addHandler(_fallback)
@@ -182,7 +190,9 @@ class _Fallback(logging.Handler):
     """Shows on standard error what no handler of the user's is there to show."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if any(handler is not self for handler in (*logger.handlers, *logging.getLogger().handlers)):
+        if any(
+            handler is not self for handler in (*logger.handlers, *logging.getLogger().handlers)
+        ):
             return
         try:
             sys.stderr.write(f"{self.format(record)}\n")
@@ -195,7 +205,9 @@ settings = Settings()
 
 
 def _unknown(name: str) -> UnknownSettingError:
-    return UnknownSettingError(f"`st.settings` has no {name!r}; it has {shorten(NAMES)}.{closest(name, NAMES)}")
+    return UnknownSettingError(
+        f"`st.settings` has no {name!r}; it has {shorten(NAMES)}.{closest(name, NAMES)}"
+    )
 
 
 def _known(name: str) -> str:
@@ -213,7 +225,12 @@ def without_login(url: str) -> str:
 def checked_address(value: object, named: str) -> str:
     """An http(s) address."""
     parts = urlsplit(value) if isinstance(value, str) else None
-    if not isinstance(value, str) or parts is None or parts.scheme not in {"http", "https"} or not parts.netloc:
+    if (
+        not isinstance(value, str)
+        or parts is None
+        or parts.scheme not in {"http", "https"}
+        or not parts.netloc
+    ):
         raise InvalidArgumentError(
             f"{named} must be an address that begins with http:// or https://, found {value!r}. "
             "For a file that is already on this machine, place it in the cache instead (`cache_dir`)."
@@ -225,16 +242,22 @@ def resolve_device(device: str) -> torch.device:
     """The device named; ``"auto"`` is ``settings.device``, which by default takes a CUDA GPU if there is one. A GPU that was asked for and is absent is an error, never a silent fall-back."""
     import torch
 
-    named, device = (f"`device={device!r}`", device) if device != "auto" else (None, settings.device)
+    named, device = (
+        (f"`device={device!r}`", device) if device != "auto" else (None, settings.device)
+    )
     if named is None and device == "auto":
         chosen = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        logger.info("device: %s%s.", chosen, "" if chosen.type == "cuda" else " (no CUDA GPU found)")
+        logger.info(
+            "device: %s%s.", chosen, "" if chosen.type == "cuda" else " (no CUDA GPU found)"
+        )
         return chosen
     named = named or f"`st.settings.device = {device!r}`"
     try:
         chosen = torch.device(device)
     except (RuntimeError, TypeError) as error:
-        raise InvalidArgumentError(f"{named} is not a device; use 'auto', 'cpu' or 'cuda'.") from error
+        raise InvalidArgumentError(
+            f"{named} is not a device; use 'auto', 'cpu' or 'cuda'."
+        ) from error
     if chosen.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (chosen.index or 0) >= count:

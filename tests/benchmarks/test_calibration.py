@@ -20,7 +20,9 @@ BAND = (0.01, 0.06)
 def null():
     """Ligands do nothing."""
     tissue = TISSUES["null"](107)
-    st.tl.infer_ccc(tissue.adata, **tissue.arguments, config=st.Config(progress=False), device="cpu")
+    st.tl.infer_ccc(
+        tissue.adata, **tissue.arguments, config=st.Config(progress=False), device="cpu"
+    )
     return tissue
 
 
@@ -28,7 +30,9 @@ def null():
 def acting():
     """A tissue of the easy kind."""
     tissue = TISSUES["easy"](107)
-    st.tl.infer_ccc(tissue.adata, **tissue.arguments, config=st.Config(progress=False), device="cpu")
+    st.tl.infer_ccc(
+        tissue.adata, **tissue.arguments, config=st.Config(progress=False), device="cpu"
+    )
     return tissue
 
 
@@ -46,7 +50,8 @@ def test_p_of_edges_that_do_not_exist_is_nearly_uniform(null):
 
 
 @pytest.mark.parametrize(
-    ("task", "found", "false"), [("tf_targets", 0.4, 0.25), ("lr_targets", 0.4, 0.2), ("lr_pairs", 0.5, 0.25)]
+    ("task", "found", "false"),
+    [("tf_targets", 0.4, 0.25), ("lr_targets", 0.4, 0.2), ("lr_pairs", 0.5, 0.25)],
 )
 def test_what_is_called_is_mostly_true(acting, task, found, false):
     scores = worth(getattr(st.get, task)(acting.adata), acting, task)
@@ -60,7 +65,8 @@ def test_decoys_alone_would_call_many_false_tf_edges(acting):
     table = st.get.tf_targets(acting.adata)
     strong = table.assign(q_value=np.where(table["stability"] >= 0.9, 0.05, 1.0))
     assert (
-        worth(strong, acting, "tf_targets")["false"]["0.1"] > worth(table, acting, "tf_targets")["false"]["0.1"] + 0.1
+        worth(strong, acting, "tf_targets")["false"]["0.1"]
+        > worth(table, acting, "tf_targets")["false"]["0.1"] + 0.1
     )
 
 
@@ -77,7 +83,9 @@ def tiny():
     truth = {
         "tf_targets": pd.DataFrame({"tf": ["c"], "target": ["g"]}),
         "tf_tfs": pd.DataFrame({"tf": ["a", "b"], "target": ["b", "c"]}),
-        "lr_targets": pd.DataFrame({"ligand": ["L"], "receptor": ["R"], "target": ["g"], "kind": ["indirect"]}),
+        "lr_targets": pd.DataFrame(
+            {"ligand": ["L"], "receptor": ["R"], "target": ["g"], "kind": ["indirect"]}
+        ),
         "lr_pairs": pd.DataFrame({"ligand": ["L"], "receptor": ["R"]}),
     }
     return Tissue(AnnData(np.zeros((2, 6), dtype=np.float32), var=var), {}, truth)
@@ -93,7 +101,12 @@ def test_chains_of_tfs_count_as_true_when_indirect_edges_do():
 
 def test_worth_by_hand():
     table = pd.DataFrame(
-        {"tf": ["a", "b", "c"], "target": "g", "p_value": [0.01, 0.9, 0.001], "q_value": [0.05, 1.0, 0.02]}
+        {
+            "tf": ["a", "b", "c"],
+            "target": "g",
+            "p_value": [0.01, 0.9, 0.001],
+            "q_value": [0.05, 1.0, 0.02],
+        }
     )
     scores = worth(table, tiny(), "tf_targets")
     assert scores["found"] == {"0.01": 0, "0.02": 1, "0.05": 2, "0.1": 2, "0.2": 2, "0.3": 2}
@@ -111,7 +124,9 @@ def test_unmeasured_edges_are_not_asked_for():
 
 def test_membership_looks_at_all_keys():
     table = pd.DataFrame({"tf": ["a", "c"], "target": ["g", "x"]})
-    assert list(membership(table, pd.DataFrame({"tf": ["a", "c"], "target": ["g", "g"]}), ["tf", "target"])) == [
+    assert list(
+        membership(table, pd.DataFrame({"tf": ["a", "c"], "target": ["g", "g"]}), ["tf", "target"])
+    ) == [
         True,
         False,
     ]
@@ -140,7 +155,11 @@ def test_report_prints_and_draws(tmp_path):
     task = {"found": 4, "false": 0.25, "false_any": 0.0, "power": 0.5}
     levels = ("0.01", "0.02", "0.05", "0.1", "0.2", "0.3")
     shares = dict.fromkeys(("0.01", "0.05", "0.1", "0.25", "0.5", "0.75", "0.9"), 0.1)
-    found = {k: dict.fromkeys(levels, v) for k, v in task.items()} | {"null_p": shares, "grouped": 1, "grouped_true": 1}
+    found = {k: dict.fromkeys(levels, v) for k, v in task.items()} | {
+        "null_p": shares,
+        "grouped": 1,
+        "grouped_true": 1,
+    }
     routes = {"called_direct": [3, 4, 5], "called_mediated": [1, 1, 2]}
     row = {"data": "null", "seed": 1, "cpu": 2.0, "naive permutation": {"lr_targets": found}}
     row["ours"] = {"tf_targets": found, "lr_pairs": found, "lr_targets": found | routes}

@@ -46,7 +46,15 @@ def checkout(tmp_path, monkeypatch):
 
 
 def ok(name, cpu, peak, **more):
-    return {"row": name, "status": "ok", "cpu": cpu, "wall": 2 * cpu, "peak": peak, "others": 0.0, **more}
+    return {
+        "row": name,
+        "status": "ok",
+        "cpu": cpu,
+        "wall": 2 * cpu,
+        "peak": peak,
+        "others": 0.0,
+        **more,
+    }
 
 
 def test_a_command_costs_what_it_uses():
@@ -68,7 +76,9 @@ def test_seconds_of_children_count():
 
 
 def test_a_failure_is_a_row_with_what_was_said_last():
-    row, _ = process.measured([sys.executable, "-c", "print('before'); raise ValueError('no such thing')"])
+    row, _ = process.measured(
+        [sys.executable, "-c", "print('before'); raise ValueError('no such thing')"]
+    )
     assert row["status"] == "failed"
     assert "exit 1" in row["error"]
     assert "no such thing" in row["error"]
@@ -104,7 +114,11 @@ def test_a_package_that_is_not_there_skips_its_row(tmp_path, monkeypatch):
     monkeypatch.setattr(reference, "lacking", lambda python, module: f"{module} is not usable")
     given = reference.arguments(["--rows", "arboreto"])
     (row,) = reference.wanted(given, [])
-    assert row == {"row": reference.ARBORETO, "status": "skipped", "error": "arboreto.core is not usable"}
+    assert row == {
+        "row": reference.ARBORETO,
+        "status": "skipped",
+        "error": "arboreto.core is not usable",
+    }
 
 
 def test_the_three_scripts_run_in_order_and_are_told_what_the_readme_says(checkout, tmp_path):
@@ -117,8 +131,18 @@ def test_the_three_scripts_run_in_order_and_are_told_what_the_readme_says(checko
         (reference.PER_CELL, 0),
     ]
     pre, _, train, _, cells = (dict(pairwise(c)) for _, _, c in runs)
-    assert (pre["--path_len"], pre["--radius"], pre["--k_primary"], pre["--n_jobs"]) == ("3", "5", "5", "1")
-    assert [train[f"--{o}"] for o in ("epochs", "num_heads", "d_model", "batch_size")] == ["4", "3", "128", "16"]
+    assert (pre["--path_len"], pre["--radius"], pre["--k_primary"], pre["--n_jobs"]) == (
+        "3",
+        "5",
+        "5",
+        "1",
+    )
+    assert [train[f"--{o}"] for o in ("epochs", "num_heads", "d_model", "batch_size")] == [
+        "4",
+        "3",
+        "128",
+        "16",
+    ]
     assert cells["--model_path"].startswith(train["--out_dir"])
     assert not [c for _, _, c in runs if "--skip_percell" in c and "--extract_percell_attn" in c]
 
@@ -127,7 +151,9 @@ def test_rows_of_the_scripts(checkout):
     rows = list(reference.reference(checkout, sys.executable, [1]))
     names = [row["row"] for row in rows]
     assert names == [*reference.SCRIPTS, reference.PER_CELL]
-    assert [row["status"] for row in rows] == ["ok"] * 3 + ["failed"]  # the made-up script has no functions to set
+    assert [row["status"] for row in rows] == ["ok"] * 3 + [
+        "failed"
+    ]  # the made-up script has no functions to set
     assert "per_cell_att_compute" in rows[-1]["error"]
 
 
@@ -140,8 +166,13 @@ def test_a_script_that_fails_ends_the_pipeline(checkout):
 def test_what_is_known_is_not_measured_again(checkout, monkeypatch):
     monkeypatch.setattr(reference, "measured", lambda *_, **__: pytest.fail("measured again"))
     rows = [ok(reference.OURS, 1, 1, seed=0)]
-    rows += [ok(name, 1, 1, **({"epochs": 50} if "exp" in name else {})) for name in reference.GROUPS["reference"]]
-    given = reference.arguments(["--rows", "ours", "reference", "--seeds", "1", "--checkout", str(checkout)])
+    rows += [
+        ok(name, 1, 1, **({"epochs": 50} if "exp" in name else {}))
+        for name in reference.GROUPS["reference"]
+    ]
+    given = reference.arguments(
+        ["--rows", "ours", "reference", "--seeds", "1", "--checkout", str(checkout)]
+    )
     assert list(reference.wanted(given, rows)) == []
     given.epochs = [1]
     with pytest.raises(pytest.fail.Exception, match="measured again"):
@@ -150,7 +181,9 @@ def test_what_is_known_is_not_measured_again(checkout, monkeypatch):
 
 def test_the_step_per_cell_is_told_steps_and_heads(tmp_path):
     script = "import sys\ndef per_cell_att_compute(*, tlength=5, attn_subdir='below'): return tlength, attn_subdir\n"
-    script += "def ensure_percell_attentions(*, num_heads=5): return num_heads, *per_cell_att_compute()\n"
+    script += (
+        "def ensure_percell_attentions(*, num_heads=5): return num_heads, *per_cell_att_compute()\n"
+    )
     script += "def main(): print(ensure_percell_attentions(), sys.argv[1:])\n"
     (tmp_path / "run_inference.py").write_text(script)
     command = [sys.executable, str(HERE / "percell.py"), str(tmp_path), "3", "4", "--out_dir", "x"]
@@ -160,13 +193,19 @@ def test_the_step_per_cell_is_told_steps_and_heads(tmp_path):
 
 def test_arboreto_regresses_every_target_on_all_regulators(tmp_path):
     (tmp_path / "arboreto").mkdir()
-    core = "SGBM_KWARGS = {}\ndef infer_partial_network(kind, options, x, names, target, y, seed):\n"
+    core = (
+        "SGBM_KWARGS = {}\ndef infer_partial_network(kind, options, x, names, target, y, seed):\n"
+    )
     core += "    return [(kind, target, n, float(y.sum())) for n in names]\n"
     (tmp_path / "arboreto" / "core.py").write_text(core)
     np.savez(tmp_path / "i.npz", x=np.ones((5, 3)), y=np.ones((5, 2)))
     command = [sys.executable, str(HERE / "boosting.py"), str(tmp_path / "i.npz")]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=True, env=process.environment() | {"PYTHONPATH": str(tmp_path)}
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=process.environment() | {"PYTHONPATH": str(tmp_path)},
     )
     assert done.stdout.split() == ["g0", "3", "g1", "3"]
 
@@ -186,7 +225,10 @@ def test_sums_and_ratios_by_hand():
 
 def test_fewer_epochs_are_extrapolated_and_called_so():
     rows = [ok("run_preprocess.py", 50, 1.0), ok("run_inference.py", 5, 1.0)]
-    short = [ok("run_experiment.py", 40, 1.0, epochs=1), ok("run_experiment.py", 100, 1.2, epochs=4)]
+    short = [
+        ok("run_experiment.py", 40, 1.0, epochs=1),
+        ok("run_experiment.py", 100, 1.2, epochs=4),
+    ]
     least = reference.summary(rows + short[:1])
     assert least.loc[f"{reference.ALL}, 1 epoch", "cpu"] == 95
     assert reference.ALL not in least.index
@@ -206,13 +248,27 @@ def test_the_report_says_what_is_missing():
     rows.append({"row": reference.ARBORETO, "status": "skipped", "error": "arboreto is not usable"})
     rows.append({"row": "run_preprocess.py", "status": "failed", "error": "exit 1: why"})
     text = reference.report(rows)
-    for part in ("refits", "GRNBoost2, arboreto skipped: arboreto is not usable", "run_preprocess.py failed: exit 1"):
+    for part in (
+        "refits",
+        "GRNBoost2, arboreto skipped: arboreto is not usable",
+        "run_preprocess.py failed: exit 1",
+    ):
         assert part in text
-    assert "failed" not in reference.report([*rows, ok("run_preprocess.py", 1, 1)])  # a later run went well
+    assert "failed" not in reference.report(
+        [*rows, ok("run_preprocess.py", 1, 1)]
+    )  # a later run went well
 
 
 def test_targets_are_judged():
-    row = {"cells": 10_000, "receivers": 6000, "threads": 1, "cpu": 20.0, "wall": 70.0, "peak": 1.0, "process": 25.0}
+    row = {
+        "cells": 10_000,
+        "receivers": 6000,
+        "threads": 1,
+        "cpu": 20.0,
+        "wall": 70.0,
+        "peak": 1.0,
+        "process": 25.0,
+    }
     rows = [row | {"threads": 2}, row, row | {"cells": 40_000, "cpu": 84.2}]
     text = targets.report(rows)
     assert "70.0 s wall (target: at most 60; missed)" in text

@@ -8,9 +8,9 @@ import pytest
 import torch
 from benchmarks.performance import gpu, processes
 
+from spatrace_sc._inference import run as inference
 from spatrace_sc._model import fit
-from spatrace_sc._model.network import SignalNetwork
-from spatrace_sc.tl import _inference
+from spatrace_sc._model.network.signal_network import SignalNetwork
 
 TINY = "--cells 400 --targets 6 --ligands 3 --receptors 4 --tfs 3 --tissue 250 --epochs 2 --resamples 2".split()
 
@@ -32,7 +32,9 @@ def test_the_cpu_stands_in_for_the_gpu(tmp_path):
     found = rows(tmp_path / "rows.jsonl")
     ranked = [row for row in found if row["part"] == "ranking"]
     ways = {way.name for way in gpu.WAYS}
-    assert {(row["products"], row["table"]) for row in ranked} == {(p, t) for p in ways for t in gpu.NAMES}
+    assert {(row["products"], row["table"]) for row in ranked} == {
+        (p, t) for p in ways for t in gpu.NAMES
+    }
     for row in ranked:
         if row["products"] in ("float32", "float32, recorded"):
             assert row["largest_difference"] == 0
@@ -74,7 +76,7 @@ def test_without_a_gpu_nothing_is_measured(tmp_path, capsys):
 
 def test_processes_are_compared(tmp_path, monkeypatch):
     monkeypatch.setattr(fit, "train", fit.train)
-    monkeypatch.setattr(_inference, "resample", _inference.resample)
+    monkeypatch.setattr(inference, "resample", inference.resample)
     monkeypatch.setattr(SignalNetwork, "draw_masks", SignalNetwork.draw_masks)
 
     def run(given, number):

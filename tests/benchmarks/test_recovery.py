@@ -27,7 +27,9 @@ from benchmarks.recovery.tissue import Tissue
 
 @pytest.fixture(scope="module")
 def simulated() -> Tissue:
-    return datasets.from_truth(st.datasets.simulated(0, n_cells=1000, n_targets=12, n_background=40, decoy_fraction=0))
+    return datasets.from_truth(
+        st.datasets.simulated(0, n_cells=1000, n_targets=12, n_background=40, decoy_fraction=0)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +43,30 @@ def planted(simulated) -> Tissue:
     shift = shift / shift.std(axis=0) * np.array([0.4, -0.4, 0.4, -0.4])
     x = adata.X.toarray()
     column = adata.var_names.get_indexer(s.names["target"][:4])
-    x[np.ix_(s.receivers, column)] = 2.5 + shift - shift.mean(axis=0) + 0.1 * rng.normal(size=shift.shape)
+    x[np.ix_(s.receivers, column)] = (
+        2.5 + shift - shift.mean(axis=0) + 0.1 * rng.normal(size=shift.shape)
+    )
     adata.X = sparse.csr_matrix(np.maximum(x, 0))
     grid = pd.MultiIndex.from_product([s.names["ligand"], s.names["receptor"]])
-    true_tf = pd.DataFrame({"tf": s.names["tf"][:2], "target": s.names["target"][:2], "sign": [1, -1]})
+    true_tf = pd.DataFrame(
+        {"tf": s.names["tf"][:2], "target": s.names["target"][:2], "sign": [1, -1]}
+    )
     true_lr = pd.DataFrame([grid[3], grid[40]], columns=["ligand", "receptor"])
     true_lr = true_lr.assign(target=s.names["target"][2:4], sign=[1, -1])
-    truth = {"tf_targets": true_tf, "lr_targets": true_lr, "lr_pairs": true_lr[["ligand", "receptor"]]}
+    truth = {
+        "tf_targets": true_tf,
+        "lr_targets": true_lr,
+        "lr_pairs": true_lr[["ligand", "receptor"]],
+    }
     return Tissue(adata, simulated.arguments, truth)
 
 
 def best(found: pd.DataFrame, target: str) -> pd.Series:
-    return found[found["target"] == target].sort_values("score", ascending=False, kind="stable").iloc[0]
+    return (
+        found[found["target"] == target]
+        .sort_values("score", ascending=False, kind="stable")
+        .iloc[0]
+    )
 
 
 @pytest.mark.parametrize("name", ["ridge", "l1", "l1_1se", "l1_1se_pen", "forest"])
@@ -80,9 +94,14 @@ def test_correlations_find_what_follows_the_cell_itself(simulated, name):
     else:
         kinds = np.log1p(doses(s.exposure, logged))
     place = adata.var_names.get_indexer(s.names["target"][:2])
-    x[s.receivers, place[0]], x[s.receivers, place[1]] = kinds[:, 40] / 5, (kinds[:, 41].max() - kinds[:, 41]) / 5
+    x[s.receivers, place[0]], x[s.receivers, place[1]] = (
+        kinds[:, 40] / 5,
+        (kinds[:, 41].max() - kinds[:, 41]) / 5,
+    )
     adata.X = x
-    found = METHODS[name].load()(Tissue(adata, simulated.arguments, simulated.truth), 0)["lr_targets"]
+    found = METHODS[name].load()(Tissue(adata, simulated.arguments, simulated.truth), 0)[
+        "lr_targets"
+    ]
     pairs = [(a, b) for a in s.names["ligand"] for b in s.names["receptor"]]
     for target, pair, sign in zip(s.names["target"][:2], pairs[40:42], (1, -1), strict=True):
         top = best(found, target)
@@ -91,7 +110,9 @@ def test_correlations_find_what_follows_the_cell_itself(simulated, name):
 
 
 def test_the_oracle_is_an_upper_bound(planted):
-    oracle, plain = (judge(planted, METHODS[n].load()(planted, 0))["lr_targets"] for n in ("l1_oracle", "l1"))
+    oracle, plain = (
+        judge(planted, METHODS[n].load()(planted, 0))["lr_targets"] for n in ("l1_oracle", "l1")
+    )
     assert oracle["AUPRC"] >= plain["AUPRC"]
 
 
@@ -132,14 +153,20 @@ def test_lagged_reads_ancestors(planted):
 
 
 def test_nearest_senders_by_hand():
-    var = pd.DataFrame({r: [r == "ligand"] for r in ("ligand", "receptor", "tf", "target")}, index=["L"])
+    var = pd.DataFrame(
+        {r: [r == "ligand"] for r in ("ligand", "receptor", "tf", "target")}, index=["L"]
+    )
     linear_ = np.array([[1.0], [2.0], [4.0], [8.0], [100.0]])
     obs = pd.DataFrame({"cell_type": list("RSSSS"), "slice": list("aaaab")}, index=list("01234"))
     xy = np.array([[0.0, 0], [1, 0], [2, 0], [3, 0], [0, 0]])
     adata = AnnData(np.log1p(linear_), obs=obs, var=var, obsm={"spatial": xy})
     tissue = Tissue(adata, {"sample_key": "slice", "senders": ["S"]}, {})
-    names = Namespace(names={"ligand": np.array(["L"])}, receivers=np.array([True, True, False, False, False]))
-    np.testing.assert_allclose(neighbour_ligand(tissue, names, k=2), [[3.0], [6.0]])  # never the cell itself
+    names = Namespace(
+        names={"ligand": np.array(["L"])}, receivers=np.array([True, True, False, False, False])
+    )
+    np.testing.assert_allclose(
+        neighbour_ligand(tissue, names, k=2), [[3.0], [6.0]]
+    )  # never the cell itself
 
 
 def test_lasso_path_is_the_lasso():
@@ -195,7 +222,8 @@ def test_reference_branch_recovers_a_planted_step(leak, monkeypatch):
     y[:, 1:, 1] = 0.8 * x[:, :-1, 2]
     cell = np.arange(n * n_steps).reshape(n, n_steps)
     forward = sparse.csr_matrix(
-        (np.ones(n * (n_steps - 1)), (cell[:, :-1].ravel(), cell[:, 1:].ravel())), shape=(cell.size, cell.size)
+        (np.ones(n * (n_steps - 1)), (cell[:, :-1].ravel(), cell[:, 1:].ravel())),
+        shape=(cell.size, cell.size),
     )
     paths = reference.sample_paths(forward, rng)
     assert (np.diff(paths, axis=1) == 1).all()  # only existing steps
@@ -242,17 +270,25 @@ def test_moran_prefers_the_pair_that_is_together():
     rng = np.random.default_rng(0)
     xy = rng.uniform(0, 300, (400, 2))
     sends, left = rng.random(400) < 0.5, xy[:, 0] < 150
-    x = np.stack([sends & left, sends & ~left, ~sends & left, ~sends & ~left], axis=1) + 0.1 * rng.random((400, 4))
+    x = np.stack(
+        [sends & left, sends & ~left, ~sends & left, ~sends & ~left], axis=1
+    ) + 0.1 * rng.random((400, 4))
     genes = {"ligand": ["LA", "LB"], "receptor": ["RA", "RB"]}
     var = pd.DataFrame(
-        {r: np.isin(["LA", "LB", "RA", "RB"], g) for r, g in genes.items()}, index=["LA", "LB", "RA", "RB"]
+        {r: np.isin(["LA", "LB", "RA", "RB"], g) for r, g in genes.items()},
+        index=["LA", "LB", "RA", "RB"],
     )
     obs = pd.DataFrame(
-        {"cell_type": np.where(sends, "S", "R"), "dpt_pseudotime": np.where(sends, np.nan, rng.random(400))},
+        {
+            "cell_type": np.where(sends, "S", "R"),
+            "dpt_pseudotime": np.where(sends, np.nan, rng.random(400)),
+        },
         index=[f"c{k}" for k in range(400)],
     )
     adata = AnnData(x.astype(np.float32), obs=obs, var=var, obsm={"spatial": xy})
-    found = METHODS["liana"].load()(Tissue(adata, {"radius": 40.0, "senders": ["S"]}, {}), 0)["lr_pairs"]
+    found = METHODS["liana"].load()(Tissue(adata, {"radius": 40.0, "senders": ["S"]}, {}), 0)[
+        "lr_pairs"
+    ]
     score = found.set_index(["ligand", "receptor"])["score"]
     assert score["LA", "RA"] > score["LA", "RB"]
     assert score["LB", "RB"] > score["LB", "RA"]

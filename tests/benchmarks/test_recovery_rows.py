@@ -41,11 +41,17 @@ def test_the_truth_is_not_in_what_methods_get(simulated):
 def test_thinning_reaches_its_share_of_zeros():
     counts = np.random.default_rng(0).poisson(np.geomspace(1, 300, 40), (200, 40))
     kept = datasets._share_for(counts, 0.84)
-    assert np.mean(np.random.default_rng(1).binomial(counts, kept) == 0) == pytest.approx(0.84, abs=0.01)
+    assert np.mean(np.random.default_rng(1).binomial(counts, kept) == 0) == pytest.approx(
+        0.84, abs=0.01
+    )
 
 
 def test_tables_of_weights():
-    names = {"ligand": np.array(["l"]), "receptor": np.array(["r", "s"]), "target": np.array(["g", "h"])}
+    names = {
+        "ligand": np.array(["l"]),
+        "receptor": np.array(["r", "s"]),
+        "target": np.array(["g", "h"]),
+    }
     found = tables(names, pair=np.array([[3.0, -4.0], [np.nan, 1.0]]))
     assert list(found["lr_targets"]["score"]) == [3, 4, 0, 1]
     assert list(found["lr_targets"]["effect"]) == [3, -4, 0, 1]
@@ -75,7 +81,10 @@ def skipping(tissue, seed):
 def test_failures_are_rows(tmp_path, monkeypatch, simulated):
     file = tmp_path / "t.pickle"
     file.write_bytes(pickle.dumps(simulated))
-    for function, expected in ((wrong, ("failed", "ValueError: no")), (skipping, ("skipped", "not today"))):
+    for function, expected in (
+        (wrong, ("failed", "ValueError: no")),
+        (skipping, ("skipped", "not today")),
+    ):
         monkeypatch.setattr(Method, "load", lambda self, f=function: f)
         row = worker.run("A", 0, "pearson", file)
         assert (row["status"], row["error"]) == expected
@@ -84,11 +93,21 @@ def test_failures_are_rows(tmp_path, monkeypatch, simulated):
 def test_every_panel_of_the_figure_has_the_same_rows(tmp_path, monkeypatch):
     def row(method, tasks):
         scores = {t: {"AUROC": 0.5, "AUPRC": 0.2} for t in tasks}
-        return {"data": "A", "seed": 1, "method": method, "status": "ok", "cpu": 1, "peak": 1, "scores": scores}
+        return {
+            "data": "A",
+            "seed": 1,
+            "method": method,
+            "status": "ok",
+            "cpu": 1,
+            "peak": 1,
+            "scores": scores,
+        }
 
     drawn = []
     monkeypatch.setattr(report.plt, "close", drawn.append)
-    report.draw([row("liana", ["lr_pairs"]), row("ridge", ["tf_targets", "lr_pairs"])], tmp_path / "f.png")
+    report.draw(
+        [row("liana", ["lr_pairs"]), row("ridge", ["tf_targets", "lr_pairs"])], tmp_path / "f.png"
+    )
     axes = drawn[0].axes
     assert [t.get_text() for t in axes[0].get_yticklabels()] == ["ridge", "liana"]
     shown = [np.isfinite(ax.images[0].get_array().filled(np.nan)).ravel().tolist() for ax in axes]
@@ -98,7 +117,15 @@ def test_every_panel_of_the_figure_has_the_same_rows(tmp_path, monkeypatch):
 def test_rows_are_resumed_and_reported(tmp_path):
     out = tmp_path / "r.jsonl"
     scores = {"lr_pairs": {"AUROC": 0.5, "AUPRC": 0.25, "x base": 2.0, "early": 0.0, "signs": None}}
-    ok = {"data": "A", "method": "pearson", "status": "ok", "cpu": 1.0, "wall": 1.0, "peak": 0.5, "scores": scores}
+    ok = {
+        "data": "A",
+        "method": "pearson",
+        "status": "ok",
+        "cpu": 1.0,
+        "wall": 1.0,
+        "peak": 0.5,
+        "scores": scores,
+    }
     failed = {"data": "A", "seed": 2, "method": "pearson", "status": "failed", "error": "why"}
     rows = [ok | {"seed": 1}, failed, ok | {"seed": 3}]
     out.write_text("\n".join(map(json.dumps, rows)) + "\n")

@@ -17,7 +17,9 @@ def scores():
     return {f.__name__: judge(tissue, f(tissue, 102)) for f in (pearson, ridge, l1, ours)}
 
 
-@pytest.mark.parametrize(("task", "margin"), [("lr_targets", 1.3), ("lr_pairs", 1.05), ("tf_targets", 0.95)])
+@pytest.mark.parametrize(
+    ("task", "margin"), [("lr_targets", 1.3), ("lr_pairs", 1.05), ("tf_targets", 0.95)]
+)
 def test_ahead_of_sparse_and_ridge_regression_on_the_same_signals(scores, task, margin):
     others = max(scores[name][task]["AUPRC"] for name in ("ridge", "l1"))
     assert scores["ours"][task]["AUPRC"] > margin * others

@@ -20,16 +20,22 @@ from spatrace_sc._core.communication import (
 )
 
 
-def random_scene(seed, *, n_senders=25, n_receivers=30, n_ligands=3, n_types=(3, 2), n_stages=2, density=0.3):
+def random_scene(
+    seed, *, n_senders=25, n_receivers=30, n_ligands=3, n_types=(3, 2), n_stages=2, density=0.3
+):
     """Two slices in every stage; all of a slice are one block."""
     rng = np.random.default_rng(seed)
-    weights = rng.random((n_receivers, n_senders)) * (rng.random((n_receivers, n_senders)) < density)
+    weights = rng.random((n_receivers, n_senders)) * (
+        rng.random((n_receivers, n_senders)) < density
+    )
     weights[0] = 0  # a receiver that nobody reaches
     pair_ligand = np.array([0, 0, 1, 2, 2, 1])
     unit = rng.permutation(np.arange(n_receivers) % (2 * n_stages))
     return Scene(
         weights=sparse.csr_matrix(weights.astype(np.float32)),
-        expression=(rng.poisson(1.5, (n_senders, n_ligands)) * rng.random((n_senders, n_ligands))).astype(np.float32),
+        expression=(
+            rng.poisson(1.5, (n_senders, n_ligands)) * rng.random((n_senders, n_ligands))
+        ).astype(np.float32),
         activity=rng.random((n_receivers, len(pair_ligand))).astype(np.float32),
         pair_ligand=pair_ligand,
         sender_type=rng.permutation(np.arange(n_senders) % n_types[0]),
@@ -45,7 +51,9 @@ def naive_type_scores(scene):
     """Mean over receivers, one cell at a time."""
     weights, expression = dense(scene.weights), dense(scene.expression)
     stage = scene.unit_stage[scene.unit]
-    kinds, receivers, stages = (sorted(set(c.tolist())) for c in (scene.sender_type, scene.receiver_type, stage))
+    kinds, receivers, stages = (
+        sorted(set(c.tolist())) for c in (scene.sender_type, scene.receiver_type, stage)
+    )
     scores = np.zeros((len(stages) + 1, len(kinds), len(receivers), len(scene.pair_ligand)))
     for slot, here in enumerate([None, *stages]):
         for s in kinds:
@@ -56,7 +64,9 @@ def naive_type_scores(scene):
                         if scene.receiver_type[i] != r or (here is not None and stage[i] != here):
                             continue
                         got = weights[i] * expression[:, ligand]
-                        share = got[scene.sender_type == s].sum() / got.sum() if got.sum() > 0 else 0.0
+                        share = (
+                            got[scene.sender_type == s].sum() / got.sum() if got.sum() > 0 else 0.0
+                        )
                         received.append(scene.activity[i, pair] * share)
                     scores[slot, s, r, pair] = np.mean(received) if received else 0.0
     return scores
@@ -131,7 +141,9 @@ def test_p_equals_a_loop_over_the_same_draws():
     observed = naive_type_scores(scene)
     exceed = np.zeros_like(observed)
     for drawn in draws:
-        null = naive_type_scores(replace(scene, sender_type=drawn.sender_type, receiver_type=drawn.receiver_type))
+        null = naive_type_scores(
+            replace(scene, sender_type=drawn.sender_type, receiver_type=drawn.receiver_type)
+        )
         exceed += null >= observed * (1 - 1e-6)
     expected = np.where(observed > 0, (1 + exceed) / 20, 1.0)
     np.testing.assert_allclose(judge_types(scene, iter(draws)).p_value, expected)
@@ -149,8 +161,14 @@ def test_p_is_about_uniform_where_nothing_is_placed(positions):
             return (np.tanh(exposure[:, pair_ligand]) * receptor).astype(np.float32)
 
         scene = replace(scene, activity=activity(np.asarray(scene.weights @ scene.expression)))
-        draws = exchanged_positions(scene, 19, rng, activity) if positions else exchanged_labels(scene, 19, rng)
-        found.append(judge_types(scene, draws).p_value[0, 0, 0, 0])  # one per scene: those of one depend on each other
+        draws = (
+            exchanged_positions(scene, 19, rng, activity)
+            if positions
+            else exchanged_labels(scene, 19, rng)
+        )
+        found.append(
+            judge_types(scene, draws).p_value[0, 0, 0, 0]
+        )  # one per scene: those of one depend on each other
     found = np.array(found)
     assert 0.4 < found.mean() < 0.65
     assert (found <= 0.1).mean() < 0.25
@@ -205,7 +223,11 @@ def test_nothing_can_be_told_of_types_that_fill_their_blocks():
     sender_type = np.arange(20) % 2
     weights = np.where(sender_type == 0, 1.0, 0.0) * np.ones((10, 1))
     scene = one_pair(
-        weights, np.where(sender_type == 0, 5.0, 1.0), sender_type, np.zeros(10, int), sender_block=sender_type
+        weights,
+        np.where(sender_type == 0, 5.0, 1.0),
+        sender_type,
+        np.zeros(10, int),
+        sender_block=sender_type,
     )
     found = judged(scene, n=19)
     assert found.score[0, 0, 0, 0] > 0
@@ -215,13 +237,17 @@ def test_nothing_can_be_told_of_types_that_fill_their_blocks():
 def test_between_units_by_hand():
     scene = one_pair(np.ones((5, 1)), [1.0], np.array([0]), np.zeros(5, dtype=int))
     values = np.array([1.0, 3.0, 4.0, 6.0, 8.0], dtype=np.float32)
-    scene = replace(scene, activity=values[:, None], unit=np.array([0, 0, 1, 1, 1]), unit_stage=np.array([0, 0]))
+    scene = replace(
+        scene, activity=values[:, None], unit=np.array([0, 0, 1, 1, 1]), unit_stage=np.array([0, 0])
+    )
     found = judged(scene)
     # means 2 and 6 with 2 and 3 cells; all 4.4
     assert found.score[0, 0, 0, 0] == pytest.approx(4.4)
     assert found.se[0, 0, 0, 0] == pytest.approx(np.sqrt(2 / 1 * (4 * 2.4**2 + 9 * 1.6**2)) / 5)
     assert found.n_units[0, 0, 0, 0] == 2
-    assert found.above[0, 0, 0, 0] == 0.0  # with one type labels change nothing, so nothing is above
+    assert (
+        found.above[0, 0, 0, 0] == 0.0
+    )  # with one type labels change nothing, so nothing is above
 
 
 def test_one_unit_has_no_standard_error():
@@ -253,7 +279,12 @@ def naive_cell_matrix(weights, expression, by_ligand, exposure):
         for j in range(n_senders):
             for ligand in range(expression.shape[1]):
                 if exposure[i, ligand] > 0:
-                    matrix[j, i] += by_ligand[i, ligand] * weights[i, j] * expression[j, ligand] / exposure[i, ligand]
+                    matrix[j, i] += (
+                        by_ligand[i, ligand]
+                        * weights[i, j]
+                        * expression[j, ligand]
+                        / exposure[i, ligand]
+                    )
     return matrix
 
 
@@ -277,7 +308,10 @@ def test_columns_of_the_cell_matrix_sum_to_the_activity(seed):
     by_ligand = np.random.default_rng(seed).random(exposure.shape).astype(np.float32)
     matrix = cell_matrix(scene.weights, scene.expression, by_ligand, exposure)
     np.testing.assert_allclose(
-        np.asarray(matrix.sum(axis=0)).ravel(), np.where(exposure > 0, by_ligand, 0).sum(axis=1), rtol=1e-4, atol=1e-6
+        np.asarray(matrix.sum(axis=0)).ravel(),
+        np.where(exposure > 0, by_ligand, 0).sum(axis=1),
+        rtol=1e-4,
+        atol=1e-6,
     )
 
 

@@ -71,7 +71,9 @@ def test_a_straight_line_is_left_straight():
     y = 2 * x[:, 0] + rng.normal(size=5000)
     slope, straight = straightened(y, np.column_stack([x, np.ones(5000)]))
     np.testing.assert_allclose(slope, 1, atol=0.25)
-    b = np.linalg.lstsq(np.column_stack([x, np.ones(5000)]) * slope[:, None], straight, rcond=None)[0]
+    b = np.linalg.lstsq(np.column_stack([x, np.ones(5000)]) * slope[:, None], straight, rcond=None)[
+        0
+    ]
     assert b[0] == pytest.approx(2, abs=0.06)
     constant = np.zeros(100)
     np.testing.assert_array_equal(straightened(constant, np.ones((100, 1)))[0], np.ones(100))
@@ -164,7 +166,9 @@ def test_moderation_finds_the_variance_that_edges_share():
     mean, cov, free = moderated(values, np.ones_like(values), design, 2)
     assert free[0] == pytest.approx(10, rel=0.25)
     t = (mean[:, 1] - mean[:, 0]) / np.sqrt(cov[:, 0, 0] + cov[:, 1, 1])
-    p = p_beyond(mean[:, 1] - mean[:, 0], np.sqrt(cov[:, 0, 0] + cov[:, 1, 1]), np.zeros(4000), free)
+    p = p_beyond(
+        mean[:, 1] - mean[:, 0], np.sqrt(cov[:, 0, 0] + cov[:, 1, 1]), np.zeros(4000), free
+    )
     assert stats.kstest(p, "uniform").pvalue > 0.01
     assert np.isfinite(t).all()
     same = rng.normal(size=(4000, 4))
@@ -193,12 +197,16 @@ def test_combinations_carry_their_errors():
     weights = np.array([[1.0, -2.0, 0.0]])
     both = e.combined(weights)
     np.testing.assert_allclose(both.value, weights @ e.value)
-    np.testing.assert_allclose(both.variance[0], ((e.influence[0] - 2 * e.influence[1]) ** 2).sum(1))
+    np.testing.assert_allclose(
+        both.variance[0], ((e.influence[0] - 2 * e.influence[1]) ** 2).sum(1)
+    )
 
 
 def test_margin_and_limits_of_p():
     d, one = np.array([0.5]), np.ones(1)
-    assert p_beyond(d, one, np.zeros(1), one * 1e6)[0] == pytest.approx(2 * stats.norm.sf(0.5), rel=1e-4)
+    assert p_beyond(d, one, np.zeros(1), one * 1e6)[0] == pytest.approx(
+        2 * stats.norm.sf(0.5), rel=1e-4
+    )
     assert p_beyond(d, one, one * 0.4, one * 5)[0] > p_beyond(d, one, np.zeros(1), one * 5)[0]
     assert 0 < p_beyond(one * 1e6, one * 1e-6, np.zeros(1), one * 1e6)[0] < 1e-300
     assert p_beyond(one * np.nan, one, np.zeros(1), one)[0] == 1
@@ -224,7 +232,10 @@ def test_names_of_changes():
     different = np.array([t, t, t, t, f])
     names = level_changes(*level, different, from_zero=True).tolist()
     assert names == ["appears", "disappears", "strengthens", "weakens", "steady"]
-    assert level_changes(*level, different, from_zero=False).tolist()[:2] == ["strengthens", "weakens"]
+    assert level_changes(*level, different, from_zero=False).tolist()[:2] == [
+        "strengthens",
+        "weakens",
+    ]
 
 
 def test_the_spread_of_replicates_is_added_to_their_errors():
@@ -233,10 +244,16 @@ def test_the_spread_of_replicates_is_added_to_their_errors():
     design = group_design(np.array([0, 0, 1, 1]), None)
     excess = (2.0 / 0.5) / (2 * np.log(2) / 2) - 1
     np.testing.assert_allclose(with_spread(values, variance, design), variance + excess * 0.5)
-    np.testing.assert_array_equal(with_spread(values * 0.01, variance, design), variance)  # no more than the errors say
-    np.testing.assert_array_equal(with_spread(values[:, :2], variance[:, :2], np.eye(2)), variance[:, :2])
+    np.testing.assert_array_equal(
+        with_spread(values * 0.01, variance, design), variance
+    )  # no more than the errors say
+    np.testing.assert_array_equal(
+        with_spread(values[:, :2], variance[:, :2], np.eye(2)), variance[:, :2]
+    )
     holes = np.vstack([values, [np.nan, 1, 2, 3]])
-    np.testing.assert_allclose(with_spread(holes, np.vstack([variance] * 2), design)[0], variance[0] + excess * 0.5)
+    np.testing.assert_allclose(
+        with_spread(holes, np.vstack([variance] * 2), design)[0], variance[0] + excess * 0.5
+    )
 
 
 def null_replicates(rng, n_edges=300):

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from spatrace_sc._core.counts import CELLS, LARGE, MOST_NOISE, RIDGE, counting_variance, molecule, wiener_filter
+from spatrace_sc._core.counts import (
+    CELLS,
+    LARGE,
+    MOST_NOISE,
+    RIDGE,
+    counting_variance,
+    molecule,
+    wiener_filter,
+)
 
 
 def counted(seed=0, cells=60, genes=25, rate=2.0):
@@ -27,7 +35,9 @@ def normalised(counts, total=1e4):
 @pytest.mark.parametrize("total", [1.0, 100.0, 1e4, 1e6])
 def test_the_value_of_a_molecule_is_recovered(form, dtype, total):
     values, unit = normalised(counted(), total)
-    np.testing.assert_allclose(molecule(form(values.astype(dtype))), unit, rtol=1e-5 if dtype is np.float32 else 1e-12)
+    np.testing.assert_allclose(
+        molecule(form(values.astype(dtype))), unit, rtol=1e-5 if dtype is np.float32 else 1e-12
+    )
 
 
 def test_every_cell_has_a_unit_of_its_own():
@@ -85,7 +95,9 @@ def test_a_few_cells_that_are_no_counts_are_forgiven_many_are_not():
 def test_no_molecule_in_what_was_never_counted():
     values, _ = normalised(counted(rate=6.0))
     rng = np.random.default_rng(0)
-    smoothed = (values + values[rng.permutation(len(values))] + values[rng.permutation(len(values))]) / 3
+    smoothed = (
+        values + values[rng.permutation(len(values))] + values[rng.permutation(len(values))]
+    ) / 3
     scaled = (values - values.mean(0)) / np.maximum(values.std(0), 1e-9)
     for matrix in (
         smoothed,
@@ -120,14 +132,18 @@ def test_counting_variance_is_the_mean_over_usable_cells():
     unit = np.array([1.0, 2.0, 0.5])
     single = np.stack([counting_variance(mean[[k]], unit[[k]]) for k in range(3)])
     np.testing.assert_allclose(counting_variance(mean, unit), single.mean(0))
-    np.testing.assert_allclose(counting_variance(mean, unit, np.array([True, False, True])), single[[0, 2]].mean(0))
+    np.testing.assert_allclose(
+        counting_variance(mean, unit, np.array([True, False, True])), single[[0, 2]].mean(0)
+    )
     assert single[1, 1] == 0, "what is never there is counted without error"
 
 
 def test_counting_variance_looks_at_evenly_spaced_cells():
     n = 3 * CELLS
     mean = np.linspace(0.1, 5.0, n)[:, None]
-    every = np.stack([counting_variance(mean[part], np.ones(CELLS)) for part in np.arange(n).reshape(3, CELLS)])
+    every = np.stack(
+        [counting_variance(mean[part], np.ones(CELLS)) for part in np.arange(n).reshape(3, CELLS)]
+    )
     np.testing.assert_allclose(counting_variance(mean, np.ones(n)), every.mean(0), rtol=1e-3)
 
 
@@ -156,11 +172,17 @@ def test_two_noisy_copies_are_weighted_as_they_deserve():
     # E[x | r] = Σ r_i / v_i / (1 + Σ 1 / v_i) for a latent of variance 1
     best = readings @ (1 / noise) / (1 + (1 / noise).sum())
     for column in estimate.T:
-        assert ((column - latent) ** 2).mean() == pytest.approx(((best - latent) ** 2).mean(), rel=0.03)
-        assert ((column - latent) ** 2).mean() < 0.75 * ((readings - latent[:, None]) ** 2).mean(0).min()
+        assert ((column - latent) ** 2).mean() == pytest.approx(
+            ((best - latent) ** 2).mean(), rel=0.03
+        )
+        assert ((column - latent) ** 2).mean() < 0.75 * ((readings - latent[:, None]) ** 2).mean(
+            0
+        ).min()
         np.testing.assert_allclose(np.polyfit(best, column, 1)[0], 1, atol=0.03)
     slope = found.gain / readings.std(0)[:, None] * readings.std(0)
-    np.testing.assert_allclose(slope, np.outer(1 / noise, [1, 1]) / (1 + (1 / noise).sum()), atol=0.03)
+    np.testing.assert_allclose(
+        slope, np.outer(1 / noise, [1, 1]) / (1 + (1 / noise).sum()), atol=0.03
+    )
 
 
 def test_a_signal_that_is_no_reading_is_predicted_by_regression():
@@ -176,7 +198,9 @@ def test_noise_beyond_the_variance_is_capped():
     _, readings = two_copies()
     capped = MOST_NOISE * readings.var(0)
     found = wiener_filter(readings, 100 * readings.var(0), readings, np.arange(2))
-    np.testing.assert_allclose(found.gain, wiener_filter(readings, capped, readings, np.arange(2)).gain)
+    np.testing.assert_allclose(
+        found.gain, wiener_filter(readings, capped, readings, np.arange(2)).gain
+    )
     assert np.isfinite(found(readings)).all()
     assert 0 < found(readings).std() < 1
 
@@ -189,7 +213,9 @@ def test_constant_columns_say_nothing():
     found = wiener_filter(wide, noise, signals, np.array([0, 1, 2]))
     values = found(wide)
     np.testing.assert_allclose(
-        values[:, :2], wiener_filter(readings, noise[:2], readings, np.arange(2))(readings), atol=1e-5
+        values[:, :2],
+        wiener_filter(readings, noise[:2], readings, np.arange(2))(readings),
+        atol=1e-5,
     )
     assert (values[:, 2] == 0).all()
     assert np.isfinite(found(wide + 3)).all()

@@ -44,7 +44,9 @@ def naive_nearest(coords, sample):
     """Median over distinct positions of the distance to the nearest other position of the sample."""
     nearest = []
     for code in set(sample.tolist()):
-        positions = sorted({tuple(p) for p, s in zip(coords.tolist(), sample.tolist(), strict=True) if s == code})
+        positions = sorted(
+            {tuple(p) for p, s in zip(coords.tolist(), sample.tolist(), strict=True) if s == code}
+        )
         if len(positions) > 1:
             nearest += [min(math.dist(p, q) for q in positions if q != p) for p in positions]
     return float(np.median(nearest)) if nearest else math.nan
@@ -75,8 +77,12 @@ def test_weights_use_the_kernel_given():
     rng = np.random.default_rng(0)
     coords, everyone = rng.uniform(0, 5, (20, 2)), np.ones(20, dtype=bool)
     sample = np.zeros(20, dtype=int)
-    weights = neighbour_weights(coords, sample, everyone, everyone, radius=3.0, kernel=lambda d: 1.0 / (1.0 + d))
-    expected, _ = naive_weights(coords, sample, everyone, everyone, 3.0, kernel=lambda d: 1.0 / (1.0 + d))
+    weights = neighbour_weights(
+        coords, sample, everyone, everyone, radius=3.0, kernel=lambda d: 1.0 / (1.0 + d)
+    )
+    expected, _ = naive_weights(
+        coords, sample, everyone, everyone, 3.0, kernel=lambda d: 1.0 / (1.0 + d)
+    )
     np.testing.assert_allclose(dense(weights), expected, rtol=1e-6)
 
 
@@ -95,7 +101,9 @@ def test_kernel_is_one_at_no_distance_and_a_twentieth_at_the_radius():
 
 
 def test_cells_never_signal_to_themselves_nor_across_samples():
-    coords = np.zeros((6, 2))  # all at one place, so that only the sample and j != i can keep cells apart
+    coords = np.zeros(
+        (6, 2)
+    )  # all at one place, so that only the sample and j != i can keep cells apart
     sample = np.array([0, 0, 0, 1, 1, 2])
     everyone = np.ones(6, dtype=bool)
     weights = dense(neighbour_weights(coords, sample, everyone, everyone, radius=1.0))
@@ -105,7 +113,9 @@ def test_cells_never_signal_to_themselves_nor_across_samples():
 def test_masks_pick_rows_and_columns():
     coords = np.zeros((4, 2))
     receivers, senders = np.array([True, True, False, False]), np.array([False, True, True, False])
-    weights = dense(neighbour_weights(coords, np.zeros(4, dtype=int), receivers, senders, radius=1.0))
+    weights = dense(
+        neighbour_weights(coords, np.zeros(4, dtype=int), receivers, senders, radius=1.0)
+    )
     expected = np.zeros((4, 4))
     expected[0, 1] = expected[0, 2] = expected[1, 2] = 1.0
     np.testing.assert_array_equal(weights, expected)
@@ -114,14 +124,20 @@ def test_masks_pick_rows_and_columns():
 @pytest.mark.parametrize(("receiving", "sending"), [(False, True), (True, False), (False, False)])
 def test_nobody_on_one_side_gives_an_empty_matrix(receiving, sending):
     coords = np.zeros((4, 2))
-    weights = neighbour_weights(coords, np.zeros(4, dtype=int), np.full(4, receiving), np.full(4, sending), radius=1.0)
+    weights = neighbour_weights(
+        coords, np.zeros(4, dtype=int), np.full(4, receiving), np.full(4, sending), radius=1.0
+    )
     assert weights.shape == (4, 4)
     assert weights.nnz == 0
 
 
 def test_weights_do_not_depend_on_the_unit_of_length():
     rng = np.random.default_rng(1)
-    coords, everyone, sample = rng.uniform(0, 10, (50, 2)), np.ones(50, dtype=bool), np.zeros(50, dtype=int)
+    coords, everyone, sample = (
+        rng.uniform(0, 10, (50, 2)),
+        np.ones(50, dtype=bool),
+        np.zeros(50, dtype=int),
+    )
     small = neighbour_weights(coords, sample, everyone, everyone, radius=3.0)
     large = neighbour_weights(64 * coords, sample, everyone, everyone, radius=64 * 3.0)
     np.testing.assert_allclose(dense(small), dense(large), rtol=1e-6)
@@ -159,7 +175,9 @@ def test_nearest_distance_equals_the_naive_loop(seed, n_dims):
     coords, sample = rng.uniform(0, 10, (40, n_dims)), rng.choice([4, 9], 40)
     coords[:10] = coords[10:20]
     sample[:10] = sample[10:20]
-    assert nearest_neighbour_distance(coords, sample) == pytest.approx(naive_nearest(coords, sample))
+    assert nearest_neighbour_distance(coords, sample) == pytest.approx(
+        naive_nearest(coords, sample)
+    )
 
 
 def test_nearest_distance_ignores_duplicates():
@@ -175,4 +193,6 @@ def test_nearest_distance_stays_within_samples():
 
 def test_nearest_distance_of_single_positions_is_nan():
     assert math.isnan(nearest_neighbour_distance(np.zeros((4, 2)), np.array([0, 0, 1, 1])))
-    assert math.isnan(nearest_neighbour_distance(np.array([[0.0, 0.0], [5.0, 5.0]]), np.array([0, 1])))
+    assert math.isnan(
+        nearest_neighbour_distance(np.array([[0.0, 0.0], [5.0, 5.0]]), np.array([0, 1]))
+    )

@@ -9,7 +9,9 @@ from spatrace_sc._core.knockout import MOST, Paths, agreement, damped, group_mea
 
 def line(n, n_lags=1, attention=None):
     """Cells in a row, each coming from the one before; everything looks at the last step."""
-    backward = sparse.csr_matrix((np.ones(n - 1), (np.arange(1, n), np.arange(n - 1))), shape=(n, n))
+    backward = sparse.csr_matrix(
+        (np.ones(n - 1), (np.arange(1, n), np.arange(n - 1))), shape=(n, n)
+    )
     weights = np.zeros((n, n_lags))
     weights[1:, -1] = 1.0
     return Paths(backward, weights if attention is None else attention)
@@ -47,7 +49,9 @@ def test_two_tfs_by_hand():
     """TF 0 falls by 2 in every cell; it acts on TF 1 with ½: from the second cell on TF 1 falls by 1."""
     direct = np.array([[-2.0, 0.0]] * 4)
     onto = np.array([[0.0, 0.5], [0.0, 0.0]])
-    found = roll_forward(direct, onto, np.array([True, False]), line(4), lowest=free((4, 2)), rounds=3)
+    found = roll_forward(
+        direct, onto, np.array([True, False]), line(4), lowest=free((4, 2)), rounds=3
+    )
     np.testing.assert_allclose(found, [[-2, 0], [-2, -1], [-2, -1], [-2, -1]])
 
 
@@ -55,7 +59,12 @@ def test_a_chain_takes_a_step_per_tf_and_a_round_per_tf():
     direct = np.array([[1.0, 0.0, 0.0]] * 4)
     onto = np.array([[0, 0.5, 0], [0, 0, -0.5], [0, 0, 0]])
     held = np.array([True, False, False])
-    for rounds, last in ((0, [1, 0, 0]), (1, [1, 0.5, 0]), (2, [1, 0.5, -0.25]), (9, [1, 0.5, -0.25])):
+    for rounds, last in (
+        (0, [1, 0, 0]),
+        (1, [1, 0.5, 0]),
+        (2, [1, 0.5, -0.25]),
+        (9, [1, 0.5, -0.25]),
+    ):
         found = roll_forward(direct, onto, held, line(4), lowest=free((4, 3)), rounds=rounds)
         np.testing.assert_allclose(found[-1], last)
     np.testing.assert_allclose(found[1], [1, 0.5, 0])  # the third TF needs two steps back
@@ -72,7 +81,9 @@ def test_equals_the_slow_loop():
     held, lowest = np.array([True, False, False, False]), -rng.random((n, n_f))
     direct = np.maximum(direct, lowest)
     for rounds in (0, 1, 4):
-        found = roll_forward(direct, onto, held, Paths(backward, attention), lowest=lowest, rounds=rounds)
+        found = roll_forward(
+            direct, onto, held, Paths(backward, attention), lowest=lowest, rounds=rounds
+        )
         np.testing.assert_allclose(
             found, slow(direct, onto, held, Paths(backward, attention), lowest, rounds), atol=1e-5
         )
@@ -96,10 +107,13 @@ def test_a_change_reaches_later_cells_only():
 def test_nothing_changes_without_a_change_or_without_effects():
     nobody = np.zeros(2, dtype=bool)
     onto = np.array([[0.0, 0.5], [0.5, 0.0]])
-    assert not roll_forward(np.zeros((5, 2)), onto, nobody, line(5), lowest=free((5, 2)), rounds=3).any()
+    assert not roll_forward(
+        np.zeros((5, 2)), onto, nobody, line(5), lowest=free((5, 2)), rounds=3
+    ).any()
     direct = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
     np.testing.assert_array_equal(
-        roll_forward(direct, np.zeros((2, 2)), nobody, line(5), lowest=free((5, 2)), rounds=3), direct
+        roll_forward(direct, np.zeros((2, 2)), nobody, line(5), lowest=free((5, 2)), rounds=3),
+        direct,
     )
 
 
@@ -109,10 +123,16 @@ def test_the_order_of_cells_and_tfs_does_not_matter():
     backward = np.tril(rng.random((n, n)), -1)
     backward /= np.maximum(backward.sum(1, keepdims=True), 1e-12)
     attention = rng.dirichlet(np.ones(2), n)
-    direct, onto, held = rng.normal(size=(n, n_f)), rng.normal(size=(n_f, n_f)) * 0.2, np.arange(n_f) == 1
+    direct, onto, held = (
+        rng.normal(size=(n, n_f)),
+        rng.normal(size=(n_f, n_f)) * 0.2,
+        np.arange(n_f) == 1,
+    )
     cells, tfs = rng.permutation(n), rng.permutation(n_f)
     arguments = {"lowest": free((n, n_f)), "rounds": 3}
-    one = roll_forward(direct, onto, held, Paths(sparse.csr_matrix(backward), attention), **arguments)
+    one = roll_forward(
+        direct, onto, held, Paths(sparse.csr_matrix(backward), attention), **arguments
+    )
     other = roll_forward(
         direct[cells][:, tfs],
         onto[tfs][:, tfs],
@@ -132,8 +152,18 @@ def test_damped_effects_cannot_blow_up(seed):
     np.testing.assert_allclose(calm / calm[0, 1], onto / onto[0, 1])
     assert max(abs(np.linalg.eigvals(np.abs(calm)))) <= MOST + 1e-9
     direct, nobody = np.ones((300, 6)), np.zeros(6, dtype=bool)
-    assert np.abs(roll_forward(direct, calm, nobody, line(300), lowest=free((300, 6)), rounds=300)).max() < 1e3
-    assert np.abs(roll_forward(direct[:20], onto, nobody, line(20), lowest=free((20, 6)), rounds=20)).max() > 1e6
+    assert (
+        np.abs(
+            roll_forward(direct, calm, nobody, line(300), lowest=free((300, 6)), rounds=300)
+        ).max()
+        < 1e3
+    )
+    assert (
+        np.abs(
+            roll_forward(direct[:20], onto, nobody, line(20), lowest=free((20, 6)), rounds=20)
+        ).max()
+        > 1e6
+    )
 
 
 def test_weak_effects_and_chains_are_left_as_they_are():

@@ -13,7 +13,10 @@ def planted(seed=0, n_groups=3, size=4, noise=0.1):
     tables = []
     for columns in (40, 90):
         pattern = rng.normal(size=(n_groups, columns)) * (rng.random((n_groups, columns)) < 0.4)
-        tables.append(rng.uniform(0.5, 3.0, (len(group), 1)) * pattern[group] + noise * rng.normal(size=(12, columns)))
+        tables.append(
+            rng.uniform(0.5, 3.0, (len(group), 1)) * pattern[group]
+            + noise * rng.normal(size=(12, columns))
+        )
     return tables, group
 
 
@@ -23,7 +26,9 @@ def test_hand_numbers_of_the_joint_table():
     joint = core.joint_table([first, second], [0.25, 0.75])
     expected = np.array([[0.3, 0.0, 0.4, np.sqrt(0.75)], [0.0, 0.5, 0.0, 0.0]])
     np.testing.assert_allclose(joint.values, expected)
-    np.testing.assert_array_equal(joint.unit, [0, 1, 1, 4])  # the second gene up and down is one unit
+    np.testing.assert_array_equal(
+        joint.unit, [0, 1, 1, 4]
+    )  # the second gene up and down is one unit
     np.testing.assert_array_equal(joint.table, [0, 0, 0, 1])
 
 
@@ -36,7 +41,8 @@ def test_scale_of_a_row_and_of_a_table_does_not_matter():
     (one, two), _ = planted()
     scaled = one * np.arange(1, 13)[:, None]
     np.testing.assert_allclose(
-        core.joint_table([scaled, 1e3 * two], [0.5, 0.5]).values, core.joint_table([one, two], [0.5, 0.5]).values
+        core.joint_table([scaled, 1e3 * two], [0.5, 0.5]).values,
+        core.joint_table([one, two], [0.5, 0.5]).values,
     )
 
 
@@ -72,8 +78,13 @@ def test_stability_picks_the_planted_rank(n_groups, noise):
     ranks = list(range(2, 7))
     observed, shuffled = core.stability(tables, [0.5, 0.5], ranks, draws=6, seed=0)
     joint = core.joint_table(tables, [0.5, 0.5])
-    assert core.choose_rank(ranks, observed, shuffled, core.smallest_module(joint, ranks, 0)) == n_groups
-    found = core.membership(core.factorise(core.joint_table(tables, [0.5, 0.5]).values, n_groups, 0).weight)
+    assert (
+        core.choose_rank(ranks, observed, shuffled, core.smallest_module(joint, ranks, 0))
+        == n_groups
+    )
+    found = core.membership(
+        core.factorise(core.joint_table(tables, [0.5, 0.5]).values, n_groups, 0).weight
+    )
     assert len({(a, b) for a, b in zip(group, found.argmax(axis=1), strict=True)}) == n_groups
     assert np.median(found.max(axis=1)) > 0.75
 
@@ -89,7 +100,9 @@ def test_rows_that_share_nothing_are_one_module():
 
 def test_choice_by_hand():
     chance, many = np.full(4, 0.5), np.full(4, 2)
-    rank = lambda observed, smallest=many: core.choose_rank([2, 3, 4, 5], np.array(observed), chance, smallest)
+    rank = lambda observed, smallest=many: core.choose_rank(
+        [2, 3, 4, 5], np.array(observed), chance, smallest
+    )
     assert rank([0.9, 0.7, 0.88, 0.8]) == 4  # .38 is within .03 of .4
     assert rank([0.9, 0.7, 0.86, 0.8]) == 2
     assert rank([0.59, 0.58, 0.5, 0.5]) == 1
@@ -132,7 +145,9 @@ def test_order_of_rows_and_columns_does_not_matter():
     rng = np.random.default_rng(5)
     row = rng.permutation(12)
     turned = [t[row][:, rng.permutation(t.shape[1])] for t in tables]
-    one, two = (core.factorise(core.joint_table(t, [0.5, 0.5]).values, 3, seed=0) for t in (tables, turned))
+    one, two = (
+        core.factorise(core.joint_table(t, [0.5, 0.5]).values, 3, seed=0) for t in (tables, turned)
+    )
     assert core.agreement(core.membership(one.weight)[row], core.membership(two.weight)) > 0.999
     assert one.error == pytest.approx(two.error, rel=1e-3)
 
@@ -140,7 +155,9 @@ def test_order_of_rows_and_columns_does_not_matter():
 def test_same_seed_same_factors():
     tables, _ = planted()
     values = core.joint_table(tables, [0.5, 0.5]).values
-    np.testing.assert_array_equal(core.factorise(values, 3, 7).weight, core.factorise(values, 3, 7).weight)
+    np.testing.assert_array_equal(
+        core.factorise(values, 3, 7).weight, core.factorise(values, 3, 7).weight
+    )
     runs = [core.stability(tables, [0.5, 0.5], [2, 3], draws=3, seed=2) for _ in range(2)]
     np.testing.assert_array_equal(*runs)
 
@@ -156,7 +173,9 @@ def test_tables_of_nothing():
 
 
 def test_membership_and_agreement_by_hand():
-    np.testing.assert_allclose(core.membership(np.array([[1.0, 3.0], [0.0, 0.0]])), [[0.25, 0.75], [0.5, 0.5]])
+    np.testing.assert_allclose(
+        core.membership(np.array([[1.0, 3.0], [0.0, 0.0]])), [[0.25, 0.75], [0.5, 0.5]]
+    )
     one = np.array([[1.0, 0.0], [0.0, 1.0]])
     assert core.agreement(one, one[:, ::-1]) == pytest.approx(1.0)
     assert core.agreement(one, np.array([[3.0, 0.0], [4.0, 0.0]])) == pytest.approx((0.8 + 0.0) / 2)
@@ -180,7 +199,9 @@ def test_few_blocks_when_asked_and_any_order_of_cells():
     block = core.cell_blocks(place, strata, size=2, at_most=20)
     assert block.max() + 1 <= 20
     order = rng.permutation(1000)
-    np.testing.assert_array_equal(core.cell_blocks(place[order], strata, size=2, at_most=20), block[order])
+    np.testing.assert_array_equal(
+        core.cell_blocks(place[order], strata, size=2, at_most=20), block[order]
+    )
     assert core.cell_blocks(np.zeros((50, 2)), np.zeros(50, int), size=2, at_most=9).max() == 0
 
 

@@ -52,7 +52,9 @@ def test_history_is_the_mean_over_all_paths(seed, n_lags):
 def test_a_chain_by_hand():
     chain = sparse.csr_matrix((np.ones(3), ([1, 2, 3], [0, 1, 2])), shape=(4, 4))
     history, exists = expected_history(chain, np.array([[10.0], [20.0], [30.0], [40.0]]), n_lags=2)
-    np.testing.assert_array_equal(history[:, :, 0], [[0, 0, 10], [0, 10, 20], [10, 20, 30], [20, 30, 40]])
+    np.testing.assert_array_equal(
+        history[:, :, 0], [[0, 0, 10], [0, 10, 20], [10, 20, 30], [20, 30, 40]]
+    )
     np.testing.assert_array_equal(exists, [[0, 0, 1], [0, 1, 1], [1, 1, 1], [1, 1, 1]])
 
 

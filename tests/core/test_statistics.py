@@ -20,7 +20,9 @@ def naive_decoys(score, null):
     """Largest weighted count, at least 0, over all thresholds from the score upwards."""
     values, weights = null
     thresholds = [score, *(v for v in values if v >= score)]
-    return max(0.0, *(sum(w for v, w in zip(values, weights, strict=True) if v >= t) for t in thresholds))
+    return max(
+        0.0, *(sum(w for v, w in zip(values, weights, strict=True) if v >= t) for t in thresholds)
+    )
 
 
 def naive_q(scores, null):
@@ -51,7 +53,9 @@ def test_decoys_equal_the_naive_loop(seed, negative):
     rng = np.random.default_rng(seed)
     null = random_null(rng, negative=negative)
     scores = np.concatenate([rng.gamma(1.0, size=40), null[0][:5], [0.0, 1e9]])
-    np.testing.assert_allclose(decoys_at_least(scores, null), [naive_decoys(s, null) for s in scores])
+    np.testing.assert_allclose(
+        decoys_at_least(scores, null), [naive_decoys(s, null) for s in scores]
+    )
 
 
 def test_decoys_by_hand():
@@ -100,7 +104,9 @@ def test_candidates_that_do_not_score_do_not_lower_q():
     scores, null = np.arange(1.0, 11.0), (np.arange(1.0, 11.0) + 0.5, np.ones(10))
     alone = decoy_q_values(scores, null)
     np.testing.assert_array_equal(alone, 1.0)
-    np.testing.assert_allclose(decoy_q_values(np.concatenate([scores, np.zeros(990)]), null)[:10], alone)
+    np.testing.assert_allclose(
+        decoy_q_values(np.concatenate([scores, np.zeros(990)]), null)[:10], alone
+    )
 
 
 def test_q_by_hand():
@@ -124,7 +130,8 @@ def naive_median(index, values, n_items):
     found = []
     for item in range(n_items):
         listed = [
-            dict(zip(i.tolist(), v.tolist(), strict=True)).get(item, 1.0) for i, v in zip(index, values, strict=True)
+            dict(zip(i.tolist(), v.tolist(), strict=True)).get(item, 1.0)
+            for i, v in zip(index, values, strict=True)
         ]
         found.append(sorted(listed)[len(listed) // 2])
     return np.array(found)
@@ -142,9 +149,13 @@ def test_median_over_draws_equals_the_naive_loop(n_draws):
 def test_median_over_draws_by_hand():
     index = [np.array([0, 1, 2]), np.array([1, 0]), np.array([1])]
     values = [np.array([0.5, 0.1, 0.2]), np.array([0.3, 0.4]), np.array([0.2])]
-    np.testing.assert_array_equal(median_over_draws(index, values, np.arange(4)), [0.5, 0.2, 1.0, 1.0])
+    np.testing.assert_array_equal(
+        median_over_draws(index, values, np.arange(4)), [0.5, 0.2, 1.0, 1.0]
+    )
     nothing = [np.empty(0, dtype=int)] * 3
-    np.testing.assert_array_equal(median_over_draws(nothing, [np.empty(0)] * 3, np.arange(2)), [1.0, 1.0])
+    np.testing.assert_array_equal(
+        median_over_draws(nothing, [np.empty(0)] * 3, np.arange(2)), [1.0, 1.0]
+    )
 
 
 def naive_bh(p):
@@ -157,7 +168,9 @@ def naive_bh(p):
 
 
 def test_benjamini_hochberg_by_hand():
-    np.testing.assert_allclose(benjamini_hochberg(np.array([0.01, 0.04, 0.03, 0.005])), [0.02, 0.04, 0.04, 0.02])
+    np.testing.assert_allclose(
+        benjamini_hochberg(np.array([0.01, 0.04, 0.03, 0.005])), [0.02, 0.04, 0.04, 0.02]
+    )
     # the example of Benjamini and Hochberg (1995)
     p = [
         0.0001,
@@ -221,13 +234,17 @@ def test_shuffle_differs_between_columns_and_between_seeds():
         assert (shuffled[:, left] != values[:, left]).mean() > 0.9
         for right in range(left):
             assert (shuffled[:, left] != shuffled[:, right]).mean() > 0.9
-    np.testing.assert_array_equal(shuffled, shuffle_within(values, strata, np.random.default_rng(1)))
+    np.testing.assert_array_equal(
+        shuffled, shuffle_within(values, strata, np.random.default_rng(1))
+    )
     assert (shuffled != shuffle_within(values, strata, np.random.default_rng(2))).any()
 
 
 def test_a_stratum_of_one_stays():
     values = np.arange(4.0)[:, None]
-    np.testing.assert_array_equal(shuffle_within(values, np.arange(4), np.random.default_rng(0)), values)
+    np.testing.assert_array_equal(
+        shuffle_within(values, np.arange(4), np.random.default_rng(0)), values
+    )
 
 
 def test_every_order_is_equally_likely():

@@ -26,7 +26,9 @@ from spatrace_sc._core.transitions import (
 
 def nearest(embedding, cell, others):
     """The other cells, nearest first."""
-    return sorted((o for o in others if o != cell), key=lambda o: math.dist(embedding[cell], embedding[o]))
+    return sorted(
+        (o for o in others if o != cell), key=lambda o: math.dist(embedding[cell], embedding[o])
+    )
 
 
 def later_edges(embedding, order, cells, k, search_factor=3):
@@ -58,11 +60,16 @@ def naive_forward(embedding, time, n_neighbors):
     for cell in set(range(n)) - {b for _, b in edges}:
         earlier = [c for c in range(n) if order[c] < order[cell]]
         edges |= {(o, cell) for o in nearest(embedding, cell, earlier)[:k]}
-    around = {c: [math.dist(embedding[a], embedding[b]) for a, b in edges if c in (a, b)] for c in range(n)}
+    around = {
+        c: [math.dist(embedding[a], embedding[b]) for a, b in edges if c in (a, b)]
+        for c in range(n)
+    }
     matrix = np.zeros((n, n))
     for a, b in edges:
         squared = math.dist(embedding[a], embedding[b]) ** 2
-        matrix[a, b] = max(1e-6, math.exp(-squared / (2.0 * np.mean(around[a]) * np.mean(around[b]))))
+        matrix[a, b] = max(
+            1e-6, math.exp(-squared / (2.0 * np.mean(around[a]) * np.mean(around[b])))
+        )
     for cell in range(n):
         if not matrix[cell].any():
             matrix[cell, cell] = 1.0
@@ -122,7 +129,9 @@ def test_a_cell_stays_only_if_it_goes_nowhere(kind):
 @pytest.mark.parametrize("kind", ["continuous", "ties"])
 def test_only_the_last_cells_stay_when_everyone_is_looked_at(kind):
     embedding, time = scene(2, kind, n=40)
-    matrix = dense(forward_knn(embedding, time, n_neighbors=15))  # looks at 45 neighbours, all there are
+    matrix = dense(
+        forward_knn(embedding, time, n_neighbors=15)
+    )  # looks at 45 neighbours, all there are
     np.testing.assert_array_equal(np.diag(matrix) > 0, time == time.max())
 
 
@@ -206,7 +215,12 @@ def test_order_within_stages_follows_the_predicted_stage():
     order = order_within_stages(embedding, time)
     for stage in range(3):
         here = time == stage
-        assert np.corrcoef(np.argsort(np.argsort(order[here])), np.argsort(np.argsort(latent[here])))[0, 1] > 0.8
+        assert (
+            np.corrcoef(np.argsort(np.argsort(order[here])), np.argsort(np.argsort(latent[here])))[
+                0, 1
+            ]
+            > 0.8
+        )
 
 
 def test_order_within_stages_is_ridge_regression():
@@ -215,11 +229,15 @@ def test_order_within_stages_is_ridge_regression():
     centred = embedding - embedding.mean(axis=0)
     penalty = 1e-3 * (centred**2).sum() / 3
     augmented = np.vstack([centred, np.sqrt(penalty) * np.eye(3)])
-    slope = np.linalg.lstsq(augmented, np.concatenate([time - time.mean(), np.zeros(3)]), rcond=None)[0]
+    slope = np.linalg.lstsq(
+        augmented, np.concatenate([time - time.mean(), np.zeros(3)]), rcond=None
+    )[0]
     order = order_within_stages(embedding, time)
     for stage in np.unique(time):
         here = np.flatnonzero(time == stage)
-        assert sorted(here, key=lambda i: order[i]) == sorted(here, key=lambda i: centred[i] @ slope)
+        assert sorted(here, key=lambda i: order[i]) == sorted(
+            here, key=lambda i: centred[i] @ slope
+        )
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -279,7 +297,8 @@ def test_linear_extension_keeps_edges_and_time(n_times):
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "time"), [([0, 1, 2], [1, 2, 0], [0, 0, 0]), ([1], [0], [0, 1]), ([0], [0], [0])]
+    ("source", "target", "time"),
+    [([0, 1, 2], [1, 2, 0], [0, 0, 0]), ([1], [0], [0, 1]), ([0], [0], [0])],
 )
 def test_linear_extension_refuses_cycles_and_steps_back(source, target, time):
     with pytest.raises(ValueError, match="backwards in time or form a cycle"):
@@ -318,7 +337,9 @@ def test_reach_equals_the_walk_over_paths():
         mass = power.sum(axis=1)
         here = mass > 1e-6
         assert share[step] == pytest.approx(here.mean())
-        assert span[step] == pytest.approx((time - power @ time / np.maximum(mass, 1e-12))[here].mean(), abs=1e-4)
+        assert span[step] == pytest.approx(
+            (time - power @ time / np.maximum(mass, 1e-12))[here].mean(), abs=1e-4
+        )
     assert (np.diff(share) <= 0).all()
     assert (np.diff(span) > 0).all()
 
@@ -371,7 +392,9 @@ def test_of_many_cells_some_are_the_candidates_of_all(stages, monkeypatch):
     assert (order[edges.col[off]] > order[edges.row[off]]).all()
     np.testing.assert_allclose(np.asarray(forward.sum(axis=1)).ravel(), 1, rtol=1e-5)
     past = backward(forward)
-    assert (np.diff(past.indptr)[order > order.min()] > 0).all(), "every cell but the first has a past"
+    assert (np.diff(past.indptr)[order > order.min()] > 0).all(), (
+        "every cell but the first has a past"
+    )
     assert set(edges.row[off]) | set(edges.col[off]) == set(range(400))
     # every edge has a candidate at one end, and candidates are few
     linked = np.bincount(np.concatenate([edges.row[off], edges.col[off]]), minlength=400)
@@ -384,4 +407,6 @@ def test_chunks_change_nothing(monkeypatch):
     embedding, time = rng.normal(size=(300, 5)), rng.random(300)
     whole = forward_knn(embedding, time, n_neighbors=6)
     monkeypatch.setattr(transitions, "CHUNK", 37)
-    np.testing.assert_allclose(forward_knn(embedding, time, n_neighbors=6).toarray(), whole.toarray(), atol=1e-6)
+    np.testing.assert_allclose(
+        forward_knn(embedding, time, n_neighbors=6).toarray(), whole.toarray(), atol=1e-6
+    )

@@ -34,7 +34,9 @@ def test_equals_the_textbook():
     earlier, later = groups(n=5, m=4)
     row, col, cost, shape = full(earlier, later)
     plan = sinkhorn(row, col, cost, shape, epsilon=0.2, tolerance=1e-12)
-    np.testing.assert_allclose(dense(plan.mass), naive_sinkhorn(cost.reshape(shape), 0.2), rtol=1e-8)
+    np.testing.assert_allclose(
+        dense(plan.mass), naive_sinkhorn(cost.reshape(shape), 0.2), rtol=1e-8
+    )
 
 
 def test_two_by_two_by_hand():
@@ -53,7 +55,9 @@ def test_little_entropy_gives_the_linear_programme(seed):
     exact = linprog(cost, A_eq=marginals, b_eq=np.full(16, 1 / 8))
     plan = sinkhorn(row, col, cost, shape, epsilon=5e-3, tolerance=1e-5, max_steps=20_000)
     spent = dense(plan.mass).ravel() @ cost
-    assert exact.fun - 1e-4 <= spent <= exact.fun + 5e-3 * np.log(8)  # entropy costs at most epsilon × log n
+    assert (
+        exact.fun - 1e-4 <= spent <= exact.fun + 5e-3 * np.log(8)
+    )  # entropy costs at most epsilon × log n
     assert exact.fun < 0.8 * cost.mean()
 
 
@@ -76,7 +80,11 @@ def test_growth_satisfies_its_optimality_condition(tau):
     plan = sinkhorn(row, col, cost, shape, epsilon=epsilon, tau=tau, tolerance=1e-12)
     mass = dense(plan.mass)
     weight = epsilon * tau / (1 - tau)
-    slope = cost.reshape(shape) + epsilon * np.log(mass) + weight * np.log(shape[0] * mass.sum(axis=1))[:, None]
+    slope = (
+        cost.reshape(shape)
+        + epsilon * np.log(mass)
+        + weight * np.log(shape[0] * mass.sum(axis=1))[:, None]
+    )
     np.testing.assert_allclose(slope - slope[0], 0, atol=1e-8)
     np.testing.assert_allclose(mass.sum(axis=0), 1 / shape[1], rtol=1e-9)
     assert plan.source_error > 0.005
@@ -84,7 +92,10 @@ def test_growth_satisfies_its_optimality_condition(tau):
 
 def test_less_tau_more_growth():
     given = full(*groups())
-    errors = [sinkhorn(*given, epsilon=0.1, tau=tau, tolerance=1e-8).source_error for tau in (1.0, 0.9, 0.5)]
+    errors = [
+        sinkhorn(*given, epsilon=0.1, tau=tau, tolerance=1e-8).source_error
+        for tau in (1.0, 0.9, 0.5)
+    ]
     assert errors[0] < 1e-6 < errors[1] < errors[2]
 
 
@@ -93,10 +104,16 @@ def test_equals_pot_where_it_is_installed():
     row, col, cost, shape = full(*groups(n=30, m=45))
     a, b, square = np.full(30, 1 / 30), np.full(45, 1 / 45), cost.reshape(shape)
     for epsilon in (0.5, 0.05):
-        ours = dense(sinkhorn(row, col, cost, shape, epsilon=epsilon, tolerance=1e-10, max_steps=50_000).mass)
-        theirs = ot.sinkhorn(a, b, square, epsilon, method="sinkhorn_log", numItermax=50_000, stopThr=1e-13)
+        ours = dense(
+            sinkhorn(row, col, cost, shape, epsilon=epsilon, tolerance=1e-10, max_steps=50_000).mass
+        )
+        theirs = ot.sinkhorn(
+            a, b, square, epsilon, method="sinkhorn_log", numItermax=50_000, stopThr=1e-13
+        )
         np.testing.assert_allclose(ours * 1350, theirs * 1350, atol=1e-5)
-        ours = dense(sinkhorn(row, col, cost, shape, epsilon=epsilon, tau=0.9, tolerance=1e-10).mass)
+        ours = dense(
+            sinkhorn(row, col, cost, shape, epsilon=epsilon, tau=0.9, tolerance=1e-10).mass
+        )
         theirs = ot.unbalanced.sinkhorn_unbalanced(
             *(a, b, square, epsilon, [9 * epsilon, np.inf]),
             reg_type="entropy",
@@ -124,7 +141,10 @@ def test_support_grows_with_cells_not_with_pairs():
 
 def test_few_candidates_change_little_where_entropy_is_small():
     earlier, later = groups(n=120, m=150)
-    one, two = (dense(couple(earlier, later, epsilon=0.02, tau=1.0, n_candidates=k, n_kept=150)[0]) for k in (60, 150))
+    one, two = (
+        dense(couple(earlier, later, epsilon=0.02, tau=1.0, n_candidates=k, n_kept=150)[0])
+        for k in (60, 150)
+    )
     assert 0.5 * np.abs(one - two).sum() < 0.02
 
 
@@ -137,7 +157,9 @@ def test_unit_mean_is_the_mean_of_all_pairs():
 
 def test_strongest_by_hand():
     matrix = sparse.csr_matrix(np.array([[0.5, 0.1, 0.2], [0.05, 0.1, 0.05]]))
-    kept, share = strongest(matrix, 1)  # largest of each row and of each column; ties go to the first
+    kept, share = strongest(
+        matrix, 1
+    )  # largest of each row and of each column; ties go to the first
     np.testing.assert_allclose(dense(kept), [[0.5, 0.1, 0.2], [0, 0.1, 0]])
     assert share == pytest.approx(0.9)
 
@@ -169,7 +191,9 @@ def test_transport_finds_the_shifted_partner():
     later = earlier + np.array([0.5, 1.0])
     plan = sinkhorn(*full(earlier, later), epsilon=5e-4, max_steps=50_000)
     np.testing.assert_array_equal(dense(plan.mass).argmax(axis=1), np.arange(30))
-    assert (np.linalg.norm(earlier[:, None] - later[None], axis=2).argmin(axis=1) != np.arange(30)).mean() > 0.9
+    assert (
+        np.linalg.norm(earlier[:, None] - later[None], axis=2).argmin(axis=1) != np.arange(30)
+    ).mean() > 0.9
 
 
 def test_cell_order_does_not_matter():
@@ -178,7 +202,9 @@ def test_cell_order_does_not_matter():
     one, two = rng.permutation(60), rng.permutation(70)
     options = {"epsilon": 0.05, "tau": 0.95, "n_candidates": 30, "n_kept": 5}
     expected = dense(couple(earlier, later, **options)[0])[np.ix_(one, two)]
-    np.testing.assert_allclose(dense(couple(earlier[one], later[two], **options)[0]), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        dense(couple(earlier[one], later[two], **options)[0]), expected, rtol=1e-6
+    )
 
 
 def test_units_do_not_matter():
@@ -202,6 +228,8 @@ def test_a_support_without_balanced_coupling_is_told():
 
 
 def test_identical_cells_are_no_obstacle():
-    plan, notes = couple(np.ones((6, 2)), np.ones((4, 2)), epsilon=0.05, tau=1.0, n_candidates=10, n_kept=10)
+    plan, notes = couple(
+        np.ones((6, 2)), np.ones((4, 2)), epsilon=0.05, tau=1.0, n_candidates=10, n_kept=10
+    )
     np.testing.assert_allclose(dense(plan), 1 / 24)
     assert notes["kept_mass"] == pytest.approx(1)

@@ -53,7 +53,10 @@ def slow_factors(levels, stage, block, n_stages):
             x, b = levels[stage == s, a], block[stage == s]
             if len(set(b)) == 1:
                 b = np.arange(len(b))
-            total = [sum(v - x.mean() for v, c in zip(x, b, strict=True) if c == code) for code in sorted(set(b))]
+            total = [
+                sum(v - x.mean() for v, c in zip(x, b, strict=True) if c == code)
+                for code in sorted(set(b))
+            ]
             n, overall = len(total), levels[:, a].mean()
             if overall > 0:
                 raw[s, a] = x.mean() / overall
@@ -86,7 +89,9 @@ def test_blocks_that_differ_as_wholes_make_a_stage_less_sure():
     block = np.repeat(np.arange(20), 40)
     shared = rng.normal(size=(20, 300))[block] + 0.1 * rng.normal(size=(800, 300)) + 20
     apart = shared[rng.permutation(800)]
-    together, scattered = (slow_factors(x, block // 10, block, 2)[1].mean() for x in (shared, apart))
+    together, scattered = (
+        slow_factors(x, block // 10, block, 2)[1].mean() for x in (shared, apart)
+    )
     assert together > 4 * scattered
     # the error is that of a mean over 10 blocks
     assert together == pytest.approx(1 / np.sqrt(10) / 20, rel=0.1)
@@ -133,7 +138,10 @@ def test_no_regulator_has_no_factor():
 def test_counted_sd_by_hand():
     # 4 molecules of 0.5: 0.5 · sqrt(4 + 3/8); none of 2: 2 · sqrt(3/8)
     level, unit = np.array([[2.0, 0.0], [0.0, 6.0]]), np.array([0.5, 2.0])
-    expected = [[0.5 * np.sqrt(4 + PSEUDO), 0.5 * np.sqrt(PSEUDO)], [2 * np.sqrt(PSEUDO), 2 * np.sqrt(3 + PSEUDO)]]
+    expected = [
+        [0.5 * np.sqrt(4 + PSEUDO), 0.5 * np.sqrt(PSEUDO)],
+        [2 * np.sqrt(PSEUDO), 2 * np.sqrt(3 + PSEUDO)],
+    ]
     np.testing.assert_allclose(counted_sd(level, unit), expected)
 
 
@@ -147,7 +155,10 @@ def test_counted_sd_is_that_of_many_counts(mean):
 def test_groups_and_columns_are_drawn_to_their_own_means():
     rng = np.random.default_rng(0)
     group = np.repeat([4, 9, 2], [30, 50, 20])
-    values = rng.normal(size=(100, 3)) + np.array([0.0, 5.0, -3.0])[np.repeat([0, 1, 2], [30, 50, 20])][:, None]
+    values = (
+        rng.normal(size=(100, 3))
+        + np.array([0.0, 5.0, -3.0])[np.repeat([0, 1, 2], [30, 50, 20])][:, None]
+    )
     se = rng.uniform(0.2, 1.5, size=values.shape)
     found = shrunk_by_group(values, se, group)
     assert found.dtype == np.float32
@@ -157,8 +168,13 @@ def test_groups_and_columns_are_drawn_to_their_own_means():
             x, e = values[here, a], se[here, a]
             spread = max(np.mean((x - x.mean()) ** 2 - e**2), 0)
             np.testing.assert_allclose(
-                found[here, a], x.mean() + spread / (spread + e**2) * (x - x.mean()), rtol=1e-4, atol=1e-6
+                found[here, a],
+                x.mean() + spread / (spread + e**2) * (x - x.mean()),
+                rtol=1e-4,
+                atol=1e-6,
             )
     order = rng.permutation(100)
-    np.testing.assert_allclose(shrunk_by_group(values[order], se[order], group[order]), found[order], rtol=1e-5)
+    np.testing.assert_allclose(
+        shrunk_by_group(values[order], se[order], group[order]), found[order], rtol=1e-5
+    )
     np.testing.assert_allclose(shrunk_by_group(values, np.zeros_like(se), group), values, rtol=1e-6)

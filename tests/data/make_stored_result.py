@@ -18,7 +18,14 @@ import spatrace_sc as st
 
 def tissue() -> ad.AnnData:
     """450 cells, 5 × 5 pairs, 5 TFs, 12 targets."""
-    genes = {"n_ligands": 5, "n_receptors": 5, "n_pairs": 5, "n_tfs": 5, "n_targets": 12, "n_background": 15}
+    genes = {
+        "n_ligands": 5,
+        "n_receptors": 5,
+        "n_pairs": 5,
+        "n_tfs": 5,
+        "n_targets": 12,
+        "n_background": 15,
+    }
     adata = st.datasets.simulated(0, n_cells=450, depth=3000, **genes)
     adata.X = sparse.csr_matrix(adata.X)
     for slot in ("true_signal",):
@@ -48,10 +55,13 @@ def _strongest(adata: ad.AnnData) -> tuple[str, str]:
 if __name__ == "__main__":
     path = Path(__file__).parent / f"stored_result_{st.__version__}.h5ad"
     if path.exists():
-        raise SystemExit(f"{path.name} exists and is kept: it is what users of {st.__version__} have on disk.")
+        raise SystemExit(
+            f"{path.name} exists and is kept: it is what users of {st.__version__} have on disk."
+        )
     adata = with_results(tissue())
     tables = {
-        name: getattr(st.get, name)(adata) for name in ("tf_targets", "lr_targets", "lr_pairs", "communication")
+        name: getattr(st.get, name)(adata)
+        for name in ("tf_targets", "lr_targets", "lr_pairs", "communication")
     }
     for name, table in tables.items():
         print(f"{name}: {len(table)} rows, largest score {np.max(table['score']):.4f}")

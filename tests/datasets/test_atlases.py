@@ -25,7 +25,10 @@ SLICES = {
     "mouse_midbrain": ["slice_b", "slice_a", "slice_c"],
 }
 EXPECTED = {
-    "axolotl_regeneration": (["control", "2DPI", "15DPI"], {"control": np.nan, "2DPI": 2.0, "15DPI": 15.0}),
+    "axolotl_regeneration": (
+        ["control", "2DPI", "15DPI"],
+        {"control": np.nan, "2DPI": 2.0, "15DPI": 15.0},
+    ),
     "mouse_midbrain": (["E12.5", "E14.5", "E16.5"], {"E12.5": 12.5, "E14.5": 14.5, "E16.5": 16.5}),
 }
 ATLASES = sorted(SLICES)
@@ -43,7 +46,12 @@ def published(name):
     else:
         obs["Annotation"] = made.obs["cell_type"].astype(str).to_numpy()
     counts = made.layers["counts"].astype(np.float64)
-    adata = ad.AnnData(X=np.full(made.shape, -3.5, dtype=np.float32), obs=obs, var=made.var, layers={"counts": counts})
+    adata = ad.AnnData(
+        X=np.full(made.shape, -3.5, dtype=np.float32),
+        obs=obs,
+        var=made.var,
+        layers={"counts": counts},
+    )
     adata.obsm["spatial"] = made.obsm["spatial"]
     adata.obsm["X_umap"] = made.obsm["spatial"][:, ::-1].astype(np.float32)
     adata.uns["annotation_colors"] = np.array(["#000000"])
@@ -97,7 +105,9 @@ def test_the_published_columns_are_read(atlas, name):
     source, (stages, times) = published(name), EXPECTED[name]
     assert list(atlas.obs["stage"].cat.categories) == stages
     assert atlas.obs["stage"].cat.ordered
-    np.testing.assert_array_equal(atlas.obs["stage_time"], atlas.obs["stage"].astype(str).map(times))
+    np.testing.assert_array_equal(
+        atlas.obs["stage_time"], atlas.obs["stage"].astype(str).map(times)
+    )
     assert atlas.obs["stage_time"].dtype == np.float64
     np.testing.assert_array_equal(atlas.obs["sample"].astype(str), source.obs["Batch"].astype(str))
     kinds = source.obs[registry()[name].layout["cell_type"]].astype(str)
@@ -261,14 +271,20 @@ def test_a_file_that_is_no_h5ad(name, cache):
 
     with h5py.File(cache / registry()[name].file, "w") as file:
         file["x"] = 1
-    with pytest.raises(st.DataError, match=r"cannot be read as h5ad|has another layout|has 0 cells"):
+    with pytest.raises(
+        st.DataError, match=r"cannot be read as h5ad|has another layout|has 0 cells"
+    ):
         load(name)
 
 
-@pytest.mark.parametrize("bad", ["Injury_rep4_X", "Injury_2DPI_control_X", "Injury_2DPI_5DPI_X", "day2", ""])
+@pytest.mark.parametrize(
+    "bad", ["Injury_rep4_X", "Injury_2DPI_control_X", "Injury_2DPI_5DPI_X", "day2", ""]
+)
 def test_slices_that_name_no_stage(cache, bad):
     adata = published("axolotl_regeneration")
-    adata.obs["Batch"] = adata.obs["Batch"].astype(str).replace("Injury_2DPI_rep1_SS200000147BL_D5", bad)
+    adata.obs["Batch"] = (
+        adata.obs["Batch"].astype(str).replace("Injury_2DPI_rep1_SS200000147BL_D5", bad)
+    )
     place("axolotl_regeneration", cache, adata)
     with pytest.raises(st.DataError, match=f"1 values that name no stage: '{bad}'"):
         load("axolotl_regeneration")
@@ -359,7 +375,8 @@ def test_counts_and_expression_share_no_memory(cache):
 
 
 @pytest.mark.parametrize(
-    "argument", [{"timeout": 0}, {"timeout": "x"}, {"retries": -1}, {"retries": 1.5}, {"mirror": "x"}]
+    "argument",
+    [{"timeout": 0}, {"timeout": "x"}, {"retries": -1}, {"retries": 1.5}, {"mirror": "x"}],
 )
 def test_arguments_are_checked(name, cache, argument):
     with pytest.raises(st.InvalidArgumentError, match=f"`{next(iter(argument))}`"):

@@ -48,7 +48,9 @@ def entry(server, **changes):
     return Entry(name="atlas", file=NAME, **about | changes)
 
 
-def get(server, cache, transfer=QUICK, check=lambda path: None, mirror=None, verify=False, **changes):
+def get(
+    server, cache, transfer=QUICK, check=lambda path: None, mirror=None, verify=False, **changes
+):
     of = entry(server, **changes)
     return fetch(of, check=check, cache_dir=cache, mirror=mirror, verify=verify, transfer=transfer)
 
@@ -78,7 +80,9 @@ def test_without_a_network_a_filled_cache_is_enough(server, cache):
     path, record = get(server, cache, verify=True)
     assert path.read_bytes() == BODY
     assert record["sha256"] == DIGEST
-    with pytest.raises(st.DownloadError, match=r"could not be fetched.*retries brought nothing new"):
+    with pytest.raises(
+        st.DownloadError, match=r"could not be fetched.*retries brought nothing new"
+    ):
         get(server, cache / "empty", transfer=replace(QUICK, retries=1))
 
 
@@ -101,7 +105,14 @@ def test_a_refusal_is_not_asked_again_and_says_what_to_do(server, cache, status)
     with pytest.raises(st.DownloadError, match=f"answered {status}") as error:
         get(server, cache)
     assert len(server.requests) == 1
-    for word in (server.url(NAME), "mirror=", _fetch.MIRROR, str(cache / NAME), "cache_dir=", _fetch.DATA_DIR):
+    for word in (
+        server.url(NAME),
+        "mirror=",
+        _fetch.MIRROR,
+        str(cache / NAME),
+        "cache_dir=",
+        _fetch.DATA_DIR,
+    ):
         assert word in str(error.value)
 
 
@@ -278,7 +289,10 @@ def test_a_server_that_states_no_length(server, cache):
 
 
 def test_what_the_check_refuses_is_deleted(server, cache):
-    server.framing, server.plan = "close", [{"cut": 4 * CHUNK}]  # nothing in HTTP tells that the end is missing
+    server.framing, server.plan = (
+        "close",
+        [{"cut": 4 * CHUNK}],
+    )  # nothing in HTTP tells that the end is missing
     with pytest.raises(st.DownloadError, match=r"too short\. What was fetched has been deleted"):
         get(server, cache, check=lambda path: None if path.read_bytes() == BODY else "too short")
     assert left_in(cache) == {f"{NAME}.lock"}
@@ -425,9 +439,7 @@ def test_another_process_that_fetches_is_waited_for(server, cache, caplog):
 
 def test_a_lock_ends_with_its_process(server, cache):
     cache.mkdir()
-    program = (
-        "import fcntl, os, sys; h = open(sys.argv[1], 'ab'); fcntl.flock(h, fcntl.LOCK_EX); os.kill(os.getpid(), 9)"
-    )
+    program = "import fcntl, os, sys; h = open(sys.argv[1], 'ab'); fcntl.flock(h, fcntl.LOCK_EX); os.kill(os.getpid(), 9)"
     if sys.platform == "win32":
         pytest.skip("kill -9 is of POSIX")
     subprocess.run([sys.executable, "-c", program, str(cache / f"{NAME}.lock")], check=False)
@@ -440,7 +452,10 @@ def test_where_files_cannot_be_locked(server, cache, monkeypatch, caplog):
 
     monkeypatch.setattr(_fetch, "_lock", unsupported)
     server.plan = [{"cut": 4 * CHUNK}]
-    with caplog.at_level(logging.WARNING, "spatrace_sc"), pytest.raises(st.DownloadError, match="cut off"):
+    with (
+        caplog.at_level(logging.WARNING, "spatrace_sc"),
+        pytest.raises(st.DownloadError, match="cut off"),
+    ):
         get(server, cache, transfer=replace(QUICK, retries=0))
     assert "no locks here" in caplog.text
     assert left_in(cache) == {f"{NAME}.lock"}
@@ -481,7 +496,9 @@ def test_a_login_is_sent_and_never_shown(server, cache, capfd, caplog):
     record = get(server, cache, mirror=mirror)[1]
     assert server.requests[0]["authorization"].startswith("Basic ")
     written = "".join(path.read_text(errors="ignore") for path in cache.glob("*.json"))
-    shown = "".join(capfd.readouterr()) + caplog.text + str(error.value) + json.dumps(record) + written
+    shown = (
+        "".join(capfd.readouterr()) + caplog.text + str(error.value) + json.dumps(record) + written
+    )
     assert "secret" not in shown
     assert "127.0.0.1" in shown
 
@@ -511,7 +528,9 @@ def test_the_registry_is_shipped_and_states_no_checksum_of_our_own():
     assert set(entries) == {"mouse_midbrain", "axolotl_regeneration"}
     for known in entries.values():
         assert known.url.endswith("/" + known.file)
-        assert known.sha256 is None  # neither publisher states one; change this with the source of the checksum
+        assert (
+            known.sha256 is None
+        )  # neither publisher states one; change this with the source of the checksum
         assert set(known.layout) == {"sample", "stage", "cell_type"}
         assert known.doi
         assert known.citation
@@ -523,4 +542,7 @@ def test_the_registry_of_the_repository_is_the_one_that_is_shipped():
         pytest.skip("not a checkout")
     shipped = Path(_fetch.__file__).with_name("registry.toml")
     text = link.read_text(encoding="utf-8")
-    assert text == shipped.read_text(encoding="utf-8") or text.strip() == "../src/spatrace_sc/datasets/registry.toml"
+    assert (
+        text == shipped.read_text(encoding="utf-8")
+        or text.strip() == "../src/spatrace_sc/datasets/registry.toml"
+    )

@@ -37,7 +37,9 @@ def assert_same(one, other):
     assert set(one.uns["truth"]) == set(other.uns["truth"])
     for name, table in one.uns["truth"].items():
         pd.testing.assert_frame_equal(
-            table.reset_index(drop=True), other.uns["truth"][name].reset_index(drop=True), check_dtype=False
+            table.reset_index(drop=True),
+            other.uns["truth"][name].reset_index(drop=True),
+            check_dtype=False,
         )
     assert dict(one.uns["simulation"]) == dict(other.uns["simulation"])
 
@@ -150,7 +152,9 @@ def test_every_true_pair_has_an_effect(seed):
 def test_every_true_pair_has_an_effect_with_few_targets():
     for seed in range(6):
         truth = st.datasets.simulated(seed, n_cells=100, n_targets=10).uns["truth"]
-        assert pairs_of(truth["lr_pairs"]) <= pairs_of(truth["lr_targets"]) | pairs_of(truth["lr_tfs"])
+        assert pairs_of(truth["lr_pairs"]) <= pairs_of(truth["lr_targets"]) | pairs_of(
+            truth["lr_tfs"]
+        )
 
 
 def test_few_pairs_leave_only_decoys_idle():
@@ -226,7 +230,9 @@ def test_senders_have_no_time_and_no_signal():
     assert not receiver.all()
     for column in ("latent_time", "dpt_pseudotime"):
         np.testing.assert_array_equal(adata.obs[column].notna(), receiver)
-    np.testing.assert_array_equal(np.isfinite(adata.obsm["true_signal"].to_numpy()).all(axis=1), receiver)
+    np.testing.assert_array_equal(
+        np.isfinite(adata.obsm["true_signal"].to_numpy()).all(axis=1), receiver
+    )
     assert np.isnan(adata.obsm["true_signal"].to_numpy()[~receiver]).all()
     signal = adata.obsm["true_signal"].to_numpy()[receiver]
     assert (signal >= 0).all()
@@ -257,13 +263,17 @@ def test_types_and_their_share():
     adata = st.datasets.simulated(
         n_cells=2000, n_sender_types=4, n_receiver_types=3, receiver_fraction=0.3, n_background=0
     )
-    assert set(adata.obs["cell_type"]) == {f"sender_{k}" for k in range(4)} | {f"receiver_{k}" for k in range(3)}
+    assert set(adata.obs["cell_type"]) == {f"sender_{k}" for k in range(4)} | {
+        f"receiver_{k}" for k in range(3)
+    }
     assert 0.25 < adata.obs["cell_type"].str.startswith("receiver").mean() < 0.35
 
 
 def test_cells_are_ten_units_apart():
     xy = small(n_stages=1, n_cells=400).obsm["spatial"]
-    distance = np.sqrt(((xy[:, None] - xy[None]) ** 2).sum(axis=-1)) + np.where(np.eye(400), np.inf, 0)
+    distance = np.sqrt(((xy[:, None] - xy[None]) ** 2).sum(axis=-1)) + np.where(
+        np.eye(400), np.inf, 0
+    )
     assert 6 < np.median(distance.min(axis=1)) < 12
 
 
@@ -306,7 +316,9 @@ def test_layout_is_kept_in_order():
     np.testing.assert_array_equal(adata.obsm["spatial"], layout[["x", "y"]])
     for column in ("cell_type", "sample", "stage"):
         assert list(adata.obs[column].astype(str)) == list(layout[column])
-    np.testing.assert_array_equal(adata.obs["dpt_pseudotime"].notna(), layout["cell_type"] == "astro")
+    np.testing.assert_array_equal(
+        adata.obs["dpt_pseudotime"].notna(), layout["cell_type"] == "astro"
+    )
 
 
 def test_receivers_of_a_layout_are_its_most_frequent_types():
@@ -402,12 +414,16 @@ def test_correlation_fails_to_find_the_pairs(seed):
     level = np.expm1(dense(adata[:, receptors].X))[receiver]
     targets = dense(adata[receiver][:, sorted(genes(adata, "target"))].X)
     ligands = list(exposure.columns)
-    dose = (exposure.to_numpy()[receiver][:, :, None] * level[:, None, :]).reshape(receiver.sum(), -1)
+    dose = (exposure.to_numpy()[receiver][:, :, None] * level[:, None, :]).reshape(
+        receiver.sum(), -1
+    )
     z = (dose - dose.mean(axis=0)) / dose.std(axis=0)
     y = (targets - targets.mean(axis=0)) / targets.std(axis=0)
     correlation = np.abs(z.T @ y) / receiver.sum()
     true = pairs_of(adata.uns["truth"]["lr_pairs"])
-    positive = np.array([(ligand, receptor) in true for ligand in ligands for receptor in receptors])
+    positive = np.array(
+        [(ligand, receptor) in true for ligand in ligands for receptor in receptors]
+    )
     assert positive.sum() == 12
     assert auroc(correlation.max(axis=1), positive) < 0.75
     assert auroc(np.linalg.norm(correlation, axis=1), positive) < 0.75
@@ -439,14 +455,16 @@ def counts_of(adata):
 
 def downstream(truth, sources):
     """TFs and targets on some chain from the TFs and pairs named."""
-    reached = {t.tf for p in sources for t in truth["lr_tfs"].itertuples() if (t.ligand, t.receptor) == p} | {
-        s for s in sources if isinstance(s, str)
-    }
+    reached = {
+        t.tf for p in sources for t in truth["lr_tfs"].itertuples() if (t.ligand, t.receptor) == p
+    } | {s for s in sources if isinstance(s, str)}
     for _ in range(20):
         reached |= {t.target for t in truth["tf_tfs"].itertuples() if t.tf in reached}
     targets = {t.target for t in truth["tf_targets"].itertuples() if t.tf in reached}
     edges = truth["lr_targets"].query("kind == 'direct'")
-    return reached, targets | {t.target for t in edges.itertuples() if (t.ligand, t.receptor) in sources}
+    return reached, targets | {
+        t.target for t in edges.itertuples() if (t.ligand, t.receptor) in sources
+    }
 
 
 #: Expression and network of ``small(3)`` as they were before genes could be removed.
@@ -456,8 +474,16 @@ FINGERPRINT = (254420, 8209640, 25462692, "BG007", 79.086942)
 def test_nothing_removed_is_the_tissue_of_old():
     adata = small(3)
     counts = dense(adata.layers["counts"])
-    found = (int(counts.sum()), int((counts * np.arange(counts.shape[1])).sum()), int((counts**2).sum()))
-    assert (*found, adata.var_names[0], round(float(np.nansum(adata.obs["dpt_pseudotime"])), 6)) == FINGERPRINT
+    found = (
+        int(counts.sum()),
+        int((counts * np.arange(counts.shape[1])).sum()),
+        int((counts**2).sum()),
+    )
+    assert (
+        *found,
+        adata.var_names[0],
+        round(float(np.nansum(adata.obs["dpt_pseudotime"])), 6),
+    ) == FINGERPRINT
     assert "knockout" not in adata.uns["simulation"]
     assert_same(adata, small(3, knockout=None))
 
@@ -487,9 +513,10 @@ def test_a_removed_gene_is_gone_and_only_what_is_downstream_changes(role):
     same = intact.obsm["true_signal"].drop(columns=signal)
     pd.testing.assert_frame_equal(same, without.obsm["true_signal"].drop(columns=signal))
     assert (without.obsm["true_signal"].loc[receives, signal] == 0).all(axis=None)
-    assert (after.loc[~receives, [g for g in after if g != gene]] == before.loc[~receives].drop(columns=gene)).all(
-        axis=None
-    )
+    assert (
+        after.loc[~receives, [g for g in after if g != gene]]
+        == before.loc[~receives].drop(columns=gene)
+    ).all(axis=None)
 
 
 def test_a_decoy_does_nothing_and_its_model_keeps_its_course():
@@ -510,7 +537,9 @@ def test_signs_of_a_removal_are_those_of_the_edges():
             continue
         intact, without = adata, st.datasets.simulated(seed, n_cells=900, knockout=tf)
         change = counts_of(without).mean() - counts_of(intact).mean()
-        signs += [np.sign(change[e.target]) == -e.sign for e in edges.query("tf == @tf").itertuples()]
+        signs += [
+            np.sign(change[e.target]) == -e.sign for e in edges.query("tf == @tf").itertuples()
+        ]
     assert len(signs) >= 8
     assert np.mean(signs) == 1
 
@@ -556,7 +585,9 @@ def test_unknown_genes_cannot_be_removed():
             small(knockout=wrong)
     with pytest.raises(st.InvalidArgumentError, match=r"`knockout` is empty"):
         small(knockout=[])
-    with pytest.raises(st.InvalidArgumentError, match=r"`knockout` names 'TF0000'.*TFs 'TF000'.*Did you mean"):
+    with pytest.raises(
+        st.InvalidArgumentError, match=r"`knockout` names 'TF0000'.*TFs 'TF000'.*Did you mean"
+    ):
         small(knockout="TF0000")
     with pytest.raises(st.InvalidArgumentError, match="'TG000'"):
         small(knockout=["TF000", "TG000"])

@@ -35,7 +35,9 @@ def test_cells_are_kept(result):
 
 def test_nan_exactly_where_nothing_is_received(result):
     values = st.get.activity(result).X
-    np.testing.assert_array_equal(np.isnan(values), np.broadcast_to(~receiving(result)[:, None], values.shape))
+    np.testing.assert_array_equal(
+        np.isnan(values), np.broadcast_to(~receiving(result)[:, None], values.shape)
+    )
     assert (values[receiving(result)] >= 0).all()
     assert values.dtype == np.float32
 
@@ -93,7 +95,9 @@ def test_communication_is_from_senders_to_receivers(chosen):
     assert matrix.any()
     assert (matrix[~kind.isin(["sender_0", "receiver_0"])] == 0).all()
     assert (matrix[:, kind != "receiver_1"] == 0).all()
-    np.testing.assert_array_equal(np.isnan(st.get.activity(chosen).X).all(axis=1), kind != "receiver_1")
+    np.testing.assert_array_equal(
+        np.isnan(st.get.activity(chosen).X).all(axis=1), kind != "receiver_1"
+    )
     table = st.get.communication(chosen)
     assert set(table["sender"]) == {"sender_0", "receiver_0"}
     assert set(table["receiver"]) == {"receiver_1"}
@@ -126,7 +130,11 @@ def test_senders_share_out_the_activity_of_a_receiver(result):
 def test_errors_and_shrunken_values_are_layers(result):
     activity = st.get.activity(result)
     here = receiving(result)
-    se, shrunk, values = activity.layers["se"][here], activity.layers["shrunk"][here], activity.X[here]
+    se, shrunk, values = (
+        activity.layers["se"][here],
+        activity.layers["shrunk"][here],
+        activity.X[here],
+    )
     for layer in activity.layers.values():
         np.testing.assert_array_equal(np.isnan(layer), np.isnan(activity.X))
     assert (se >= 0).all()
@@ -138,7 +146,9 @@ def test_errors_and_shrunken_values_are_layers(result):
         centre = x.mean(0)
         spread = np.maximum(((x - centre) ** 2 - e**2).mean(0), 0)
         kept = np.divide(spread, spread + e**2, out=np.ones_like(e), where=spread + e**2 > 0)
-        np.testing.assert_allclose(shrunk[kinds == kind], centre + kept * (x - centre), rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(
+            shrunk[kinds == kind], centre + kept * (x - centre), rtol=1e-3, atol=1e-5
+        )
     assert (shrunk.std(0) < values.std(0))[values.std(0) > 0].all()
 
 
@@ -149,13 +159,16 @@ def test_an_error_is_the_spread_over_counts_of_the_same_molecules():
     import torch
     from scipy import sparse
 
-    from spatrace_sc.tl._activity import signal_errors
+    from spatrace_sc._inference.activity import signal_errors
 
     rng = np.random.default_rng(0)
     n, senders = 40, 30
     unit = rng.uniform(0.5, 2.0, size=n + senders)
     weights = sparse.csr_matrix((rng.random((n, senders)) < 0.3) * rng.random((n, senders)))
-    ligand, receptor = rng.uniform(5, 30, size=(senders, 1)), rng.uniform(5, 30, size=(n, 1))  # molecules
+    ligand, receptor = (
+        rng.uniform(5, 30, size=(senders, 1)),
+        rng.uniform(5, 30, size=(n, 1)),
+    )  # molecules
     place = np.arange(n + senders)
     study = SimpleNamespace(
         unit=unit,
@@ -173,12 +186,17 @@ def test_an_error_is_the_spread_over_counts_of_the_same_molecules():
         return dose / (1 + dose)
 
     fit = SimpleNamespace(
-        network=SimpleNamespace(signal=signal, gate=lambda context, index: torch.full((n, len(index)), 0.2)),
+        network=SimpleNamespace(
+            signal=signal, gate=lambda context, index: torch.full((n, len(index)), 0.2)
+        ),
         attended=SimpleNamespace(
-            exposure=torch.as_tensor(weights @ study.sender_ligand), receptor=torch.as_tensor(study.receptor)
+            exposure=torch.as_tensor(weights @ study.sender_ligand),
+            receptor=torch.as_tensor(study.receptor),
         ),
         look=SimpleNamespace(
-            exposure=torch.full((n, 2), share), receptor=torch.full((n, 2), share), context=torch.zeros(n, 1)
+            exposure=torch.full((n, 2), share),
+            receptor=torch.full((n, 2), share),
+            context=torch.zeros(n, 1),
         ),
     )
     problem = SimpleNamespace(targets=torch.zeros(n, 1), n_tfs=0)
@@ -188,7 +206,9 @@ def test_an_error_is_the_spread_over_counts_of_the_same_molecules():
     for _ in range(3000):
         again = weights @ (rng.poisson(ligand) * unit[n:, None])
         seen = mean.exposure.numpy() + share * (again - mean.exposure.numpy())
-        counted = mean.receptor.numpy() + share * (rng.poisson(receptor) * unit[:n, None] - mean.receptor.numpy())
+        counted = mean.receptor.numpy() + share * (
+            rng.poisson(receptor) * unit[:n, None] - mean.receptor.numpy()
+        )
         draws.append(1.2 * signal(seen, counted, None))
     np.testing.assert_allclose(found, np.std(draws, axis=0), rtol=0.15, atol=1e-3)
     study.unit = None
@@ -201,8 +221,12 @@ def smoothed():
     adata = tissue()
     values = dense(adata.X)
     rng = np.random.default_rng(0)
-    adata.X = ((values + values[rng.permutation(len(values))]) / 2 + 0.01 * rng.random(values.shape)).astype(np.float32)
-    st.tl.infer_ccc(adata, sample_key="sample", config=small_config(training=st.TrainingConfig(max_epochs=0)))
+    adata.X = (
+        (values + values[rng.permutation(len(values))]) / 2 + 0.01 * rng.random(values.shape)
+    ).astype(np.float32)
+    st.tl.infer_ccc(
+        adata, sample_key="sample", config=small_config(training=st.TrainingConfig(max_epochs=0))
+    )
     return adata
 
 

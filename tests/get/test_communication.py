@@ -25,7 +25,9 @@ def test_the_pair_is_part_of_the_evidence(result):
     for table in tables(result).values():
         own = pairs.loc[pd.MultiIndex.from_frame(table[["ligand", "receptor"]])]
         np.testing.assert_allclose(table["pair_q_value"], own["q_value"])
-        np.testing.assert_allclose(table["p_value"], np.maximum(own["p_value"], table["type_p_value"].to_numpy()))
+        np.testing.assert_allclose(
+            table["p_value"], np.maximum(own["p_value"], table["type_p_value"].to_numpy())
+        )
         assert (table["q_value"] >= table["pair_q_value"]).all()
         assert (table.loc[table["pair_q_value"] > 0.1, "q_value"] == 1).all()
 
@@ -38,7 +40,11 @@ def test_scores_share_out_the_mean_activity(result):
     reached = np.where(exposure[activity.var["ligand"]].to_numpy() > 0, activity.X, 0.0)
     frame = pd.DataFrame(reached, columns=activity.var_names)
     for stage, table in tables(result).items():
-        here = np.ones(len(frame), bool) if stage is None else (activity.obs["stage"] == stage).to_numpy()
+        here = (
+            np.ones(len(frame), bool)
+            if stage is None
+            else (activity.obs["stage"] == stage).to_numpy()
+        )
         mean = frame[here].groupby(activity.obs["cell_type"].astype(str).to_numpy()[here]).mean()
         found = table.assign(pair=table["ligand"] + "^" + table["receptor"])
         found = found.groupby(["receiver", "pair"])["score"].sum()
@@ -62,7 +68,9 @@ def test_sent_and_received_are_sums_of_the_matrix(result):
     assert list(found.index) == list(result.obs_names)
     np.testing.assert_allclose(found["sent"], matrix.sum(axis=1), rtol=1e-4, atol=1e-5)
     receives = result.obs["cell_type"].astype(str).str.startswith("receiver").to_numpy()
-    np.testing.assert_allclose(found["received"][receives], matrix.sum(axis=0)[receives], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        found["received"][receives], matrix.sum(axis=0)[receives], rtol=1e-4, atol=1e-5
+    )
     assert found["received"][~receives].isna().all()
     assert found["sent"].sum() == pytest.approx(found["received"].sum(), rel=1e-4)
 

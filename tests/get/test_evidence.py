@@ -21,7 +21,11 @@ def told():
     adata = small_result().copy()
     found = adata.uns["spatrace"] = dict(adata.uns["spatrace"])
     for name in ("lr_targets", "lr_pairs", "tf_targets"):
-        found[name] = found[name].assign(q_value=1.0).assign(**({} if name == "tf_targets" else {"group_q_value": 1.0}))
+        found[name] = (
+            found[name]
+            .assign(q_value=1.0)
+            .assign(**({} if name == "tf_targets" else {"group_q_value": 1.0}))
+        )
         found[name].loc[[0, 2], "q_value"] = [0.1, 0.03]
     for name, error in (("lr_targets", "effect_se"), ("lr_pairs", "score_se")):
         found[name].loc[1, "group_q_value"] = 0.1
@@ -52,15 +56,26 @@ def test_evidence_says_what_the_columns_say(told, name):
     table = getattr(st.get, name)(told)
     assert table["evidence"].tolist() == by_hand(table)
     assert table["evidence"].cat.ordered
-    assert list(table["evidence"].cat.categories) == ["none", "co-variation", "ranked", "group", "supported"]
-    assert table["evidence"].tolist()[:3] == ["supported", "ranked" if name == "tf_targets" else "group", "supported"]
+    assert list(table["evidence"].cat.categories) == [
+        "none",
+        "co-variation",
+        "ranked",
+        "group",
+        "supported",
+    ]
+    assert table["evidence"].tolist()[:3] == [
+        "supported",
+        "ranked" if name == "tf_targets" else "group",
+        "supported",
+    ]
     if name == "lr_pairs":
         assert table["evidence"].tolist()[4:6] == ["co-variation"] * 2
     assert (table["evidence"] >= "group").sum() == (2 if name == "tf_targets" else 3)
     by_stage = getattr(st.get, name)(told, "E2")
     keys = [c for c in ("ligand", "receptor", "tf", "target") if c in table]
     pd.testing.assert_series_equal(
-        by_stage.set_index(keys)["evidence"].sort_index(), table.set_index(keys)["evidence"].sort_index()
+        by_stage.set_index(keys)["evidence"].sort_index(),
+        table.set_index(keys)["evidence"].sort_index(),
     )
 
 
@@ -96,7 +111,7 @@ def test_a_target_on_which_tfs_do_nothing_has_no_smallest_effect(told):
 
 def test_no_edge_of_a_target_without_smallest_effect_can_be_supported():
     """The share is of what exceeds its own error: where that is 0, so is the test's power."""
-    from spatrace_sc._model.corrected import _tested
+    from spatrace_sc._model.evidence.errors_in_variables import _tested
 
     rng = np.random.default_rng(0)
     se = rng.uniform(0.1, 0.3, size=(6, 40))
@@ -199,7 +214,10 @@ def test_a_change_by_co_variation_has_no_error(told):
     found = told.uns["spatrace"]
     edge = found["lr_targets"].loc[4]
     genes = found["genes"]
-    pair = str(genes["ligands"][int(edge["ligand"])]), str(genes["receptors"][int(edge["receptor"])])
+    pair = (
+        str(genes["ligands"][int(edge["ligand"])]),
+        str(genes["receptors"][int(edge["receptor"])]),
+    )
     st.tl.knockout(told, ligand=pair[0], receptor=pair[1])
     table = st.get.knockout(told)
     changed = table["change"] != 0
@@ -218,7 +236,7 @@ def test_judged_leaves_its_table_alone():
 
 
 def test_names_that_differ_in_case_are_found():
-    from spatrace_sc._validate import closest
+    from spatrace_sc._check import closest
 
     assert closest("Wnt3", ["WNT3", "FZD1"]) == " Did you mean 'WNT3'?"
     assert closest("WNT3A", ["Wnt3", "wnt3a", "Wnt3a"]) == " Did you mean 'wnt3a'?"

@@ -16,7 +16,11 @@ from spatrace_sc import _keys
 nx = pytest.importorskip("networkx")
 
 GENE_KINDS = ["tf_targets", "lr_targets", "lr_tfs", "lr_pairs"]
-SOURCES = {"tf_targets": ["tf"], "lr_targets": ["ligand", "receptor"], "lr_tfs": ["ligand", "receptor"]}
+SOURCES = {
+    "tf_targets": ["tf"],
+    "lr_targets": ["ligand", "receptor"],
+    "lr_tfs": ["ligand", "receptor"],
+}
 ENDS = {"tf_targets": "target", "lr_targets": "target", "lr_tfs": "tf"}
 
 
@@ -48,7 +52,9 @@ def test_decoupler_scores_cells_with_the_network(result):
     decoupler = pytest.importorskip("decoupler")
     adata = result.copy()
     net = st.get.to_decoupler(adata, max_q=None)
-    cells = pd.DataFrame(adata.X.toarray() if hasattr(adata.X, "toarray") else adata.X, columns=adata.var_names)
+    cells = pd.DataFrame(
+        adata.X.toarray() if hasattr(adata.X, "toarray") else adata.X, columns=adata.var_names
+    )
     score, p = decoupler.mt.ulm(data=cells, net=net, tmin=3)
     assert set(score.columns) <= set(net["source"])
     assert score.shape == (adata.n_obs, len(score.columns)) == p.shape
@@ -78,7 +84,13 @@ def test_liana_draws_the_table(result, tmp_path):
     adata = result.copy()
     adata.uns["liana_res"] = st.get.to_liana(adata)
     drawn = liana.pl.dotplot(
-        adata, colour="score", size="q_value", inverse_size=True, top_n=5, orderby="score", orderby_ascending=False
+        adata,
+        colour="score",
+        size="q_value",
+        inverse_size=True,
+        top_n=5,
+        orderby="score",
+        orderby_ascending=False,
     )
     drawn.save(tmp_path / "dots.png", verbose=False, dpi=60)
     assert (tmp_path / "dots.png").stat().st_size > 5000
@@ -92,7 +104,9 @@ def test_graph_has_the_edges_of_the_table(result, kind, max_q):
     graph = st.get.to_networkx(result, kind, max_q=max_q)
     assert isinstance(graph, nx.DiGraph)
     table = getattr(st.get, kind)(result)
-    kept = table[(table["score"] > 0) & ((table["q_value"] <= max_q) if max_q is not None else True)]
+    kept = table[
+        (table["score"] > 0) & ((table["q_value"] <= max_q) if max_q is not None else True)
+    ]
     assert graph.number_of_edges() == len(kept)
     for row in kept.head(50).to_dict("records"):
         source = row["ligand"] if kind == "lr_pairs" else "^".join(row[c] for c in SOURCES[kind])
@@ -102,7 +116,13 @@ def test_graph_has_the_edges_of_the_table(result, kind, max_q):
         assert edge["kind"] == kind
         if kind != "lr_pairs":
             assert edge["effect"] == row["effect"]
-    assert {d["role"] for _, d in graph.nodes(data=True)} <= {"tf", "target", "pair", "ligand", "receptor"}
+    assert {d["role"] for _, d in graph.nodes(data=True)} <= {
+        "tf",
+        "target",
+        "pair",
+        "ligand",
+        "receptor",
+    }
 
 
 @pytest.mark.parametrize("kind", [*GENE_KINDS, "communication", ["lr_tfs", "tf_targets"]], ids=str)
@@ -217,9 +237,14 @@ def test_readers_go_straight_to_seaborn(result):
     edges = st.get.tf_targets(result).head(40)
     figure, axes = plt.subplots(1, 3)
     seaborn.barplot(edges, x="effect", y="tf", ax=axes[0])
-    seaborn.scatterplot(st.get.lr_targets(result).head(99), x="effect", y="q_value", hue="route", ax=axes[1])
+    seaborn.scatterplot(
+        st.get.lr_targets(result).head(99), x="effect", y="q_value", hue="route", ax=axes[1]
+    )
     talk = st.get.communication(result)
-    seaborn.heatmap(talk.pivot_table(index="sender", columns="receiver", values="score", aggfunc="sum"), ax=axes[2])
+    seaborn.heatmap(
+        talk.pivot_table(index="sender", columns="receiver", values="score", aggfunc="sum"),
+        ax=axes[2],
+    )
     assert len(axes[0].patches) == edges["tf"].nunique()
     assert len(axes[1].collections[0].get_offsets()) == 99
     plt.close(figure)

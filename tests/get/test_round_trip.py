@@ -8,7 +8,9 @@ from _helpers import dense, small_config, tissue
 
 import spatrace_sc as st
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:spatialdata", "ignore::UserWarning:zarr")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::FutureWarning:spatialdata", "ignore::UserWarning:zarr"
+)
 
 
 def assert_readers_agree(one, other, stages):
@@ -24,15 +26,22 @@ def assert_readers_agree(one, other, stages):
         np.testing.assert_array_equal(left.layers[layer], right.layers[layer])
     for table in ("tf_targets", "lr_targets", "lr_pairs", "lr_tfs"):
         pd.testing.assert_frame_equal(
-            other.uns["spatrace"][table], one.uns["spatrace"][table], check_index_type=False, check_column_type=False
+            other.uns["spatrace"][table],
+            one.uns["spatrace"][table],
+            check_index_type=False,
+            check_column_type=False,
         )
     for name in ("p_values", "stage_factors"):
         kept, found = one.uns["spatrace"][name], other.uns["spatrace"][name]
         assert set(kept) == set(found)
         for part in kept:
             np.testing.assert_array_equal(found[part], kept[part])
-    np.testing.assert_array_equal(other.uns["spatrace"]["minimum_effect"], one.uns["spatrace"]["minimum_effect"])
-    assert list(map(str, other.uns["spatrace"]["groups"])) == list(map(str, one.uns["spatrace"]["groups"]))
+    np.testing.assert_array_equal(
+        other.uns["spatrace"]["minimum_effect"], one.uns["spatrace"]["minimum_effect"]
+    )
+    assert list(map(str, other.uns["spatrace"]["groups"])) == list(
+        map(str, one.uns["spatrace"]["groups"])
+    )
     pd.testing.assert_frame_equal(left.var, right.var)
     pd.testing.assert_frame_equal(left.obs, right.obs)
     np.testing.assert_array_equal(
@@ -58,13 +67,18 @@ def written_and_read(adata, form, tmp_path):
 def test_readers_agree_before_and_after_writing(result, form, tmp_path):
     back = written_and_read(result.copy(), form, tmp_path)
     assert_readers_agree(result, back, ["E1", "E2", "E3"])
-    assert float(back.uns["spatrace"]["params"]["radius"]) == result.uns["spatrace"]["params"]["radius"]
+    assert (
+        float(back.uns["spatrace"]["params"]["radius"])
+        == result.uns["spatrace"]["params"]["radius"]
+    )
     assert int(back.uns["spatrace"]["params"]["config"]["evidence"]["n_resamples"]) == 3
 
 
 def test_a_second_round_changes_nothing(result, tmp_path):
     (tmp_path / "again").mkdir()
-    back = written_and_read(written_and_read(result.copy(), "zarr", tmp_path), "h5ad", tmp_path / "again")
+    back = written_and_read(
+        written_and_read(result.copy(), "zarr", tmp_path), "h5ad", tmp_path / "again"
+    )
     assert_readers_agree(result, back, ["E1", "E2", "E3"])
 
 
@@ -89,7 +103,9 @@ def silent():
     matrix = dense(adata.X)
     matrix[:, adata.var["receptor"]] = 0
     adata.X = matrix.astype(np.float32)
-    st.tl.infer_ccc(adata, sample_key="sample", config=small_config(training=st.TrainingConfig(max_epochs=0)))
+    st.tl.infer_ccc(
+        adata, sample_key="sample", config=small_config(training=st.TrainingConfig(max_epochs=0))
+    )
     return adata
 
 
@@ -117,7 +133,10 @@ def test_inference_on_spatialdata(tmp_path):
     import spatialdata
 
     plain, adata = tissue(), tissue()
-    options = {"sample_key": "sample", "config": small_config(training=st.TrainingConfig(max_epochs=0))}
+    options = {
+        "sample_key": "sample",
+        "config": small_config(training=st.TrainingConfig(max_epochs=0)),
+    }
     st.tl.infer_ccc(plain, **options)
     sdata = spatialdata.SpatialData(tables={"cells": adata})
     assert st.tl.infer_ccc(sdata, table_key="cells", **options) is None
@@ -131,7 +150,10 @@ def test_inference_on_spatialdata_with_copy():
     import spatialdata
 
     sdata = spatialdata.SpatialData(tables={"table": tissue()})
-    options = {"sample_key": "sample", "config": small_config(training=st.TrainingConfig(max_epochs=0))}
+    options = {
+        "sample_key": "sample",
+        "config": small_config(training=st.TrainingConfig(max_epochs=0)),
+    }
     found = st.tl.infer_ccc(sdata, copy=True, **options)
     assert "spatrace" in found.uns
     assert "spatrace" not in sdata.tables["table"].uns

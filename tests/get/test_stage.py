@@ -31,7 +31,9 @@ def factors(result, stage):
         ("cascades", [*PAIR, "tf", "target"], ["effect", "score", "pair_on_tf", "direct_effect"]),
     ],
 )
-def test_effects_of_a_stage_are_those_of_the_whole_times_the_factor_of_the_pair(result, reader, names, scaled):
+def test_effects_of_a_stage_are_those_of_the_whole_times_the_factor_of_the_pair(
+    result, reader, names, scaled
+):
     read = getattr(st.get, reader)
     whole = read(result).set_index(names)
     assert len(whole) > 5
@@ -40,7 +42,12 @@ def test_effects_of_a_stage_are_those_of_the_whole_times_the_factor_of_the_pair(
         there = read(result, stage)
         assert (np.diff(there["score"]) <= 1e-12).all()
         there = there.set_index(names).loc[whole.index]
-        factor = factors(result, stage).reindex(whole.reset_index().set_index(PAIR).index).fillna(1.0).to_numpy()
+        factor = (
+            factors(result, stage)
+            .reindex(whole.reset_index().set_index(PAIR).index)
+            .fillna(1.0)
+            .to_numpy()
+        )
         seen.append(factor)
         for column in whole:
             expected = whole[column] * factor if column in scaled else whole[column]

@@ -13,12 +13,40 @@ from spatrace_sc import _keys
 EVIDENCE = ["q_value", "stability", "evidence"]
 ROUTE = ["mediated", "direct_share", "route", "through"]
 COLUMNS = {
-    "tf_targets": ["tf", "target", "effect", "score", "p_value", "effect_se", "minimum_effect", "group", *EVIDENCE],
+    "tf_targets": [
+        "tf",
+        "target",
+        "effect",
+        "score",
+        "p_value",
+        "effect_se",
+        "minimum_effect",
+        "group",
+        *EVIDENCE,
+    ],
     "lr_targets": [
-        *("ligand", "receptor", "target", "effect", "score", "p_value", "effect_se", "group_q_value"),
+        *(
+            "ligand",
+            "receptor",
+            "target",
+            "effect",
+            "score",
+            "p_value",
+            "effect_se",
+            "group_q_value",
+        ),
         *("mediated", "direct_share", "through", "group", "route", *EVIDENCE),
     ],
-    "lr_pairs": ["ligand", "receptor", "score", "p_value", "score_se", "group_q_value", "group", *EVIDENCE],
+    "lr_pairs": [
+        "ligand",
+        "receptor",
+        "score",
+        "p_value",
+        "score_se",
+        "group_q_value",
+        "group",
+        *EVIDENCE,
+    ],
     "communication": [
         *("sender", "receiver", "ligand", "receptor", "score", "p_value", "q_value"),
         *("score_se", "n_slices", "slices_above", "type_p_value", "pair_q_value"),
@@ -152,16 +180,20 @@ def test_a_stage_changes_scores_but_not_signs_nor_evidence(result, name):
 
 def test_a_stage_factor_belongs_to_the_regulator(result):
     whole = st.get.tf_targets(result).set_index(["tf", "target"])["effect"]
-    part = st.get.tf_targets(result, "E1").set_index(["tf", "target"])["effect"].reindex(whole.index)
+    part = (
+        st.get.tf_targets(result, "E1").set_index(["tf", "target"])["effect"].reindex(whole.index)
+    )
     ratio = (part / whole)[whole != 0].groupby("tf")
     assert (ratio.max() - ratio.min() < 1e-5).all()
     pair = ["ligand", "receptor"]
     strength = st.get.lr_pairs(result).set_index(pair)["score"]
-    factor = st.get.lr_pairs(result, "E1").set_index(pair)["score"].reindex(strength.index) / strength.where(
-        strength > 0
-    )
+    factor = st.get.lr_pairs(result, "E1").set_index(pair)["score"].reindex(
+        strength.index
+    ) / strength.where(strength > 0)
     whole = st.get.lr_targets(result).set_index([*pair, "target"])["effect"]
-    part = st.get.lr_targets(result, "E1").set_index([*pair, "target"])["effect"].reindex(whole.index)
+    part = (
+        st.get.lr_targets(result, "E1").set_index([*pair, "target"])["effect"].reindex(whole.index)
+    )
     acting = whole != 0
     expected = factor.reindex(whole.index.droplevel("target")).to_numpy()
     np.testing.assert_allclose((part / whole)[acting], expected[acting], rtol=1e-5)
@@ -198,7 +230,9 @@ def test_unknown_stage_lists_the_stages(result, name):
 def test_a_stage_may_be_a_number():
     adata = tissue()
     adata.obs["day"] = adata.obs["stage_time"].astype(int)
-    st.tl.infer_ccc(adata, stage_key="day", config=small_config(training=st.TrainingConfig(max_epochs=0)))
+    st.tl.infer_ccc(
+        adata, stage_key="day", config=small_config(training=st.TrainingConfig(max_epochs=0))
+    )
     assert st.get.stages(adata) == ["1", "2", "3"]
     pd.testing.assert_frame_equal(st.get.tf_targets(adata, 2), st.get.tf_targets(adata, "2"))
 
@@ -206,11 +240,19 @@ def test_a_stage_may_be_a_number():
 def test_stage_names_without_alphabetical_order():
     adata = tissue()
     adata.obs["when"] = adata.obs["stage"].astype(str).map({"E1": "P9", "E2": "P10", "E3": "adult"})
-    st.tl.infer_ccc(adata, stage_key="when", config=small_config(training=st.TrainingConfig(max_epochs=0)))
+    st.tl.infer_ccc(
+        adata, stage_key="when", config=small_config(training=st.TrainingConfig(max_epochs=0))
+    )
     assert st.get.stages(adata) == ["P9", "P10", "adult"]
 
 
-ALL_READERS = [*READERS.values(), st.get.activity, st.get.training_history, st.get.stages, st.get.params]
+ALL_READERS = [
+    *READERS.values(),
+    st.get.activity,
+    st.get.training_history,
+    st.get.stages,
+    st.get.params,
+]
 
 
 @pytest.mark.parametrize("reader", ALL_READERS, ids=lambda r: r.__name__)
@@ -235,7 +277,10 @@ def test_a_wrong_key_lists_the_results(reader):
 
 def test_another_key():
     adata = tissue()
-    options = {"sample_key": "sample", "config": small_config(training=st.TrainingConfig(max_epochs=0))}
+    options = {
+        "sample_key": "sample",
+        "config": small_config(training=st.TrainingConfig(max_epochs=0)),
+    }
     st.tl.infer_ccc(adata, **options)
     st.tl.infer_ccc(adata, key_added="mine", **options)
     assert {"mine_activity", "spatrace_activity"} <= set(adata.obsm)
@@ -287,7 +332,9 @@ def test_params_are_the_callers_own():
 @pytest.fixture(scope="module")
 def cut():
     adata = st.datasets.simulated(n_cells=700, n_targets=20)
-    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=small_config(max_edges=50))
+    st.tl.infer_ccc(
+        adata, sample_key="sample", stage_key="stage", config=small_config(max_edges=50)
+    )
     return adata
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from spatrace_sc._model.adam import Adam
+from spatrace_sc._model.network.adam import Adam
 
 
 def steps(optimiser, parameters, n=25):

@@ -7,8 +7,8 @@ import pytest
 import torch
 from _planted import CONFIG, planted
 
-from spatrace_sc._model.design import Design, Pairs, Plain, Signals, _columns_at_once
 from spatrace_sc._model.fit import build_network, signals_of
+from spatrace_sc._model.regression.design import Design, Pairs, Plain, Signals, _columns_at_once
 
 N, L, R = 90, 5, 4
 
@@ -60,7 +60,9 @@ def design():
     g = torch.Generator().manual_seed(2)
     rows = torch.rand(N, generator=g) < 0.7
     signals, _ = grid()
-    return Design([Plain(torch.randn(N, 6, generator=g) * 3 + 10), signals, Plain(torch.ones(N, 2))], rows)
+    return Design(
+        [Plain(torch.randn(N, 6, generator=g) * 3 + 10), signals, Plain(torch.ones(N, 2))], rows
+    )
 
 
 def test_views_hold_the_columns_of_their_cells(design):
@@ -95,7 +97,13 @@ def test_what_is_read_is_not_changed(design):
 
 @pytest.mark.parametrize(
     ("n_cells", "device", "columns"),
-    [(1000, "cpu", 4000), (100_000, "cpu", 64), (1_000_000, "cpu", 32), (0, "cpu", 4_000_000), (1000, "meta", 32_000)],
+    [
+        (1000, "cpu", 4000),
+        (100_000, "cpu", 64),
+        (1_000_000, "cpu", 32),
+        (0, "cpu", 4_000_000),
+        (1000, "meta", 32_000),
+    ],
 )
 def test_blocks_of_columns_are_small_but_not_thin(n_cells, device, columns):
     assert _columns_at_once(n_cells, torch.device(device)) == columns

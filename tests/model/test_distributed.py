@@ -14,7 +14,7 @@ from _two_processes import TABLES, fitted, result, tables
 from torch import distributed as dist
 
 import spatrace_sc as st
-from spatrace_sc._model import distributed
+from spatrace_sc._model.runtime import distributed
 
 SCRIPT = Path(__file__).parents[1] / "_two_processes.py"
 LAUNCHED = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", distributed.ALONE)
@@ -28,10 +28,23 @@ def without_launcher():
 def ranks(tmp_path_factory):
     """What both processes found, and what they said."""
     folder = tmp_path_factory.mktemp("ranks")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(SCRIPT)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        str(SCRIPT),
+    ]
     environment = without_launcher() | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run(
-        [*command, str(folder)], env=environment, capture_output=True, text=True, timeout=300, check=False
+        [*command, str(folder)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)], done.stderr
@@ -71,7 +84,9 @@ def test_sums_broadcasts_and_weighted_gradients_by_hand(ranks):
     for found in exchanged(ranks):
         assert found["from 1"] == {"rank": 1}
         assert found["sum"].tolist() == [2.0, 1.0]
-        first, none, last = found["gradients"]  # 3 cells and 1 cell: (3·[1, 2] + [2, 3]) / 4 and (3·0 + 10) / 4
+        first, none, last = found[
+            "gradients"
+        ]  # 3 cells and 1 cell: (3·[1, 2] + [2, 3]) / 4 and (3·0 + 10) / 4
         assert (first.tolist(), none, last.tolist()) == ([1.25, 2.25], None, [[2.5, 2.5]])
         assert found["without cells"].tolist() == [6.0, 6.0]  # only those of process 1 count
 
@@ -84,7 +99,10 @@ def test_processes_with_different_data_are_stopped(ranks):
 
 
 def differences(one, other):
-    return {name: float((value - other["state"][name]).abs().max()) for name, value in one["state"].items()}
+    return {
+        name: float((value - other["state"][name]).abs().max())
+        for name, value in one["state"].items()
+    }
 
 
 def test_training_makes_the_steps_of_one_process(ranks, alone):
@@ -111,9 +129,14 @@ def test_tables_are_those_of_one_process(ranks, alone, name):
     one, (first, second) = alone["tables"][name], [found["tables"][name] for found in ranks[0]]
     assert first.equals(second)
     names = [c for c in ("sender", "receiver", "ligand", "receptor", "tf", "target") if c in one]
-    one, first = (table.astype(dict.fromkeys(names, str)).set_index(names).sort_index() for table in (one, first))
+    one, first = (
+        table.astype(dict.fromkeys(names, str)).set_index(names).sort_index()
+        for table in (one, first)
+    )
     assert list(one.index) == list(first.index)
-    for column in one.select_dtypes("number"):  # p counts decoys in bins: one that lies on a border may fall either way
+    for column in one.select_dtypes(
+        "number"
+    ):  # p counts decoys in bins: one that lies on a border may fall either way
         atol = 2 / len(one) if column.endswith(("p_value", "q_value")) else 1e-5
         np.testing.assert_allclose(first[column], one[column], atol=atol, err_msg=column)
 
@@ -136,11 +159,15 @@ def environment(monkeypatch):
 def test_processes_that_cannot_be_joined_are_an_error(environment, size):
     environment.setenv("WORLD_SIZE", size)
     with pytest.raises(st.DeviceError, match=rf"WORLD_SIZE='{size}'.*torchrun"):
-        st.tl.infer_ccc(st.datasets.simulated(n_cells=100, n_targets=3, n_background=5), device="cpu")
+        st.tl.infer_ccc(
+            st.datasets.simulated(n_cells=100, n_targets=3, n_background=5), device="cpu"
+        )
     assert not dist.is_initialized()
 
 
-@pytest.mark.parametrize("variables", [{}, {"WORLD_SIZE": "1"}, {"WORLD_SIZE": "2", distributed.ALONE: "1"}])
+@pytest.mark.parametrize(
+    "variables", [{}, {"WORLD_SIZE": "1"}, {"WORLD_SIZE": "2", distributed.ALONE: "1"}]
+)
 def test_nothing_is_joined_where_one_process_works(environment, variables):
     for name, value in variables.items():
         environment.setenv(name, value)

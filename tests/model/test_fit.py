@@ -9,12 +9,12 @@ import pytest
 import torch
 from _planted import CONFIG, C, G, R, draw_decoys, planted
 
-from spatrace_sc._model.checkpoint import config_from, from_arrays, predict, to_arrays
 from spatrace_sc._model.config import Config, EvidenceConfig, TrainingConfig
-from spatrace_sc._model.evidence import resample
+from spatrace_sc._model.evidence.resample import resample
 from spatrace_sc._model.fit import fit, hold_out
+from spatrace_sc._model.network.checkpoint import config_from, from_arrays, predict, to_arrays
 from spatrace_sc._model.records import Weights
-from spatrace_sc._model.selection import strength_factors
+from spatrace_sc._model.regression.choose_penalty import strength_factors
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,9 @@ def test_same_seed_same_result_other_seed_other_held_out_cells(fitted):
     assert torch.equal(state, torch.random.get_rng_state()), "the user's random state was touched"
     assert torch.equal(again.weights.values, result.weights.values)
     assert str(again.history) == str(result.history)
-    for one, two in zip(again.network.state_dict().values(), result.network.state_dict().values(), strict=True):
+    for one, two in zip(
+        again.network.state_dict().values(), result.network.state_dict().values(), strict=True
+    ):
         assert torch.equal(one, two)
     assert not torch.equal(fit(planted(), CONFIG, seed=4).held_out, result.held_out)
 
@@ -53,7 +55,9 @@ def test_held_out_cells_do_not_reach_scales_or_training(fitted):
         int(result.held_out.sum()), G, generator=torch.Generator().manual_seed(9)
     )
     off = replace(CONFIG, training=replace(CONFIG.training, max_epochs=0))
-    clean, dirty = (fit(replace(problem, targets=t), off, seed=3) for t in (problem.targets, poisoned))
+    clean, dirty = (
+        fit(replace(problem, targets=t), off, seed=3) for t in (problem.targets, poisoned)
+    )
     assert torch.equal(clean.target_mean, dirty.target_mean)
     assert torch.equal(clean.target_sd, dirty.target_sd)
     assert clean.weights.penalty == dirty.weights.penalty
@@ -84,7 +88,10 @@ def test_checkpoint_round_trip(fitted):
     assert config == CONFIG
     network, weights = from_arrays(arrays, config.model, torch.device("cpu"))
     torch.testing.assert_close(
-        predict(network, weights, problem), predict(result.network, result.weights, problem), atol=0, rtol=0
+        predict(network, weights, problem),
+        predict(result.network, result.weights, problem),
+        atol=0,
+        rtol=0,
     )
 
 
@@ -96,7 +103,9 @@ def test_evidence_separates_planted_from_noise(fitted):
     assert evidence.pair_score.argmax() == 2 * R
     assert evidence.tf.effect[1 * G + 0] > 0 > evidence.lr.effect[2 * R * G + 1]
     for draw in evidence.draws["pair"]:
-        assert draw.score[draw.items == 2 * R] > (draw.null_score.max() if len(draw.null_score) else 0)
+        assert draw.score[draw.items == 2 * R] > (
+            draw.null_score.max() if len(draw.null_score) else 0
+        )
     again = resample(problem, result, draw_decoys(problem), CONFIG, seed=1)
     np.testing.assert_array_equal(evidence.tf.effect, again.tf.effect)
     np.testing.assert_array_equal(evidence.lr.effect, again.lr.effect)

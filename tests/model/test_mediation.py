@@ -12,12 +12,12 @@ from _helpers import READ_KEYS
 from _planted import CONFIG, C, F, L, N, R, draw_decoys, planted
 
 import spatrace_sc as st
-from spatrace_sc._model.evidence import resample
+from spatrace_sc._inference.edge_tables import first_steps
+from spatrace_sc._model.evidence.resample import resample
 from spatrace_sc._model.fit import fit
 from spatrace_sc._model.records import Draw
-from spatrace_sc.tl._problem import build_problem
-from spatrace_sc.tl._result import first_steps
-from spatrace_sc.tl._study import read_study
+from spatrace_sc._study.problem import build_problem
+from spatrace_sc._study.read import read_study
 
 PAIR, TF = 2 * R, 3
 
@@ -54,7 +54,9 @@ def test_a_pair_that_drives_a_tf_is_found_with_its_sign(result):
     assert np.unravel_index(np.abs(found.on_tfs).argmax(), found.on_tfs.shape) == (PAIR, TF)
     assert found.on_tfs[PAIR, TF] > 0.4
     down = replace(problem, tf_count=-problem.tf_count)
-    assert evidence_of(down, fitted).on_tfs[PAIR, TF] == pytest.approx(-found.on_tfs[PAIR, TF], abs=0.02)
+    assert evidence_of(down, fitted).on_tfs[PAIR, TF] == pytest.approx(
+        -found.on_tfs[PAIR, TF], abs=0.02
+    )
     for draw in found.draws["lr_tf"]:
         assert draw.score[draw.items == PAIR * F + TF] > draw.null_score.max(initial=0)
 
@@ -62,7 +64,9 @@ def test_a_pair_that_drives_a_tf_is_found_with_its_sign(result):
 def test_units_of_tfs_and_what_they_do_to_targets_do_not_matter(result):
     problem, fitted = result
     scaled = replace(problem, tf_count=problem.tf_count * 7 + 2)
-    np.testing.assert_allclose(evidence_of(scaled, fitted).on_tfs, evidence_of(problem, fitted).on_tfs, atol=2e-3)
+    np.testing.assert_allclose(
+        evidence_of(scaled, fitted).on_tfs, evidence_of(problem, fitted).on_tfs, atol=2e-3
+    )
 
 
 def test_a_pair_does_not_act_on_its_own_receptor(result):
@@ -85,9 +89,17 @@ def test_a_tf_is_not_explained_by_its_level_now(result):
 
 def test_receptors_and_ligands_that_are_tfs_are_named_as_forbidden():
     adata = st.datasets.simulated(0, n_cells=300, n_targets=5)
-    genes = {role: sorted(adata.var_names[adata.var[role]]) for role in ("ligand", "receptor", "tf", "target")}
+    genes = {
+        role: sorted(adata.var_names[adata.var[role]])
+        for role in ("ligand", "receptor", "tf", "target")
+    }
     tfs = sorted([*genes["tf"], genes["receptor"][1], genes["ligand"][2]])
-    roles = {"ligands": genes["ligand"], "receptors": genes["receptor"], "tfs": tfs, "targets": genes["target"]}
+    roles = {
+        "ligands": genes["ligand"],
+        "receptors": genes["receptor"],
+        "tfs": tfs,
+        "targets": genes["target"],
+    }
     problem = build_problem(read_study(adata, roles, **READ_KEYS), st.Config(progress=False), None)
     n, n_r = len(tfs), len(genes["receptor"])
     found = set(map(tuple, problem.forbidden_on_tfs.T.tolist()))
@@ -100,7 +112,11 @@ def test_receptors_and_ligands_that_are_tfs_are_named_as_forbidden():
 
 def study_of(n_receptors=2, n_tfs=3):
     return SimpleNamespace(
-        genes={"ligands": np.array(["a", "b"]), "receptors": np.arange(n_receptors), "tfs": np.arange(n_tfs)}
+        genes={
+            "ligands": np.array(["a", "b"]),
+            "receptors": np.arange(n_receptors),
+            "tfs": np.arange(n_tfs),
+        }
     )
 
 
@@ -123,15 +139,19 @@ def test_first_steps_by_hand():
     # together with the targets: 3 real above 0.4 without a decoy; a decoy before the fourth
     assert table["q_value"][1] < table["q_value"][0] < 1
     alone = SimpleNamespace(on_tfs=on_tfs, lr=lr_edges, draws={"lr": [lr._replace(items=empty.astype(int), score=empty)], "lr_tf": [tf]})  # fmt: skip
-    assert (first_steps(study_of(), alone, np.zeros(3), NO_FLOOR)["q_value"] >= table["q_value"]).all()
+    assert (
+        first_steps(study_of(), alone, np.zeros(3), NO_FLOOR)["q_value"] >= table["q_value"]
+    ).all()
     nothing = SimpleNamespace(on_tfs=0 * on_tfs, lr=lr_edges, draws={"lr": [lr], "lr_tf": [tf]})
     assert len(first_steps(study_of(), nothing, np.zeros(3), NO_FLOOR)) == 0
-    floored = first_steps(study_of(), evidence, np.array([0.75, 0.0, 0.19]), np.array([0.0, 0.0, 0.97, 0.0]))
+    floored = first_steps(
+        study_of(), evidence, np.array([0.75, 0.0, 0.19]), np.array([0.0, 0.0, 0.97, 0.0])
+    )
     np.testing.assert_allclose(floored["q_value"], [table["q_value"][0], 0.97])
 
 
 def test_noise_does_not_make_the_effect_on_a_tf_smaller(result):
-    from spatrace_sc._model.corrected import noise_share
+    from spatrace_sc._model.evidence.errors_in_variables import noise_share
 
     sizes = []
     for noise in (0.0, 1.0):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spatrace_sc._model.config import ModelConfig
-from spatrace_sc._model.network import SignalNetwork
+from spatrace_sc._model.network.signal_network import SignalNetwork
 from spatrace_sc._model.records import History
 
 F, R, L, K, N = 3, 2, 2, 3, 16
@@ -75,7 +75,11 @@ def test_attention_sums_to_one_over_steps_that_exist(network, history):
 
 def test_steps_that_do_not_exist_have_no_say(network, history):
     other = History(
-        history.tf.clone(), history.tf_now, history.receptor.clone(), history.exposure.clone(), history.exists
+        history.tf.clone(),
+        history.tf_now,
+        history.receptor.clone(),
+        history.exposure.clone(),
+        history.exists,
     )
     other.tf[0, :2] = 99
     other.receptor[0, :2] = 99
@@ -110,7 +114,9 @@ def test_the_level_now_is_a_column_of_its_own_and_moves_no_attention(network, hi
         again = network.gather(look, other)
     assert seen.tf.shape == (N, 2 * F)
     torch.testing.assert_close(seen.tf[:, F:], history.tf_now, atol=0, rtol=0)
-    torch.testing.assert_close(again.tf - seen.tf, torch.cat([torch.zeros(N, F), torch.full((N, F), 7.0)], 1))
+    torch.testing.assert_close(
+        again.tf - seen.tf, torch.cat([torch.zeros(N, F), torch.full((N, F), 7.0)], 1)
+    )
 
 
 def test_signal_by_hand(network):
@@ -125,7 +131,9 @@ def test_signal_by_hand(network):
 def test_signal_of_a_subset_equals_the_whole(network):
     exposure, receptor = torch.rand(5, L), torch.rand(5, R)
     whole = network.signal(exposure, receptor, torch.arange(4))
-    torch.testing.assert_close(network.signal(exposure, receptor, torch.tensor([1, 3])), whole[:, [1, 3]])
+    torch.testing.assert_close(
+        network.signal(exposure, receptor, torch.tensor([1, 3])), whole[:, [1, 3]]
+    )
 
 
 def test_gates_start_closed_and_stay_within_the_limit(network):

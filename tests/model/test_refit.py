@@ -9,10 +9,10 @@ import pytest
 import torch
 from _planted import CONFIG, C, F, G, L, R, draw_decoys, planted
 
-from spatrace_sc._model.competition import LARGEST, Tally
-from spatrace_sc._model.evidence import _random_blocks, resample
+from spatrace_sc._model.evidence.decoy_counts import LARGEST, Tally
+from spatrace_sc._model.evidence.refit import refit
+from spatrace_sc._model.evidence.resample import _random_blocks, resample
 from spatrace_sc._model.fit import fit
-from spatrace_sc._model.refit import refit
 
 SIGNS = (1.0, 1.0, -1.0)
 
@@ -63,7 +63,10 @@ def test_there_are_as_many_refits_as_asked_for(fitted, n):
 
 def test_workers_change_nothing(fitted):
     problem, result = fitted
-    one, three = (resample(problem, result, draw_decoys(problem), config_with(n_workers=k), seed=7) for k in (1, 3))
+    one, three = (
+        resample(problem, result, draw_decoys(problem), config_with(n_workers=k), seed=7)
+        for k in (1, 3)
+    )
     for of_one, of_three in ((one, three), (one.tf, three.tf), (one.lr, three.lr)):
         for name, value in vars(of_one).items():
             if isinstance(value, np.ndarray):
@@ -97,7 +100,8 @@ def test_the_threads_of_torch_are_given_back(fitted, threads):
 def of_refits(refits, kind):
     """(refits, edges) weights and logarithms of p of one kind of edges."""
     return (
-        torch.stack([getattr(r, name).flatten() for r in refits]).double().numpy() for name in (kind, f"{kind}_log_p")
+        torch.stack([getattr(r, name).flatten() for r in refits]).double().numpy()
+        for name in (kind, f"{kind}_log_p")
     )
 
 
@@ -108,15 +112,23 @@ def test_evidence_adds_up_its_refits(refits, evidence, kind):
     np.testing.assert_array_equal(edges.number, np.arange(len(mean)))
     np.testing.assert_allclose(edges.effect, mean, atol=1e-6)
     sign = np.where(mean >= 0, 1, -1)
-    np.testing.assert_allclose(edges.stability, ((weights * sign > 0).mean(0)) * (mean != 0), atol=1e-6)
+    np.testing.assert_allclose(
+        edges.stability, ((weights * sign > 0).mean(0)) * (mean != 0), atol=1e-6
+    )
     np.testing.assert_allclose(edges.p_value, np.exp(log_p.mean(0)), rtol=1e-4)
 
 
 def test_evidence_of_pairs_adds_up_its_refits(refits, evidence):
     weights = next(of_refits(refits, "lr")).reshape(len(refits), L * R, G)
-    np.testing.assert_allclose(evidence.pair_stability, np.mean([r.norms.numpy() > 0 for r in refits], axis=0))
-    np.testing.assert_allclose(evidence.pair_score, np.linalg.norm(weights, axis=2).mean(0), atol=1e-6)
-    np.testing.assert_allclose(evidence.on_tfs, np.mean([r.on_tfs.numpy() for r in refits], axis=0), atol=1e-6)
+    np.testing.assert_allclose(
+        evidence.pair_stability, np.mean([r.norms.numpy() > 0 for r in refits], axis=0)
+    )
+    np.testing.assert_allclose(
+        evidence.pair_score, np.linalg.norm(weights, axis=2).mean(0), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        evidence.on_tfs, np.mean([r.on_tfs.numpy() for r in refits], axis=0), atol=1e-6
+    )
     squares = np.sum([r.squares.numpy() for r in refits], axis=0)
     assert evidence.false_share == pytest.approx(
         np.clip((squares[1] + squares[2] - squares[3]) / squares[0], 0, 1), abs=1e-5
@@ -160,7 +172,10 @@ def test_edges_that_are_not_listed_compete_all_the_same(fitted, refits):
     listed = torch.tensor([0, G + 1, 2 * R * G + 1, L * R * G - 1])
     stream = np.random.default_rng(7).spawn(1)[0]
     rows = _random_blocks(problem.block, problem.usable, 0.75, stream)
-    some, every = refit(problem, result, draw_decoys(problem)(stream), rows, listed, CONFIG), refits[0]
+    some, every = (
+        refit(problem, result, draw_decoys(problem)(stream), rows, listed, CONFIG),
+        refits[0],
+    )
     torch.testing.assert_close(some.lr, every.lr[listed], atol=0, rtol=0)
     torch.testing.assert_close(some.lr_log_p, every.lr_log_p[listed], atol=0, rtol=0)
     for name in ("tf", "pairs", "on_tfs", "norms", "pair_log_p", "squares"):
@@ -172,7 +187,9 @@ def test_edges_that_are_not_listed_compete_all_the_same(fitted, refits):
 
 def test_without_left_out_blocks_there_is_no_standard_error(fitted):
     problem, result = fitted
-    found = resample(problem, result, draw_decoys(problem), config_with(sample_share=1.0, n_resamples=2), seed=0)
+    found = resample(
+        problem, result, draw_decoys(problem), config_with(sample_share=1.0, n_resamples=2), seed=0
+    )
     for edges in (found.tf, found.lr):
         assert np.isnan(edges.effect_se).all()
         assert np.isfinite(edges.effect).all()
@@ -192,7 +209,9 @@ def test_p_of_edges_orders_planted_before_noise(evidence):
     assert np.unravel_index(tf.argmin(), tf.shape) == (1, 0)
     assert np.unravel_index(lr.argmin(), lr.shape) == (2 * R, 1)
     # no decoy in any refit: 1 / (1 + candidates)
-    np.testing.assert_allclose([tf.min(), lr.min()], [1 / (1 + tf.size), 1 / (1 + lr.size)], rtol=1e-4)
+    np.testing.assert_allclose(
+        [tf.min(), lr.min()], [1 / (1 + tf.size), 1 / (1 + lr.size)], rtol=1e-4
+    )
     for p in (tf, lr):
         assert (p > 0).all()
         assert (p <= 1).all()
@@ -204,7 +223,10 @@ def test_p_of_edges_orders_planted_before_noise(evidence):
 def slow_log_p(real, decoys, signs):
     """Every strength against every decoy; a weaker edge is never more significant than a stronger one."""
     values = np.unique(np.concatenate([real, *decoys]))
-    tail = {v: max(0.0, sum(s * (d >= v).sum() for d, s in zip(decoys, signs, strict=True))) for v in values}
+    tail = {
+        v: max(0.0, sum(s * (d >= v).sum() for d, s in zip(decoys, signs, strict=True)))
+        for v in values
+    }
     worst = [max(tail[u] for u in values if u >= v) for v in real]
     return np.log(np.minimum((1 + np.array(worst)) / (1 + len(real)), 1))
 
@@ -236,12 +258,17 @@ def test_log_p_by_hand():
     alone = log_p(real, [torch.zeros(1, 4)], (1.0,)).exp()
     torch.testing.assert_close(alone, torch.tensor([[1 / 5, 1 / 5, 1 / 5, 1.0]]))
     # a double decoy takes back a false hit, but no p falls as edges get weaker
-    twice = log_p(real, [torch.tensor([[0.3, 0, 0, 0]]), torch.zeros(1, 4), torch.tensor([[0.2, 0, 0, 0]])], SIGNS)
+    twice = log_p(
+        real,
+        [torch.tensor([[0.3, 0, 0, 0]]), torch.zeros(1, 4), torch.tensor([[0.2, 0, 0, 0]])],
+        SIGNS,
+    )
     torch.testing.assert_close(twice.exp(), torch.tensor([[1 / 5, 2 / 5, 2 / 5, 1.0]]))
 
 
 @pytest.mark.parametrize(
-    ("real", "decoy"), [(0.0, 0.0), (0.0, 5.0), (5.0, 0.0), (1e-30, 1e30), (1e30, 1e-30), (7.0, 7.0)]
+    ("real", "decoy"),
+    [(0.0, 0.0), (0.0, 5.0), (5.0, 0.0), (1e-30, 1e30), (1e30, 1e-30), (7.0, 7.0)],
 )
 def test_log_p_is_finite_and_never_above_zero(real, decoy):
     for signs in ((1.0,), SIGNS):

@@ -11,9 +11,10 @@ from _planted import CONFIG, planted
 from _pretend_gpu import MAIN, Graph, Recording
 
 from spatrace_sc import Config, InvalidArgumentError, TrainingConfig
-from spatrace_sc._model import encoder, fit, steps, training
+from spatrace_sc._model import fit
 from spatrace_sc._model.config import ModelConfig
-from spatrace_sc._model.encoder import Masks
+from spatrace_sc._model.network import encoder, steps, training
+from spatrace_sc._model.network.encoder import Masks
 
 CPU = torch.device("cpu")
 
@@ -27,7 +28,9 @@ def trained(device=CPU, model=CONFIG.model, **options):
 def same(one, two):
     return all(
         torch.equal(a, b)
-        for a, b in zip(one.network.state_dict().values(), two.network.state_dict().values(), strict=True)
+        for a, b in zip(
+            one.network.state_dict().values(), two.network.state_dict().values(), strict=True
+        )
     )
 
 
@@ -52,7 +55,9 @@ def stand(monkeypatch):
     recorder = Stand()
 
     def recorded(device, loss_of, optimiser, options):
-        return steps.RecordedSteps(partial(steps.step, loss_of, optimiser), options.batch_size, recorder)
+        return steps.RecordedSteps(
+            partial(steps.step, loss_of, optimiser), options.batch_size, recorder
+        )
 
     monkeypatch.setattr(training, "steps_on", recorded)
     return recorder
@@ -84,7 +89,9 @@ def taped(monkeypatch):
 
             return play
 
-        return steps.RecordedSteps(partial(steps.step, loss_of, optimiser), options.batch_size, record)
+        return steps.RecordedSteps(
+            partial(steps.step, loss_of, optimiser), options.batch_size, record
+        )
 
     monkeypatch.setattr(training, "steps_on", recorded)
     return lengths
@@ -176,7 +183,9 @@ def test_half_precision_is_near_and_not_the_same():
     assert not same(usual, half)
     assert all(p.dtype == torch.float32 for p in half.network.parameters())
     for name in ("tf", "receptor", "exposure"):
-        torch.testing.assert_close(getattr(half.look, name), getattr(usual.look, name), atol=0.02, rtol=0)
+        torch.testing.assert_close(
+            getattr(half.look, name), getattr(usual.look, name), atol=0.02, rtol=0
+        )
     for name, value in usual.r2.items():
         assert half.r2[name] == pytest.approx(value, abs=2e-3)
 
@@ -194,7 +203,9 @@ def test_evaluation_is_never_rounded():
 
 @pytest.mark.parametrize("precision", ["half", None, 16])
 def test_another_precision_is_refused(precision):
-    with pytest.raises(InvalidArgumentError, match=r"training.precision must be 'float32' or 'bf16', found"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"training.precision must be 'float32' or 'bf16', found"
+    ):
         Config(training=TrainingConfig(precision=precision))
 
 
@@ -204,7 +215,12 @@ def test_another_precision_is_refused(precision):
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_graph_on_a_gpu_makes_the_same_steps(monkeypatch, precision, dropout, table):
     monkeypatch.setattr(training, "TABLE", table)
-    device, model = torch.device("cuda", torch.cuda.device_count() - 1), ModelConfig(n_lags=2, dropout=dropout)
+    device, model = (
+        torch.device("cuda", torch.cuda.device_count() - 1),
+        ModelConfig(n_lags=2, dropout=dropout),
+    )
     one, two = (trained(device, model, precision=precision, cuda_graphs=on) for on in (False, True))
-    for a, b in zip(one.network.state_dict().values(), two.network.state_dict().values(), strict=True):
+    for a, b in zip(
+        one.network.state_dict().values(), two.network.state_dict().values(), strict=True
+    ):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)

@@ -11,9 +11,11 @@ from _planted import CONFIG, N, planted
 from torch import nn
 from torch.profiler import profile
 
-from spatrace_sc._model import encoder, fit, memory, steps, training
+from spatrace_sc._model import fit
 from spatrace_sc._model.config import ModelConfig
-from spatrace_sc._model.memory import Sizes, check_memory, least_needed
+from spatrace_sc._model.network import encoder, steps, training
+from spatrace_sc._model.runtime import memory
+from spatrace_sc._model.runtime.memory import Sizes, check_memory, least_needed
 
 S, D, HEADS = 4, 32, 4
 CPU = torch.device("cpu")
@@ -22,7 +24,9 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def stack():
     torch.manual_seed(0)
-    layer = nn.TransformerEncoderLayer(D, HEADS, 2 * D, 0.3, "gelu", batch_first=True, norm_first=True)
+    layer = nn.TransformerEncoderLayer(
+        D, HEADS, 2 * D, 0.3, "gelu", batch_first=True, norm_first=True
+    )
     return nn.TransformerEncoder(layer, 2, nn.LayerNorm(D), enable_nested_tensor=False).train()
 
 
@@ -120,7 +124,9 @@ def trained(monkeypatch, **changes):
 
 def test_columns_from_a_table_and_computed_anew_are_the_same(monkeypatch):
     table, anew = trained(monkeypatch), trained(monkeypatch, TABLE=0)
-    for one, two in zip(table.network.state_dict().values(), anew.network.state_dict().values(), strict=True):
+    for one, two in zip(
+        table.network.state_dict().values(), anew.network.state_dict().values(), strict=True
+    ):
         torch.testing.assert_close(one, two, atol=1e-5, rtol=0)
     assert not torch.equal(table.network.gates, torch.zeros_like(table.network.gates))
 
@@ -144,7 +150,11 @@ def test_least_memory_by_hand():
     sizes = Sizes(cells=1000, lags=3, tfs=10, ligands=20, receptors=30, targets=50, listed=20_000)
     parts = least_needed(sizes, refits_at_a_time=2)
     past, seen = 3 * 10 + 10 + 4 * 50, 20 + 50
-    assert list(parts.values()) == [4 * 1000 * (past + seen) * 3, 4 * 1000 * 50 * 3, 4 * (500 + 20_000) * 6]
+    assert list(parts.values()) == [
+        4 * 1000 * (past + seen) * 3,
+        4 * 1000 * 50 * 3,
+        4 * (500 + 20_000) * 6,
+    ]
     assert check_memory(sizes, 2, CPU, available=sum(parts.values())) == sum(parts.values())
 
 
@@ -167,7 +177,9 @@ def test_the_bound_is_what_a_problem_holds():
     ],
 )
 def test_what_cannot_fit_is_refused_with_advice(sizes, advice):
-    with pytest.raises(ValueError, match=r"need at least [\d.]+ GB .* 16\.0 GB are free on cpu") as error:
+    with pytest.raises(
+        ValueError, match=r"need at least [\d.]+ GB .* 16\.0 GB are free on cpu"
+    ) as error:
         check_memory(sizes, 1, CPU, available=16 * 10**9)
     assert advice in str(error.value)
 

@@ -51,11 +51,19 @@ def test_colours_and_coordinates_have_one_scale(result: AnnData) -> None:
     axes = st.pl.activity_map(result, sample_key="sample", stage_key="stage")
     assert len({ax.collections[1].get_clim() for ax in axes}) == 1
     value = st.get.activity(result).X[:, 0]
-    assert axes[0].collections[1].get_clim() == pytest.approx((0, np.quantile(value[np.isfinite(value)], 0.99)))
+    assert axes[0].collections[1].get_clim() == pytest.approx(
+        (0, np.quantile(value[np.isfinite(value)], 0.99))
+    )
     assert len({(ax.get_xlim(), ax.get_ylim()) for ax in axes}) == 1
-    widest = max(np.ptp(result.obsm["spatial"][(result.obs["sample"] == name).to_numpy(), 0]) for name in ORDER)
+    widest = max(
+        np.ptp(result.obsm["spatial"][(result.obs["sample"] == name).to_numpy(), 0])
+        for name in ORDER
+    )
     assert axes[0].get_xlim() == pytest.approx((-0.52 * widest, 0.52 * widest))
-    assert all(ax.get_aspect() == 1 and not len(ax.get_xticks()) and not len(ax.get_yticks()) for ax in axes)
+    assert all(
+        ax.get_aspect() == 1 and not len(ax.get_xticks()) and not len(ax.get_yticks())
+        for ax in axes
+    )
     fixed = st.pl.activity_map(result, sample_key="sample", stage_key="stage", vmax=3.0)
     assert fixed[2].collections[1].get_clim() == (0, 3)
 
@@ -79,7 +87,11 @@ def test_a_panel_per_stage_without_slices(result: AnnData) -> None:
 
 def test_chosen_slices_keep_their_order(result: AnnData) -> None:
     axes = st.pl.activity_map(
-        result, sample_key="sample", stage_key="stage", sample=["adult_slice2", "early_slice10"], ncols=1
+        result,
+        sample_key="sample",
+        stage_key="stage",
+        sample=["adult_slice2", "early_slice10"],
+        ncols=1,
     )
     assert [ax.get_title() for ax in axes] == ["early_slice10", "adult_slice2"]
     assert axes[0].get_subplotspec().get_gridspec().ncols == 1
@@ -87,9 +99,13 @@ def test_chosen_slices_keep_their_order(result: AnnData) -> None:
     assert lone.get_title() == "body_slice2"
 
 
-def test_without_columns_one_panel_and_a_warning(result: AnnData, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_columns_one_panel_and_a_warning(
+    result: AnnData, caplog: pytest.LogCaptureFixture
+) -> None:
     told = [ax.get_title() for ax in st.pl.activity_map(result)]
-    assert told == [ax.get_title() for ax in st.pl.activity_map(result, sample_key="sample", stage_key="stage")]
+    assert told == [
+        ax.get_title() for ax in st.pl.activity_map(result, sample_key="sample", stage_key="stage")
+    ]
     untold = result.copy()
     untold.uns["spatrace"]["params"] |= {"sample_key": "", "stage_key": ""}
     with caplog.at_level(logging.WARNING, logger="spatrace_sc"):
@@ -130,11 +146,19 @@ def test_an_unknown_pair_is_refused_with_the_nearest(result: AnnData) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
-        ({"sample_key": "samples"}, st.MissingKeyError, "sample_key='samples'.*Did you mean 'sample'"),
+        (
+            {"sample_key": "samples"},
+            st.MissingKeyError,
+            "sample_key='samples'.*Did you mean 'sample'",
+        ),
         ({"stage_key": "no"}, st.MissingKeyError, "stage_key='no'"),
         ({"spatial_key": "umap"}, st.MissingKeyError, "spatial_key"),
         ({"key": "other"}, st.MissingKeyError, "pass it as `key`"),
-        ({"sample_key": "sample", "sample": "early_slice3"}, st.InvalidArgumentError, "Did you mean 'early_slice"),
+        (
+            {"sample_key": "sample", "sample": "early_slice3"},
+            st.InvalidArgumentError,
+            "Did you mean 'early_slice",
+        ),
         ({"sample_key": "sample", "sample": []}, st.InvalidArgumentError, "empty"),
         ({"size": 0}, st.InvalidArgumentError, "size"),
         ({"ncols": 0}, st.InvalidArgumentError, "ncols"),
@@ -145,7 +169,9 @@ def test_arguments_are_checked(result: AnnData, arguments: dict, error: type, te
         st.pl.activity_map(result, **arguments)
 
 
-def test_nothing_is_said(silent: AnnData, one_slice: AnnData, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_said(
+    silent: AnnData, one_slice: AnnData, caplog: pytest.LogCaptureFixture
+) -> None:
     ax = st.pl.activity_map(silent)
     assert "No ligand–receptor pair" in ax.texts[0].get_text()
     one_slice.obsm["spatrace_activity"][:] *= 0

@@ -42,5 +42,9 @@ def test_figures_know_only_the_readers(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
 def test_matplotlib_is_imported_only_to_draw(path: Path) -> None:
-    top = [n for n in ast.parse(path.read_text()).body if isinstance(n, ast.Import | ast.ImportFrom)]
-    assert not [n for n in top if "matplotlib" in ast.unparse(n) or "mpl_toolkits" in ast.unparse(n)]
+    top = [
+        n for n in ast.parse(path.read_text()).body if isinstance(n, ast.Import | ast.ImportFrom)
+    ]
+    assert not [
+        n for n in top if "matplotlib" in ast.unparse(n) or "mpl_toolkits" in ast.unparse(n)
+    ]

@@ -40,7 +40,9 @@ def test_the_outer_end_of_a_bar_is_the_sum_where_the_parts_agree(done):
     table = st.get.knockout(done, "all ligands")
     ax = st.pl.knockout(done, "all ligands", top_n=None)
     changed = table[table["change"] != 0]
-    bar = [c for c in ax.containers if type(c).__name__ == "BarContainer" and len(c) == len(changed)][1]
+    bar = [
+        c for c in ax.containers if type(c).__name__ == "BarContainer" and len(c) == len(changed)
+    ][1]
     ends = np.array([b.get_x() + b.get_width() for b in bar])
     same = (np.sign(changed["direct"]) == np.sign(changed["mediated"])).to_numpy()
     assert same.sum() > 2

@@ -26,7 +26,11 @@ def test_three_heatmaps_with_modules_as_rows(found: AnnData) -> None:
     assert [ax.get_title() for ax in axes][1:] == ["6 of 20 targets", "stages"]
     assert axes[0].get_title().startswith("8 of ")
     assert labels(axes[2].xaxis) == st.get.stages(found) == ["early", "body", "adult"]
-    assert {a.get_xlabel() for a in axes[0].figure.axes} >= {"share of the pair", "effect (SD)", "mean score (SD)"}
+    assert {a.get_xlabel() for a in axes[0].figure.axes} >= {
+        "share of the pair",
+        "effect (SD)",
+        "mean score (SD)",
+    }
 
 
 def test_colours_are_the_values_of_the_tables(found: AnnData) -> None:
@@ -81,7 +85,9 @@ def test_nothing_is_said(silent: AnnData, caplog: pytest.LogCaptureFixture) -> N
 def test_no_targets_is_said(found: AnnData) -> None:
     adata = found.copy()
     stored = dict(adata.uns["spatrace"])
-    adata.uns["spatrace"] = stored | {"modules": stored["modules"] | {"targets": stored["modules"]["targets"].iloc[:0]}}
+    adata.uns["spatrace"] = stored | {
+        "modules": stored["modules"] | {"targets": stored["modules"]["targets"].iloc[:0]}
+    }
     axes = st.pl.modules(adata)
     assert axes[1].texts[0].get_text() == "none"
 

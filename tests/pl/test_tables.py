@@ -53,7 +53,9 @@ def test_bars_are_the_table(result: AnnData, kind: str, stage: str | None) -> No
     np.testing.assert_allclose((sizes - 8) / 52, table["stability"])
     if kind != "lr_pairs":
         full = [UP if v > 0 else DOWN for v in value]
-        for bar, rim, colour, q in zip(ax.patches, dots.get_edgecolors(), full, table["q_value"], strict=True):
+        for bar, rim, colour, q in zip(
+            ax.patches, dots.get_edgecolors(), full, table["q_value"], strict=True
+        ):
             pale = (*(0.3 * part + 0.7 for part in colour[:3]), 1.0)
             np.testing.assert_allclose(bar.get_facecolor(), colour if q <= 0.1 else pale)
             np.testing.assert_allclose(rim, colour)
@@ -77,7 +79,9 @@ def test_truth_marks_the_edges_in_it(result: AnnData) -> None:
     unsigned = st.pl.top_edges(result, "tf_targets", top_n=6, truth=truth[["tf", "target"]])
     assert stars(unsigned) == {"in truth": [1, 3, 4], "in truth, other sign": []}
     assert stars(st.pl.top_edges(result, "tf_targets", top_n=6)) == {}
-    with pytest.raises(st.InvalidArgumentError, match="`truth` lacks the columns 'ligand', 'receptor'"):
+    with pytest.raises(
+        st.InvalidArgumentError, match="`truth` lacks the columns 'ligand', 'receptor'"
+    ):
         st.pl.top_edges(result, truth=truth)
 
 
@@ -85,7 +89,9 @@ def test_truth_marks_the_edges_in_it(result: AnnData) -> None:
 @pytest.mark.parametrize("stage", [None, "body"])
 def test_heatmap_is_the_pivot(result: AnnData, kind: str, stage: str | None) -> None:
     table = getattr(st.get, f"{kind}_targets")(result, stage)
-    table["regulator"] = table["tf"] if kind == "tf" else table["ligand"] + " → " + table["receptor"]
+    table["regulator"] = (
+        table["tf"] if kind == "tf" else table["ligand"] + " → " + table["receptor"]
+    )
     full = table.pivot(index="regulator", columns="target", values="effect")
     rows = np.sqrt((full**2).sum(axis=1)).nlargest(6).index
     columns = np.sqrt((full.loc[rows] ** 2).sum()).nlargest(8).index
@@ -103,13 +109,25 @@ def test_heatmap_puts_like_beside_like(result: AnnData) -> None:
     """Rows of two blocks, interleaved in the table, come apart."""
     from spatrace_sc.pl._effect_heatmap import _prepare
 
-    pattern = {"a": ("g1", "g2", 1.0), "c": ("g1", "g2", 0.5), "b": ("g3", "g4", -1.0), "d": ("g3", "g4", -0.4)}
+    pattern = {
+        "a": ("g1", "g2", 1.0),
+        "c": ("g1", "g2", 0.5),
+        "b": ("g3", "g4", -1.0),
+        "d": ("g3", "g4", -0.4),
+    }
     table = pd.DataFrame(
-        [(tf, g, v * w) for tf, (*genes, v) in pattern.items() for g, w in zip(genes, (1.0, 0.8), strict=True)],
+        [
+            (tf, g, v * w)
+            for tf, (*genes, v) in pattern.items()
+            for g, w in zip(genes, (1.0, 0.8), strict=True)
+        ],
         columns=["tf", "target", "effect"],
     )
     wide = _prepare(table, "TF", None, None)
-    assert {frozenset(wide.index[:2]), frozenset(wide.index[2:])} == {frozenset("ac"), frozenset("bd")}
+    assert {frozenset(wide.index[:2]), frozenset(wide.index[2:])} == {
+        frozenset("ac"),
+        frozenset("bd"),
+    }
     assert set(wide.columns[:2]) in ({"g1", "g2"}, {"g3", "g4"})
     assert _prepare(table, "TF", 1, 1).to_numpy().tolist() == [[1.0]]
     assert _prepare(table, "TF", 1, None).shape == (1, 2)
@@ -139,7 +157,10 @@ def test_history_is_the_table(result: AnnData) -> None:
     rings = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
     lowest = table.groupby("phase", sort=False)["held_out"].min()
     np.testing.assert_allclose([ring.get_ydata()[0] for ring in rings], lowest)
-    assert all(ring.get_xdata()[0] in line.get_xdata() for ring, line in zip(rings, curves[1::2], strict=True))
+    assert all(
+        ring.get_xdata()[0] in line.get_xdata()
+        for ring, line in zip(rings, curves[1::2], strict=True)
+    )
 
 
 @pytest.mark.parametrize("stage", [None, "early"])
@@ -159,10 +180,17 @@ def test_communication_of_some_pairs(result: AnnData) -> None:
     table["pair"] = table["ligand"] + "^" + table["receptor"]
     top = table.groupby("pair")["score"].sum().nlargest(3).index
     ax = st.pl.communication(result, top_n=3)
-    assert np.sum(ax.images[0].get_array()) == pytest.approx(table.loc[table["pair"].isin(top), "score"].sum())
+    assert np.sum(ax.images[0].get_array()) == pytest.approx(
+        table.loc[table["pair"].isin(top), "score"].sum()
+    )
     one = st.pl.communication(result, pair=top[1])
-    assert np.sum(one.images[0].get_array()) == pytest.approx(table.loc[table["pair"] == top[1], "score"].sum())
-    assert one.get_title().splitlines() == [top[1].replace("^", " → "), "none with q ≤ 0.1 (all hollow)"]
+    assert np.sum(one.images[0].get_array()) == pytest.approx(
+        table.loc[table["pair"] == top[1], "score"].sum()
+    )
+    assert one.get_title().splitlines() == [
+        top[1].replace("^", " → "),
+        "none with q ≤ 0.1 (all hollow)",
+    ]
 
 
 def test_communication_of_supported_rows(result: AnnData) -> None:

@@ -28,7 +28,9 @@ BY_HAND = np.array([[12.0, 26.0], [18.0, 38.0], [30.0, 20.0]])
 
 
 def square(x, y, half=1.0):
-    return Polygon([(x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half)])
+    return Polygon(
+        [(x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half)]
+    )
 
 
 def as_frame(geometry):
@@ -38,12 +40,16 @@ def as_frame(geometry):
 
 
 def circles(transformations, index=(5, 6, 7)):
-    return ShapesModel.parse(XY, geometry=0, radius=1.0, index=list(index), transformations=transformations)
+    return ShapesModel.parse(
+        XY, geometry=0, radius=1.0, index=list(index), transformations=transformations
+    )
 
 
 def polygons(transformations):
     both = MultiPolygon([square(8, 0), square(12, 0)])  # in the middle: (10, 0)
-    return ShapesModel.parse(as_frame([square(1, 2), square(4, 6), both]), transformations=transformations)
+    return ShapesModel.parse(
+        as_frame([square(1, 2), square(4, 6), both]), transformations=transformations
+    )
 
 
 def points(transformations):
@@ -59,7 +65,17 @@ def labels(transformations, **options):
     return Labels2DModel.parse(image, dims=("y", "x"), transformations=transformations, **options)
 
 
-def table_of(region, instances, n_genes=4, names="g", seed=0, index="c", region_key="region", instance_key="id", **obs):
+def table_of(
+    region,
+    instances,
+    n_genes=4,
+    names="g",
+    seed=0,
+    index="c",
+    region_key="region",
+    instance_key="id",
+    **obs,
+):
     rng = np.random.default_rng(seed)
     region = [region] * len(instances) if isinstance(region, str) else list(region)
     frame = pd.DataFrame(
@@ -71,7 +87,9 @@ def table_of(region, instances, n_genes=4, names="g", seed=0, index="c", region_
         obs=frame,
         var=pd.DataFrame(index=[f"{names}{k}" for k in range(n_genes)]),
     )
-    return TableModel.parse(adata, region=sorted(set(region)), region_key=region_key, instance_key=instance_key)
+    return TableModel.parse(
+        adata, region=sorted(set(region)), region_key=region_key, instance_key=instance_key
+    )
 
 
 KINDS = {"circles": circles, "polygons": polygons, "points": points, "labels": labels}
@@ -83,7 +101,9 @@ KINDS = {"circles": circles, "polygons": polygons, "points": points, "labels": l
 @pytest.mark.parametrize("kind", ["circles", "polygons", "points"])
 def test_positions_by_hand(kind):
     element = KINDS[kind]({"global": MOVED, "pixels": sd.transformations.Identity()})
-    sdata = sd.SpatialData.init_from_elements({"cells": element, "table": table_of("cells", [7, 5, 6])})
+    sdata = sd.SpatialData.init_from_elements(
+        {"cells": element, "table": table_of("cells", [7, 5, 6])}
+    )
     found = st.pp.gather(sdata, copy=True)
     np.testing.assert_allclose(found.obsm["spatial"], BY_HAND[[2, 0, 1]])
     np.testing.assert_allclose(
@@ -97,15 +117,21 @@ def test_positions_by_hand(kind):
 def test_positions_of_labels_by_hand(several_scales):
     options = {"scale_factors": [2]} if several_scales else {}
     element = labels({"global": Scale([2.0, 3.0], axes=("x", "y"))}, **options)
-    sdata = sd.SpatialData.init_from_elements({"cells": element, "table": table_of("cells", [5, 6])})
+    sdata = sd.SpatialData.init_from_elements(
+        {"cells": element, "table": table_of("cells", [5, 6])}
+    )
     found = st.pp.gather(sdata, copy=True)
     np.testing.assert_allclose(found.obsm["spatial"], XY[:2] * [2.0, 3.0])
 
 
 def test_a_quarter_turn():
     turn = Affine([[0, -1, 0], [1, 0, 0], [0, 0, 1]], input_axes=("x", "y"), output_axes=("x", "y"))
-    sdata = sd.SpatialData.init_from_elements({"cells": circles({"global": turn}), "t": table_of("cells", [5, 6, 7])})
-    np.testing.assert_allclose(st.pp.gather(sdata, copy=True).obsm["spatial"], np.stack([-XY[:, 1], XY[:, 0]], axis=1))
+    sdata = sd.SpatialData.init_from_elements(
+        {"cells": circles({"global": turn}), "t": table_of("cells", [5, 6, 7])}
+    )
+    np.testing.assert_allclose(
+        st.pp.gather(sdata, copy=True).obsm["spatial"], np.stack([-XY[:, 1], XY[:, 0]], axis=1)
+    )
 
 
 def test_three_dimensions_and_two_do_not_mix():
@@ -119,7 +145,9 @@ def test_three_dimensions_and_two_do_not_mix():
         st.pp.gather(sdata)
     one = table_of(["deep", "flat", "flat"], [0, 5, 6])
     with pytest.raises(st.DataError, match=r"2 coordinates, others 3.*'deep': 3.*`elements`"):
-        st.pp.gather(sd.SpatialData.init_from_elements({"deep": deep, "flat": circles(None), "t": one}))
+        st.pp.gather(
+            sd.SpatialData.init_from_elements({"deep": deep, "flat": circles(None), "t": one})
+        )
 
 
 def test_a_coordinate_system_for_each_element():
@@ -130,7 +158,9 @@ def test_a_coordinate_system_for_each_element():
     found = st.pp.gather(sdata, coordinate_system={"one": "first", "two": "second"}, copy=True)
     np.testing.assert_allclose(found.obsm["spatial"], [BY_HAND[1], XY[2], XY[0]])
     assert list(found.uns["gathered"]["coordinate_systems"]) == ["first", "second"]
-    with pytest.raises(st.InvalidArgumentError, match=r"'first'.*'two' has no.*'second'.*dictionary"):
+    with pytest.raises(
+        st.InvalidArgumentError, match=r"'first'.*'two' has no.*'second'.*dictionary"
+    ):
         st.pp.gather(sdata, coordinate_system="first")
     with pytest.raises(st.InvalidArgumentError, match=r"none for 'two'.*'one'"):
         st.pp.gather(sdata, coordinate_system={"one": "first"})
@@ -157,7 +187,9 @@ def test_nan_positions_and_empty_geometries():
     for element in (PointsModel.parse(frame), polygons(None)):
         if hasattr(element, "geometry"):
             element.loc[6, "geometry"] = Polygon()
-        sdata = sd.SpatialData.init_from_elements({"cells": element, "table": table_of("cells", [5, 6, 7])})
+        sdata = sd.SpatialData.init_from_elements(
+            {"cells": element, "table": table_of("cells", [5, 6, 7])}
+        )
         with pytest.warns(st.SpatraceWarning, match="1 cells have no position"):
             found = st.pp.gather(sdata, copy=True)
         np.testing.assert_allclose(found.obsm["spatial"], XY[[0, 2]])
@@ -171,7 +203,9 @@ def test_instances_that_are_not_there_at_all():
 
 
 def test_an_element_whose_instances_are_not_unique():
-    sdata = sd.SpatialData.init_from_elements({"cells": circles(None, index=(5, 5, 7)), "t": table_of("cells", [5, 7])})
+    sdata = sd.SpatialData.init_from_elements(
+        {"cells": circles(None, index=(5, 5, 7)), "t": table_of("cells", [5, 7])}
+    )
     with pytest.raises(st.DataError, match=r"'cells'.*more than once.*'5'"):
         st.pp.gather(sdata)
 
@@ -182,9 +216,16 @@ def test_an_element_whose_instances_are_not_unique():
 @pytest.fixture
 def series():
     """Two sections, each with a table and a unit of its own; the tables share three genes of four and the names of cells."""
-    first = table_of("E1", [5, 6, 7], n_genes=4, cell_type=pd.Categorical(["a", "b", "a"]), only_here=[1, 2, 3])
+    first = table_of(
+        "E1", [5, 6, 7], n_genes=4, cell_type=pd.Categorical(["a", "b", "a"]), only_here=[1, 2, 3]
+    )
     second = table_of(
-        "E2", [1, 2, 3], n_genes=3, seed=1, instance_key="cell", cell_type=pd.Categorical(["c", "b", "b"])
+        "E2",
+        [1, 2, 3],
+        n_genes=3,
+        seed=1,
+        instance_key="cell",
+        cell_type=pd.Categorical(["c", "b", "b"]),
     )
     return sd.SpatialData.init_from_elements({
         "E1": circles({"global": MOVED}), "E2": circles({"global": Scale([0.5, 0.5], axes=("x", "y"))}, index=(1, 2, 3)),
@@ -202,7 +243,9 @@ def test_a_time_series_of_several_tables(series, caplog):
     assert list(table.var_names) == ["g0", "g1", "g2"]
     np.testing.assert_array_equal(dense(table.X)[:3], dense(series["first"].X)[:, :3])
     np.testing.assert_array_equal(dense(table.X)[3:], dense(series["second"].X))
-    assert list(table.obs_names) == [f"c{k}-first" for k in range(3)] + [f"c{k}-second" for k in range(3)]
+    assert list(table.obs_names) == [f"c{k}-first" for k in range(3)] + [
+        f"c{k}-second" for k in range(3)
+    ]
     assert table.uns["spatialdata_attrs"] == {
         "region": ["E1", "E2"],
         "region_key": "region",
@@ -224,14 +267,18 @@ def test_one_section_of_several(series):
 def test_tables_that_annotate_nothing_are_samples_of_their_own():
     parts = {f"E{k}": tissue()[100 * k : 100 * k + 100].copy() for k in range(3)}
     sdata = sd.SpatialData(tables=parts)
-    with pytest.raises(st.InvalidArgumentError, match=r"'E0' annotates no element.*coordinate_system=None"):
+    with pytest.raises(
+        st.InvalidArgumentError, match=r"'E0' annotates no element.*coordinate_system=None"
+    ):
         st.pp.gather(sdata)
     st.pp.gather(sdata, coordinate_system=None, sample_key="slide")
     table = sdata["gathered"]
     np.testing.assert_array_equal(table.obsm["spatial"], tissue().obsm["spatial"])
     assert list(table.obs["slide"].cat.categories) == ["E0", "E1", "E2"]
     assert "spatialdata_attrs" not in table.uns
-    assert table.var["ligand"].sum() == tissue().var["ligand"].sum()  # roles that the tables agree on stay
+    assert (
+        table.var["ligand"].sum() == tissue().var["ligand"].sum()
+    )  # roles that the tables agree on stay
     parts["E1"].obsm["spatial"] = np.full((100, 2), np.nan)
     with pytest.raises(st.DataError, match=r"none of the 100 cells of 'E1'"):
         st.pp.gather(sdata, coordinate_system=None, copy=True)
@@ -253,22 +300,44 @@ def test_names_of_a_cell_that_occur_once_stay():
 
 def test_unknown_names_list_what_exists(series):
     for error, options, says in (
-        (st.MissingKeyError, {"tables": "frist"}, r"'frist'.*'first', 'second'.*Did you mean 'first'"),
+        (
+            st.MissingKeyError,
+            {"tables": "frist"},
+            r"'frist'.*'first', 'second'.*Did you mean 'first'",
+        ),
         (st.MissingKeyError, {"tables": []}, r"`tables` is empty.*'first'"),
         (st.MissingKeyError, {"elements": ["E1", "E3"]}, r"`elements`.*'E3'.*'E1', 'E2'"),
         (st.MissingKeyError, {"elements": []}, r"`elements`: nothing is left.*'E1'"),
-        (st.InvalidArgumentError, {"coordinate_system": "globl"}, r"'globl'.*'E1'.*'global'.*Did you mean 'global'"),
-        (st.InvalidArgumentError, {"sample_key": "cell_type"}, r"`sample_key='cell_type'`.*'first'.*'a'.*'E1'"),
+        (
+            st.InvalidArgumentError,
+            {"coordinate_system": "globl"},
+            r"'globl'.*'E1'.*'global'.*Did you mean 'global'",
+        ),
+        (
+            st.InvalidArgumentError,
+            {"sample_key": "cell_type"},
+            r"`sample_key='cell_type'`.*'first'.*'a'.*'E1'",
+        ),
         (st.InvalidArgumentError, {"sample_key": "a b"}, "`sample_key`"),
-        (st.InvalidArgumentError, {"key_added": "first"}, r"`key_added='first'`.*del sdata\['first'\]"),
+        (
+            st.InvalidArgumentError,
+            {"key_added": "first"},
+            r"`key_added='first'`.*del sdata\['first'\]",
+        ),
         (st.InvalidArgumentError, {"key_added": "a/b"}, "`key_added`"),
-        (st.MissingKeyError, {"coordinate_system": None}, r"`spatial_key='spatial'`.*'first'.*none"),
+        (
+            st.MissingKeyError,
+            {"coordinate_system": None},
+            r"`spatial_key='spatial'`.*'first'.*none",
+        ),
     ):
         with pytest.raises(error, match=says) as caught:
             st.pp.gather(series, **options)
         assert len(str(caught.value)) < 500
     assert set(series.tables) == {"first", "second"}
-    with pytest.raises(st.InvalidArgumentError, match=r"`sdata` must be SpatialData, found AnnData"):
+    with pytest.raises(
+        st.InvalidArgumentError, match=r"`sdata` must be SpatialData, found AnnData"
+    ):
         st.pp.gather(series["first"])
     with pytest.raises(st.MissingKeyError, match="has nothing to take"):
         st.pp.gather(sd.SpatialData.init_from_elements({"E1": circles(None)}))
@@ -276,7 +345,9 @@ def test_unknown_names_list_what_exists(series):
 
 def test_one_element_in_two_tables(series):
     series["twin"] = series["first"].copy()
-    with pytest.raises(st.InvalidArgumentError, match=r"'E1' is annotated by the tables 'first' and 'twin'"):
+    with pytest.raises(
+        st.InvalidArgumentError, match=r"'E1' is annotated by the tables 'first' and 'twin'"
+    ):
         st.pp.gather(series)
     assert st.pp.gather(series, tables=["twin", "second"], copy=True).n_obs == 6
 
@@ -284,7 +355,8 @@ def test_one_element_in_two_tables(series):
 def test_an_element_that_is_gone_or_an_image(series):
     del series["E2"]
     with pytest.raises(
-        st.MissingKeyError, match=r"'E2'.*'second'.*not in the SpatialData.*'E1'.*coordinate_system=None"
+        st.MissingKeyError,
+        match=r"'E2'.*'second'.*not in the SpatialData.*'E1'.*coordinate_system=None",
     ):
         st.pp.gather(series)
     series["E2"] = Image2DModel.parse(np.zeros((1, 4, 4)), dims=("c", "y", "x"))
@@ -301,7 +373,9 @@ def test_tables_without_a_gene_in_common(series):
 @pytest.mark.filterwarnings("ignore:Variable names are not unique")
 def test_repeated_genes(series):
     series["second"].var_names = ["g0", "g1", "g1"]
-    with pytest.raises(st.DataError, match=r"'second' has 1 repeated names.*'g1'.*var_names_make_unique"):
+    with pytest.raises(
+        st.DataError, match=r"'second' has 1 repeated names.*'g1'.*var_names_make_unique"
+    ):
         st.pp.gather(series)
 
 
@@ -317,7 +391,9 @@ def test_instances_of_two_kinds():
 
 
 def test_positions_that_are_missing_point_here(series):
-    with pytest.raises(st.MissingKeyError, match=r"`spatial_key='spatial'`.*st\.pp\.gather\(sdata\)"):
+    with pytest.raises(
+        st.MissingKeyError, match=r"`spatial_key='spatial'`.*st\.pp\.gather\(sdata\)"
+    ):
         st.pp.ligand_exposure(series, table_key="first", ligands=["g0"])
 
 
@@ -333,7 +409,9 @@ def walk():
     for name in names:
         here = np.flatnonzero((table.obs["sample"] == name).to_numpy())
         scale = {"global": Scale([0.5, 0.5], axes=("x", "y"))}
-        shapes[name] = ShapesModel.parse(2 * xy[here], geometry=0, radius=4.0, index=here, transformations=scale)
+        shapes[name] = ShapesModel.parse(
+            2 * xy[here], geometry=0, radius=4.0, index=here, transformations=scale
+        )
     table = TableModel.parse(table, region=names, region_key="sample", instance_key="cell")
     return sd.SpatialData(shapes=shapes, tables={"table": table})
 
@@ -345,16 +423,20 @@ def test_exposure_is_that_of_the_coordinates():
     plain = tissue()
     st.pp.ligand_exposure(plain, radius=40, sample_key="sample")
     found = sdata["gathered"].obsm["ligand_exposure"]
-    np.testing.assert_allclose(found.to_numpy(), plain.obsm["ligand_exposure"].to_numpy(), rtol=1e-5)
+    np.testing.assert_allclose(
+        found.to_numpy(), plain.obsm["ligand_exposure"].to_numpy(), rtol=1e-5
+    )
 
 
 def fake_activity(table):
     """A table as `st.get.activity` gives: one pair, NaN in the senders."""
-    from spatrace_sc._compat import annotation
+    from spatrace_sc._data.table import annotation
 
     receives = table.obs["cell_type"].str.startswith("receiver").to_numpy()
     level = np.where(receives, table.obsm["spatial"][:, 0], np.nan).astype(np.float32)
-    return ad.AnnData(level[:, None], obs=table.obs.copy(), var=pd.DataFrame(index=["L^R"]), uns=annotation(table))
+    return ad.AnnData(
+        level[:, None], obs=table.obs.copy(), var=pd.DataFrame(index=["L^R"]), uns=annotation(table)
+    )
 
 
 def test_spatialdata_plot_colours_by_a_gathered_table():
@@ -364,7 +446,9 @@ def test_spatialdata_plot_colours_by_a_gathered_table():
     sdata["activity"] = fake_activity(sdata["gathered"])
     figure, axes = plt.subplots(1, 3)
     for name, ax in zip(sdata.shapes, axes, strict=True):
-        sdata.pl.render_shapes(name, color="L^R", table_name="activity", method="matplotlib").pl.show(ax=ax)
+        sdata.pl.render_shapes(
+            name, color="L^R", table_name="activity", method="matplotlib"
+        ).pl.show(ax=ax)
         (drawn,) = [c for c in ax.collections if len(c.get_facecolor()) > 1]
         colours = np.unique(drawn.get_facecolor(), axis=0)
         assert len(colours) > 20, "every receiver has the colour of its level"
@@ -381,7 +465,9 @@ def test_round_trip_on_disk(tmp_path):
         sdata.write_element(name)
     back = sd.read_zarr(tmp_path / "data.zarr")
     for slot in ("spatial", "ligand_exposure"):
-        np.testing.assert_array_equal(np.asarray(back["gathered"].obsm[slot]), np.asarray(sdata["gathered"].obsm[slot]))
+        np.testing.assert_array_equal(
+            np.asarray(back["gathered"].obsm[slot]), np.asarray(sdata["gathered"].obsm[slot])
+        )
     assert list(back["gathered"].obs["sample"]) == list(sdata["gathered"].obs["sample"])
     np.testing.assert_array_equal(back["activity"].X, sdata["activity"].X)
     again = st.pp.gather(back, sample_key="sample", copy=True)
@@ -402,6 +488,8 @@ def test_results_of_inference_on_disk(tmp_path):
     back = sd.read_zarr(tmp_path / "data.zarr")
     for reader in (st.get.lr_targets, st.get.tf_targets, st.get.lr_pairs, st.get.communication):
         pd.testing.assert_frame_equal(reader(back["gathered"]), reader(sdata["gathered"]))
-    pd.testing.assert_frame_equal(st.get.lr_pairs(sdata["gathered"]), st.get.lr_pairs(plain), rtol=1e-3)
+    pd.testing.assert_frame_equal(
+        st.get.lr_pairs(sdata["gathered"]), st.get.lr_pairs(plain), rtol=1e-3
+    )
     np.testing.assert_array_equal(back["activity"].X, st.get.activity(back["gathered"]).X)
     assert list(back["tfs"].uns["spatialdata_attrs"]["region"]) == list(sdata.shapes)

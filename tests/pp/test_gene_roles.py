@@ -19,7 +19,9 @@ def named(names, **var):
     """Cells × the given genes, random log expression, genes later in the list more variable."""
     rng = np.random.default_rng(0)
     counts = rng.poisson(np.linspace(0.5, 6.0, len(names)), (60, len(names)))
-    return AnnData(np.log1p(counts).astype(np.float32), var=pd.DataFrame(var, index=pd.Index(names)))
+    return AnnData(
+        np.log1p(counts).astype(np.float32), var=pd.DataFrame(var, index=pd.Index(names))
+    )
 
 
 def mouse(**var):
@@ -43,7 +45,9 @@ def test_flags_and_counts():
 
 def test_the_log_counts_what_was_found(caplog):
     with caplog.at_level(logging.INFO, logger="spatrace_sc"):
-        st.pp.gene_roles(mouse(), **GENES | {"ligands": ["Wnt5a", "Wnt5a", "Missing1"]}, targets=["Gata1"])
+        st.pp.gene_roles(
+            mouse(), **GENES | {"ligands": ["Wnt5a", "Wnt5a", "Missing1"]}, targets=["Gata1"]
+        )
     assert "ligands: 1 of 2 found; not in the data: 'Missing1'" in caplog.text
 
 
@@ -68,7 +72,9 @@ def test_any_collection_of_names_will_do(kind):
 
 def test_a_gene_may_have_several_roles():
     adata = mouse()
-    st.pp.gene_roles(adata, ligands=["Wnt5a"], receptors=["Wnt5a"], tfs=["Wnt5a"], targets=["Wnt5a"])
+    st.pp.gene_roles(
+        adata, ligands=["Wnt5a"], receptors=["Wnt5a"], tfs=["Wnt5a"], targets=["Wnt5a"]
+    )
     assert adata.var.loc["Wnt5a"].all()
 
 
@@ -76,14 +82,23 @@ def test_symbols_in_a_column():
     symbols = ["Wnt5a", "Fgf2", "Fzd1", "Fgfr1", "Sox2", "Gata1", "Wnt5a", "Myod1"]
     adata = named([f"ENSMUSG{k}" for k in range(8)], symbol=symbols)
     st.pp.gene_roles(adata, **GENES, targets=["Gata1"], gene_symbols="symbol")
-    assert flagged(adata, "ligand") == {"ENSMUSG0", "ENSMUSG1", "ENSMUSG6"}  # both genes of one symbol
+    assert flagged(adata, "ligand") == {
+        "ENSMUSG0",
+        "ENSMUSG1",
+        "ENSMUSG6",
+    }  # both genes of one symbol
     assert flagged(adata, "target") == {"ENSMUSG5"}
 
 
 @pytest.mark.parametrize("dtype", [object, "category", "string"])
 def test_symbols_of_any_text_dtype(dtype):
-    symbols = pd.Series(["Wnt5a", "Fgf2", "Fzd1", "Fgfr1", "Sox2", "Gata1", None, "Myod1"], dtype=dtype)
-    adata = named([f"ENSMUSG{k}" for k in range(8)], symbol=symbols.to_numpy() if dtype is object else symbols.array)
+    symbols = pd.Series(
+        ["Wnt5a", "Fgf2", "Fzd1", "Fgfr1", "Sox2", "Gata1", None, "Myod1"], dtype=dtype
+    )
+    adata = named(
+        [f"ENSMUSG{k}" for k in range(8)],
+        symbol=symbols.to_numpy() if dtype is object else symbols.array,
+    )
     st.pp.gene_roles(adata, **GENES, targets=["Gata1"], gene_symbols="symbol")
     assert flagged(adata, "receptor") == {"ENSMUSG2", "ENSMUSG3"}
 
@@ -150,7 +165,9 @@ def fails(adata, error, *says, **arguments):
 
 @pytest.mark.parametrize("role", ["ligands", "receptors", "tfs", "targets"])
 def test_a_role_without_genes(role):
-    fails(mouse(), st.DataError, f"`{role}`", "'Nowhere'", "'Wnt5a'", "species", **{role: ["Nowhere"]})
+    fails(
+        mouse(), st.DataError, f"`{role}`", "'Nowhere'", "'Wnt5a'", "species", **{role: ["Nowhere"]}
+    )
 
 
 @pytest.mark.parametrize("role", ["ligands", "receptors", "tfs", "targets"])
@@ -159,16 +176,31 @@ def test_a_role_without_names(role):
 
 
 def test_upper_case_in_mouse_data():
-    fails(mouse(), st.DataError, "`ligands`", "upper and lower case", "'WNT5A'", ligands=["WNT5A", "FGF2"])
+    fails(
+        mouse(),
+        st.DataError,
+        "`ligands`",
+        "upper and lower case",
+        "'WNT5A'",
+        ligands=["WNT5A", "FGF2"],
+    )
 
 
 def test_names_in_another_column():
-    adata = named([f"ENSMUSG{k}" for k in range(3)], symbol=["Wnt5a", "Fgf2", "Gata1"], length=[1.0, 2.0, 3.0])
+    adata = named(
+        [f"ENSMUSG{k}" for k in range(3)], symbol=["Wnt5a", "Fgf2", "Gata1"], length=[1.0, 2.0, 3.0]
+    )
     fails(adata, st.DataError, "2 of them", "`adata.var['symbol']`", "gene_symbols='symbol'")
 
 
 def test_an_unknown_column_of_symbols():
-    fails(mouse(symbol="a"), st.MissingKeyError, "gene_symbols='symbl'", "'symbol'", gene_symbols="symbl")
+    fails(
+        mouse(symbol="a"),
+        st.MissingKeyError,
+        "gene_symbols='symbl'",
+        "'symbol'",
+        gene_symbols="symbl",
+    )
     fails(mouse(symbol="a"), st.MissingKeyError, "Did you mean 'symbol'?", gene_symbols="symbl")
 
 
@@ -211,9 +243,9 @@ def test_targets_are_chosen_from_the_layer():
 
 
 def test_the_order_of_default_targets_follows_the_layer(monkeypatch):
-    from spatrace_sc import _prepare
+    from spatrace_sc._data import genes
 
-    monkeypatch.setattr(_prepare, "MAX_DEFAULT_TARGETS", 1)
+    monkeypatch.setattr(genes, "MAX_DEFAULT_TARGETS", 1)
     adata = mouse()
     adata.X = np.full((60, 8), 3.5, dtype=np.float32)
     adata.X[:30, 5] = 4.5
@@ -227,7 +259,9 @@ def test_the_order_of_default_targets_follows_the_layer(monkeypatch):
 
 @pytest.mark.parametrize("given", [(), ("ligands",), ("ligands", "tfs")])
 def test_lists_that_were_not_given(given):
-    with pytest.raises(st.InvalidArgumentError, match=r"st\.pp\.gene_roles\(adata, ligands=") as caught:
+    with pytest.raises(
+        st.InvalidArgumentError, match=r"st\.pp\.gene_roles\(adata, ligands="
+    ) as caught:
         st.pp.gene_roles(mouse(), **{k: GENES[k] for k in given})
     for name in GENES:
         assert (f"`{name}`" in str(caught.value).split("not given")[0]) == (name not in given)
@@ -274,7 +308,9 @@ def test_missing_genes_that_are_in_raw():
 def test_single_wrong_genes_among_right_ones(wrong, meant, caplog):
     names = [*mouse().var_names, "Pdgfra", "Nkx2-5", "ENSMUSG00000012345"]
     with caplog.at_level(logging.INFO, logger="spatrace_sc"):
-        st.pp.gene_roles(named(names), **GENES | {"ligands": ["Fgf2", "Sox2", wrong]}, targets=["Gata1"])
+        st.pp.gene_roles(
+            named(names), **GENES | {"ligands": ["Fgf2", "Sox2", wrong]}, targets=["Gata1"]
+        )
     assert f"not in the data: {wrong!r}" in caplog.text
     assert ("did you mean" in caplog.text) == (meant is not None)
     assert meant is None or f"did you mean {meant!r}?" in caplog.text
@@ -306,7 +342,9 @@ def test_rare_genes_of_a_file(tmp_path, caplog):
 
     adata = tissue()
     adata.X = sparse_without(adata, "LIG000")
-    roles = {f"{r}s": list(adata.var_names[adata.var[r]]) for r in ("ligand", "receptor", "tf", "target")}
+    roles = {
+        f"{r}s": list(adata.var_names[adata.var[r]]) for r in ("ligand", "receptor", "tf", "target")
+    }
     adata.write_h5ad(tmp_path / "a.h5ad")
     with caplog.at_level(logging.INFO, logger="spatrace_sc"):
         st.pp.gene_roles(adata, **roles)

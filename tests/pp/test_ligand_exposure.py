@@ -13,13 +13,19 @@ from scipy import sparse
 import spatrace_sc as st
 
 
-def line(x=(0.0, 10.0, 20.0, 40.0), counts=((1, 0), (2, 5), (0, 7), (4, 0)), types=("a", "b", "b", "a"), sample=None):
+def line(
+    x=(0.0, 10.0, 20.0, 40.0),
+    counts=((1, 0), (2, 5), (0, 7), (4, 0)),
+    types=("a", "b", "b", "a"),
+    sample=None,
+):
     """Cells on a line that express two ligands at the given linear levels, and another gene."""
     levels = np.column_stack([np.asarray(counts, dtype=float), np.ones(len(x))])
     return ad.AnnData(
         np.log1p(levels).astype(np.float32),
         obs=pd.DataFrame(
-            {"cell_type": list(types), "sample": list(sample or ["s"] * len(x))}, index=[f"c{k}" for k in range(len(x))]
+            {"cell_type": list(types), "sample": list(sample or ["s"] * len(x))},
+            index=[f"c{k}" for k in range(len(x))],
         ),
         var=pd.DataFrame({"ligand": [True, True, False]}, index=["L1", "L2", "G"]),
         obsm={"spatial": np.column_stack([np.asarray(x), np.zeros(len(x))])},
@@ -56,22 +62,30 @@ def test_senders_and_receivers():
 def test_samples_are_apart():
     adata = line(sample=["s", "t", "s", "t"])
     table = st.pp.ligand_exposure(adata, radius=30.0, sample_key="sample", copy=True)
-    np.testing.assert_allclose(table["L2"], [7 * kernel(20, 30), 0, 0, 5 * kernel(30, 30)], rtol=1e-6)
+    np.testing.assert_allclose(
+        table["L2"], [7 * kernel(20, 30), 0, 0, 5 * kernel(30, 30)], rtol=1e-6
+    )
 
 
 def test_ligands_and_layer_and_slots_can_be_chosen():
     adata = line()
     adata.layers["double"] = np.log1p(2 * np.expm1(adata.X))
     adata.obsm["xyz"] = np.column_stack([adata.obsm["spatial"], np.zeros(4)])
-    st.pp.ligand_exposure(adata, radius=20.0, ligands=["L2"], layer="double", spatial_key="xyz", key_added="mine")
+    st.pp.ligand_exposure(
+        adata, radius=20.0, ligands=["L2"], layer="double", spatial_key="xyz", key_added="mine"
+    )
     np.testing.assert_allclose(
-        adata.obsm["mine"]["L2"], 2 * st.pp.ligand_exposure(adata, radius=20.0, copy=True)["L2"], rtol=1e-5
+        adata.obsm["mine"]["L2"],
+        2 * st.pp.ligand_exposure(adata, radius=20.0, copy=True)["L2"],
+        rtol=1e-5,
     )
     assert list(adata.obsm["mine"].columns) == ["L2"]
     assert set(adata.uns) == {"mine"}
 
 
-@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array, np.asfortranarray])
+@pytest.mark.parametrize(
+    "form", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array, np.asfortranarray]
+)
 def test_any_form_of_matrix(form):
     adata, expected = line(), st.pp.ligand_exposure(line(), radius=20.0, copy=True)
     adata.X = form(adata.X)
@@ -82,7 +96,9 @@ def test_radius_by_default_is_five_times_the_distance_to_the_nearest_cell():
     adata = line(x=(0.0, 2.0, 4.0, 6.0))
     st.pp.ligand_exposure(adata)
     assert adata.uns["ligand_exposure"]["params"]["radius"] == pytest.approx(10.0)
-    pd.testing.assert_frame_equal(adata.obsm["ligand_exposure"], st.pp.ligand_exposure(adata, radius=10.0, copy=True))
+    pd.testing.assert_frame_equal(
+        adata.obsm["ligand_exposure"], st.pp.ligand_exposure(adata, radius=10.0, copy=True)
+    )
 
 
 def test_radius_by_default_ignores_duplicated_positions():
@@ -130,7 +146,9 @@ def test_survives_being_written(form, tmp_path):
     path = tmp_path / f"data.{form}"
     (adata.write_h5ad if form == "h5ad" else adata.write_zarr)(path)
     back = (ad.read_h5ad if form == "h5ad" else ad.read_zarr)(path)
-    pd.testing.assert_frame_equal(back.obsm["ligand_exposure"], adata.obsm["ligand_exposure"], check_names=False)
+    pd.testing.assert_frame_equal(
+        back.obsm["ligand_exposure"], adata.obsm["ligand_exposure"], check_names=False
+    )
     assert back.uns["ligand_exposure"]["params"]["radius"] == 40.0
     assert back.uns["ligand_exposure"]["params"]["sample_key"] == "sample"
 
@@ -150,7 +168,9 @@ def test_unit_of_length_does_not_matter(factor):
     adata.obsm["spatial"] = factor * adata.obsm["spatial"]
     scaled = st.pp.ligand_exposure(adata, radius=40.0 * factor, sample_key="sample", copy=True)
     pd.testing.assert_frame_equal(scaled, expected, rtol=1e-4)
-    pd.testing.assert_frame_equal(st.pp.ligand_exposure(adata, sample_key="sample", copy=True), by_default, rtol=1e-4)
+    pd.testing.assert_frame_equal(
+        st.pp.ligand_exposure(adata, sample_key="sample", copy=True), by_default, rtol=1e-4
+    )
 
 
 def test_place_and_direction_of_the_tissue_do_not_matter():

@@ -17,7 +17,9 @@ import spatrace_sc as st
 
 
 def data(genes=("A", "B", "C", "R", "S", "T", "G_1"), **var):
-    return AnnData(np.ones((3, len(genes)), dtype=np.float32), var=pd.DataFrame(var, index=list(genes)))
+    return AnnData(
+        np.ones((3, len(genes)), dtype=np.float32), var=pd.DataFrame(var, index=list(genes))
+    )
 
 
 def rows(table):
@@ -31,7 +33,13 @@ def lr(*pairs, **columns):
 def test_every_subunit_with_every_subunit_at_full_weight():
     known = lr(("A_B", "R_S"), ("C", "R_elsewhere"))
     found = st.pp.prior(data(), known, weight=2)
-    assert rows(found) == [("A", "R", 2.0), ("A", "S", 2.0), ("B", "R", 2.0), ("B", "S", 2.0), ("C", "R", 2.0)]
+    assert rows(found) == [
+        ("A", "R", 2.0),
+        ("A", "S", 2.0),
+        ("B", "R", 2.0),
+        ("B", "S", 2.0),
+        ("C", "R", 2.0),
+    ]
     assert list(found.columns) == ["ligand", "receptor", "weight"]
 
 
@@ -64,8 +72,12 @@ def test_tf_tables_and_those_of_decoupler_whose_weight_is_a_sign():
 
 def test_orthologs_one_to_many_both_ways():
     # two genes of the data are X of the resource; one gene of the data is both Y and Z
-    orthologs = pd.DataFrame({"source": ["A", "B", "R", "R", "lost"], "target": ["X", "X", "Y", "Z", "X"]})
-    found = st.pp.prior(data(), lr(("X", "Y"), ("X", "Z"), ("A", "Y"), weight=[1.0, 2.0, 9.0]), orthologs=orthologs)
+    orthologs = pd.DataFrame(
+        {"source": ["A", "B", "R", "R", "lost"], "target": ["X", "X", "Y", "Z", "X"]}
+    )
+    found = st.pp.prior(
+        data(), lr(("X", "Y"), ("X", "Z"), ("A", "Y"), weight=[1.0, 2.0, 9.0]), orthologs=orthologs
+    )
     assert rows(found) == [("A", "R", 2.0), ("B", "R", 2.0)]  # A by itself is not in the mapping
     complexes = st.pp.prior(data(), lr(("X", "Y_elsewhere")), orthologs=orthologs)
     assert rows(complexes) == [("A", "R", 1.0), ("B", "R", 1.0)]
@@ -89,14 +101,20 @@ def test_orthologs_that_lead_nowhere(orthologs, says):
 def test_symbols_and_what_results_call_the_genes():
     adata = data(symbol=["Wnt5a", "Wnt5a", None, "Fzd1", "Fzd2", "x", "y"])
     found = st.pp.prior(adata, lr(("Wnt5a", "Fzd1"), ("C", "Fzd2")), gene_symbols="symbol")
-    assert rows(found) == [("Wnt5a (A)", "Fzd1", 1.0), ("Wnt5a (B)", "Fzd1", 1.0), ("C", "Fzd2", 1.0)]
+    assert rows(found) == [
+        ("Wnt5a (A)", "Fzd1", 1.0),
+        ("Wnt5a (B)", "Fzd1", 1.0),
+        ("C", "Fzd2", 1.0),
+    ]
 
 
 def test_names_of_infer_ccc_and_of_the_prior_agree():
     adata = tissue()
     adata.var["symbol"] = [n.replace("LIG", "lig").replace("REC", "rec") for n in adata.var_names]
     found = st.pp.prior(adata, lr(("lig000", "rec000")), gene_symbols="symbol")
-    st.tl.infer_ccc(adata, sample_key="sample", gene_symbols="symbol", prior=found, config=tiny_config())
+    st.tl.infer_ccc(
+        adata, sample_key="sample", gene_symbols="symbol", prior=found, config=tiny_config()
+    )
     assert adata.uns["spatrace"]["params"]["prior"] == "1 ligand, receptor"
 
 
@@ -120,7 +138,8 @@ def test_no_edge_is_an_empty_table_and_a_warning(caplog):
 
 
 @pytest.mark.parametrize(
-    ("genes", "says"), [(("a", "r"), "upper and lower case"), (("X1", "X2"), "Check species"), (("A", "x"), None)]
+    ("genes", "says"),
+    [(("a", "r"), "upper and lower case"), (("X1", "X2"), "Check species"), (("A", "x"), None)],
 )
 def test_no_gene_is_an_error_with_a_reason(genes, says):
     if says is None:
@@ -143,17 +162,21 @@ def test_weight_must_be_positive(weight):
 
 
 @pytest.mark.parametrize(
-    "resource", ["consensus", "omnipath:all", 3, None, pd.DataFrame({"a": [1]}), "decoupler:collectr"]
+    "resource",
+    ["consensus", "omnipath:all", 3, None, pd.DataFrame({"a": [1]}), "decoupler:collectr"],
 )
 def test_resources_that_are_none(resource, monkeypatch):
     monkeypatch.setattr(
-        "spatrace_sc.pp._resources.import_module", lambda name: types.SimpleNamespace(op=types.SimpleNamespace())
+        "spatrace_sc.pp._resources.import_module",
+        lambda name: types.SimpleNamespace(op=types.SimpleNamespace()),
     )
     with pytest.raises(st.InvalidArgumentError, match="`resource`"):
         st.pp.prior(data(), resource)
 
 
-@pytest.mark.parametrize(("resource", "package"), [("liana:consensus", "liana"), ("decoupler:collectri", "decoupler")])
+@pytest.mark.parametrize(
+    ("resource", "package"), [("liana:consensus", "liana"), ("decoupler:collectri", "decoupler")]
+)
 def test_without_the_package(resource, package, monkeypatch):
     real = importlib.import_module
 
@@ -188,7 +211,9 @@ def test_a_network_of_decoupler(monkeypatch):
 
 
 def test_an_old_decoupler(monkeypatch):
-    monkeypatch.setattr("spatrace_sc.pp._resources.import_module", lambda name: types.SimpleNamespace())
+    monkeypatch.setattr(
+        "spatrace_sc.pp._resources.import_module", lambda name: types.SimpleNamespace()
+    )
     with pytest.raises(st.MissingPackageError, match="decoupler 2"):
         st.pp.prior(data(), "decoupler:collectri")
 
@@ -201,7 +226,11 @@ def test_an_old_decoupler(monkeypatch):
             ("LGALS9", "PTPRC", "ITGA1", "ITGB1", "SEMA7A"),
             {("SEMA7A", "ITGA1"), ("SEMA7A", "ITGB1")},
         ),
-        ("liana:mouseconsensus", ("Dll1", "Notch1", "Notch2"), {("Dll1", "Notch1"), ("Dll1", "Notch2")}),
+        (
+            "liana:mouseconsensus",
+            ("Dll1", "Notch1", "Notch2"),
+            {("Dll1", "Notch1"), ("Dll1", "Notch2")},
+        ),
     ],
 )
 def test_resources_of_liana(resource, genes, edge):

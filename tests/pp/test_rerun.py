@@ -71,7 +71,9 @@ def test_transitions_of_others_are_not_lost():
     adata = tissue()
     adata.obsp["transitions"] = sparse.eye(adata.n_obs, format="csr")
     before = snapshot(adata)
-    with pytest.raises(st.InvalidArgumentError, match=r"`adata.obsp\['transitions'\]` was not written by"):
+    with pytest.raises(
+        st.InvalidArgumentError, match=r"`adata.obsp\['transitions'\]` was not written by"
+    ):
         st.pp.transitions(adata)
     assert_unchanged(adata, before)
     adata = tissue()
@@ -128,7 +130,9 @@ def test_what_was_added_to_a_gathered_table_is_not_lost(slot):
         table.layers["scaled"] = table.X.copy()
     else:
         table.obs["cell_type"] = "renamed"
-    with pytest.raises(st.InvalidArgumentError, match=r"which would be lost.*del sdata\['gathered'\]"):
+    with pytest.raises(
+        st.InvalidArgumentError, match=r"which would be lost.*del sdata\['gathered'\]"
+    ):
         gather(sdata)
     assert sdata["gathered"] is table
     del sdata.tables["gathered"]

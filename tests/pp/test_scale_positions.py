@@ -16,7 +16,8 @@ def spots(*steps: float, as_type: type = float):
     grid = np.array([(x, y) for x in range(6) for y in range(6)], dtype=float)
     place = np.vstack([grid * step + 1000 * k for k, step in enumerate(steps)]).astype(as_type)
     obs = pd.DataFrame(
-        {"section": np.repeat([f"s{k}" for k in range(len(steps))], 36)}, index=[f"c{k}" for k in range(len(place))]
+        {"section": np.repeat([f"s{k}" for k in range(len(steps))], 36)},
+        index=[f"c{k}" for k in range(len(place))],
     )
     return ad.AnnData(np.ones((len(place), 3), np.float32), obs=obs, obsm={"spatial": place})
 

@@ -23,7 +23,9 @@ def receiving(adata):
 
 
 def transport(adata, options=STAGES, **rule):
-    return dense(st.pp.transitions(adata, method=st.pp.OptimalTransport(**rule), copy=True, **options))
+    return dense(
+        st.pp.transitions(adata, method=st.pp.OptimalTransport(**rule), copy=True, **options)
+    )
 
 
 def valid(matrix, adata, time_key="stage_time"):
@@ -97,7 +99,9 @@ def test_growth_changes_the_couplings():
 
 def test_all_candidates_equal_the_dense_solution():
     adata = tissue()
-    np.testing.assert_allclose(transport(adata, n_candidates=100), transport(adata, n_candidates=10_000), atol=1e-4)
+    np.testing.assert_allclose(
+        transport(adata, n_candidates=100), transport(adata, n_candidates=10_000), atol=1e-4
+    )
 
 
 def test_space_counts_when_it_is_given(caplog):
@@ -159,16 +163,31 @@ def test_stages_of_the_same_time_are_refused():
     adata.obs["clock"], adata.obs["half"] = np.nan, "c"
     adata.obs["cell_type"] = adata.obs["cell_type"].astype(str)
     adata.obs.iloc[mask, adata.obs.columns.get_loc("clock")] = np.resize([1.0, 2.0], len(mask))
-    adata.obs.iloc[mask, adata.obs.columns.get_loc("half")] = np.resize(["a", "a", "b", "b"], len(mask))
+    adata.obs.iloc[mask, adata.obs.columns.get_loc("half")] = np.resize(
+        ["a", "a", "b", "b"], len(mask)
+    )
     adata.obs.iloc[mask, adata.obs.columns.get_loc("cell_type")] = "timed"
     with pytest.raises(ValueError, match="order is unknown"):
-        st.pp.transitions(adata, method="optimal_transport", time_key="clock", stage_key="half", receivers=["timed"])
+        st.pp.transitions(
+            adata,
+            method="optimal_transport",
+            time_key="clock",
+            stage_key="half",
+            receivers=["timed"],
+        )
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        *({"epsilon": 0}, {"epsilon": None}, {"epsilon": "a"}, {"tau": 0}, {"tau": 1.5}, {"within": 1}),
+        *(
+            {"epsilon": 0},
+            {"epsilon": None},
+            {"epsilon": "a"},
+            {"tau": 0},
+            {"tau": 1.5},
+            {"within": 1},
+        ),
         *({"within": -0.1}, {"n_candidates": 0}, {"space": -1}, {"space": np.nan}, {"space": True}),
     ],
 )
@@ -234,13 +253,17 @@ def forward_links(adata, seed=0):
     return matrix
 
 
-@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix, sparse.csc_array, sparse.coo_matrix])
+@pytest.mark.parametrize(
+    "form", [np.asarray, sparse.csr_matrix, sparse.csc_array, sparse.coo_matrix]
+)
 def test_a_good_matrix_is_taken_as_it_is(form, caplog):
     adata = tissue()
     given = forward_links(adata)
     st.pp.transitions(adata, method=form(given))
     ends = receiving(adata) & (given.sum(axis=1) == 0)
-    np.testing.assert_allclose(dense(adata.obsp["transitions"]), given + np.diag(ends.astype(float)), atol=1e-6)
+    np.testing.assert_allclose(
+        dense(adata.obsp["transitions"]), given + np.diag(ends.astype(float)), atol=1e-6
+    )
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
     assert adata.uns["transitions"]["params"]["method"] == "Given"
 
@@ -249,7 +272,9 @@ def test_a_key_in_obsp():
     adata = tissue()
     adata.obsp["mine"] = sparse.csr_matrix(forward_links(adata))
     expected = st.pp.transitions(adata, method=adata.obsp["mine"], copy=True)
-    np.testing.assert_array_equal(dense(st.pp.transitions(adata, method="mine", copy=True)), dense(expected))
+    np.testing.assert_array_equal(
+        dense(st.pp.transitions(adata, method="mine", copy=True)), dense(expected)
+    )
 
 
 def test_what_was_written_comes_back_the_same():
@@ -284,7 +309,9 @@ def test_rows_are_rescaled_and_what_does_not_lead_on_is_left_out(caplog):
     assert "rescaled" in caplog.text
 
 
-@pytest.mark.parametrize("method", [forward_links, lambda a: dense(st.pp.transitions(a, copy=True))])
+@pytest.mark.parametrize(
+    "method", [forward_links, lambda a: dense(st.pp.transitions(a, copy=True))]
+)
 def test_a_transposed_matrix_is_refused(method):
     adata = tissue()
     with pytest.raises(ValueError, match=r"lead back in time.*matrix\.T"):
@@ -332,16 +359,18 @@ def test_bad_matrices(name):
 
 
 def test_large_dense_matrices_are_refused(monkeypatch):
-    from spatrace_sc.pp import _transition_rules
+    from spatrace_sc.pp.transition_rules import rules
 
-    monkeypatch.setattr(_transition_rules, "MAX_DENSE", 100)
+    monkeypatch.setattr(rules, "MAX_DENSE", 100)
     adata = tissue()
     with pytest.raises(ValueError, match="only sparse"):
         st.pp.transitions(adata, method=forward_links(adata))
     st.pp.transitions(adata, method=sparse.csr_matrix(forward_links(adata)))
 
 
-@pytest.mark.parametrize("method", ["velocity", None, 3, [[0, 1], [0, 0]], object(), st.pp.OptimalTransport])
+@pytest.mark.parametrize(
+    "method", ["velocity", None, 3, [[0, 1], [0, 0]], object(), st.pp.OptimalTransport]
+)
 def test_unknown_methods(method):
     with pytest.raises(ValueError, match=r"optimal_transport"):
         st.pp.transitions(tissue(), method=method)
@@ -360,7 +389,9 @@ def test_a_kernel_on_some_cells_in_another_order():
     order = np.random.default_rng(0).permutation(np.flatnonzero(receiving(adata)))
     part = kernel(adata[order], sparse.csr_matrix(given[np.ix_(order, order)]))
     found = st.pp.transitions(adata, method=part, copy=True)
-    np.testing.assert_allclose(dense(found), dense(st.pp.transitions(adata, method=given, copy=True)), atol=1e-6)
+    np.testing.assert_allclose(
+        dense(found), dense(st.pp.transitions(adata, method=given, copy=True)), atol=1e-6
+    )
 
 
 def test_what_a_kernel_wrote():
@@ -395,7 +426,9 @@ def test_cellrank_itself():
 
     sc.pp.pca(part, n_comps=10)
     sc.pp.neighbors(part, method="gauss")
-    soft = kernels.PseudotimeKernel(part, time_key="dpt_pseudotime").compute_transition_matrix(threshold_scheme="soft")
+    soft = kernels.PseudotimeKernel(part, time_key="dpt_pseudotime").compute_transition_matrix(
+        threshold_scheme="soft"
+    )
     both = 0.8 * soft + 0.2 * kernels.ConnectivityKernel(part).compute_transition_matrix()
     for given in (soft, both):
         st.pp.transitions(adata, method=given)
@@ -427,13 +460,18 @@ class Solution:
 def problem(adata, seed=0):
     rng = np.random.default_rng(seed)
     stage = adata.obs["stage_time"].to_numpy()
-    groups = {s: rng.permutation(np.flatnonzero(receiving(adata) & (stage == s))) for s in np.unique(stage)}
+    groups = {
+        s: rng.permutation(np.flatnonzero(receiving(adata) & (stage == s)))
+        for s in np.unique(stage)
+    }
     problems, solutions, whole = {}, {}, np.zeros((adata.n_obs,) * 2)
     for now, then in ((1.0, 2.0), (2.0, 3.0)):
         matrix = rng.random((len(groups[now]), len(groups[then]))) ** 8
         matrix /= matrix.sum()
         whole[np.ix_(groups[now], groups[then])] = matrix
-        problems[now, then] = SimpleNamespace(adata_src=adata[groups[now]], adata_tgt=adata[groups[then]])
+        problems[now, then] = SimpleNamespace(
+            adata_src=adata[groups[now]], adata_tgt=adata[groups[then]]
+        )
         solutions[now, then] = Solution(matrix)
     return SimpleNamespace(problems=problems, solutions=solutions), whole
 
@@ -460,12 +498,12 @@ def test_a_solved_problem_as_it_is():
 
 
 def test_blocks_of_a_coupling_do_not_matter(monkeypatch):
-    from spatrace_sc.pp import _transition_sources
+    from spatrace_sc.pp.transition_rules import other_packages
 
     adata = tissue()
     given, _ = problem(adata)
     expected = dense(st.pp.transitions(adata, method=given, n_neighbors=5, copy=True, **STAGES))
-    monkeypatch.setattr(_transition_sources, "BLOCK", 7)
+    monkeypatch.setattr(other_packages, "BLOCK", 7)
     again, _ = problem(adata)
     found = dense(st.pp.transitions(adata, method=again, n_neighbors=5, copy=True, **STAGES))
     np.testing.assert_allclose(found, expected, atol=1e-7)
@@ -496,11 +534,15 @@ def test_moscot_itself():
     st.pp.transitions(adata, method="moscot", **STAGES)
     assert set(valid(adata.obsp["transitions"], adata)) == {0.0, 1.0}
     ours = transport(adata, n_candidates=10_000)
-    assert 0.5 * np.abs(dense(adata.obsp["transitions"]) - ours).sum() < 0.02 * receiving(adata).sum()
+    assert (
+        0.5 * np.abs(dense(adata.obsp["transitions"]) - ours).sum() < 0.02 * receiving(adata).sum()
+    )
     part = adata[receiving(adata)].copy()
     part.obsm["X_rep"] = part.X.toarray()
     part.obs["when"] = pd.Categorical(part.obs["stage_time"])
-    solved = time.TemporalProblem(part).prepare(time_key="when", joint_attr="X_rep").solve(epsilon=0.1)
+    solved = (
+        time.TemporalProblem(part).prepare(time_key="when", joint_attr="X_rep").solve(epsilon=0.1)
+    )
     st.pp.transitions(adata, method=solved, **STAGES)
     valid(adata.obsp["transitions"], adata)
 
@@ -517,7 +559,9 @@ def with_sources():
     return adata
 
 
-@pytest.mark.parametrize(("form", "method"), [*(("h5ad", m) for m in METHODS), ("zarr", "optimal_transport")])
+@pytest.mark.parametrize(
+    ("form", "method"), [*(("h5ad", m) for m in METHODS), ("zarr", "optimal_transport")]
+)
 def test_survives_being_written(method, form, tmp_path):
     adata = with_sources()
     st.pp.transitions(adata, method=method, **NAMED)
@@ -528,7 +572,9 @@ def test_survives_being_written(method, form, tmp_path):
     for name in ("params", "rule", "checks"):
         assert dict(back.uns["transitions"][name]) == adata.uns["transitions"][name]
     table = back.uns["transitions"]["reach"]
-    np.testing.assert_allclose(table.to_numpy(float), adata.uns["transitions"]["reach"].to_numpy(float))
+    np.testing.assert_allclose(
+        table.to_numpy(float), adata.uns["transitions"]["reach"].to_numpy(float)
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -37,7 +37,9 @@ def untimed():
     del adata.obs["dpt_pseudotime"]
     rng = np.random.default_rng(0)
     time = np.where(is_receiver(adata), adata.obs["latent_time"], rng.random(adata.n_obs))
-    adata.obsm["X_path"] = np.column_stack([5 * time, 2 * np.cos(3 * time), rng.normal(scale=0.1, size=adata.n_obs)])
+    adata.obsm["X_path"] = np.column_stack(
+        [5 * time, 2 * np.cos(3 * time), rng.normal(scale=0.1, size=adata.n_obs)]
+    )
     return adata
 
 
@@ -120,7 +122,9 @@ def test_order_of_cells_does_not_matter():
     adata = tissue()
     order = np.random.default_rng(0).permutation(adata.n_obs)
     expected = dense(st.pp.transitions(adata, copy=True))[np.ix_(order, order)]
-    np.testing.assert_allclose(dense(st.pp.transitions(adata[order].copy(), copy=True)), expected, atol=1e-3)
+    np.testing.assert_allclose(
+        dense(st.pp.transitions(adata[order].copy(), copy=True)), expected, atol=1e-3
+    )
 
 
 def test_dense_and_sparse_expression_agree():
@@ -215,7 +219,9 @@ def test_root_with_copy_writes_nothing():
     before = snapshot(adata)
     matrix = st.pp.transitions(adata, root=earliest(adata), receivers=RECEIVERS, copy=True)
     assert_unchanged(adata, before)
-    np.testing.assert_allclose(np.asarray(matrix.sum(axis=1)).ravel(), is_receiver(adata), atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(matrix.sum(axis=1)).ravel(), is_receiver(adata), atol=1e-5
+    )
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -254,7 +260,9 @@ def test_inference_computes_the_same_by_default(time_key):
     by_default, given = tissue(), tissue()
     st.tl.infer_ccc(by_default, time_key=time_key, config=tiny_config(), **OPTIONS)
     st.pp.transitions(given, time_key=time_key, receivers=RECEIVERS)
-    st.tl.infer_ccc(given, time_key=time_key, transitions_key="transitions", config=tiny_config(), **OPTIONS)
+    st.tl.infer_ccc(
+        given, time_key=time_key, transitions_key="transitions", config=tiny_config(), **OPTIONS
+    )
     for reader in (st.get.tf_targets, st.get.lr_targets):
         pd.testing.assert_frame_equal(reader(given), reader(by_default), rtol=1e-3)
 
@@ -264,7 +272,9 @@ def test_inference_takes_what_was_computed_on_another_representation(time_key, c
     adata = tissue()
     adata.obsm["X_mine"] = np.random.default_rng(0).normal(size=(adata.n_obs, 5))
     st.pp.transitions(adata, time_key=time_key, receivers=RECEIVERS, use_rep="X_mine")
-    st.tl.infer_ccc(adata, time_key=time_key, transitions_key="transitions", config=tiny_config(), **OPTIONS)
+    st.tl.infer_ccc(
+        adata, time_key=time_key, transitions_key="transitions", config=tiny_config(), **OPTIONS
+    )
     assert "do not go forward in time" not in caplog.text
 
 
@@ -292,7 +302,11 @@ def test_the_log_says_what_to_pass(caplog):
 def test_a_matrix_that_is_not_used_is_named(caplog):
     adata = tissue()
     adata.obsp["other"] = sparse.eye(adata.n_obs, format="csr")
-    adata.uns["other"], adata.uns["text"], adata.uns["array"] = {"a": 1}, "reach", np.array(["reach"])
+    adata.uns["other"], adata.uns["text"], adata.uns["array"] = (
+        {"a": 1},
+        "reach",
+        np.array(["reach"]),
+    )
     inform = lambda **options: st.tl.infer_ccc(adata, config=tiny_config(), **OPTIONS | options)
     line = lambda: [m for m in caplog.messages if m.startswith("transitions:")]
     with caplog.at_level("INFO", "spatrace_sc"):
@@ -315,13 +329,22 @@ def branching():
     """Three types along a line of expression, sixty cells each: early, middle, late."""
     rng = np.random.default_rng(0)
     place = np.repeat([0.0, 5.0, 10.0], 60) + rng.uniform(0, 5, 180)
-    x = np.column_stack([np.exp(-((place[:, None] - np.linspace(0, 15, 30)) ** 2) / 8), rng.random((180, 2))])
-    obs = pd.DataFrame({"cell_type": np.repeat(["early", "middle", "late"], 60)}, index=[f"c{k}" for k in range(180)])
-    return ad.AnnData(x.astype(np.float32), obs=obs, obsm={"X_line": np.column_stack([place, rng.random(180)])})
+    x = np.column_stack(
+        [np.exp(-((place[:, None] - np.linspace(0, 15, 30)) ** 2) / 8), rng.random((180, 2))]
+    )
+    obs = pd.DataFrame(
+        {"cell_type": np.repeat(["early", "middle", "late"], 60)},
+        index=[f"c{k}" for k in range(180)],
+    )
+    return ad.AnnData(
+        x.astype(np.float32), obs=obs, obsm={"X_line": np.column_stack([place, rng.random(180)])}
+    )
 
 
 def test_a_root_that_is_no_beginning_is_warned_of():
-    with pytest.warns(st.SpatraceWarning, match=r"type 'middle', are not the first .* earlier are '?early"):
+    with pytest.warns(
+        st.SpatraceWarning, match=r"type 'middle', are not the first .* earlier are '?early"
+    ):
         st.pp.transitions(branching_with(middle=0.1), root="middle", use_rep="X_line")
 
 

@@ -15,7 +15,13 @@ from spatrace_sc._core.cascades import Steps, join
 def easy():
     """A deep tissue with the result and cascades of the defaults."""
     adata = st.datasets.simulated(103, depth=4000, decoy_fraction=0.1, noise=0.1)
-    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=st.Config(progress=False), device="cpu")
+    st.tl.infer_ccc(
+        adata,
+        sample_key="sample",
+        stage_key="stage",
+        config=st.Config(progress=False),
+        device="cpu",
+    )
     st.tl.cascades(adata)
     return adata
 
@@ -52,7 +58,9 @@ def test_join_of_nothing():
 
 def test_paths_are_true_where_signals_are_strong(easy):
     table, truth = st.get.cascades(easy), easy.uns["truth"]
-    first = names(table, ["ligand", "receptor", "tf"]).isin(names(truth["lr_tfs"], ["ligand", "receptor", "tf"]))
+    first = names(table, ["ligand", "receptor", "tf"]).isin(
+        names(truth["lr_tfs"], ["ligand", "receptor", "tf"])
+    )
     second = names(table, ["tf", "target"]).isin(names(truth["tf_targets"], ["tf", "target"]))
     assert len(table) >= 15
     assert (first & second).mean() > 0.75
@@ -152,7 +160,9 @@ def test_bad_input(result):
 def test_the_plot_draws_every_step_once(easy):
     table = st.get.cascades(easy).head(10)
     ax = st.pl.cascades(easy, top_n=10)
-    steps = len(table.drop_duplicates(["ligand", "receptor", "tf"])) + len(table.drop_duplicates(["tf", "target"]))
+    steps = len(table.drop_duplicates(["ligand", "receptor", "tf"])) + len(
+        table.drop_duplicates(["tf", "target"])
+    )
     assert len(ax.lines) == steps
     shown = {t.get_text() for t in ax.texts}
     assert set(table["tf"]) | set(table["target"]) <= shown

@@ -27,9 +27,20 @@ def test_scores_and_matrix_are_those_of_the_inference(result):
     before, matrix = st.get.communication(result), result.obsp["spatrace_communication"].copy()
     st.tl.communication(result, **OPTIONS)
     after = st.get.communication(result)
-    columns = ["sender", "receiver", "ligand", "receptor", "score", "score_se", "n_slices", "pair_q_value"]
+    columns = [
+        "sender",
+        "receiver",
+        "ligand",
+        "receptor",
+        "score",
+        "score_se",
+        "n_slices",
+        "pair_q_value",
+    ]
     pd.testing.assert_frame_equal(after[columns], before[columns], rtol=1e-5)
-    np.testing.assert_allclose(dense(result.obsp["spatrace_communication"]), dense(matrix), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(
+        dense(result.obsp["spatrace_communication"]), dense(matrix), rtol=1e-5, atol=1e-7
+    )
     assert set(np.round(after["type_p_value"] * 20).astype(int)) <= set(range(1, 21))
     assert result.uns["spatrace"]["communication_params"] == {
         "null": "labels",
@@ -78,7 +89,9 @@ def test_matrices_of_pairs_add_up(result):
     names = list(st.get.activity(result).var_names)
     st.tl.communication(result, pairs=names, **OPTIONS)
     total = sum(dense(result.obsp[_keys.communication_key("spatrace", name)]) for name in names)
-    np.testing.assert_allclose(total, dense(result.obsp["spatrace_communication"]), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        total, dense(result.obsp["spatrace_communication"]), rtol=1e-3, atol=1e-5
+    )
     one = st.get.sent_received(result, names[0])
     received = st.get.activity(result)[:, names[0]].X.ravel()
     there = np.isfinite(received) & (one["received"] > 0)
@@ -126,7 +139,13 @@ def test_types_of_no_meaning_are_called_rarely():
     kind[receives] = rng.choice(["r0", "r1"], receives.sum())
     kind[~receives] = rng.choice(["s0", "s1", "s2"], (~receives).sum())
     adata.obs["cell_type"] = pd.Categorical(kind)
-    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", senders=["s0", "s1", "s2"], config=small_config())
+    st.tl.infer_ccc(
+        adata,
+        sample_key="sample",
+        stage_key="stage",
+        senders=["s0", "s1", "s2"],
+        config=small_config(),
+    )
     st.tl.communication(adata, n_permutations=99, progress=False)
     p = st.get.communication(adata)["type_p_value"]
     assert 0.35 < p.median() < 0.65
@@ -141,7 +160,9 @@ def test_the_type_that_expresses_the_ligand_is_found():
     silent = (adata.obs["cell_type"].astype(str) != "sender_1").to_numpy()
     x[np.flatnonzero(silent), column] = 0.0
     adata.X = x.tocsr()
-    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=small_config(max_activity=500))
+    st.tl.infer_ccc(
+        adata, sample_key="sample", stage_key="stage", config=small_config(max_activity=500)
+    )
     st.tl.communication(adata, n_permutations=49, progress=False)
     table = st.get.communication(adata)
     table = table[(table["ligand"] == pair["ligand"]) & (table["score"] > 0)]
@@ -159,7 +180,9 @@ def test_order_of_genes_and_cells_does_not_matter(result):
     turned = small_result().copy()[rng.permutation(result.n_obs)].copy()
     st.tl.communication(turned, block_size=np.inf, **OPTIONS)
     columns = ["sender", "receiver", "ligand", "receptor"]
-    one, other = (st.get.communication(a).sort_values(columns).reset_index() for a in (result, turned))
+    one, other = (
+        st.get.communication(a).sort_values(columns).reset_index() for a in (result, turned)
+    )
     np.testing.assert_allclose(one["score"], other["score"], rtol=1e-4, atol=1e-6)
 
 
@@ -186,7 +209,9 @@ def test_round_trip(result, tmp_path, form):
         back = spatialdata.read_zarr(path)["table"]
     for stage in (None, "E2"):
         pd.testing.assert_frame_equal(
-            st.get.communication(back, stage), st.get.communication(result, stage), check_dtype=False
+            st.get.communication(back, stage),
+            st.get.communication(result, stage),
+            check_dtype=False,
         )
     pd.testing.assert_frame_equal(
         st.get.sent_received(back, name), st.get.sent_received(result, name), check_index_type=False
@@ -231,5 +256,7 @@ def test_a_stage_without_senders(result):
     kind, stage = (result.obs[c].astype(str) for c in ("cell_type", "stage"))
     result.uns["spatrace"]["params"]["senders"] = np.array(["sender_0"], dtype=object)
     gone = result[~((kind == "sender_0") & (stage == "E2")).to_numpy()].copy()
-    with pytest.raises(st.DataError, match=r"the stages 'E2' have receivers but no cell that sends.*'E1', 'E3'"):
+    with pytest.raises(
+        st.DataError, match=r"the stages 'E2' have receivers but no cell that sends.*'E1', 'E3'"
+    ):
         st.tl.communication(gone, **OPTIONS)

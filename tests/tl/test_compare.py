@@ -17,7 +17,9 @@ def planted():
     """Two slices of every stage with the signals and two without, of one wiring."""
     parts = []
     for strength, slices, condition in ((1.0, (1, 2), "A"), (0.0, (3, 4), "B")):
-        adata = st.datasets.simulated(103, n_cells=6000, n_slices=4, n_targets=30, depth=3000, signal_strength=strength)
+        adata = st.datasets.simulated(
+            103, n_cells=6000, n_slices=4, n_targets=30, depth=3000, signal_strength=strength
+        )
         number = adata.obs["sample"].astype(str).str.split("_slice").str[1].astype(int)
         part = adata[number.isin(slices).to_numpy()].copy()
         part.obs["condition"] = condition
@@ -25,7 +27,9 @@ def planted():
         parts.append(part)
     both = ad.concat(parts, merge="same")
     both.var = parts[0].var.copy()
-    st.tl.infer_ccc(both, sample_key="sample", stage_key="stage", config=small_config(), device="cpu")
+    st.tl.infer_ccc(
+        both, sample_key="sample", stage_key="stage", config=small_config(), device="cpu"
+    )
     st.tl.compare(both, "condition", reference="A", max_q=0.2)
     return both
 
@@ -67,7 +71,9 @@ def test_pairs_and_tfs_are_their_edges_along_the_effects_of_the_whole(compared):
     for row in st.get.comparison(compared, "tfs").head(5).itertuples():
         mine = edges[(edges["tf"] == row.tf) & (edges["group"] == row.group)]
         effect = whole.loc[pd.MultiIndex.from_frame(mine[["tf", "target"]])].to_numpy()
-        assert row.effect == pytest.approx(mine["effect"].to_numpy() @ effect / np.linalg.norm(effect))
+        assert row.effect == pytest.approx(
+            mine["effect"].to_numpy() @ effect / np.linalg.norm(effect)
+        )
 
 
 def test_levels_are_means_of_activity(compared):
@@ -76,7 +82,9 @@ def test_levels_are_means_of_activity(compared):
     row = table.iloc[0]
     column = list(activity.var_names).index(f"{row['ligand']}^{row['receptor']}")
     for side, group in (("effect", row["group"]), ("effect_reference", row["reference"])):
-        here = (compared.obs["stage"].astype(str) == group).to_numpy() & np.isfinite(activity.X[:, column])
+        here = (compared.obs["stage"].astype(str) == group).to_numpy() & np.isfinite(
+            activity.X[:, column]
+        )
         # cells without a past are not compared
         assert row[side] == pytest.approx(activity.X[here, column].mean(), rel=0.2)
 
@@ -86,7 +94,10 @@ def test_tables_are_what_the_docs_say(compared):
         table = st.get.comparison(compared, kind)
         assert list(table.columns) == [*_keys.COMPARED[kind], *_keys.COMPARISON]
         assert len(table) > 0
-        assert set(zip(table["group"], table["reference"], strict=True)) == {("E2", "E1"), ("E3", "E2")}
+        assert set(zip(table["group"], table["reference"], strict=True)) == {
+            ("E2", "E1"),
+            ("E3", "E2"),
+        }
         known = table.dropna(subset=["difference"])
         np.testing.assert_allclose(known["difference"], known["effect"] - known["effect_reference"])
         assert (np.diff(table["p_value"]) >= 0).all()
@@ -101,7 +112,10 @@ def test_tables_are_what_the_docs_say(compared):
         assert table.loc[~called, "change"].isin(["kept", "steady", ""]).all()
         part = st.get.comparison(compared, kind, group="E3")
         assert len(part) == (table["group"] == "E3").sum()
-    assert len(st.get.comparison(compared, "tf_targets")) == 2 * 15 or len(st.get.comparison(compared)) > 30
+    assert (
+        len(st.get.comparison(compared, "tf_targets")) == 2 * 15
+        or len(st.get.comparison(compared)) > 30
+    )
 
 
 def test_bins_categories_and_reference(result):
@@ -185,7 +199,9 @@ def test_replicates(result, caplog):
 
 def test_bad_groups(result):
     result.obs["same"] = "x"
-    with pytest.raises(st.InvalidArgumentError, match=r"one group among the receivers \('x'\).*'stage'.*n_bins"):
+    with pytest.raises(
+        st.InvalidArgumentError, match=r"one group among the receivers \('x'\).*'stage'.*n_bins"
+    ):
         st.tl.compare(result, "same")
     with pytest.raises(st.MissingKeyError, match=r"`groups='stag'`.*Did you mean 'stage'"):
         st.tl.compare(result, "stag")
@@ -205,7 +221,9 @@ def test_bad_groups(result):
     result.obs["rare"] = np.where(np.arange(result.n_obs) < 30, "few", "many")
     with pytest.raises(st.DataError, match=r"fewer than 50 receivers.*few"):
         st.tl.compare(result, "rare")
-    result.obs["rare"] = pd.Series(result.obs["stage"].astype(str)).where(np.arange(result.n_obs) % 2 == 0)
+    result.obs["rare"] = pd.Series(result.obs["stage"].astype(str)).where(
+        np.arange(result.n_obs) % 2 == 0
+    )
     st.tl.compare(result, "rare", top_n=3)
 
 
@@ -250,20 +268,25 @@ def test_animals_are_the_unit_where_they_are_named(planted, caplog):
         st.tl.compare(adata, "condition", reference="A", max_q=0.2, replicate_key="animal")
     assert "independent replicates" not in caplog.text
     assert adata.uns["spatrace"]["comparison"]["replicate_key"] == "animal"
-    by_animal, by_slice = (st.get.comparison(a, "tf_activity").set_index("tf") for a in (adata, planted))
+    by_animal, by_slice = (
+        st.get.comparison(a, "tf_activity").set_index("tf") for a in (adata, planted)
+    )
     assert set(by_animal["unit"]) == {"replicate"}
     activity = st.get.activity(adata, "tfs")
     tf = by_animal.index[0]
     values = np.asarray(activity.X[:, list(activity.var_names).index(tf)], dtype=float)
     means = pd.Series(values).groupby(adata.obs["animal"].to_numpy()).mean()
     # cells without a past are not compared
-    assert by_animal.loc[tf, "effect"] == pytest.approx(means[means.index.str.startswith("B")].mean(), abs=0.05)
+    assert by_animal.loc[tf, "effect"] == pytest.approx(
+        means[means.index.str.startswith("B")].mean(), abs=0.05
+    )
     assert not np.allclose(by_animal["p_value"], by_slice.loc[by_animal.index, "p_value"])
     with caplog.at_level("WARNING", logger="spatrace_sc"):
         st.tl.compare(adata, "condition", reference="A", max_q=0.2)
     assert "independent replicates" in caplog.text
     adata.obs["animal"] = adata.obs["condition"].astype(str)
     with pytest.raises(
-        st.DataError, match=r"fewer than 2 replicates .*nothing can be said about other such replicates"
+        st.DataError,
+        match=r"fewer than 2 replicates .*nothing can be said about other such replicates",
     ):
         st.tl.compare(adata, "condition", replicate_key="animal")

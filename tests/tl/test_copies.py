@@ -8,7 +8,14 @@ import spatrace_sc as st
 
 
 def test_a_copy_that_beats_its_decoys_does_not_beat_what_it_copies():
-    genes = {"n_ligands": 8, "n_receptors": 8, "n_pairs": 4, "n_tfs": 8, "n_targets": 300, "n_background": 60}
+    genes = {
+        "n_ligands": 8,
+        "n_receptors": 8,
+        "n_pairs": 4,
+        "n_tfs": 8,
+        "n_targets": 300,
+        "n_background": 60,
+    }
     adata = st.datasets.simulated(105, n_cells=2000, depth=13_000, **genes)
     config = st.Config(progress=False, training=st.TrainingConfig(max_epochs=1))
     st.tl.infer_ccc(adata, sample_key="sample", device="cpu", config=config)

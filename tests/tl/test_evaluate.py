@@ -12,7 +12,9 @@ from spatrace_sc._core.networks import early_precision, ranking_scores, rewired
 
 def table(scores):
     """Two TFs, three targets, scores by row."""
-    grid = pd.MultiIndex.from_product([["a", "b"], ["x", "y", "z"]], names=["tf", "target"]).to_frame(index=False)
+    grid = pd.MultiIndex.from_product(
+        [["a", "b"], ["x", "y", "z"]], names=["tf", "target"]
+    ).to_frame(index=False)
     return grid.assign(score=scores)
 
 
@@ -35,9 +37,9 @@ def test_scores_by_hand():
 
 
 def test_early_precision_shares_ties():
-    assert early_precision(np.array([True, False, True, False]), np.array([3.0, 1, 1, 1])) == pytest.approx(
-        (1 + 1 / 3) / 2
-    )
+    assert early_precision(
+        np.array([True, False, True, False]), np.array([3.0, 1, 1, 1])
+    ) == pytest.approx((1 + 1 / 3) / 2)
 
 
 def test_nothing_to_rank_is_nan():
@@ -46,10 +48,14 @@ def test_nothing_to_rank_is_nan():
 
 def test_genes_that_the_reference_does_not_know_are_not_judged():
     reference = pd.DataFrame({"tf": ["a", "q"], "target": ["x", "x"]})
-    more = pd.concat([table([3, 2, 1, 6, 5, 4]), pd.DataFrame({"tf": ["a"], "target": ["w"], "score": [9.0]})])
+    more = pd.concat(
+        [table([3, 2, 1, 6, 5, 4]), pd.DataFrame({"tf": ["a"], "target": ["w"], "score": [9.0]})]
+    )
     with pytest.raises(st.DataError, match="1 of 1 candidates"):
         st.tl.evaluate(more, reference)
-    found = st.tl.evaluate(more, pd.concat([reference, pd.DataFrame({"tf": ["b"], "target": ["z"]})]), n_random=0)
+    found = st.tl.evaluate(
+        more, pd.concat([reference, pd.DataFrame({"tf": ["b"], "target": ["z"]})]), n_random=0
+    )
     assert (found["n_candidates"] == 4).all()  # a, b × x, z
 
 
@@ -74,7 +80,9 @@ def test_rewired_is_uniform_on_a_case_small_enough_to_count():
 def test_a_ranking_that_only_knows_degrees_is_chance():
     rng = np.random.default_rng(1)
     network = rng.random((20, 60)) < np.linspace(0.02, 0.5, 20)[:, None]
-    names = pd.MultiIndex.from_product([map(str, range(20)), map(str, range(60))], names=["tf", "target"])
+    names = pd.MultiIndex.from_product(
+        [map(str, range(20)), map(str, range(60))], names=["tf", "target"]
+    )
     reference = names.to_frame(index=False)[network.ravel()]
     degree = names.to_frame(index=False).assign(score=np.repeat(network.sum(1), 60).astype(float))
     by_degree = st.tl.evaluate(degree, reference, n_random=50).set_index("measure")
@@ -83,7 +91,10 @@ def test_a_ranking_that_only_knows_degrees_is_chance():
     knows = degree.assign(score=degree["score"] + 5.0 * network.ravel())
     better = st.tl.evaluate(knows, reference, n_random=50).set_index("measure")
     assert better.loc["auprc", "p_value"] == pytest.approx(1 / 51)
-    assert better.loc["auprc", "random_mean"] + 3 * better.loc["auprc", "random_sd"] < better.loc["auprc", "value"]
+    assert (
+        better.loc["auprc", "random_mean"] + 3 * better.loc["auprc", "random_sd"]
+        < better.loc["auprc", "value"]
+    )
 
 
 @pytest.mark.parametrize("edges", list(KEYS))
@@ -104,7 +115,10 @@ def test_agrees_with_the_benchmarks(edges):
 def test_same_seed_same_answer_and_nothing_written():
     adata = small_result()
     before = snapshot(adata)
-    first, again = (st.tl.evaluate(adata, adata.uns["truth"]["tf_targets"], n_random=5, seed=3) for _ in range(2))
+    first, again = (
+        st.tl.evaluate(adata, adata.uns["truth"]["tf_targets"], n_random=5, seed=3)
+        for _ in range(2)
+    )
     pd.testing.assert_frame_equal(first, again)
     assert_unchanged(adata, before)
 
@@ -120,7 +134,9 @@ def test_bad_input():
     adata, good = small_result(), pd.DataFrame({"source": ["TF000"], "target": ["TG000"]})
     with pytest.raises(st.InvalidArgumentError, match=r"`edges`.*lr_targets"):
         st.tl.evaluate(adata, good, edges="lr_target")
-    with pytest.raises(st.InvalidArgumentError, match="`reference` must have columns source, target or tf, target"):
+    with pytest.raises(
+        st.InvalidArgumentError, match="`reference` must have columns source, target or tf, target"
+    ):
         st.tl.evaluate(adata, pd.DataFrame({"from": ["a"]}))
     with pytest.raises(st.InvalidArgumentError, match="`reference` must be a table"):
         st.tl.evaluate(adata, [("a", "b")])

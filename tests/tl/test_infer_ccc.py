@@ -15,10 +15,15 @@ from sklearn.metrics import average_precision_score
 
 import spatrace_sc as st
 from spatrace_sc._core.exposure import ligand_exposure, neighbour_weights
-from spatrace_sc._model.checkpoint import config_from, from_arrays, predict
-from spatrace_sc.tl import _histories
-from spatrace_sc.tl._problem import build_covariates, build_problem, forbidden_edges, prior_penalties
-from spatrace_sc.tl._study import read_study
+from spatrace_sc._model.network.checkpoint import config_from, from_arrays, predict
+from spatrace_sc._study import histories
+from spatrace_sc._study.problem import (
+    build_covariates,
+    build_problem,
+    forbidden_edges,
+    prior_penalties,
+)
+from spatrace_sc._study.read import read_study
 
 QUICK = st.Config(
     evidence=st.EvidenceConfig(n_resamples=3, n_permutations=5),
@@ -42,11 +47,18 @@ def correlation_tables(adata):
     """|Pearson| of targets with TFs and with exposure × receptor, as tables with a score."""
     receivers = adata.obs["latent_time"].notna().to_numpy()
     sample = pd.factorize(adata.obs["sample"])[0]
-    weights = neighbour_weights(adata.obsm["spatial"], sample, receivers, np.ones_like(receivers), radius=40.0)
-    names = {role: np.sort(adata.var_names[adata.var[role]]) for role in ("ligand", "receptor", "tf", "target")}
+    weights = neighbour_weights(
+        adata.obsm["spatial"], sample, receivers, np.ones_like(receivers), radius=40.0
+    )
+    names = {
+        role: np.sort(adata.var_names[adata.var[role]])
+        for role in ("ligand", "receptor", "tf", "target")
+    }
     dense = {role: adata[:, genes].X.toarray() for role, genes in names.items()}
     exposure = ligand_exposure(weights, dense["ligand"])[receivers]
-    signal = np.log1p(exposure[:, :, None] * dense["receptor"][receivers][:, None, :]).reshape(receivers.sum(), -1)
+    signal = np.log1p(exposure[:, :, None] * dense["receptor"][receivers][:, None, :]).reshape(
+        receivers.sum(), -1
+    )
 
     def scaled(x):
         return (x - x.mean(0)) / (x.std(0) + 1e-9)
@@ -55,9 +67,12 @@ def correlation_tables(adata):
     lr = np.abs(scaled(signal).T @ y / len(y))
     tf = np.abs(scaled(dense["tf"][receivers]).T @ y / len(y))
     grid = pd.MultiIndex.from_product(
-        [names["ligand"], names["receptor"], names["target"]], names=["ligand", "receptor", "target"]
+        [names["ligand"], names["receptor"], names["target"]],
+        names=["ligand", "receptor", "target"],
     )
-    pairs = pd.MultiIndex.from_product([names["ligand"], names["receptor"]], names=["ligand", "receptor"])
+    pairs = pd.MultiIndex.from_product(
+        [names["ligand"], names["receptor"]], names=["ligand", "receptor"]
+    )
     tfs = pd.MultiIndex.from_product([names["tf"], names["target"]], names=["tf", "target"])
     return {
         "lr_targets": pd.DataFrame({"score": lr.ravel()}, index=grid).reset_index(),
@@ -72,7 +87,13 @@ def recovered():
     rows = []
     for seed in (11, 12, 13):
         adata = st.datasets.simulated(seed, n_cells=2500)
-        st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", radius=40.0, config=st.Config(progress=False))
+        st.tl.infer_ccc(
+            adata,
+            sample_key="sample",
+            stage_key="stage",
+            radius=40.0,
+            config=st.Config(progress=False),
+        )
         truth = adata.uns["truth"]
         truths = {**truth, "lr_targets": truth["lr_targets"].query("kind == 'direct'")}
         base = correlation_tables(adata)
@@ -97,7 +118,9 @@ def recovered():
     return pd.DataFrame(rows, columns=["seed", "task", "ours", "pearson"])
 
 
-@pytest.mark.parametrize(("task", "margin"), [("tf_targets", 0.1), ("lr_targets", 0.3), ("lr_pairs", 0.3)])
+@pytest.mark.parametrize(
+    ("task", "margin"), [("tf_targets", 0.1), ("lr_targets", 0.3), ("lr_pairs", 0.3)]
+)
 def test_true_edges_rank_above_correlation(recovered, task, margin):
     rows = recovered[recovered["task"] == task]
     assert len(rows) == 3
@@ -111,14 +134,22 @@ def test_same_seed_same_tables_whatever_the_order_of_genes():
     for data in (adata, adata.copy(), shuffled):
         st.tl.infer_ccc(data, sample_key="sample", config=QUICK, seed=5)
         tables.append(
-            (st.get.lr_targets(data), st.get.tf_targets(data), st.get.lr_pairs(data), st.get.communication(data))
+            (
+                st.get.lr_targets(data),
+                st.get.tf_targets(data),
+                st.get.lr_pairs(data),
+                st.get.communication(data),
+            )
         )
     for one, two in zip(tables[0], tables[1], strict=True):
         pd.testing.assert_frame_equal(one, two)
     for one, two in zip(tables[0], tables[2], strict=True):
         keys = [c for c in one if one[c].dtype == object or str(one[c].dtype) in {"str", "string"}]
         pd.testing.assert_frame_equal(
-            one.sort_values(keys, ignore_index=True), two.sort_values(keys, ignore_index=True), atol=1e-4, rtol=1e-3
+            one.sort_values(keys, ignore_index=True),
+            two.sort_values(keys, ignore_index=True),
+            atol=1e-4,
+            rtol=1e-3,
         )
 
 
@@ -126,14 +157,25 @@ def test_another_seed_gives_another_split():
     adata = small()
     st.tl.infer_ccc(adata, sample_key="sample", config=QUICK, seed=1, key_added="one")
     st.tl.infer_ccc(adata, sample_key="sample", config=QUICK, seed=2, key_added="two")
-    assert adata.uns["one"]["history"]["held_out"].iloc[0] != adata.uns["two"]["history"]["held_out"].iloc[0]
+    assert (
+        adata.uns["one"]["history"]["held_out"].iloc[0]
+        != adata.uns["two"]["history"]["held_out"].iloc[0]
+    )
 
 
 def shared_roles(adata):
     """Roles in which one gene each is also a target."""
-    genes = {role: list(adata.var_names[adata.var[role]]) for role in ("ligand", "receptor", "tf", "target")}
+    genes = {
+        role: list(adata.var_names[adata.var[role]])
+        for role in ("ligand", "receptor", "tf", "target")
+    }
     targets = [*genes["target"], genes["ligand"][0], genes["receptor"][0], genes["tf"][0]]
-    return {"ligands": genes["ligand"], "receptors": genes["receptor"], "tfs": genes["tf"], "targets": targets}
+    return {
+        "ligands": genes["ligand"],
+        "receptors": genes["receptor"],
+        "tfs": genes["tf"],
+        "targets": targets,
+    }
 
 
 @pytest.mark.parametrize("time_key", ["dpt_pseudotime", "stage_time"])
@@ -142,10 +184,16 @@ def test_no_target_of_the_predicted_cell_reaches_its_prediction(time_key, monkey
     receivers = ["receiver_0", "receiver_1"]
     st.pp.transitions(adata, time_key=time_key, receivers=receivers)
     roles = shared_roles(adata)
-    keys = {**KEYS, "time_key": time_key, "transitions_key": "transitions", "receivers": receivers, "senders": None}
+    keys = {
+        **KEYS,
+        "time_key": time_key,
+        "transitions_key": "transitions",
+        "receivers": receivers,
+        "senders": None,
+    }
     study = read_study(adata, roles, **keys)
-    now = _histories.tf_filter(study, build_covariates(study).numpy())
-    monkeypatch.setattr(_histories, "tf_filter", lambda *_: now)
+    now = histories.tf_filter(study, build_covariates(study).numpy())
+    monkeypatch.setattr(histories, "tf_filter", lambda *_: now)
     before = build_problem(study, QUICK, None)
     cells = np.flatnonzero(study.receivers)
     usable = np.flatnonzero(before.usable.numpy())
@@ -158,13 +206,17 @@ def test_no_target_of_the_predicted_cell_reaches_its_prediction(time_key, monkey
         poked.obsp["transitions"] = adata.obsp["transitions"]
         # the principal axes and the filter, to which every cell contributes, are held: what is left is what reaches
         # the cell itself
-        after = build_problem(replace(read_study(poked, roles, **keys), state=study.state), QUICK, None)
+        after = build_problem(
+            replace(read_study(poked, roles, **keys), state=study.state), QUICK, None
+        )
         assert not torch.equal(before.targets[k], after.targets[k])
         for name in ("tf", "tf_now", "receptor", "exposure"):
             one, two = getattr(before.history, name), getattr(after.history, name)
             torch.testing.assert_close(one[k], two[k], atol=0, rtol=0)
             changed += int(not torch.equal(one, two))
-    assert changed > 0, "poking a shared gene must reach other cells, otherwise this test sees nothing"
+    assert changed > 0, (
+        "poking a shared gene must reach other cells, otherwise this test sees nothing"
+    )
 
 
 def test_a_gene_does_not_regulate_itself():
@@ -205,13 +257,19 @@ def test_covariates_blocks_and_forbidden_edges():
         "targets": np.array(["b", "c", "d"]),
     }
     # regulators: 0 = d in earlier cells, 1 = d now, 2 = (a, c), 3 = (b, c)
-    assert set(map(tuple, forbidden_edges(genes).T.tolist())) == {(0, 2), (1, 2), (3, 0), (2, 1), (3, 1)}
+    assert set(map(tuple, forbidden_edges(genes).T.tolist())) == {
+        (0, 2),
+        (1, 2),
+        (3, 0),
+        (2, 1),
+        (3, 1),
+    }
 
 
 def test_decoys_keep_what_they_must_and_break_the_rest():
     adata = small()
     study = read_study(adata, NO_ROLES, **KEYS)
-    draw = _histories.decoy_drawer(study, build_covariates(study).numpy(), 2)
+    draw = histories.decoy_drawer(study, build_covariates(study).numpy(), 2)
     one, two = draw(np.random.default_rng(0)), draw(np.random.default_rng(1))
     real = build_problem(study, SHORT, None).history
     assert not torch.equal(one.exposure, two.exposure)
@@ -265,14 +323,22 @@ def test_own_transitions_and_stage_time():
 
 def test_stages_are_ordered_by_time_not_by_name():
     adata = small()
-    adata.obs["stage"] = adata.obs["stage"].astype(str).map({"E1": "E9.5", "E2": "E10.5", "E3": "A_last"})
+    adata.obs["stage"] = (
+        adata.obs["stage"].astype(str).map({"E1": "E9.5", "E2": "E10.5", "E3": "A_last"})
+    )
     st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=QUICK)
     assert st.get.stages(adata) == ["E9.5", "E10.5", "A_last"]
 
 
 def test_copy_leaves_the_data_alone():
     adata = small()
-    before = (set(adata.uns), set(adata.obsm), set(adata.obsp), list(adata.obs.columns), list(adata.var.columns))
+    before = (
+        set(adata.uns),
+        set(adata.obsm),
+        set(adata.obsp),
+        list(adata.obs.columns),
+        list(adata.var.columns),
+    )
     result = st.tl.infer_ccc(adata, sample_key="sample", config=QUICK, copy=True)
     assert before == (
         set(adata.uns),

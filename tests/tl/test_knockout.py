@@ -25,20 +25,28 @@ def wired(adata, *, pair_on_tf=0.0, tf_on_tf=0.0, tf_on_target=0.0, pair_on_targ
     """The result with four effects and no other: pair 0 on TF 0 and on target 1, TF 0 on TF 1, TF 1 on target 0; refits differ by ``spread`` in the last."""
     found = dict(adata.uns["spatrace"])
     n_g, n_f = len(found["genes"]["targets"]), len(found["genes"]["tfs"])
-    found["tf_targets"] = found["tf_targets"].head(1).assign(tf=1, target=0, effect=tf_on_target, effect_se=0.0)
+    found["tf_targets"] = (
+        found["tf_targets"].head(1).assign(tf=1, target=0, effect=tf_on_target, effect_se=0.0)
+    )
     found["lr_targets"] = (
-        found["lr_targets"].head(1).assign(ligand=0, receptor=0, target=1, effect=pair_on_target, effect_se=0.0)
+        found["lr_targets"]
+        .head(1)
+        .assign(ligand=0, receptor=0, target=1, effect=pair_on_target, effect_se=0.0)
     )
     found["lr_tfs"] = found["lr_tfs"].head(1).assign(ligand=0, receptor=0, tf=0, effect=pair_on_tf)
-    edge = np.array([n_g + 1, n_g + n_f])  # TF 0 on TF 1; TF 1 on target 0, the first number of its row
-    weight = np.array([[tf_on_tf, tf_on_target - spread], [tf_on_tf, tf_on_target + spread]], dtype=np.float16)
+    edge = np.array(
+        [n_g + 1, n_g + n_f]
+    )  # TF 0 on TF 1; TF 1 on target 0, the first number of its row
+    weight = np.array(
+        [[tf_on_tf, tf_on_target - spread], [tf_on_tf, tf_on_target + spread]], dtype=np.float16
+    )
     found["refits"] = {"edge": edge, "weight": weight}
     adata.uns["spatrace"] = found
     return adata
 
 
 def model_of(adata):
-    from spatrace_sc.tl._restore import restore
+    from spatrace_sc._inference.restore import restore
 
     return restore(adata, "spatrace")
 
@@ -49,13 +57,15 @@ def signal_change(model, pair=0):
 
     number = torch.tensor([pair])
     with torch.no_grad():
-        signal = model.fit.network.signal(model.fit.attended.exposure, model.fit.attended.receptor, number)
+        signal = model.fit.network.signal(
+            model.fit.attended.exposure, model.fit.attended.receptor, number
+        )
         gate = 1 + model.fit.network.gate(model.fit.look.context, model.problem.n_tfs + number)
     return -(signal * gate / signal[model.problem.usable].std(0, correction=0)).numpy()[:, 0]
 
 
 def noise_of(model):
-    from spatrace_sc._model.corrected import noise_share
+    from spatrace_sc._model.evidence.errors_in_variables import noise_share
 
     return noise_share(model.problem).numpy()
 
@@ -72,7 +82,9 @@ def test_pair_and_two_tfs_by_hand(result):
     for back in range(1, alpha.shape[1] + 1):
         past = model.study.backward @ past
         mass = np.asarray((model.study.backward**back).sum(1)).ravel()
-        mean_past += alpha[:, -back] * np.divide(past, mass, out=np.zeros_like(past), where=mass > 1e-6)
+        mean_past += alpha[:, -back] * np.divide(
+            past, mass, out=np.zeros_like(past), where=mass > 1e-6
+        )
     tf_1 = 0.25 / np.sqrt(1 - noise_of(model)[1]) * mean_past
     cells = st.get.knockout_cells(result).X[model.study.receivers]
     np.testing.assert_allclose(cells[:, 1], 0.3 * change, atol=1e-4)
@@ -90,9 +102,12 @@ def test_pair_and_two_tfs_by_hand(result):
     )
     assert (table.loc[names[2:], "change"] == 0).all()
     by_stage = [
-        st.get.knockout(result, stage=s).set_index("target").loc[names[1], "change"] for s in model.study.stages
+        st.get.knockout(result, stage=s).set_index("target").loc[names[1], "change"]
+        for s in model.study.stages
     ]
-    expected = [(0.3 * change)[model.study.stage == k].mean() for k in range(len(model.study.stages))]
+    expected = [
+        (0.3 * change)[model.study.stage == k].mean() for k in range(len(model.study.stages))
+    ]
     np.testing.assert_allclose(by_stage, expected, atol=1e-5)
 
 
@@ -106,7 +121,9 @@ def test_error_and_agreement_by_hand(result):
         row = st.get.knockout(result).set_index("target").loc[names[0]]
         assert row["change"] < 0
         assert row["direct"] == pytest.approx(row["change"])
-        assert row["se"] == pytest.approx(np.sqrt(share / (1 - share)) * abs(row["change"]) * spread / 0.5, rel=2e-3)
+        assert row["se"] == pytest.approx(
+            np.sqrt(share / (1 - share)) * abs(row["change"]) * spread / 0.5, rel=2e-3
+        )
         assert row["agreement"] == agreed
 
 
@@ -154,7 +171,10 @@ def test_chains_end_where_asked(result):
 
 
 def test_removing_all_senders_equals_removing_all_ligands(result):
-    genes, senders = result.uns["spatrace"]["genes"], list(result.uns["spatrace"]["params"]["senders"])
+    genes, senders = (
+        result.uns["spatrace"]["genes"],
+        list(result.uns["spatrace"]["params"]["senders"]),
+    )
     st.tl.knockout(result, sender=senders)
     st.tl.knockout(result, ligand=list(genes["ligands"]))
     one, other = (st.get.knockout(result, n) for n in st.get.knockouts(result))
@@ -182,7 +202,9 @@ def test_removing_a_sender_removes_its_ligand():
 
 def test_a_pair_is_blocked_alone(result):
     table = result.uns["spatrace"]["lr_targets"]
-    ligand, receptor = (str(result.uns["spatrace"]["genes"][f"{r}s"][table[r][0]]) for r in ("ligand", "receptor"))
+    ligand, receptor = (
+        str(result.uns["spatrace"]["genes"][f"{r}s"][table[r][0]]) for r in ("ligand", "receptor")
+    )
     st.tl.knockout(result, ligand=ligand, receptor=receptor)
     assert st.get.knockouts(result) == [f"pair:{ligand}+{receptor}"]
     pair = st.get.knockout(result).set_index("target")["direct"]
@@ -193,7 +215,10 @@ def test_a_pair_is_blocked_alone(result):
         receptor=[r for r in result.uns["spatrace"]["genes"]["receptors"] if r != receptor],
         name="rest",
     )
-    whole, rest = (st.get.knockout(result, n).set_index("target")["direct"].loc[pair.index] for n in ("all", "rest"))
+    whole, rest = (
+        st.get.knockout(result, n).set_index("target")["direct"].loc[pair.index]
+        for n in ("all", "rest")
+    )
     np.testing.assert_allclose(pair + rest, whole, atol=1e-6)
     assert pair.abs().max() > 0
 
@@ -209,7 +234,9 @@ def test_columns_follow_from_one_another(result):
     np.testing.assert_array_equal(np.isfinite(cells.X).all(axis=1), receives)
     mean = pd.Series(cells.X[receives].mean(axis=0), cells.var_names)
     np.testing.assert_allclose(mean[table["target"]], table["change"], atol=1e-5)
-    np.testing.assert_allclose(cells.obs["knockout"][receives], np.linalg.norm(cells.X[receives], axis=1), rtol=1e-5)
+    np.testing.assert_allclose(
+        cells.obs["knockout"][receives], np.linalg.norm(cells.X[receives], axis=1), rtol=1e-5
+    )
     for stage in st.get.stages(result):
         here = receives & (result.obs["stage"] == stage).to_numpy()
         by_stage = st.get.knockout(result, stage=stage)
@@ -284,7 +311,8 @@ def test_storage_and_copy(result, tmp_path):
                 found, kept = (st.get.knockout(d, name, stage) for d in (again, done))
                 pd.testing.assert_frame_equal(found.astype(kept.dtypes.to_dict()), kept)
         np.testing.assert_array_equal(
-            st.get.knockout_cells(again, "sender:sender_0").X, st.get.knockout_cells(done, "sender:sender_0").X
+            st.get.knockout_cells(again, "sender:sender_0").X,
+            st.get.knockout_cells(done, "sender:sender_0").X,
         )
         st.tl.knockout(again, sender="sender_0")
         pd.testing.assert_frame_equal(
@@ -302,7 +330,9 @@ def test_spatialdata(result, tmp_path):
     sdata.write(tmp_path / "s.zarr")
     again = sd.read_zarr(tmp_path / "s.zarr")
     kept = st.get.knockout(sdata["table"])
-    pd.testing.assert_frame_equal(st.get.knockout(again["table"]).astype(kept.dtypes.to_dict()), kept)
+    pd.testing.assert_frame_equal(
+        st.get.knockout(again["table"]).astype(kept.dtypes.to_dict()), kept
+    )
 
 
 def test_bad_input(result):
@@ -317,9 +347,13 @@ def test_bad_input(result):
         {"sender": "sender_0", "ligand": ligand},
         {"tf": tf, "sender": "sender_0"},
     ):
-        with pytest.raises(st.InvalidArgumentError, match="give one of `ligand`, `receptor`, `tf` and `sender`"):
+        with pytest.raises(
+            st.InvalidArgumentError, match="give one of `ligand`, `receptor`, `tf` and `sender`"
+        ):
             st.tl.knockout(result, **wrong)
-    with pytest.raises(st.InvalidArgumentError, match=r"`tf`: 'TF00' not among the 12.*Did you mean"):
+    with pytest.raises(
+        st.InvalidArgumentError, match=r"`tf`: 'TF00' not among the 12.*Did you mean"
+    ):
         st.tl.knockout(result, tf="TF00")
     with pytest.raises(st.InvalidArgumentError, match=f"It is a ligand: pass `ligand='{ligand}'`"):
         st.tl.knockout(result, receptor=ligand)
@@ -361,7 +395,14 @@ def test_a_new_inference_forgets_the_old_knockouts(result):
     assert not st.get.knockouts(result)
 
 
-DEEP = {"n_cells": 1500, "n_targets": 40, "n_background": 40, "depth": 4000, "decoy_fraction": 0.1, "noise": 0.1}
+DEEP = {
+    "n_cells": 1500,
+    "n_targets": 40,
+    "n_background": 40,
+    "depth": 4000,
+    "decoy_fraction": 0.1,
+    "noise": 0.1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -383,7 +424,9 @@ def true_change(adata, gene):
         return np.log1p(data[receives, targets].layers["counts"].toarray() * (1e4 / total))
 
     before = logged(adata)
-    change = (logged(st.datasets.simulated(103, knockout=gene, **DEEP)) - before) / before.std(axis=0)
+    change = (logged(st.datasets.simulated(103, knockout=gene, **DEEP)) - before) / before.std(
+        axis=0
+    )
     return pd.Series(change.mean(axis=0), targets), np.linalg.norm(change, axis=1)
 
 
@@ -395,7 +438,9 @@ def test_predictions_agree_with_a_simulation_without_the_gene(deep, role):
     for gene in sorted(set(names))[:3]:
         st.tl.knockout(deep, **{role: gene}, name="now")
         change, size = true_change(deep, gene)
-        predicted.append(st.get.knockout(deep, "now").set_index("target")["change"].loc[change.index])
+        predicted.append(
+            st.get.knockout(deep, "now").set_index("target")["change"].loc[change.index]
+        )
         true.append(change)
         cells.append(spearmanr(deep.obs["spatrace_knockout_now"][receives], size)[0])
     predicted, true = pd.concat(predicted), pd.concat(true)

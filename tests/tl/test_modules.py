@@ -44,11 +44,25 @@ def planted():
     pairs = pd.DataFrame({c: np.zeros(12) for c in found["lr_pairs"].columns})
     pairs["ligand"], pairs["receptor"], pairs["score"] = ligand, receptor, score
     pairs["group"] = np.int32(list(found["groups"]).index(""))
-    names = pd.DataFrame({"ligand": genes["ligands"][ligand], "receptor": genes["receptors"][receptor], "score": score})
-    found |= {"lr_targets": edges, "lr_pairs": pairs, "lr_tfs": found["lr_tfs"].iloc[:0], "activity_pairs": names}
+    names = pd.DataFrame(
+        {
+            "ligand": genes["ligands"][ligand],
+            "receptor": genes["receptors"][receptor],
+            "score": score,
+        }
+    )
+    found |= {
+        "lr_targets": edges,
+        "lr_pairs": pairs,
+        "lr_tfs": found["lr_tfs"].iloc[:0],
+        "activity_pairs": names,
+    }
     receiving = adata.obs["dpt_pseudotime"].notna().to_numpy()
     place = adata.obsm["spatial"] / np.ptp(adata.obsm["spatial"], axis=0).max()
-    field = np.stack([np.sin(6 * place[:, 0] + k) + np.cos(5 * place[:, 1] - k) + 2 for k in range(GROUPS)], axis=1)
+    field = np.stack(
+        [np.sin(6 * place[:, 0] + k) + np.cos(5 * place[:, 1] - k) + 2 for k in range(GROUPS)],
+        axis=1,
+    )
     activity = (field[:, group] * score + 0.2 * rng.random((adata.n_obs, 12))).astype(np.float32)
     activity[~receiving] = np.nan
     adata.obsm["spatrace_activity"] = activity
@@ -61,20 +75,25 @@ def planted():
 def main_of(adata, **options):
     table = st.get.modules(adata, **options)
     table = table[table["main"].astype(bool)]
-    return pd.Series(table["module"].to_numpy(), index=table["ligand"] + "^" + table["receptor"]).sort_index()
+    return pd.Series(
+        table["module"].to_numpy(), index=table["ligand"] + "^" + table["receptor"]
+    ).sort_index()
 
 
 def true_groups(adata):
     genes = adata.uns[KEY]["genes"]
     return pd.Series(
-        np.arange(12) % GROUPS, index=[f"{a}^{b}" for a, b in zip(genes["ligands"], genes["receptors"], strict=True)]
+        np.arange(12) % GROUPS,
+        index=[f"{a}^{b}" for a, b in zip(genes["ligands"], genes["receptors"], strict=True)],
     )
 
 
 def effects(adata):
     """Pairs × targets, from the tables."""
     table = st.get.lr_targets(adata)
-    table = table.assign(pair=table["ligand"] + "^" + table["receptor"], total=table["effect"] + table["mediated"])
+    table = table.assign(
+        pair=table["ligand"] + "^" + table["receptor"], total=table["effect"] + table["mediated"]
+    )
     return table.pivot(index="pair", columns="target", values="total").fillna(0.0)
 
 
@@ -137,7 +156,9 @@ def test_replicate_slices_give_a_standard_error(planted):
     row = st.get.modules(adata, "stages").iloc[0]
     cells = st.get.activity(adata, "modules")
     here = (cells.obs["stage"].astype(str) == row["stage"]).to_numpy()
-    values = pd.Series(cells[here, row["module"]].X.ravel().astype(float), index=cells.obs["sample"][here])
+    values = pd.Series(
+        cells[here, row["module"]].X.ravel().astype(float), index=cells.obs["sample"][here]
+    )
     means = values.groupby(level=0).mean()
     assert row["n_slices"] == 2
     assert row["score"] == pytest.approx(means.mean(), rel=1e-4)
@@ -148,7 +169,9 @@ def test_cells_that_do_not_receive_are_nan(planted):
     scores = planted.obsm["spatrace_modules"]
     receiving = planted.obs["dpt_pseudotime"].notna().to_numpy()
     assert scores.dtype == np.float32
-    np.testing.assert_array_equal(np.isnan(scores), np.broadcast_to(~receiving[:, None], scores.shape))
+    np.testing.assert_array_equal(
+        np.isnan(scores), np.broadcast_to(~receiving[:, None], scores.shape)
+    )
     assert "spatrace_modules" not in st.get.activity(planted).obsm
     assert "spatrace_modules" not in st.get.activity(planted, "modules").obsm
 
@@ -190,8 +213,12 @@ def test_order_of_genes_cells_and_edges_does_not_matter(planted):
     turned.uns[KEY] = found | {"genes": genes}
     pd.testing.assert_frame_equal(effects(turned), effects(planted))
     st.tl.modules(turned, n_modules=GROUPS)
-    pd.testing.assert_frame_equal(weights(turned), weights(planted).reindex(columns=weights(turned).columns), atol=1e-3)
-    scores = pd.DataFrame(turned.obsm["spatrace_modules"], index=turned.obs_names).loc[planted.obs_names]
+    pd.testing.assert_frame_equal(
+        weights(turned), weights(planted).reindex(columns=weights(turned).columns), atol=1e-3
+    )
+    scores = pd.DataFrame(turned.obsm["spatrace_modules"], index=turned.obs_names).loc[
+        planted.obs_names
+    ]
     np.testing.assert_allclose(scores, planted.obsm["spatrace_modules"], atol=1e-2)
 
 
@@ -205,7 +232,14 @@ def written_and_read(adata, form, tmp_path):
     """What modules need and wrote, without the rest of the tissue, which takes most of the time."""
     adata = adata[:, :1].copy()
     del adata.obsp, adata.layers
-    dropped = {"model", "history", "communication", "communication_by_stage", "stage_factors", "fit"}
+    dropped = {
+        "model",
+        "history",
+        "communication",
+        "communication_by_stage",
+        "stage_factors",
+        "fit",
+    }
     adata.uns = {KEY: {k: v for k, v in adata.uns[KEY].items() if k not in dropped}}
     path = tmp_path / f"data.{form}"
     if form == "h5ad":
@@ -226,7 +260,9 @@ def test_storage(planted, form, tmp_path):
     back = written_and_read(planted.copy(), form, tmp_path)
     for kind in _keys.MODULES:
         kept, found = st.get.modules(planted, kind), st.get.modules(back, kind)
-        pd.testing.assert_frame_equal(found.astype(kept.dtypes.to_dict()), kept, check_index_type=False)
+        pd.testing.assert_frame_equal(
+            found.astype(kept.dtypes.to_dict()), kept, check_index_type=False
+        )
     one, two = st.get.activity(planted, "modules"), st.get.activity(back, "modules")
     np.testing.assert_array_equal(one.X, two.X)
     assert list(one.var_names) == list(two.var_names)
@@ -258,7 +294,9 @@ def few(planted, n):
     """Only the first n pairs are supported."""
     adata = planted.copy()
     pairs = adata.uns[KEY]["lr_pairs"]
-    adata.uns[KEY] = dict(adata.uns[KEY]) | {"lr_pairs": pairs.assign(q_value=np.where(pairs.index < n, 0.0, 1.0))}
+    adata.uns[KEY] = dict(adata.uns[KEY]) | {
+        "lr_pairs": pairs.assign(q_value=np.where(pairs.index < n, 0.0, 1.0))
+    }
     return adata
 
 
@@ -293,11 +331,15 @@ def test_targets_alone_ignore_the_cells(planted):
     blank = planted.copy()
     rng = np.random.default_rng(0)
     values = blank.obsm["spatrace_activity"]
-    blank.obsm["spatrace_activity"] = np.where(np.isnan(values), np.nan, rng.random(values.shape)).astype(np.float32)
+    blank.obsm["spatrace_activity"] = np.where(
+        np.isnan(values), np.nan, rng.random(values.shape)
+    ).astype(np.float32)
     for adata in (alone := planted.copy(), blank):
         st.tl.modules(adata, n_modules=3, target_share=1.0)
     one, two = weights(alone), weights(blank)
-    assert sorted(map(tuple, one.T.round(4).to_numpy())) == sorted(map(tuple, two.T.round(4).to_numpy()))
+    assert sorted(map(tuple, one.T.round(4).to_numpy())) == sorted(
+        map(tuple, two.T.round(4).to_numpy())
+    )
 
 
 @pytest.mark.parametrize(
@@ -311,7 +353,10 @@ def test_targets_alone_ignore_the_cells(planted):
         ({"seed": -1}, "`seed`"),
         ({"enrichment": pd.DataFrame({"gene": ["a"]})}, "'source' and 'target'"),
         ({"enrichment": "hallmark"}, "found str"),
-        ({"enrichment": pd.DataFrame({"source": ["s"] * 9, "target": list("abcdefghi")})}, "none of its 1 sets has 5"),
+        (
+            {"enrichment": pd.DataFrame({"source": ["s"] * 9, "target": list("abcdefghi")})},
+            "none of its 1 sets has 5",
+        ),
         ({"enrichment_with": "decouplr"}, "Did you mean 'decoupler'"),
     ],
 )
@@ -343,7 +388,9 @@ def gene_sets(adata):
     """The four strongest targets and more of every module, and a set of the rest."""
     table = st.get.modules(adata, "targets")
     best = table.sort_values("score", ascending=False).drop_duplicates("target")
-    rows = [best.groupby("module").head(6).rename(columns={"module": "source"})[["source", "target"]]]
+    rows = [
+        best.groupby("module").head(6).rename(columns={"module": "source"})[["source", "target"]]
+    ]
     rest = best.groupby("module").tail(2)["target"]
     return pd.concat([*rows, pd.DataFrame({"source": "rest", "target": rest})])
 
@@ -364,7 +411,10 @@ def test_enrichment_finds_its_own_targets(planted, package, method):
     adata, sets = planted.copy(), gene_sets(planted)
     if package == "decoupler":  # signs as weights
         sign = st.get.modules(planted, "targets").set_index(["module", "target"])["effect"]
-        sets["weight"] = [np.sign(sign.get((s, t), 1.0)) for s, t in zip(sets["source"], sets["target"], strict=True)]
+        sets["weight"] = [
+            np.sign(sign.get((s, t), 1.0))
+            for s, t in zip(sets["source"], sets["target"], strict=True)
+        ]
     st.tl.modules(adata, enrichment=sets, enrichment_with=package, n_modules=GROUPS)
     table = st.get.modules(adata, "enrichment")
     assert list(table.columns) == _keys.MODULES["enrichment"]

@@ -35,7 +35,9 @@ def test_results_are_in_symbols():
     assert st.get.communication(adata)["receptor"].str.startswith("REC").all()
     back = dict(zip(adata.var["symbol"], adata.var_names, strict=True))
     same = st.get.lr_targets(plain)
-    pd.testing.assert_series_equal(table["ligand"].head(20).map(back), same["ligand"].head(20), check_dtype=False)
+    pd.testing.assert_series_equal(
+        table["ligand"].head(20).map(back), same["ligand"].head(20), check_dtype=False
+    )
     pd.testing.assert_series_equal(table["score"], same["score"])
 
 
@@ -43,7 +45,10 @@ def test_symbols_shared_or_missing_and_lists_by_symbol():
     adata = ensembl()
     two = adata.var_names[adata.var["symbol"].isin(["TG000", "TG001"])]
     adata.var.loc[two, "symbol"] = "TWIN"
-    genes = {role: [*adata.var.loc[adata.var[role], "symbol"], ""] for role in ("ligand", "receptor", "tf", "target")}
+    genes = {
+        role: [*adata.var.loc[adata.var[role], "symbol"], ""]
+        for role in ("ligand", "receptor", "tf", "target")
+    }
     st.tl.infer_ccc(
         adata,
         ligands=genes["ligand"], receptors=genes["receptor"], tfs=genes["tf"], targets=genes["target"],
@@ -84,11 +89,19 @@ def test_zeros_that_are_stored_stay_where_they_are(dtype):
     plain = adata.copy()
     matrix = sparse.csr_matrix(adata.X).astype(dtype)
     empty = np.flatnonzero(matrix.toarray()[5] == 0)[:3]
-    matrix = (matrix + sparse.csr_matrix((np.ones(3), (np.full(3, 5), empty)), matrix.shape)).tocsr().astype(dtype)
-    matrix.data[np.isin(matrix.indices, empty) & (np.repeat(np.arange(300), np.diff(matrix.indptr)) == 5)] = 0
+    matrix = (
+        (matrix + sparse.csr_matrix((np.ones(3), (np.full(3, 5), empty)), matrix.shape))
+        .tocsr()
+        .astype(dtype)
+    )
+    matrix.data[
+        np.isin(matrix.indices, empty) & (np.repeat(np.arange(300), np.diff(matrix.indptr)) == 5)
+    ] = 0
     adata.X, before, stored = matrix, matrix.toarray().copy(), matrix.nnz
     st.tl.infer_ccc(adata, sample_key="sample", config=QUICK)
     np.testing.assert_array_equal(adata.X.toarray(), before)
     assert adata.X.nnz == stored
     st.tl.infer_ccc(plain, sample_key="sample", config=QUICK)
-    pd.testing.assert_frame_equal(st.get.lr_pairs(adata), st.get.lr_pairs(plain), rtol=1e-3, atol=1e-4)
+    pd.testing.assert_frame_equal(
+        st.get.lr_pairs(adata), st.get.lr_pairs(plain), rtol=1e-3, atol=1e-4
+    )

@@ -12,14 +12,14 @@ from _helpers import NO_ROLES, READ_KEYS, small_config, tiny_config, tissue
 from _planted import CONFIG, R, planted
 
 import spatrace_sc as st
-from spatrace_sc._model import prior as trust
+from spatrace_sc._model.evidence import prior_trust as trust
+from spatrace_sc._model.evidence.prior_trust import _ratio, borne_out
+from spatrace_sc._model.evidence.refit import _penalty_with_decoys
 from spatrace_sc._model.fit import base_penalty, build_network, observe
-from spatrace_sc._model.prior import _ratio, borne_out
-from spatrace_sc._model.refit import _penalty_with_decoys
-from spatrace_sc._model.selection import errors_along_path, without_prior
-from spatrace_sc.tl._priors import described, prior_penalties
-from spatrace_sc.tl._problem import build_problem
-from spatrace_sc.tl._study import read_study
+from spatrace_sc._model.regression.choose_penalty import errors_along_path, without_prior
+from spatrace_sc._study.prior_penalties import described, prior_penalties
+from spatrace_sc._study.problem import build_problem
+from spatrace_sc._study.read import read_study
 
 GENES = {
     "ligands": np.array(["a", "b"]),
@@ -32,7 +32,9 @@ TF = pd.DataFrame({"tf": ["f"], "target": ["i"]})
 
 
 @pytest.mark.parametrize(
-    "prior", [[LR, TF], (TF, LR), {"pairs": LR, "tfs": TF}, [LR, TF, LR]], ids=["list", "tuple", "dict", "three"]
+    "prior",
+    [[LR, TF], (TF, LR), {"pairs": LR, "tfs": TF}, [LR, TF, LR]],
+    ids=["list", "tuple", "dict", "three"],
 )
 def test_both_kinds_at_once(prior):
     pairs, tf = prior_penalties(prior, GENES)
@@ -43,7 +45,9 @@ def test_both_kinds_at_once(prior):
 def test_an_edge_named_twice_has_its_largest_weight_whatever_the_order():
     twice = pd.DataFrame({"ligand": ["a"] * 3, "receptor": ["c"] * 3, "weight": [1.0, 4.0, 0.0]})
     for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
-        assert prior_penalties(twice.iloc[order], GENES)[0].tolist() == pytest.approx([0.2, 1, 1, 1])
+        assert prior_penalties(twice.iloc[order], GENES)[0].tolist() == pytest.approx(
+            [0.2, 1, 1, 1]
+        )
     assert prior_penalties([twice.iloc[[1]], twice.iloc[[0]]], GENES)[0][0] == pytest.approx(0.2)
 
 
@@ -154,7 +158,9 @@ def test_a_prior_is_believed_as_far_as_the_data_bear_it_out(monkeypatch):
     for sizes, expected, ratio in cases:
         size[:2] = torch.tensor(sizes, dtype=torch.float32)
         believed, found = borne_out(problem, CONFIG, seed=0)
-        assert believed.penalty[problem.n_tfs : problem.n_tfs + 2].tolist() == pytest.approx(expected)
+        assert believed.penalty[problem.n_tfs : problem.n_tfs + 2].tolist() == pytest.approx(
+            expected
+        )
         assert found == {"lr": pytest.approx(ratio)}
         assert torch.equal(believed.penalty[rest], problem.penalty[rest])
 
@@ -194,7 +200,10 @@ def test_without_a_prior_nothing_is_done(monkeypatch):
 def test_a_prior_of_both_kinds_from_end_to_end():
     adata = tissue()
     truth = adata.uns["truth"]
-    prior = {"pairs": truth["lr_pairs"][["ligand", "receptor"]], "tfs": truth["tf_targets"][["tf", "target"]]}
+    prior = {
+        "pairs": truth["lr_pairs"][["ligand", "receptor"]],
+        "tfs": truth["tf_targets"][["tf", "target"]],
+    }
     st.tl.infer_ccc(adata, sample_key="sample", prior=prior, config=small_config())
     fit = adata.uns["spatrace"]["fit"]
     assert 0 <= fit["prior_lr"] <= 1
@@ -217,7 +226,11 @@ def test_a_strong_prior_does_not_cut_the_small_penalties_off():
     paths = []
     for given in (problem, with_prior(problem, [2 * R], 1e-3)):
         torch.manual_seed(0)
-        paths.append(errors_along_path(design, y, problem, problem.usable, base_penalty(given), CONFIG.training)[0])
+        paths.append(
+            errors_along_path(
+                design, y, problem, problem.usable, base_penalty(given), CONFIG.training
+            )[0]
+        )
     n = min(map(len, paths))
     assert n > 2
     assert paths[0][:n] == paths[1][:n]

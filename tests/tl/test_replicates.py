@@ -10,8 +10,8 @@ import pytest
 from anndata import AnnData
 
 from spatrace_sc._core.comparison import Estimates, p_beyond, slopes
-from spatrace_sc.tl._contrast import Plan, _by_group, _units, levels
-from spatrace_sc.tl._grouping import read_replicates
+from spatrace_sc._inference.group_differences import Plan, _by_group, _units, levels
+from spatrace_sc.tl._comparison_groups import read_replicates
 
 ANIMALS, SECTIONS, CELLS = 3, 3, 60  # of a group, of an animal, of a section
 N = 2 * ANIMALS * SECTIONS * CELLS
@@ -23,17 +23,27 @@ DRAWS = 200
 
 def plan(key):
     """What ``compare`` makes of a column: None is the default."""
-    adata = AnnData(obs=pd.DataFrame({"sample": SECTION.astype(str), "animal": [f"a{k}" for k in ANIMAL]}))
+    adata = AnnData(
+        obs=pd.DataFrame({"sample": SECTION.astype(str), "animal": [f"a{k}" for k in ANIMAL]})
+    )
     replicate = read_replicates(adata, key, "sample", GROUP.astype(np.intp), ["A", "B"])
-    return Plan(np.arange(N), GROUP, ["A", "B"], [(1, 0)], replicate, np.zeros(N, dtype=np.intp), 0.0, 0.1)
+    return Plan(
+        np.arange(N), GROUP, ["A", "B"], [(1, 0)], replicate, np.zeros(N, dtype=np.intp), 0.0, 0.1
+    )
 
 
 def level_p(rng, chosen, effect=0.0, animals=1.0, n=20):
     """p of mean activities that share a shift within an animal, and differ by ``effect`` between groups."""
     values = rng.normal(size=(N, n)) + effect * GROUP[:, None]
-    values += animals * rng.normal(size=(2 * ANIMALS, n))[ANIMAL] + 0.3 * rng.normal(size=(SECTION[-1] + 1, n))[SECTION]
+    values += (
+        animals * rng.normal(size=(2 * ANIMALS, n))[ANIMAL]
+        + 0.3 * rng.normal(size=(SECTION[-1] + 1, n))[SECTION]
+    )
     names = pd.DataFrame({"ligand": [f"L{k}" for k in range(n)], "receptor": "R"})
-    return [levels(values, names, np.ones(n), BLOCK, p, "pair_activity")["p_value"].to_numpy() for p in chosen]
+    return [
+        levels(values, names, np.ones(n), BLOCK, p, "pair_activity")["p_value"].to_numpy()
+        for p in chosen
+    ]
 
 
 def slope_p(rng, chosen, n=6):
@@ -50,9 +60,16 @@ def slope_p(rng, chosen, n=6):
             found[k].append(slopes((y - y.mean()) / y.std(), x, nuisance, p.replicate, unit, sizes))
     out = []
     for estimates, p in zip(found, chosen, strict=True):
-        joined = Estimates(*(np.concatenate([getattr(e, part) for e in estimates]) for part in ("value", "influence")))
+        joined = Estimates(
+            *(
+                np.concatenate([getattr(e, part) for e in estimates])
+                for part in ("value", "influence")
+            )
+        )
         both = _by_group(joined, p)
-        variance = both.covariance[:, 0, 0] + both.covariance[:, 1, 1] - 2 * both.covariance[:, 0, 1]
+        variance = (
+            both.covariance[:, 0, 0] + both.covariance[:, 1, 1] - 2 * both.covariance[:, 0, 1]
+        )
         difference = both.value[:, 1] - both.value[:, 0]
         out.append(p_beyond(difference, np.sqrt(variance), np.zeros(len(variance)), both.free))
     return out

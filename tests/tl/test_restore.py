@@ -10,13 +10,13 @@ import torch
 from _helpers import NO_ROLES, READ_KEYS, small_result, tiny_config
 
 import spatrace_sc as st
-from spatrace_sc._model.checkpoint import predict
+from spatrace_sc._inference import run
+from spatrace_sc._inference.edge_tables import regulator_levels
+from spatrace_sc._inference.restore import _quiet, restore
 from spatrace_sc._model.fit import fit
-from spatrace_sc.tl import _inference
+from spatrace_sc._model.network.checkpoint import predict
+from spatrace_sc._study.read import read_study
 from spatrace_sc.tl._communication import _at_exposure
-from spatrace_sc.tl._restore import _quiet, restore
-from spatrace_sc.tl._result import regulator_levels
-from spatrace_sc.tl._study import read_study
 
 
 def test_the_model_is_the_one_that_was_fitted(monkeypatch):
@@ -26,20 +26,25 @@ def test_the_model_is_the_one_that_was_fitted(monkeypatch):
         seen.append((problem, fit(problem, config, seed=seed)))
         return seen[-1][1]
 
-    monkeypatch.setattr(_inference, "fit", spy)
+    monkeypatch.setattr(run, "fit", spy)
     adata = st.datasets.simulated(n_cells=400, n_targets=8)
-    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=tiny_config(), device="cpu", seed=3)
+    st.tl.infer_ccc(
+        adata, sample_key="sample", stage_key="stage", config=tiny_config(), device="cpu", seed=3
+    )
     (problem, fitted), back = seen[0], restore(adata, "spatrace")
     torch.testing.assert_close(back.fit.held_out, fitted.held_out)
     torch.testing.assert_close(back.fit.target_sd, fitted.target_sd)
     for name in ("tf", "receptor", "exposure"):
         torch.testing.assert_close(getattr(back.fit.attended, name), getattr(fitted.attended, name))
     torch.testing.assert_close(
-        predict(back.fit.network, back.fit.weights, back.problem), predict(fitted.network, fitted.weights, problem)
+        predict(back.fit.network, back.fit.weights, back.problem),
+        predict(fitted.network, fitted.weights, problem),
     )
     regulators = np.arange(0, problem.n_tfs + problem.n_pairs, 7)
     np.testing.assert_allclose(
-        regulator_levels(back.problem, back.fit, regulators), regulator_levels(problem, fitted, regulators), rtol=1e-5
+        regulator_levels(back.problem, back.fit, regulators),
+        regulator_levels(problem, fitted, regulators),
+        rtol=1e-5,
     )
 
 
@@ -60,7 +65,9 @@ def test_symbols_are_found_again():
     adata = st.datasets.simulated(n_cells=300, n_targets=5)
     adata.var["symbol"] = ["s" + n[::-1] for n in adata.var_names]
     adata.var.loc[adata.var_names[adata.var["target"]][:2], "symbol"] = "twice"
-    st.tl.infer_ccc(adata, sample_key="sample", gene_symbols="symbol", config=tiny_config(), device="cpu")
+    st.tl.infer_ccc(
+        adata, sample_key="sample", gene_symbols="symbol", config=tiny_config(), device="cpu"
+    )
     study = restore(adata, "spatrace").study
     assert {r: list(n) for r, n in study.genes.items()} == {
         r: list(n) for r, n in adata.uns["spatrace"]["genes"].items()
@@ -98,7 +105,11 @@ def test_order_of_cells_does_not_matter():
 def test_activity_at_another_exposure_is_that_of_the_same_cells():
     """What is drawn for ``null="positions"``: at the exposure that they have, the activity that is stored, cell by cell, wherever the cells stand."""
     adata = shuffled(small_result())
-    study = read_study(adata, NO_ROLES, **READ_KEYS | {"radius": small_result().uns["spatrace"]["params"]["radius"]})
+    study = read_study(
+        adata,
+        NO_ROLES,
+        **READ_KEYS | {"radius": small_result().uns["spatrace"]["params"]["radius"]},
+    )
     now = _at_exposure(adata, "spatrace")(study.exposure)
     np.testing.assert_allclose(now, adata.obsm["spatrace_activity"][study.receivers], atol=2e-4)
     other = _at_exposure(adata, "spatrace")(study.exposure[::-1].copy())
@@ -157,7 +168,9 @@ def test_what_the_inference_said_is_not_said_again(order, caplog):
     with caplog.at_level(logging.INFO, "spatrace_sc"):
         st.tl.knockout(adata, tf="TF000")
     assert len(caplog.messages) == 1
-    assert f"{int(restore(adata, 'spatrace').study.receivers.sum())} receivers" in caplog.messages[0]
+    assert (
+        f"{int(restore(adata, 'spatrace').study.receivers.sum())} receivers" in caplog.messages[0]
+    )
     assert ("order" in caplog.messages[0]) == (order == "shuffled")
     logging.getLogger("spatrace_sc").warning("after it everything is heard again")
     assert "heard again" in caplog.text
@@ -212,7 +225,9 @@ def slot_lost(adata):
 
 
 @pytest.mark.parametrize(
-    "change", [cells_dropped, gene_dropped, moved, scaled, other_targets, renamed, slot_lost], ids=lambda f: f.__name__
+    "change",
+    [cells_dropped, gene_dropped, moved, scaled, other_targets, renamed, slot_lost],
+    ids=lambda f: f.__name__,
 )
 def test_changed_data_are_refused(change):
     with pytest.raises(st.DataError, match=r"not those that .* was inferred from .*infer_ccc"):
@@ -226,6 +241,8 @@ def test_without_a_result():
 
 def test_a_result_of_an_earlier_version_is_refused():
     adata = small_result().copy()
-    adata.uns["spatrace"] = {k: v for k, v in adata.uns["spatrace"].items() if k != "target_moments"}
+    adata.uns["spatrace"] = {
+        k: v for k, v in adata.uns["spatrace"].items() if k != "target_moments"
+    }
     with pytest.raises(st.DataError, match="earlier version"):
         restore(adata, "spatrace")

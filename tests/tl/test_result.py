@@ -9,12 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spatrace_sc._model.corrected import Corrected
-from spatrace_sc._model.joint import Joint
+from spatrace_sc._inference.edge_tables import beside, combined, edge_tables, p_and_q
+from spatrace_sc._inference.indistinguishable import (
+    ASKED,
+    NAMED,
+    STRONGEST,
+    add_groups,
+    edges_to_check,
+    only_told_apart,
+    pairs_to_check,
+)
+from spatrace_sc._model.evidence.errors_in_variables import Corrected
+from spatrace_sc._model.evidence.latent_levels import Joint
+from spatrace_sc._model.evidence.rivals import Rivals
 from spatrace_sc._model.records import Draw, Edges, Evidence
-from spatrace_sc._model.separability import Rivals
-from spatrace_sc.tl._groups import ASKED, NAMED, STRONGEST, add_groups, edges_to_check, only_told_apart, pairs_to_check
-from spatrace_sc.tl._result import beside, combined, edge_tables, p_and_q
 
 F, L, R, G = 2, 2, 2, 3
 P = L * R
@@ -36,7 +44,14 @@ def draw(score, null):
 
 def edges_of(effect, p):
     flat = effect.ravel()
-    return Edges(np.arange(flat.size), effect.shape[1], flat, np.full_like(flat, 0.1), np.ones_like(flat), p.ravel())
+    return Edges(
+        np.arange(flat.size),
+        effect.shape[1],
+        flat,
+        np.full_like(flat, 0.1),
+        np.ones_like(flat),
+        p.ravel(),
+    )
 
 
 def evidence(effect=None, **changes):
@@ -78,7 +93,9 @@ def test_beside_by_hand():
 def test_beside_against_a_slow_sum():
     strength = np.random.default_rng(0).random(12)
     slow = [
-        np.sqrt(sum(strength[k] ** 2 for k in range(12) if k // 4 == pair // 4 or k % 4 == pair % 4))
+        np.sqrt(
+            sum(strength[k] ** 2 for k in range(12) if k // 4 == pair // 4 or k % 4 == pair % 4)
+        )
         for pair in range(12)
     ]
     np.testing.assert_allclose(beside(strength, 4), slow)
@@ -122,12 +139,18 @@ def test_effects_are_combined_by_weight():
     before, other = evidence(), corrected(reliability=0.5)
     after = combined(before, other, joint())
     v = 0.75 / 1.75
-    np.testing.assert_allclose(after.tf.effect, (1 - v) * before.tf.effect + v * other.effect.ravel(), rtol=1e-5)
+    np.testing.assert_allclose(
+        after.tf.effect, (1 - v) * before.tf.effect + v * other.effect.ravel(), rtol=1e-5
+    )
     np.testing.assert_allclose(after.tf.effect_se, np.hypot((1 - v) * 0.1, v * 0.2), rtol=1e-5)
     assert after.lr is before.lr
-    np.testing.assert_array_equal(combined(before, corrected(reliability=0.0), joint()).tf.effect, before.tf.effect)
+    np.testing.assert_array_equal(
+        combined(before, corrected(reliability=0.0), joint()).tf.effect, before.tf.effect
+    )
     barred = replace(other, se=np.full((F, G), np.inf))
-    np.testing.assert_allclose(combined(before, barred, joint()).tf.effect_se, (1 - v) * 0.1, rtol=1e-5)
+    np.testing.assert_allclose(
+        combined(before, barred, joint()).tf.effect_se, (1 - v) * 0.1, rtol=1e-5
+    )
 
 
 def test_joint_effects_come_last_and_only_where_there_are_any():
@@ -135,14 +158,20 @@ def test_joint_effects_come_last_and_only_where_there_are_any():
     without, shared = combined(before, other, joint()).tf, joint(0.8)
     after = combined(before, other, shared).tf
     u = 0.8**4
-    np.testing.assert_allclose(after.effect, (1 - u) * without.effect + u * shared.effect.ravel(), rtol=1e-5)
-    np.testing.assert_allclose(after.effect_se, np.hypot((1 - u) * without.effect_se, u * 0.3), rtol=1e-5)
+    np.testing.assert_allclose(
+        after.effect, (1 - u) * without.effect + u * shared.effect.ravel(), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        after.effect_se, np.hypot((1 - u) * without.effect_se, u * 0.3), rtol=1e-5
+    )
     errors = shared.se.copy()
     errors[:, 1] = np.inf
     partly = combined(before, other, replace(shared, se=errors)).tf
     none = np.isinf(errors).ravel()
     np.testing.assert_array_equal(partly.effect, np.where(none, without.effect, after.effect))
-    np.testing.assert_array_equal(partly.effect_se, np.where(none, without.effect_se, after.effect_se))
+    np.testing.assert_array_equal(
+        partly.effect_se, np.where(none, without.effect_se, after.effect_se)
+    )
 
 
 def values():
@@ -158,7 +187,12 @@ def rivals(*rows, whole=()):
 
 def test_pairs_that_are_not_told_apart_keep_only_the_q_of_their_group():
     # pair 1 could be replaced by pair 3 altogether, pair 2 on one target only, TF 0 by TF 1
-    found = rivals((F + 1, F + 3, 0), (F + 2, F + 0, 1), (0, 1, 2), whole=[(F + 1, F + 3, 0.4), (F + 1, F, 0.001)])
+    found = rivals(
+        (F + 1, F + 3, 0),
+        (F + 2, F + 0, 1),
+        (0, 1, 2),
+        whole=[(F + 1, F + 3, 0.4), (F + 1, F, 0.001)],
+    )
     before = values()
     alone, same, floor = only_told_apart(evidence(), before, found, F, 0.1)
     np.testing.assert_allclose(floor, [0, 0.4, 0, 0])
@@ -227,7 +261,11 @@ def test_pairs_to_check_have_a_small_q_or_an_edge_that_has_or_is_checked():
     q = np.ones(P * G)
     q[1 * G + 2] = 0.25
     of["pair"], of["lr"] = (of["pair"][0], np.array([0.3, 0.9, 0.31, 0.9])), (of["lr"][0], q)
-    assert pairs_to_check(evidence(), of, F, np.array([[0, 1], [F + 3, 0]])).tolist() == [F, F + 1, F + 3]
+    assert pairs_to_check(evidence(), of, F, np.array([[0, 1], [F + 3, 0]])).tolist() == [
+        F,
+        F + 1,
+        F + 3,
+    ]
 
 
 def test_a_pair_with_a_supported_edge_is_asked_too():
@@ -261,12 +299,18 @@ def test_a_group_holds_the_pair_itself_and_those_that_do_best_in_its_place():
     _, same, _ = only_told_apart(nothing, of, rivals(whole=whole), 0, 0.1)
     tables = {
         "tf_targets": pd.DataFrame({"tf": [], "target": []}),
-        "lr_targets": pd.DataFrame({"ligand": [1, 1], "receptor": [NAMED - 1] * 2, "target": [0, 1]}),
+        "lr_targets": pd.DataFrame(
+            {"ligand": [1, 1], "receptor": [NAMED - 1] * 2, "target": [0, 1]}
+        ),
         "lr_pairs": pd.DataFrame({"ligand": [1], "receptor": [NAMED - 1]}),
     }
     names = add_groups(tables, SimpleNamespace(genes=genes), same)
     best = [f"a^r{k:02d}" for k in range(NAMED)]
-    assert names[tables["lr_pairs"]["group"][0]].split(" | ") == [*best[:-1], f"b^r{NAMED - 1:02d}", f"{NAMED} more"]
+    assert names[tables["lr_pairs"]["group"][0]].split(" | ") == [
+        *best[:-1],
+        f"b^r{NAMED - 1:02d}",
+        f"{NAMED} more",
+    ]
     of_edges = [names[k].split(" | ") for k in tables["lr_targets"]["group"]]
     # no pair acts on its own receptor
     assert of_edges[0] == [*best[:3], *best[4:], f"b^r{NAMED - 1:02d}", f"{NAMED - 2} more"]
@@ -274,7 +318,9 @@ def test_a_group_holds_the_pair_itself_and_those_that_do_best_in_its_place():
 
 
 def test_large_groups_are_cut():
-    study = SimpleNamespace(genes=STUDY.genes | {"tfs": np.array([f"t{k:02d}" for k in range(NAMED + 3)])})
+    study = SimpleNamespace(
+        genes=STUDY.genes | {"tfs": np.array([f"t{k:02d}" for k in range(NAMED + 3)])}
+    )
     tables = {
         "tf_targets": pd.DataFrame({"tf": [0], "target": [0]}),
         "lr_targets": pd.DataFrame({"ligand": [], "receptor": [], "target": []}),

@@ -10,11 +10,12 @@ from scipy import sparse
 
 import spatrace_sc as st
 from spatrace_sc._core.paths import expected_history
+from spatrace_sc._data.embedding import reliable_components
 from spatrace_sc._model.fit import beyond_past
-from spatrace_sc._prepare import reliable_components
-from spatrace_sc.tl._histories import recent_past, tf_filter
-from spatrace_sc.tl._problem import build_covariates, build_problem
-from spatrace_sc.tl._study import earlier_in_state, read_study
+from spatrace_sc._study.ancestors import earlier_in_state
+from spatrace_sc._study.histories import recent_past, tf_filter
+from spatrace_sc._study.problem import build_covariates, build_problem
+from spatrace_sc._study.read import read_study
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,9 @@ def study():
 def test_components_of_low_rank_data_are_those_that_are_kept(rank):
     rng = np.random.default_rng(rank)
     truth = rng.normal(size=(800, rank)) @ np.repeat(2 * np.eye(rank), 40 // rank, axis=0).T
-    scores = reliable_components(truth + rng.normal(size=truth.shape), np.arange(truth.shape[1]), 30)
+    scores = reliable_components(
+        truth + rng.normal(size=truth.shape), np.arange(truth.shape[1]), 30
+    )
     assert scores.shape == (800, rank)
     left, _, _ = np.linalg.svd(truth - truth.mean(0), full_matrices=False)
     explained = (left[:, :rank].T @ (scores / np.linalg.norm(scores, axis=0))) ** 2
@@ -37,7 +40,11 @@ def test_weak_components_count_less_noise_keeps_one_and_a_single_gene_is_no_stat
     rng = np.random.default_rng(0)
     strong, weak = rng.normal(size=(2, 1000))
     loading = np.repeat(np.eye(3), 10, axis=0).T
-    data = 2 * strong[:, None] * loading[0] + 0.6 * weak[:, None] * loading[1] + rng.normal(size=(1000, 30))
+    data = (
+        2 * strong[:, None] * loading[0]
+        + 0.6 * weak[:, None] * loading[1]
+        + rng.normal(size=(1000, 30))
+    )
     scores = reliable_components(data, np.arange(30), 20)
     scaled = (data - data.mean(0)) / data.std(0)
     plain = np.linalg.svd(scaled, full_matrices=False)[1]
@@ -74,8 +81,12 @@ def test_a_tf_is_read_as_counted_before_and_filtered_now(study):
     np.testing.assert_allclose(problem.history.tf, counted[:, :-1], atol=1e-5)
     now = tf_filter(study, problem.covariates.numpy())(study.tf)
     np.testing.assert_allclose(problem.history.tf_now, now, atol=1e-5)
-    np.testing.assert_allclose(problem.tf_count, np.log1p(np.expm1(study.tf) / study.tf_scale), rtol=1e-4)
-    np.testing.assert_allclose(study.tf_scale, 4 * np.median(study.unit[study.receivers]), rtol=1e-6)
+    np.testing.assert_allclose(
+        problem.tf_count, np.log1p(np.expm1(study.tf) / study.tf_scale), rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        study.tf_scale, 4 * np.median(study.unit[study.receivers]), rtol=1e-6
+    )
     assert (problem.penalty[:n_tfs] == np.float32(config.training.past_penalty)).all()
     assert (problem.penalty[n_tfs : 2 * n_tfs] == 1).all()
     weights = torch.arange(2 * n_tfs, dtype=torch.float32)[:, None].repeat(1, 2)
@@ -95,14 +106,22 @@ def test_the_filtered_level_is_nearer_to_the_truth_than_the_count():
     assert study.unit is not None
     assert (study.tf_noise > 0).all()
     now = tf_filter(study, build_covariates(study).numpy())(study.tf)
-    likeness = [[np.corrcoef(a, b)[0, 1] for a, b in zip(values.T, other.T, strict=True)] for values in (study.tf, now)]
+    likeness = [
+        [np.corrcoef(a, b)[0, 1] for a, b in zip(values.T, other.T, strict=True)]
+        for values in (study.tf, now)
+    ]
     assert np.mean(likeness[1]) > np.mean(likeness[0]) + 0.01
 
 
 def test_the_count_of_a_tf_that_is_a_target_does_not_reach_its_level_now():
     adata = st.datasets.simulated(3, n_cells=500)
-    genes = {role: list(adata.var_names[adata.var[role]]) for role in ("ligand", "receptor", "tf", "target")}
-    roles = {f"{role}s": names for role, names in genes.items()} | {"targets": [*genes["target"], genes["tf"][2]]}
+    genes = {
+        role: list(adata.var_names[adata.var[role]])
+        for role in ("ligand", "receptor", "tf", "target")
+    }
+    roles = {f"{role}s": names for role, names in genes.items()} | {
+        "targets": [*genes["target"], genes["tf"][2]]
+    }
     study = read_study(adata, roles, **READ_KEYS)
     now = tf_filter(study, build_covariates(study).numpy())
     # a cell that no other is denoised with, nor itself
@@ -132,7 +151,9 @@ def test_what_the_past_predicts_is_taken_out_on_training_cells(study):
     past = problem.target_past - problem.target_past[training].mean(0)
     both = (left[training] * past[training]).mean(0) / past[training].std(0).clamp_min(1e-6)
     assert both.abs().max() < 1e-3
-    torch.testing.assert_close(left[training].std(0, correction=0), torch.ones(y.shape[1]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        left[training].std(0, correction=0), torch.ones(y.shape[1]), atol=1e-3, rtol=0
+    )
     changed = problem.targets.clone()
     changed[~training] += 5
     again = beyond_past(problem, changed - problem.targets[training].mean(0), training)

@@ -52,7 +52,12 @@ def test_all_results_survive_together(full, tmp_path, form):
         back = spatialdata.read_zarr(path)["table"]
     for name, reader in READERS.items():
         pd.testing.assert_frame_equal(
-            reader(back), reader(full), check_dtype=False, check_index_type=False, obj=name, check_categorical=False
+            reader(back),
+            reader(full),
+            check_dtype=False,
+            check_index_type=False,
+            obj=name,
+            check_categorical=False,
         )
 
 

@@ -15,17 +15,18 @@ import spatrace_sc as st
 from spatrace_sc._core.exposure import ligand_exposure, neighbour_weights
 from spatrace_sc._core.paths import expected_history
 from spatrace_sc._core.transitions import forward_knn
-from spatrace_sc._model.design import Design
-from spatrace_sc._model.evidence import resample
+from spatrace_sc._data.embedding import principal_components
+from spatrace_sc._inference.communication import BLOCK_RADII, Talk, talk
+from spatrace_sc._model.evidence.resample import resample
 from spatrace_sc._model.fit import Fit, base_penalty, build_network, fit, observe
+from spatrace_sc._model.network.training import train
 from spatrace_sc._model.records import Problem
-from spatrace_sc._model.sparse import largest_penalty, solve
-from spatrace_sc._model.training import train
-from spatrace_sc._prepare import principal_components
-from spatrace_sc.tl._histories import decoy_drawer
-from spatrace_sc.tl._problem import build_problem
-from spatrace_sc.tl._scene import BLOCK_RADII, Talk, talk
-from spatrace_sc.tl._study import Study, read_study
+from spatrace_sc._model.regression.design import Design
+from spatrace_sc._model.regression.lasso import largest_penalty, solve
+from spatrace_sc._study.histories import decoy_drawer
+from spatrace_sc._study.problem import build_problem
+from spatrace_sc._study.read import read_study
+from spatrace_sc._study.records import Study
 
 SEED = 100
 #: Options of the simulator: the size that is measured, and one at which everything runs in a second, for the tests. What the slopes are
@@ -33,7 +34,12 @@ SEED = 100
 FULL = {"n_cells": 4000}
 MANY_PAIRS = {"n_ligands": 48, "n_receptors": 48}
 TINY = {"n_cells": 300, "n_targets": 5, "n_background": 30}
-KEYS = {"cell_type_key": "cell_type", "sample_key": "sample", "stage_key": "stage", "time_key": "dpt_pseudotime"}
+KEYS = {
+    "cell_type_key": "cell_type",
+    "sample_key": "sample",
+    "stage_key": "stage",
+    "time_key": "dpt_pseudotime",
+}
 #: Penalties of the sparse solve, as shares of the largest; permutations of the communication.
 LAMBDAS, N_PERMUTATIONS = (0.3, 0.1, 0.05), 20
 
@@ -62,7 +68,10 @@ class Prepared:
     def study(self) -> Study:
         """Arrays."""
         roles = dict.fromkeys(("ligands", "receptors", "tfs", "targets"))
-        rest = {"spatial_key": "spatial", **dict.fromkeys(("layer", "senders", "receivers", "transitions_key"))}
+        rest = {
+            "spatial_key": "spatial",
+            **dict.fromkeys(("layer", "senders", "receivers", "transitions_key")),
+        }
         return read_study(self.adata, roles, radius=None, **KEYS, **rest)
 
     @cached_property
@@ -79,7 +88,9 @@ class Prepared:
     def y(self) -> Tensor:
         """(receivers, targets) standardised."""
         targets, rows = self.problem.targets, self.problem.usable
-        return (targets - targets[rows].mean(0)) / targets[rows].std(0, correction=0).clamp_min(1e-6)
+        return (targets - targets[rows].mean(0)) / targets[rows].std(0, correction=0).clamp_min(
+            1e-6
+        )
 
     @cached_property
     def design(self) -> Design:
@@ -93,7 +104,14 @@ class Prepared:
     def result(self) -> AnnData:
         """The tissue with tables."""
         adata = self.adata.copy()
-        st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=self.config, seed=SEED, device="cpu")
+        st.tl.infer_ccc(
+            adata,
+            sample_key="sample",
+            stage_key="stage",
+            config=self.config,
+            seed=SEED,
+            device="cpu",
+        )
         return adata
 
 
@@ -157,7 +175,18 @@ def epoch(data: Prepared) -> object:
         held_out = data.fit.held_out
         training = problem.usable & ~held_out
         weights = data.fit.weights
-        train(network, problem, data.y, data.design, weights, training, held_out, data.config, "attention", log)
+        train(
+            network,
+            problem,
+            data.y,
+            data.design,
+            weights,
+            training,
+            held_out,
+            data.config,
+            "attention",
+            log,
+        )
     return log
 
 
@@ -179,7 +208,9 @@ def communication(data: Prepared) -> object:
     pairs = np.arange(min(n, n_l * n_r))
     ligand, receptor = pairs // n_r, pairs % n_r
     said = Talk(
-        pairs=st.get.lr_pairs(data.result)[["ligand", "receptor", "p_value", "q_value"]].iloc[: len(pairs)],
+        pairs=st.get.lr_pairs(data.result)[["ligand", "receptor", "p_value", "q_value"]].iloc[
+            : len(pairs)
+        ],
         activity=(s.exposure[:, ligand] * s.receptor[:, receptor]).astype(np.float32),
         ligand=ligand,
         sender_ligand=s.sender_ligand,
@@ -194,7 +225,13 @@ def communication(data: Prepared) -> object:
         receiver_coords=s.coords,
     )
     rng = np.random.default_rng(SEED)
-    return talk(said, block_size=BLOCK_RADII * s.radius, n_permutations=N_PERMUTATIONS, rng=rng, progress=False)
+    return talk(
+        said,
+        block_size=BLOCK_RADII * s.radius,
+        n_permutations=N_PERMUTATIONS,
+        rng=rng,
+        progress=False,
+    )
 
 
 def tables(data: Prepared) -> object:

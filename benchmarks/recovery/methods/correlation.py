@@ -14,14 +14,18 @@ EXPOSURE = ("radius", "sample_key", "spatial_key", "cell_type_key", "layer", "se
 
 def pearson(tissue: Tissue, seed: int) -> Tables:
     """\\|r\\| of a TF, or of log1p(exposure × receptor), with a target in the same cells."""
-    receivers = tissue.adata.obs[tissue.arguments.get("time_key", "dpt_pseudotime")].notna().to_numpy()
+    receivers = (
+        tissue.adata.obs[tissue.arguments.get("time_key", "dpt_pseudotime")].notna().to_numpy()
+    )
     return pearson_tables(tissue.adata, receivers, **tissue.given(*EXPOSURE))
 
 
 def spearman(tissue: Tissue, seed: int) -> Tables:
     """The same of ranks."""
     s = read_signals(tissue)
-    tf, pair, target = (rankdata(v, axis=0) for v in (s.tf, doses(s.exposure, np.log1p(s.receptor)), s.target))
+    tf, pair, target = (
+        rankdata(v, axis=0) for v in (s.tf, doses(s.exposure, np.log1p(s.receptor)), s.target)
+    )
     return tables(s.names, tf=correlation(tf, target), pair=correlation(pair, target))
 
 
@@ -30,7 +34,11 @@ def lagged(tissue: Tissue, seed: int) -> Tables:
     s = read_signals(tissue)
     tf, pair = s.before(s.tf), s.before(np.log1p(doses(s.exposure, np.log1p(s.receptor))))
     here = s.usable
-    return tables(s.names, tf=correlation(tf[here], s.target[here]), pair=correlation(pair[here], s.target[here]))
+    return tables(
+        s.names,
+        tf=correlation(tf[here], s.target[here]),
+        pair=correlation(pair[here], s.target[here]),
+    )
 
 
 def neighbour(tissue: Tissue, seed: int) -> Tables:

@@ -46,7 +46,9 @@ def without(values: np.ndarray, covariates: np.ndarray) -> np.ndarray:
 def with_own_counts(signals: Signals) -> tuple[np.ndarray, np.ndarray]:
     """The cell's own counts of TFs beside the same, first; without what covariates explain."""
     x, y = joint_regressors(signals)
-    own = standardised(without(standardised(signals.tf[signals.usable]), signals.covariates[signals.usable]))
+    own = standardised(
+        without(standardised(signals.tf[signals.usable]), signals.covariates[signals.usable])
+    )
     return np.hstack([own, x]), y
 
 
@@ -66,14 +68,20 @@ def ridge(tissue: Tissue, seed: int) -> Tables:
     """\\|coefficient\\| of a ridge regression, the penalty of each target by leave-one-out."""
     signals = read_signals(tissue)
     x, y = joint_regressors(signals)
-    return split(signals, RidgeCV(RIDGE_PENALTIES, fit_intercept=False, alpha_per_target=True).fit(x, y).coef_.T)
+    return split(
+        signals,
+        RidgeCV(RIDGE_PENALTIES, fit_intercept=False, alpha_per_target=True).fit(x, y).coef_.T,
+    )
 
 
 def ridge_both(tissue: Tissue, seed: int) -> Tables:
     """The same with TFs read twice, in earlier cells and in the cell itself, as infer_ccc reads them but unfiltered."""
     signals = read_signals(tissue)
     x, y = with_own_counts(signals)
-    return split_both(signals, RidgeCV(RIDGE_PENALTIES, fit_intercept=False, alpha_per_target=True).fit(x, y).coef_.T)
+    return split_both(
+        signals,
+        RidgeCV(RIDGE_PENALTIES, fit_intercept=False, alpha_per_target=True).fit(x, y).coef_.T,
+    )
 
 
 def l1_both(tissue: Tissue, seed: int) -> Tables:
@@ -161,8 +169,14 @@ def _path(
     bound = len(x) * grid * (1 + 1e-3)
     rows = np.sort(np.argsort(-np.abs(moment), kind="stable")[:WORKING_SET])
     while True:
-        options = {"precompute": np.ascontiguousarray(gram[np.ix_(rows, rows)]), "Xy": moment[rows], "alphas": grid}
-        found = lasso_path(np.asfortranarray(x[:, rows]), y.copy(), check_input=False, max_iter=2000, **options)[1]
+        options = {
+            "precompute": np.ascontiguousarray(gram[np.ix_(rows, rows)]),
+            "Xy": moment[rows],
+            "alphas": grid,
+        }
+        found = lasso_path(
+            np.asfortranarray(x[:, rows]), y.copy(), check_input=False, max_iter=2000, **options
+        )[1]
         enters = (np.abs(moment[:, None] - gram[:, rows] @ found) > bound).any(axis=1)
         enters[rows] = False
         if not enters.any():

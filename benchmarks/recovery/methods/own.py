@@ -10,7 +10,6 @@ from benchmarks.recovery.tissue import Tissue
 from scipy import sparse
 
 import spatrace_sc as st
-from spatrace_sc._model import evidence, fit  # noqa: F401
 
 #: As many ancestors as the neighbours that st.pp.transitions takes.
 N_ANCESTORS = 30
@@ -24,7 +23,9 @@ def ours(tissue: Tissue, seed: int) -> Tables:
 
 def random_paths(tissue: Tissue, seed: int) -> Tables:
     """The same with every ancestor replaced by random earlier cells: what is left if history tells nothing but time."""
-    time = tissue.adata.obs[tissue.arguments.get("time_key", "dpt_pseudotime")].to_numpy(dtype=float)
+    time = tissue.adata.obs[tissue.arguments.get("time_key", "dpt_pseudotime")].to_numpy(
+        dtype=float
+    )
     tissue.adata.obsp["random"] = random_transitions(time, np.random.default_rng(seed))
     arguments = tissue.arguments | {"transitions_key": "random"}
     st.tl.infer_ccc(tissue.adata, **arguments, seed=seed, device="cpu")

@@ -26,18 +26,33 @@ def liana(tissue: Tissue, seed: int) -> Tables:
     """
     import liana as li
 
-    names = {r: np.sort(tissue.adata.var_names[tissue.adata.var[r]].to_numpy(str)) for r in ("ligand", "receptor")}
-    grid = pd.MultiIndex.from_product(list(names.values()), names=["ligand", "receptor"]).to_frame(index=False)
+    names = {
+        r: np.sort(tissue.adata.var_names[tissue.adata.var[r]].to_numpy(str))
+        for r in ("ligand", "receptor")
+    }
+    grid = pd.MultiIndex.from_product(list(names.values()), names=["ligand", "receptor"]).to_frame(
+        index=False
+    )
     cells, radius = in_their_roles(tissue, names), _radius(tissue)
     slices, blocks = list(_slices(tissue)), []
     for here in slices:
-        part = AnnData(obs=cells.obs.iloc[here], obsm={"spatial": np.asarray(cells.obsm["spatial"])[here]})
+        part = AnnData(
+            obs=cells.obs.iloc[here], obsm={"spatial": np.asarray(cells.obsm["spatial"])[here]}
+        )
         most = min(MOST_NEIGHBOURS, len(here) - 1)
-        li.ut.spatial_neighbors(part, bandwidth=radius / 3, kernel="exponential", cutoff=0.05, max_neighbours=most)
+        li.ut.spatial_neighbors(
+            part, bandwidth=radius / 3, kernel="exponential", cutoff=0.05, max_neighbours=most
+        )
         blocks.append(part.obsp["spatial_connectivities"])
     cells = cells[np.concatenate(slices)].copy()
     cells.obsp["spatial_connectivities"] = sparse.csr_matrix(sparse.block_diag(blocks))
-    options = {"local_name": None, "global_name": "morans", "n_perms": None, "nz_prop": 0.0, "use_raw": False}
+    options = {
+        "local_name": None,
+        "global_name": "morans",
+        "n_perms": None,
+        "nz_prop": 0.0,
+        "use_raw": False,
+    }
     found = li.mt.bivariate(cells, resource=grid, **options)
     table = found.var if isinstance(found, AnnData) else found.set_index("interaction")
     pairs = [f"{a}^{b}" for a, b in grid.to_numpy()]
@@ -61,9 +76,16 @@ def commot(tissue: Tissue, seed: int) -> Tables:
     for here in _slices(tissue):
         part = cells[here].copy()
         ct.tl.spatial_communication(
-            part, database_name="all", df_ligrec=grid, dis_thr=radius, heteromeric=False, pathway_sum=False
+            part,
+            database_name="all",
+            df_ligrec=grid,
+            dis_thr=radius,
+            heteromeric=False,
+            pathway_sum=False,
         )
-        received.iloc[here] = part.obsm["commot-all-sum-receiver"].reindex(columns=columns).fillna(0.0).to_numpy()
+        received.iloc[here] = (
+            part.obsm["commot-all-sum-receiver"].reindex(columns=columns).fillna(0.0).to_numpy()
+        )
     heard = received.to_numpy()[signals.receivers]
     return tables(names, pair=correlation(heard, signals.target), pair_score=heard.sum(axis=0))
 
@@ -80,19 +102,27 @@ def in_their_roles(tissue: Tissue, names: dict[str, np.ndarray]) -> AnnData:
     x[:, : len(names["ligand"])] *= sends[:, None]
     x[:, len(names["ligand"]) :] *= hears[:, None]
     cells = AnnData(X=sparse.csr_matrix(x), obs=adata.obs[[]].copy(), var=pd.DataFrame(index=genes))
-    cells.obsm["spatial"] = np.asarray(adata.obsm[tissue.arguments.get("spatial_key", "spatial")], dtype=float)
+    cells.obsm["spatial"] = np.asarray(
+        adata.obsm[tissue.arguments.get("spatial_key", "spatial")], dtype=float
+    )
     return cells
 
 
 def _slices(tissue: Tissue) -> Iterator[np.ndarray]:
     key = tissue.arguments.get("sample_key")
-    sample = tissue.adata.obs[key].astype(str).to_numpy() if key else np.full(tissue.adata.n_obs, "all")
+    sample = (
+        tissue.adata.obs[key].astype(str).to_numpy() if key else np.full(tissue.adata.n_obs, "all")
+    )
     for name in np.unique(sample):
         yield np.flatnonzero(sample == name)
 
 
 def _radius(tissue: Tissue) -> float:
     """The reach that infer_ccc takes."""
-    cells = AnnData(X=tissue.adata.X, obs=tissue.adata.obs, var=tissue.adata.var, obsm=dict(tissue.adata.obsm))
-    st.pp.ligand_exposure(cells, **tissue.given("radius", "sample_key", "spatial_key", "cell_type_key", "senders"))
+    cells = AnnData(
+        X=tissue.adata.X, obs=tissue.adata.obs, var=tissue.adata.var, obsm=dict(tissue.adata.obsm)
+    )
+    st.pp.ligand_exposure(
+        cells, **tissue.given("radius", "sample_key", "spatial_key", "cell_type_key", "senders")
+    )
     return float(cells.uns["ligand_exposure"]["params"]["radius"])

@@ -83,15 +83,22 @@ def _run(tissue: Tissue, seed: int, *, leak: bool, prefilter: bool) -> Tables:
     kept = correlated(tissue, signals, mean) if prefilter else np.ones(pair.shape[1], dtype=bool)
     near = neighbours(np.hstack([signals.tf, np.log1p(signals.receptor), signals.target]))
     tf, target, pair = (
-        torch.from_numpy(smoothed(v, near)).float() for v in (signals.tf, signals.target, pair[:, kept])
+        torch.from_numpy(smoothed(v, near)).float()
+        for v in (signals.tf, signals.target, pair[:, kept])
     )
     paths = torch.from_numpy(sample_paths(signals.backward.T.tocsr(), rng))
     weight = np.zeros((len(kept), target.shape[1]))
     if kept.any():
         weight[kept] = fit_branch(pair, target, paths, leak=leak)
     score = np.zeros(len(kept))
-    score[kept] = np.abs(weight[kept])[:, selected_targets(np.abs(weight[kept]), rng)].mean(axis=1) if kept.any() else 0
-    return tables(signals.names, tf=fit_branch(tf, target, paths, leak=leak), pair=weight, pair_score=score)
+    score[kept] = (
+        np.abs(weight[kept])[:, selected_targets(np.abs(weight[kept]), rng)].mean(axis=1)
+        if kept.any()
+        else 0
+    )
+    return tables(
+        signals.names, tf=fit_branch(tf, target, paths, leak=leak), pair=weight, pair_score=score
+    )
 
 
 def fit_branch(regulators: Tensor, target: Tensor, paths: Tensor, *, leak: bool) -> np.ndarray:
@@ -140,16 +147,24 @@ def smoothed(values: np.ndarray, near: np.ndarray) -> np.ndarray:
 def kernel_sum(tissue: Tissue) -> np.ndarray:
     """(cells,) weight of all cells around each, senders or not, and of itself: the reference takes the mean of a ligand over all of them."""
     adata = tissue.adata
-    ones = AnnData(np.full((adata.n_obs, 1), np.log(2.0)), obs=adata.obs, obsm={"spatial": adata.obsm["spatial"]})
+    ones = AnnData(
+        np.full((adata.n_obs, 1), np.log(2.0)),
+        obs=adata.obs,
+        obsm={"spatial": adata.obsm["spatial"]},
+    )
     keys = ("radius", "sample_key", "cell_type_key")
-    total = pd.DataFrame(st.pp.ligand_exposure(ones, **tissue.given(*keys), ligands=["0"], copy=True))
+    total = pd.DataFrame(
+        st.pp.ligand_exposure(ones, **tissue.given(*keys), ligands=["0"], copy=True)
+    )
     return 1 + total["0"].to_numpy()
 
 
 def correlated(tissue: Tissue, signals: Signals, exposure: np.ndarray) -> np.ndarray:
     """(pairs,) whether Spearman's correlation of exposure and receptor among the receivers reaches 0.3 in some slice."""
     key = tissue.arguments.get("sample_key")
-    samples = tissue.adata.obs[key].astype(str).to_numpy() if key else np.full(tissue.adata.n_obs, "all")
+    samples = (
+        tissue.adata.obs[key].astype(str).to_numpy() if key else np.full(tissue.adata.n_obs, "all")
+    )
     here, n = samples[signals.receivers], exposure.shape[1]
     strong = np.zeros((n, signals.receptor.shape[1]), dtype=bool)
     for name in np.unique(here):

@@ -57,7 +57,11 @@ def grnboost2_now(tissue: Tissue, seed: int) -> Tables:
 
 
 def _each(
-    tissue: Tissue, seed: int, importance: Callable[[np.ndarray, np.ndarray, int], np.ndarray], *, history: bool
+    tissue: Tissue,
+    seed: int,
+    importance: Callable[[np.ndarray, np.ndarray, int], np.ndarray],
+    *,
+    history: bool,
 ) -> Tables:
     signals = read_signals(tissue)
     x, y = inputs(signals, history=history)
@@ -71,7 +75,9 @@ def forest_importance(x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     trees = next(n for size, n in N_TREES.items() if x.size <= size)
     options = {"max_features": "sqrt", "min_samples_leaf": LEAF, "n_jobs": 1, "random_state": seed}
     model = RandomForestRegressor(trees, **options).fit(x, y)
-    return np.mean([t.tree_.compute_feature_importances(normalize=False) for t in model.estimators_], axis=0)
+    return np.mean(
+        [t.tree_.compute_feature_importances(normalize=False) for t in model.estimators_], axis=0
+    )
 
 
 def boosting_importance(x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
@@ -91,8 +97,14 @@ class StopEarly:
         self._said = np.full(len(y), y.mean())
         self._improvement: list[float] = []
 
-    def __call__(self, round_: int, model: GradientBoostingRegressor, state: dict[str, np.ndarray]) -> bool:
-        unseen, y, said = ~state["sample_mask"], state["y"], np.asarray(state["raw_predictions"]).ravel()
+    def __call__(
+        self, round_: int, model: GradientBoostingRegressor, state: dict[str, np.ndarray]
+    ) -> bool:
+        unseen, y, said = (
+            ~state["sample_mask"],
+            state["y"],
+            np.asarray(state["raw_predictions"]).ravel(),
+        )
         before, after = (y[unseen] - self._said[unseen]) ** 2, (y[unseen] - said[unseen]) ** 2
         self._improvement.append(float(np.mean(before - after)))
         self._said = said.copy()

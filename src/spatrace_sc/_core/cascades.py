@@ -33,4 +33,8 @@ def join(first: Steps, second: Steps) -> Paths:
     which = np.repeat(np.arange(len(first.target)), n)
     place = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
     onward = order[np.repeat(begin, n) + place]
-    return Paths(which, onward, np.asarray(first.effect, dtype=float)[which] * np.asarray(second.effect)[onward])
+    return Paths(
+        which,
+        onward,
+        np.asarray(first.effect, dtype=float)[which] * np.asarray(second.effect)[onward],
+    )

@@ -33,7 +33,11 @@ class Scene:
     @property
     def sizes(self) -> tuple[int, int, int]:
         """Units, sender types, receiver types."""
-        return len(self.unit_stage), int(self.sender_type.max()) + 1, int(self.receiver_type.max()) + 1
+        return (
+            len(self.unit_stage),
+            int(self.sender_type.max()) + 1,
+            int(self.receiver_type.max()) + 1,
+        )
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,9 @@ class Tested:
     p_value: NDArray[np.float64]
 
 
-def unit_sums(scene: Scene, drawn: Shuffled | None = None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def unit_sums(
+    scene: Scene, drawn: Shuffled | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Sums over receivers of activity × share of the exposure that comes from the sender type (units, sender types, receiver types, P), and how many receivers there are (units, receiver types)."""
     drawn = drawn or Shuffled(scene.sender_type, scene.receiver_type)
     expression = scene.expression if drawn.sender is None else scene.expression[drawn.sender]
@@ -70,7 +76,9 @@ def unit_sums(scene: Scene, drawn: Shuffled | None = None) -> tuple[NDArray[np.f
     per_exposure = np.divide(1.0, exposure, out=np.zeros_like(exposure), where=exposure > 0)
     code = scene.unit * n_receiver + drawn.receiver_type
     n = len(code)
-    group = sparse.csr_matrix((np.ones(n, dtype=np.float32), (code, np.arange(n))), shape=(n_unit * n_receiver, n))
+    group = sparse.csr_matrix(
+        (np.ones(n, dtype=np.float32), (code, np.arange(n))), shape=(n_unit * n_receiver, n)
+    )
     sums = np.zeros((n_unit, n_sender, n_receiver, len(scene.pair_ligand)))
     for kind in range(n_sender):
         members = np.flatnonzero(drawn.sender_type == kind)
@@ -93,7 +101,9 @@ def type_scores(
     return mean
 
 
-def judge_types(scene: Scene, draws: Iterator[Shuffled], *, tick: Callable[[], object] = lambda: None) -> Tested:
+def judge_types(
+    scene: Scene, draws: Iterator[Shuffled], *, tick: Callable[[], object] = lambda: None
+) -> Tested:
     """``p = (1 + draws that score at least the observed) / (1 + draws)``; 1 where the observed score is 0."""
     sums, counts = unit_sums(scene)
     score = type_scores(sums, counts, scene.unit_stage)
@@ -119,7 +129,10 @@ def exchanged_labels(scene: Scene, n: int, rng: np.random.Generator) -> Iterator
 
 
 def exchanged_positions(
-    scene: Scene, n: int, rng: np.random.Generator, activity: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    scene: Scene,
+    n: int,
+    rng: np.random.Generator,
+    activity: Callable[[NDArray[np.float32]], NDArray[np.float32]],
 ) -> Iterator[Shuffled]:
     """Senders, type and expression together, moved among the sender positions of their block: what they are stays, where they stand does not. ``activity`` (receivers, L) exposure → (receivers, P)."""
     for stream in rng.spawn(n):
@@ -137,7 +150,9 @@ def permuted_within(block: NDArray[np.integer], rng: np.random.Generator) -> NDA
     return moved
 
 
-def square_blocks(coords: NDArray[np.floating], sample: NDArray[np.integer], side: float) -> NDArray[np.intp]:
+def square_blocks(
+    coords: NDArray[np.floating], sample: NDArray[np.integer], side: float
+) -> NDArray[np.intp]:
     """(cells,) code of the square (cube) of this side in which a cell stands; squares of a slice start at its lowest corner and never cross slices."""
     code = np.zeros((len(sample), coords.shape[1] + 1), dtype=np.int64)
     code[:, 0] = sample
@@ -168,7 +183,9 @@ def cell_matrix(
         data[part] = entries.data[part] * np.einsum(
             "el,el->e", per_exposure[entries.row[part]], expression[entries.col[part]]
         )
-    matrix = sparse.csr_matrix((data, (entries.col, entries.row)), shape=(weights.shape[1], weights.shape[0]))
+    matrix = sparse.csr_matrix(
+        (data, (entries.col, entries.row)), shape=(weights.shape[1], weights.shape[0])
+    )
     matrix.eliminate_zeros()
     return matrix
 
@@ -186,7 +203,11 @@ def _between_units(
     se, above = np.full_like(score, np.nan), np.zeros_like(score)
     n_units = np.zeros(score.shape, dtype=np.int64)
     for slot in range(len(score)):
-        chosen = np.flatnonzero(scene.unit_stage == slot - 1) if slot else np.arange(len(scene.unit_stage))
+        chosen = (
+            np.flatnonzero(scene.unit_stage == slot - 1)
+            if slot
+            else np.arange(len(scene.unit_stage))
+        )
         n = counts[chosen]
         there = (n > 0).sum(axis=0)[None, :, None]
         spread = (n[:, None, :, None] ** 2 * (means[chosen] - score[slot]) ** 2).sum(axis=0)

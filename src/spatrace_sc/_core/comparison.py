@@ -34,7 +34,9 @@ class Estimates:
     @property
     def covariance(self) -> NDArray[np.float64]:
         """(E, G, G)"""
-        product: NDArray[np.float64] = np.einsum("egu,ehu->egh", self.influence, self.influence, optimize=True)
+        product: NDArray[np.float64] = np.einsum(
+            "egu,ehu->egh", self.influence, self.influence, optimize=True
+        )
         return product
 
     @property
@@ -45,7 +47,9 @@ class Estimates:
 
     def combined(self, weights: NDArray[np.floating]) -> Estimates:
         """Σ weights × edges, (K, E) → K edges."""
-        return Estimates(weights @ self.value, np.einsum("ke,egu->kgu", weights, self.influence, optimize=True))
+        return Estimates(
+            weights @ self.value, np.einsum("ke,egu->kgu", weights, self.influence, optimize=True)
+        )
 
 
 def straightened(
@@ -104,12 +108,16 @@ def slopes(
     for g in range(n_groups):
         here = np.flatnonzero(group == g)
         varying = nuisance[here].std(axis=0) > 1e-9
-        varying[np.flatnonzero(~varying & (np.abs(nuisance[here]).max(axis=0, initial=0) > 0))[:1]] = True
+        varying[
+            np.flatnonzero(~varying & (np.abs(nuisance[here]).max(axis=0, initial=0) > 0))[:1]
+        ] = True
         columns = np.hstack([regulators[here], nuisance[here][:, varying]])
         if len(here) < 2 * columns.shape[1]:
             continue
         weighted = columns * slope[here, None]
-        inverse = np.linalg.inv(weighted.T @ weighted + RIDGE * len(here) * np.eye(columns.shape[1]))
+        inverse = np.linalg.inv(
+            weighted.T @ weighted + RIDGE * len(here) * np.eye(columns.shape[1])
+        )
         free = 1.0 / np.maximum(np.diag(inverse)[:k] * len(here), 1e-12)
         coefficients = inverse @ (weighted.T @ straight[here])
         each = (weighted * (straight[here] - weighted @ coefficients)[:, None]) @ inverse[:, :k]
@@ -120,7 +128,11 @@ def slopes(
 
 
 def mean_levels(
-    levels: NDArray[np.float64], design: NDArray[np.float64], n_groups: int, unit: NDArray[np.integer], n_units: int
+    levels: NDArray[np.float64],
+    design: NDArray[np.float64],
+    n_groups: int,
+    unit: NDArray[np.integer],
+    n_units: int,
 ) -> Estimates:
     """Mean level (N, E) in the groups, the first columns of the design (N, G + strata), and the influence of units on it."""
     inverse = np.linalg.pinv(design.T @ design, rcond=1e-10, hermitian=True)
@@ -141,11 +153,15 @@ def _by_unit(
     total = np.zeros((n_units, each.shape[1]))
     np.add.at(total, unit, each)
     n = len(each)
-    corrected: NDArray[np.float64] = total * np.sqrt(units / max(units - 1, 1) * (n - 1) / max(n - n_columns, 1))
+    corrected: NDArray[np.float64] = total * np.sqrt(
+        units / max(units - 1, 1) * (n - 1) / max(n - n_columns, 1)
+    )
     return corrected
 
 
-def group_design(group: NDArray[np.integer], stratum: NDArray[np.integer] | None) -> NDArray[np.float64]:
+def group_design(
+    group: NDArray[np.integer], stratum: NDArray[np.integer] | None
+) -> NDArray[np.float64]:
     """(N, G + S - 1) indicators of groups and, about their mean, of strata; of groups alone where strata and groups cannot be told apart."""
     alone: NDArray[np.float64] = np.eye(int(group.max()) + 1)[group]
     if stratum is None:
@@ -156,7 +172,10 @@ def group_design(group: NDArray[np.integer], stratum: NDArray[np.integer] | None
 
 
 def moderated(
-    values: NDArray[np.float64], variance: NDArray[np.float64], design: NDArray[np.float64], n_groups: int
+    values: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    design: NDArray[np.float64],
+    n_groups: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     r"""Means of groups with replicates as the unit: (E, G), their covariance (E, G, G), and degrees of freedom (E,).
 
@@ -167,9 +186,15 @@ def moderated(
     known = np.isfinite(values).all(axis=1) & (variance > 0).all(axis=1)
     if not known.all():
         shape = (len(values), n_groups)
-        mean, inner, free = np.full(shape, np.nan), np.full((*shape, n_groups), np.nan), np.ones(len(values))
+        mean, inner, free = (
+            np.full(shape, np.nan),
+            np.full((*shape, n_groups), np.nan),
+            np.ones(len(values)),
+        )
         if known.any():
-            mean[known], inner[known], free[known] = moderated(values[known], variance[known], design, n_groups)
+            mean[known], inner[known], free[known] = moderated(
+                values[known], variance[known], design, n_groups
+            )
         return mean, inner, free
     weight = 1.0 / variance
     gram = np.einsum("rp,er,rq->epq", design, weight, design)
@@ -231,7 +256,10 @@ def _trigamma_inverse(x: float) -> float:
 
 
 def p_beyond(
-    difference: NDArray[np.float64], se: NDArray[np.float64], margin: NDArray[np.float64], free: NDArray[np.floating]
+    difference: NDArray[np.float64],
+    se: NDArray[np.float64],
+    margin: NDArray[np.float64],
+    free: NDArray[np.floating],
 ) -> NDArray[np.float64]:
     """P of a difference this large if the true one is ``margin`` in size; 1 where it is not known. ``P(t > (|d| - m) / se) + P(t > (|d| + m) / se)``."""
     known = np.isfinite(difference) & np.isfinite(se) & (se > 0)
@@ -253,12 +281,21 @@ def response_changes(
         small = ~present & (np.abs(effect) < ABSENT * np.abs(reference))
         small_reference = ~present_reference & (np.abs(reference) < ABSENT * np.abs(effect))
     both = present & present_reference & (np.sign(effect) == np.sign(reference))
-    conditions = [different & present & small_reference, different & present_reference & small, different, both]
+    conditions = [
+        different & present & small_reference,
+        different & present_reference & small,
+        different,
+        both,
+    ]
     return np.select(conditions, np.array(["gained", "lost", "changed", "kept"], dtype=object), "")
 
 
 def level_changes(
-    level: NDArray[np.float64], reference: NDArray[np.float64], different: NDArray[np.bool_], *, from_zero: bool
+    level: NDArray[np.float64],
+    reference: NDArray[np.float64],
+    different: NDArray[np.bool_],
+    *,
+    from_zero: bool,
 ) -> NDArray[np.object_]:
     """One of "appears", "disappears", "strengthens", "weakens", "steady". Levels about a mean, not ``from_zero``, neither appear nor disappear."""
     conditions = [
@@ -267,4 +304,8 @@ def level_changes(
         different & (level > reference),
         different,
     ]
-    return np.select(conditions, np.array(["appears", "disappears", "strengthens", "weakens"], dtype=object), "steady")
+    return np.select(
+        conditions,
+        np.array(["appears", "disappears", "strengthens", "weakens"], dtype=object),
+        "steady",
+    )

@@ -58,7 +58,9 @@ def molecule_of_blocks(
     return np.where(filled, unit, np.nanmedian(unit))
 
 
-def _units(block: sparse.csr_matrix | NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.bool_]] | None:
+def _units(
+    block: sparse.csr_matrix | NDArray[np.floating],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]] | None:
     """Unit of every cell, NaN in cells without a molecule, and the cells with an entry that is no multiple of it; None where an entry cannot be that of a count."""
     rows = sparse.csr_matrix(block, dtype=np.float64, copy=True)
     rows.eliminate_zeros()
@@ -81,7 +83,9 @@ def _units(block: sparse.csr_matrix | NDArray[np.floating]) -> tuple[NDArray[np.
     return unit, odd
 
 
-def _uneven(values: NDArray[np.floating], unit: NDArray[np.floating], cell: NDArray[np.integer]) -> NDArray[np.bool_]:
+def _uneven(
+    values: NDArray[np.floating], unit: NDArray[np.floating], cell: NDArray[np.integer]
+) -> NDArray[np.bool_]:
     """Cells with an entry that is no multiple of the unit."""
     molecules = values / unit[cell]
     off = np.abs(molecules - np.rint(molecules)) > CLOSE
@@ -122,7 +126,10 @@ class Filter(NamedTuple):
 
 
 def wiener_filter(
-    readings: NDArray[np.floating], noise: NDArray[np.floating], signals: NDArray[np.floating], own: NDArray[np.intp]
+    readings: NDArray[np.floating],
+    noise: NDArray[np.floating],
+    signals: NDArray[np.floating],
+    own: NDArray[np.intp],
 ) -> Filter:
     r"""Best linear estimate of noise-free ``signals`` from readings.
 

@@ -22,7 +22,9 @@ def exponential_kernel(radius: float) -> Kernel:
     return lambda distance: np.exp(-3.0 * distance / radius)
 
 
-def nearest_neighbour_distances(coords: NDArray[np.floating], sample: NDArray[np.integer]) -> list[NDArray[np.float64]]:
+def nearest_neighbour_distances(
+    coords: NDArray[np.floating], sample: NDArray[np.integer]
+) -> list[NDArray[np.float64]]:
     """Per sample, the distance from each position to the nearest other one, in the units of ``coords``.
 
     Cells that share a position are counted once, so that duplicated spots do not give 0. Samples of a single position are left out.
@@ -97,7 +99,9 @@ def neighbour_weights(
         tree = cKDTree(coords[source])
         for start in range(0, len(target), CHUNK):
             here = target[start : start + CHUNK]
-            found = cKDTree(coords[here]).sparse_distance_matrix(tree, radius, output_type="ndarray")
+            found = cKDTree(coords[here]).sparse_distance_matrix(
+                tree, radius, output_type="ndarray"
+            )
             i, j = here[found["i"]], source[found["j"]]
             keep = i != j
             rows.append(i[keep].astype(np.int32))
@@ -116,7 +120,9 @@ def linear(logged: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.expm1(np.minimum(np.asarray(logged, dtype=np.float32), MAX_LOG))
 
 
-def ligand_exposure(weights: sparse.csr_matrix, expression: NDArray[np.floating]) -> NDArray[np.float32]:
+def ligand_exposure(
+    weights: sparse.csr_matrix, expression: NDArray[np.floating]
+) -> NDArray[np.float32]:
     """Exposure ``E[i, l] = Σ_j weights[i, j] · expm1(expression[j, l])``.
 
     Parameters

@@ -77,7 +77,9 @@ def roll_forward(
         acting = np.flatnonzero(change.any(axis=0) & np.any(onto, axis=1))
         if not len(acting):
             break
-        history, _ = expected_history(paths.backward, change[:, acting], n_lags=paths.attention.shape[1])
+        history, _ = expected_history(
+            paths.backward, change[:, acting], n_lags=paths.attention.shape[1]
+        )
         past = np.einsum("nk,nkf->nf", paths.attention, history[:, :-1])
         new = np.maximum(direct + past @ onto[acting], lowest).astype(np.float32)
         new[:, held] = direct[:, held]
@@ -87,10 +89,14 @@ def roll_forward(
     return change
 
 
-def group_means(values: NDArray[np.floating], group: NDArray[np.integer], n_groups: int) -> NDArray[np.float64]:
+def group_means(
+    values: NDArray[np.floating], group: NDArray[np.integer], n_groups: int
+) -> NDArray[np.float64]:
     """(1 + groups, columns) mean over all cells, then over those of every group; NaN for an empty one."""
     n = np.bincount(group, minlength=n_groups).astype(np.float64)
-    which = sparse.csr_matrix((np.ones(len(group)), (group, np.arange(len(group)))), shape=(n_groups, len(group)))
+    which = sparse.csr_matrix(
+        (np.ones(len(group)), (group, np.arange(len(group)))), shape=(n_groups, len(group))
+    )
     total = which @ np.asarray(values, dtype=np.float64)
     with np.errstate(invalid="ignore"):
         by_group = total / n[:, None]

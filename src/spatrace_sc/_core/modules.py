@@ -68,7 +68,9 @@ def cell_blocks(
 def block_means(values: NDArray[np.floating], block: NDArray[np.integer]) -> NDArray[np.float64]:
     """(blocks, columns) means over the cells of a block; columns one at a time, so that no second copy of a large table is made."""
     n = np.bincount(block)
-    sums = [np.bincount(block, weights=values[:, k], minlength=len(n)) for k in range(values.shape[1])]
+    sums = [
+        np.bincount(block, weights=values[:, k], minlength=len(n)) for k in range(values.shape[1])
+    ]
     return np.stack(sums, axis=1) / n[:, None] if sums else np.empty((len(n), 0))
 
 
@@ -102,7 +104,9 @@ def factorise(values: NDArray[np.floating], rank: int, seed: int, starts: int = 
     plans = [("nndsvda", seed)] if rank <= min(values.shape) else []
     plans += [("random", seed + k) for k in range(starts if plans else max(starts, 1))]
     for init, state in plans:
-        model = NMF(n_components=rank, init=init, random_state=state, max_iter=MAX_ITERATIONS, tol=1e-5)
+        model = NMF(
+            n_components=rank, init=init, random_state=state, max_iter=MAX_ITERATIONS, tol=1e-5
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             weight = np.asarray(model.fit_transform(values))
@@ -110,7 +114,9 @@ def factorise(values: NDArray[np.floating], rank: int, seed: int, starts: int = 
         length = np.linalg.norm(pattern, axis=1)
         error = float(((values - weight @ pattern) ** 2).sum() / max((values**2).sum(), 1e-300))
         if best is None or error < best.error - 1e-9:
-            best = Factors(weight * length, pattern / np.where(length > 0, length, 1.0)[:, None], error)
+            best = Factors(
+                weight * length, pattern / np.where(length > 0, length, 1.0)[:, None], error
+            )
     if best is None:
         raise ValueError("no factorisation was tried")
     return best
@@ -152,7 +158,10 @@ def stability(
             joint = joint_table(given, weights)
             half = _half(joint, rng)
             for k, rank in enumerate(ranks):
-                parts = [membership(factorise(joint.values[:, h], rank, state, 1).weight) for h in (half, ~half)]
+                parts = [
+                    membership(factorise(joint.values[:, h], rank, state, 1).weight)
+                    for h in (half, ~half)
+                ]
                 found[draw, kind, k] = agreement(*parts)
                 tick()
     mean: NDArray[np.float64] = found.mean(axis=0)

@@ -38,7 +38,9 @@ def decoy_q_values(
 
 
 def median_over_draws(
-    index: Sequence[NDArray[np.integer]], values: Sequence[NDArray[np.floating]], wanted: NDArray[np.integer]
+    index: Sequence[NDArray[np.integer]],
+    values: Sequence[NDArray[np.floating]],
+    wanted: NDArray[np.integer],
 ) -> NDArray[np.float64]:
     """Upper median over draws of the value of each item ``wanted``, ascending; 1 in draws that do not list it.
 
@@ -48,7 +50,11 @@ def median_over_draws(
     items, found = np.concatenate(index), np.concatenate(values)
     order = np.lexsort((found, items))
     items, found = items[order], found[order]
-    start = np.flatnonzero(np.r_[True, items[1:] != items[:-1]]) if len(items) else np.empty(0, dtype=np.intp)
+    start = (
+        np.flatnonzero(np.r_[True, items[1:] != items[:-1]])
+        if len(items)
+        else np.empty(0, dtype=np.intp)
+    )
     often = np.diff(np.r_[start, len(items)]) > n_draws // 2
     median = np.ones(len(wanted))
     kept = start[often]

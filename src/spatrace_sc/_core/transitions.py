@@ -62,8 +62,12 @@ def forward_knn(
     order = order_of_cells(embedding, time) if order is None else order
     if is_discrete(time):
         groups = [(np.flatnonzero(time == now), k // 2 or 1) for now in np.unique(time)]
-        pairs = [_later_pairs(embedding, order, cells, kept, search_factor) for cells, kept in groups]
-        pairs += [p for (a, kept), (b, _) in pairwise(groups) for p in _between(embedding, a, b, kept)]
+        pairs = [
+            _later_pairs(embedding, order, cells, kept, search_factor) for cells, kept in groups
+        ]
+        pairs += [
+            p for (a, kept), (b, _) in pairwise(groups) for p in _between(embedding, a, b, kept)
+        ]
     else:
         pairs = [_later_pairs(embedding, order, np.arange(n), k, search_factor)]
     pairs.append(_lost_pasts(embedding, order, _unique_edges(pairs, n), k))
@@ -75,7 +79,11 @@ def forward_knn(
 
 
 def within_stages(
-    embedding: NDArray[np.floating], stage: NDArray[np.integer], order: NDArray[np.floating], *, n_neighbors: int
+    embedding: NDArray[np.floating],
+    stage: NDArray[np.integer],
+    order: NDArray[np.floating],
+    *,
+    n_neighbors: int,
 ) -> sparse.csr_matrix:
     """:func:`forward_knn` along ``order`` in each stage on its own. (cells, cells) CSR; rows of the last cells of a stage are empty."""
     n = len(stage)
@@ -92,7 +100,9 @@ def within_stages(
         data.append(block.data[off])
     if not rows:
         return sparse.csr_matrix((n, n), dtype=np.float32)
-    return sparse.csr_matrix((np.concatenate(data), (np.concatenate(rows), np.concatenate(cols))), shape=(n, n))
+    return sparse.csr_matrix(
+        (np.concatenate(data), (np.concatenate(rows), np.concatenate(cols))), shape=(n, n)
+    )
 
 
 def blend(first: sparse.csr_matrix, second: sparse.csr_matrix, share: float) -> sparse.csr_matrix:
@@ -129,7 +139,9 @@ def reach(
     return share, span
 
 
-def order_of_cells(embedding: NDArray[np.floating], time: NDArray[np.floating]) -> NDArray[np.floating]:
+def order_of_cells(
+    embedding: NDArray[np.floating], time: NDArray[np.floating]
+) -> NDArray[np.floating]:
     """Time itself or, where it is a series of stages, :func:`order_within_stages`."""
     return order_within_stages(embedding, time) if is_discrete(time) else time
 
@@ -141,7 +153,9 @@ def linear_extension(
 
     Edges must not go backwards in time nor form a cycle. Strong components come out of scipy's search in topological order, one way or the other; what is returned is checked.
     """
-    graph = sparse.csr_matrix((np.ones(len(source), dtype=np.int8), (source, target)), shape=(len(time),) * 2)
+    graph = sparse.csr_matrix(
+        (np.ones(len(source), dtype=np.int8), (source, target)), shape=(len(time),) * 2
+    )
     label = connected_components(graph, directed=True, connection="strong")[1]
     for sign in (1, -1):
         rank = np.empty(len(time))
@@ -151,7 +165,9 @@ def linear_extension(
     raise ValueError("edges go backwards in time or form a cycle")
 
 
-def order_within_stages(embedding: NDArray[np.floating], time: NDArray[np.floating]) -> NDArray[np.float64]:
+def order_within_stages(
+    embedding: NDArray[np.floating], time: NDArray[np.floating]
+) -> NDArray[np.float64]:
     """Continuous time from stages: the stage, and within it the time that a ridge regression of the stage on the embedding predicts.
 
     Cells of one stage are spread over less than the gap to the next, so the order of stages is never broken.
@@ -159,11 +175,15 @@ def order_within_stages(embedding: NDArray[np.floating], time: NDArray[np.floati
     stages, code = np.unique(time, return_inverse=True)
     centred = embedding - embedding.mean(0)
     ridge = 1e-3 * np.trace(centred.T @ centred) / centred.shape[1] + 1e-12
-    slope = np.linalg.solve(centred.T @ centred + ridge * np.eye(centred.shape[1]), centred.T @ (time - time.mean()))
+    slope = np.linalg.solve(
+        centred.T @ centred + ridge * np.eye(centred.shape[1]), centred.T @ (time - time.mean())
+    )
     rank = np.empty(len(time))
     for stage in range(len(stages)):
         here = np.flatnonzero(code == stage)
-        rank[here[np.argsort(centred[here] @ slope, kind="stable")]] = np.arange(len(here)) / len(here)
+        rank[here[np.argsort(centred[here] @ slope, kind="stable")]] = np.arange(len(here)) / len(
+            here
+        )
     within: NDArray[np.float64] = code + rank
     return within
 
@@ -171,7 +191,9 @@ def order_within_stages(embedding: NDArray[np.floating], time: NDArray[np.floati
 def has_cycle(source: NDArray[np.integer], target: NDArray[np.integer], n: int) -> bool:
     """Whether following edges can lead back to a cell."""
     graph = sparse.csr_matrix((np.ones(len(source), dtype=np.int8), (source, target)), shape=(n, n))
-    return bool(connected_components(graph, directed=True, connection="strong", return_labels=False) < n)
+    return bool(
+        connected_components(graph, directed=True, connection="strong", return_labels=False) < n
+    )
 
 
 def row_normalise(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -188,14 +210,20 @@ def backward(transitions: sparse.csr_matrix) -> sparse.csr_matrix:
     """Where a cell came from: ``B[j, i] = P[i, j] / Σ_i' P[i', j]`` without the diagonal. Rows of first cells are empty."""
     off = sparse.coo_matrix(transitions)
     keep = off.row != off.col
-    return row_normalise(sparse.csr_matrix((off.data[keep], (off.col[keep], off.row[keep])), shape=off.shape))
+    return row_normalise(
+        sparse.csr_matrix((off.data[keep], (off.col[keep], off.row[keep])), shape=off.shape)
+    )
 
 
 Edges = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]
 
 
 def _later_pairs(
-    embedding: NDArray[np.floating], order: NDArray[np.floating], cells: NDArray[np.intp], k: int, search_factor: int
+    embedding: NDArray[np.floating],
+    order: NDArray[np.floating],
+    cells: NDArray[np.intp],
+    k: int,
+    search_factor: int,
 ) -> Edges:
     """Earlier cell, later cell, distance: each of ``cells`` with its nearest later ones and its nearest earlier ones."""
     if len(cells) < 2:
@@ -210,7 +238,9 @@ def _later_pairs(
         distance, index = search.kneighbors(embedding[here])
         other = candidates[index]
         for forward in (True, False):
-            chosen = order[other] > order[here, None] if forward else order[other] < order[here, None]
+            chosen = (
+                order[other] > order[here, None] if forward else order[other] < order[here, None]
+            )
             me, slot = np.nonzero(chosen & (np.cumsum(chosen, axis=1, dtype=np.int16) <= k))
             ends = (here[me], other[me, slot])
             parts.append((*(ends if forward else ends[::-1]), distance[me, slot]))
@@ -226,7 +256,9 @@ def _candidates(order: NDArray[np.floating], cells: NDArray[np.intp]) -> NDArray
     return np.sort(ranked[np.linspace(0, len(cells) - 1, MOST_CANDIDATES).astype(np.intp)])
 
 
-def _lost_pasts(embedding: NDArray[np.floating], order: NDArray[np.floating], found: Edges, k: int) -> Edges:
+def _lost_pasts(
+    embedding: NDArray[np.floating], order: NDArray[np.floating], found: Edges, k: int
+) -> Edges:
     """Nearest earlier cells of the cells that have none yet."""
     orphans = np.setdiff1d(np.flatnonzero(order > order.min()), found[1])
     source, target, distance = [], [], []
@@ -243,7 +275,9 @@ def _lost_pasts(embedding: NDArray[np.floating], order: NDArray[np.floating], fo
     return np.concatenate(source), np.concatenate(target), np.concatenate(distance)
 
 
-def _between(embedding: NDArray[np.floating], before: NDArray[np.intp], after: NDArray[np.intp], k: int) -> list[Edges]:
+def _between(
+    embedding: NDArray[np.floating], before: NDArray[np.intp], after: NDArray[np.intp], k: int
+) -> list[Edges]:
     """Nearest cells across two stages, searched from either side."""
     edges: list[Edges] = []
     for frm, to, forward in ((before, after, True), (after, before, False)):
@@ -253,7 +287,9 @@ def _between(embedding: NDArray[np.floating], before: NDArray[np.intp], after: N
             here = frm[start : start + CHUNK]
             distance, index = search.kneighbors(embedding[here])
             me, other = np.repeat(here, index.shape[1]), among[index.ravel()]
-            edges.append((me, other, distance.ravel()) if forward else (other, me, distance.ravel()))
+            edges.append(
+                (me, other, distance.ravel()) if forward else (other, me, distance.ravel())
+            )
     return edges
 
 

@@ -32,7 +32,9 @@ class Plan:
 def unit_mean(earlier: NDArray[np.floating], later: NDArray[np.floating]) -> float:
     """Square root of the mean squared distance between the two groups, in closed form; 1 where all cells coincide."""
     mean = (
-        np.square(earlier.mean(axis=0) - later.mean(axis=0)).sum() + earlier.var(axis=0).sum() + later.var(axis=0).sum()
+        np.square(earlier.mean(axis=0) - later.mean(axis=0)).sum()
+        + earlier.var(axis=0).sum()
+        + later.var(axis=0).sum()
     )
     return float(np.sqrt(mean)) if mean > 0 else 1.0
 
@@ -48,8 +50,16 @@ def nearest_support(
     if k >= max(n, m):
         row, col = np.repeat(np.arange(n), m), np.tile(np.arange(m), n)
     else:
-        to = NearestNeighbors(n_neighbors=min(k, m)).fit(later).kneighbors(earlier, return_distance=False)
-        fro = NearestNeighbors(n_neighbors=min(k, n)).fit(earlier).kneighbors(later, return_distance=False)
+        to = (
+            NearestNeighbors(n_neighbors=min(k, m))
+            .fit(later)
+            .kneighbors(earlier, return_distance=False)
+        )
+        fro = (
+            NearestNeighbors(n_neighbors=min(k, n))
+            .fit(earlier)
+            .kneighbors(later, return_distance=False)
+        )
         code = np.unique(
             np.concatenate(
                 [
@@ -60,7 +70,9 @@ def nearest_support(
         )
         row, col = np.divmod(code, m)
     squared = np.zeros(len(row))
-    for dim in range(earlier.shape[1]):  # one dimension at a time: (entries,) in memory instead of (entries, dims)
+    for dim in range(
+        earlier.shape[1]
+    ):  # one dimension at a time: (entries,) in memory instead of (entries, dims)
         squared += np.square(earlier[row, dim] - later[col, dim])
     return row, col, squared
 
@@ -139,7 +151,9 @@ def strongest(matrix: sparse.csr_matrix, k: int) -> tuple[sparse.csr_matrix, flo
         rank = np.arange(entries.nnz) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         kept[order[rank < k]] = True
     kept &= entries.data > 0
-    chosen = sparse.csr_matrix((entries.data[kept], (entries.row[kept], entries.col[kept])), shape=matrix.shape)
+    chosen = sparse.csr_matrix(
+        (entries.data[kept], (entries.row[kept], entries.col[kept])), shape=matrix.shape
+    )
     return chosen, float(chosen.sum() / max(matrix.sum(), 1e-300))
 
 
@@ -160,7 +174,9 @@ def couple(
     """
     row, col, squared = nearest_support(earlier, later, n_candidates)
     shape = (len(earlier), len(later))
-    plan = sinkhorn(row, col, squared / unit_mean(earlier, later) ** 2, shape, epsilon=epsilon, tau=tau)
+    plan = sinkhorn(
+        row, col, squared / unit_mean(earlier, later) ** 2, shape, epsilon=epsilon, tau=tau
+    )
     chosen, kept = strongest(plan.mass, n_kept)
     return chosen, {
         "kept_mass": kept,

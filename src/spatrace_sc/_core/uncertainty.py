@@ -10,7 +10,10 @@ PSEUDO = 0.375
 
 
 def shrink(
-    values: NDArray[np.floating], se: NDArray[np.floating], centre: NDArray[np.floating] | float, axis: int
+    values: NDArray[np.floating],
+    se: NDArray[np.floating],
+    centre: NDArray[np.floating] | float,
+    axis: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     r"""Values drawn towards a centre by how uncertain they are, and the standard error that is left.
 
@@ -29,7 +32,10 @@ def shrink(
 
 
 def stage_factors(
-    levels: NDArray[np.floating], stage: NDArray[np.integer], block: NDArray[np.integer], n_stages: int
+    levels: NDArray[np.floating],
+    stage: NDArray[np.integer],
+    block: NDArray[np.integer],
+    n_stages: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(stages, A) mean level in a stage relative to the mean over all receivers, and its standard error.
 
@@ -67,5 +73,7 @@ def shrunk_by_group(
     out = np.empty_like(values, dtype=np.float32)
     for g in np.unique(group):
         here = group == g
-        out[here] = shrink(values[here], se[here], values[here].mean(axis=0, keepdims=True), axis=0)[0]
+        out[here] = shrink(
+            values[here], se[here], values[here].mean(axis=0, keepdims=True), axis=0
+        )[0]
     return out

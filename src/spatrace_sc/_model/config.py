@@ -90,7 +90,11 @@ class EvidenceConfig:
     """Permutations of cell types within squares of the slice, for :func:`spatrace_sc.get.communication`; :func:`spatrace_sc.tl.communication` takes more."""
 
 
-WHOLE, COUNT, PLURAL = "a whole number of at least 1", "a whole number of at least 0", "a whole number of at least 2"
+WHOLE, COUNT, PLURAL = (
+    "a whole number of at least 1",
+    "a whole number of at least 0",
+    "a whole number of at least 2",
+)
 POSITIVE, WEIGHT, SHARE, PART = (
     "a positive number",
     "a number of at least 0",
@@ -119,7 +123,12 @@ RULES = {
     ),
     WEIGHT: ("training.weight_decay", "training.gate_penalty"),
     SHARE: ("model.hill_quantile", "training.held_out", "training.penalty_ratio"),
-    PART: ("model.dropout", "model.gate_limit", "training.penalty_slack", "evidence.smallest_share"),
+    PART: (
+        "model.dropout",
+        "model.gate_limit",
+        "training.penalty_slack",
+        "evidence.smallest_share",
+    ),
     UP_TO_ONE: ("evidence.sample_share",),
     SWITCH: ("progress", "training.cuda_graphs"),
     PRECISION: ("training.precision",),
@@ -131,7 +140,11 @@ def _holds(rule: str, value: object) -> bool:
         return isinstance(value, bool)
     if rule == PRECISION:
         return isinstance(value, str) and value in PRECISIONS
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(float(value)):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, numbers.Real)
+        or not math.isfinite(float(value))
+    ):
         return False
     lows = {WHOLE: 1, COUNT: 0, PLURAL: 2}
     if rule in lows:

@@ -12,13 +12,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .config import Config, TrainingConfig
-from .design import Columns, Design, Pairs, Plain, Signals
-from .distributed import shows
-from .network import Attended, Look, SignalNetwork
+from .network.signal_network import Attended, Look, SignalNetwork
+from .network.training import gates_of, train
 from .records import Problem, Weights
-from .selection import LARGEST, choose_penalty, covariate_error, strength_factors
-from .sparse import Penalty, solve
-from .training import gates_of, train
+from .regression.choose_penalty import LARGEST, choose_penalty, covariate_error, strength_factors
+from .regression.design import Columns, Design, Pairs, Plain, Signals
+from .regression.lasso import Penalty, solve
+from .runtime.distributed import shows
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -75,7 +75,9 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
         unexpected = beyond_past(problem, y, training)
         news = _solve(design, unexpected, training, lam / 2.0, base, config.training)
         bar.update()
-        train(network, problem, unexpected, design, news, training, held_out, config, "attention", log)
+        train(
+            network, problem, unexpected, design, news, training, held_out, config, "attention", log
+        )
         design, look, _ = observe(network, problem, training)
         weights = _solve(design, y, training, lam, base, config.training, weights)
         r2["attention"] = score(design, weights, y, held_out)
@@ -87,7 +89,11 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
         bar.update()
         train(network, problem, y, design, weights, training, held_out, config, "gates", log)
         r2["gates"] = score(
-            design, weights, y, held_out, gate=lambda rows: gates_of(network, look.context, rows, problem)
+            design,
+            weights,
+            y,
+            held_out,
+            gate=lambda rows: gates_of(network, look.context, rows, problem),
         )
 
         design, look, attended = observe(network, problem, problem.usable)
@@ -135,7 +141,9 @@ def _report(r2: dict[str, float], lam: float) -> None:
         lam,
     )
     if r2["attention"] <= r2["tfs"]:
-        logger.info("Pairs do not improve the prediction of held-out cells: no sign of signals in the whole.")
+        logger.info(
+            "Pairs do not improve the prediction of held-out cells: no sign of signals in the whole."
+        )
 
 
 def beyond_past(problem: Problem, y: Tensor, training: Tensor) -> Tensor:
@@ -169,30 +177,43 @@ def build_network(problem: Problem, config: Config, training: Tensor) -> SignalN
     """Network with scales from the training cells; the half-saturation of a pair is a quantile of its positive doses there."""
     past = problem.history[torch.nonzero(training)[:, 0]]
     scale = {}
-    logged = {"tf": past.tf, "receptor": torch.log1p(past.receptor), "exposure": torch.log1p(past.exposure)}
+    logged = {
+        "tf": past.tf,
+        "receptor": torch.log1p(past.receptor),
+        "exposure": torch.log1p(past.exposure),
+    }
     for name, values in logged.items():
         exists = past.exists[:, : values.shape[1]]
         flat = values[exists]
-        scale[f"{name}_mean"], scale[f"{name}_sd"] = flat.mean(0), flat.std(0, correction=0).clamp_min(1e-3)
+        scale[f"{name}_mean"], scale[f"{name}_sd"] = (
+            flat.mean(0),
+            flat.std(0, correction=0).clamp_min(1e-3),
+        )
     scale["half_dose"] = torch.ones(problem.n_pairs, device=training.device)
     sizes = (past.tf.shape[2], past.receptor.shape[2], past.exposure.shape[2], problem.n_tfs)
-    network = SignalNetwork(config.model, sizes, (problem.pair_ligand, problem.pair_receptor), scale).to(
-        training.device
-    )
+    network = SignalNetwork(
+        config.model, sizes, (problem.pair_ligand, problem.pair_receptor), scale
+    ).to(training.device)
     network.eval()
     with torch.no_grad():
         seen = network.gather(network.look(past), past)
         step = max(1, len(past) * problem.n_pairs // MOST_DOSES)
         exposure, receptor = seen.exposure[::step], seen.receptor[::step]
         for pairs in torch.arange(problem.n_pairs, device=training.device).split(2000):
-            dose = exposure[:, problem.pair_ligand[pairs]] * receptor[:, problem.pair_receptor[pairs]]
+            dose = (
+                exposure[:, problem.pair_ligand[pairs]] * receptor[:, problem.pair_receptor[pairs]]
+            )
             ordered, zeros = dose.sort(0).values, (dose <= 0).sum(0)
             rank = zeros + (config.model.hill_quantile * (len(dose) - 1 - zeros)).long()
-            network.half_dose[pairs] = ordered.gather(0, rank.clamp(0, len(dose) - 1)[None])[0].clamp_min(1e-8)
+            network.half_dose[pairs] = ordered.gather(0, rank.clamp(0, len(dose) - 1)[None])[
+                0
+            ].clamp_min(1e-8)
     return network
 
 
-def observe(network: SignalNetwork, problem: Problem, fit_on: Tensor) -> tuple[Design, Look, Attended]:
+def observe(
+    network: SignalNetwork, problem: Problem, fit_on: Tensor
+) -> tuple[Design, Look, Attended]:
     """Run the network over all cells and lay out its regulators: TFs, pairs, covariates."""
     look = network.look_all(problem.history)
     seen = network.gather(look, problem.history)
@@ -204,13 +225,19 @@ def observe(network: SignalNetwork, problem: Problem, fit_on: Tensor) -> tuple[D
 
 def signals_of(network: SignalNetwork, exposure: Tensor, receptor: Tensor) -> Columns:
     """Signals of all pairs as columns of a design, from exposures (N, L) and receptors (N, R); the values of :meth:`SignalNetwork.signal`."""
-    pairs = Pairs(network.pair_ligand, network.pair_receptor, network.half_dose, network.config.hill_exponent)
+    pairs = Pairs(
+        network.pair_ligand, network.pair_receptor, network.half_dose, network.config.hill_exponent
+    )
     return Signals(pairs, exposure, receptor)
 
 
 @torch.no_grad()
 def score(
-    design: Design, weights: Weights, y: Tensor, rows: Tensor, gate: Callable[[Tensor], Tensor] | None = None
+    design: Design,
+    weights: Weights,
+    y: Tensor,
+    rows: Tensor,
+    gate: Callable[[Tensor], Tensor] | None = None,
 ) -> float:
     """Share of the targets' variance that is predicted in the given rows."""
     x = design[weights.rows]
@@ -221,7 +248,13 @@ def score(
 
 
 def second_pass(
-    design: Design, y: Tensor, rows: Tensor, first: Weights, penalty: Penalty, factor: Tensor, config: TrainingConfig
+    design: Design,
+    y: Tensor,
+    rows: Tensor,
+    first: Weights,
+    penalty: Penalty,
+    factor: Tensor,
+    config: TrainingConfig,
 ) -> Weights:
     """Weights with each column's penalty multiplied by its factor, from those of the first pass, among the columns that had a weight there or whose penalty is not at its largest.
 

@@ -48,7 +48,7 @@ class Problem:
     the targets in earlier cells of the path, by which training judges attention, never seen by the network; ``covariates`` (N, C) standardised; ``targets`` (N, G); ``usable`` (N,) cells with a past; ``block`` (N,) spatial block;
     ``penalty`` (F + P + C,) relative penalties, :data:`numpy.inf` for regulators that cannot be used; ``tf_penalty`` (TF genes, G) or None multiplies those of TFs;
     ``forbidden`` (2, edges) regulator and target of edges that may not exist, such as a gene on itself, and ``forbidden_on_tfs`` the same with TFs as targets; ``decoy_weight`` for how many pairs a decoy of one stands, above 1 where
-    pairs were screened (:mod:`spatrace_sc._model.screening`).
+    pairs were screened (:mod:`spatrace_sc._model.evidence.screen_pairs`).
     """
 
     history: History
@@ -177,7 +177,7 @@ class Edges:
 class Evidence:
     """Outcome of the refits.
 
-    ``tf`` edges of TF genes on targets, all F × G, summed over the columns of a TF; ``lr`` edges of pairs on targets, those of :func:`spatrace_sc._model.strength.listed_edges`. ``on_tfs`` (P, TF genes) mean weight of
+    ``tf`` edges of TF genes on targets, all F × G, summed over the columns of a TF; ``lr`` edges of pairs on targets, those of :func:`spatrace_sc._model.evidence.edge_strength.listed_edges`. ``on_tfs`` (P, TF genes) mean weight of
     pairs on TFs' counts. ``pair_score`` (P,) mean norm of a pair's weights, ``pair_se`` its standard error, ``pair_stability`` the share of refits in which it has any, ``pair_p_value``;
     ``false_share`` how much of the pairs' squared weights decoys would have got, 0 to 1; ``draws`` the refits of the tasks ``tf`` (edges numbered over (F, G)), ``lr`` (over (P, G)), ``lr_tf`` (over (P, TF genes)) and ``pair`` (norms of
     the first pass); ``members`` the weights of every refit, of TFs in earlier cells on TFs among them.

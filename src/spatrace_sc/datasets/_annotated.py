@@ -37,7 +37,8 @@ def _assemble(
     names = draw_names(rng, sizes) if names is None else names
     role = np.repeat(list(sizes), list(sizes.values()))
     var = pd.DataFrame(
-        {r: role == r for r in ("ligand", "receptor", "tf", "target")}, index=np.concatenate(list(names.values()))
+        {r: role == r for r in ("ligand", "receptor", "tf", "target")},
+        index=np.concatenate(list(names.values())),
     )
     var["decoy"] = np.concatenate(
         [
@@ -57,7 +58,8 @@ def _assemble(
             "stage": pd.Categorical(cells["stage"], categories=list(stages), ordered=True),
             "stage_time": cells["stage_time"].to_numpy(dtype=float),
             "latent_time": time,
-            "dpt_pseudotime": (estimate - np.nanmin(estimate)) / (np.nanmax(estimate) - np.nanmin(estimate)),
+            "dpt_pseudotime": (estimate - np.nanmin(estimate))
+            / (np.nanmax(estimate) - np.nanmin(estimate)),
         },
     )
     obs.index = pd.Index([f"cell{k}" for k in range(len(obs))])

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from .._check import positive, whole
 from .._errors import InvalidArgumentError
-from .._validate import positive, whole
 
 SMALLEST = {"n_cells": 50, "n_tfs": 2, "n_background": 0, "seed": 0}
-SMALLEST |= dict.fromkeys(("n_stages", "n_slices", "n_ligands", "n_receptors", "n_pairs", "n_targets"), 1)
+SMALLEST |= dict.fromkeys(
+    ("n_stages", "n_slices", "n_ligands", "n_receptors", "n_pairs", "n_targets"), 1
+)
 SMALLEST |= dict.fromkeys(("n_sender_types", "n_receiver_types"), 1)
 #: Cells that a slice needs at least.
 PER_SLICE = 10
@@ -29,7 +31,9 @@ def check_arguments(parameters: dict[str, Any]) -> None:
             raise InvalidArgumentError(f"`{name}` must be in [0, 1), found {parameters[name]!r}.")
     for name in ("noise", "signal_strength"):
         if not _number(parameters[name]) or parameters[name] < 0:
-            raise InvalidArgumentError(f"`{name}` must be a number of at least 0, found {parameters[name]!r}.")
+            raise InvalidArgumentError(
+                f"`{name}` must be a number of at least 0, found {parameters[name]!r}."
+            )
     for name in ("depth", "dispersion", "receiver_fraction"):
         positive(parameters[name], name)
     slices = parameters["n_stages"] * parameters["n_slices"]
@@ -40,4 +44,8 @@ def check_arguments(parameters: dict[str, Any]) -> None:
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+    return (
+        isinstance(value, numbers.Real)
+        and not isinstance(value, bool)
+        and bool(np.isfinite(float(value)))
+    )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from anndata import AnnData
 
+from .._check import positive, whole
 from .._settings import settings
-from .._validate import positive, whole
 from ._download import Transfer
 from ._fetch import fetch, registry
 from ._published import read_published, why_not_hdf5
@@ -80,7 +80,14 @@ def mouse_midbrain(
     >>> adata = st.datasets.mouse_midbrain()  # doctest: +SKIP
     >>> adata.obs.groupby("stage", observed=True)["stage_time"].first()  # doctest: +SKIP
     """
-    return _atlas("mouse_midbrain", embryonic_day, cache_dir, mirror, verify, _transfer(timeout, retries, progressbar))
+    return _atlas(
+        "mouse_midbrain",
+        embryonic_day,
+        cache_dir,
+        mirror,
+        verify,
+        _transfer(timeout, retries, progressbar),
+    )
 
 
 def axolotl_regeneration(
@@ -137,7 +144,9 @@ def axolotl_regeneration(
 def _transfer(timeout: float, retries: int, progressbar: bool | None) -> Transfer:
     positive(timeout, "timeout", " of seconds")
     whole(retries, "retries", 0)
-    return Transfer(timeout, retries, 1.0, settings.progress if progressbar is None else bool(progressbar))
+    return Transfer(
+        timeout, retries, 1.0, settings.progress if progressbar is None else bool(progressbar)
+    )
 
 
 def _atlas(
@@ -150,7 +159,12 @@ def _atlas(
 ) -> AnnData:
     entry = registry()[name]
     path, record = fetch(
-        entry, check=why_not_hdf5, cache_dir=cache_dir, mirror=mirror, verify=verify, transfer=transfer
+        entry,
+        check=why_not_hdf5,
+        cache_dir=cache_dir,
+        mirror=mirror,
+        verify=verify,
+        transfer=transfer,
     )
     return read_published(Path(path), entry, record, stage)
 

@@ -87,8 +87,12 @@ class ResumingDownloader:
                 best = max(best, size_of(self.part))
                 if failures > self.transfer.retries:
                     raise self._gave_up(error) from error
-                wait = max(min(self.transfer.backoff * 2 ** (failures - 1), LONGEST_WAIT), error.wait)
-                logger.warning("%s: %s; next try in %.3g s.", without_login(self.source), error, wait)
+                wait = max(
+                    min(self.transfer.backoff * 2 ** (failures - 1), LONGEST_WAIT), error.wait
+                )
+                logger.warning(
+                    "%s: %s; next try in %.3g s.", without_login(self.source), error, wait
+                )
                 time.sleep(wait)
         wrong = self.check(self.part)
         if wrong:
@@ -106,11 +110,17 @@ class ResumingDownloader:
         self._state.unlink(missing_ok=True)
 
     def _error(self, reason: str) -> DownloadError:
-        return DownloadError(f"{without_login(self.source)} could not be fetched: {reason}. {self.advice}")
+        return DownloadError(
+            f"{without_login(self.source)} could not be fetched: {reason}. {self.advice}"
+        )
 
     def _gave_up(self, error: Interrupted) -> DownloadError:
         kept = self._resumable()[0]
-        rest = f"; {kept} bytes are kept in {self.part}, and the next call tries to go on from there" if kept else ""
+        rest = (
+            f"; {kept} bytes are kept in {self.part}, and the next call tries to go on from there"
+            if kept
+            else ""
+        )
         return self._error(f"{error} ({self.transfer.retries} retries brought nothing new{rest})")
 
     def _try(self) -> None:
@@ -124,7 +134,9 @@ class ResumingDownloader:
             headers |= {"Range": f"bytes={have}-", "If-Range": known["validator"]}
         limits = (self.transfer.timeout, self.transfer.timeout)
         try:
-            with requests.get(self.source, headers=headers, stream=True, timeout=limits) as response:
+            with requests.get(
+                self.source, headers=headers, stream=True, timeout=limits
+            ) as response:
                 start, total = self._begin(response, have, known)
                 self._write(response, start, total)
         except requests.exceptions.SSLError as error:
@@ -155,7 +167,9 @@ class ResumingDownloader:
             return 0, {}
         return have, known
 
-    def _begin(self, response: Response, have: int, known: dict[str, Any]) -> tuple[int, int | None]:
+    def _begin(
+        self, response: Response, have: int, known: dict[str, Any]
+    ) -> tuple[int, int | None]:
         """First byte and total length of what the server is about to send."""
         status = response.status_code
         if status in TRY_AGAIN or status >= 500:
@@ -173,14 +187,22 @@ class ResumingDownloader:
             raise self._error("the server compresses the file, although it was asked not to")
         length = response.headers.get("Content-Length", "")
         total = int(length) if length.isdecimal() else None
-        self.part.write_bytes(b"")  # before the state, so that no bytes of another version can be continued
-        state = {"url": without_login(self.source), "validator": _validator(response), "total": total}
+        self.part.write_bytes(
+            b""
+        )  # before the state, so that no bytes of another version can be continued
+        state = {
+            "url": without_login(self.source),
+            "validator": _validator(response),
+            "total": total,
+        }
         self._state.write_text(json.dumps(state), encoding="utf-8")
         return 0, total
 
     def _continued(self, response: Response, have: int, known: dict[str, Any]) -> int | None:
         """Total length, once the answer is known to be the rest of the same file."""
-        span = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+        span = re.fullmatch(
+            r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", "").strip()
+        )
         total = int(span[3]) if span and span[3] != "*" else known["total"]
         length = known["total"] if known["total"] is not None else total
         other = _validator(response) not in {None, known["validator"]}
@@ -195,8 +217,15 @@ class ResumingDownloader:
 
         free = shutil.disk_usage(self.part.parent).free
         if total is not None and total - start > free:
-            raise self._error(f"{total - start} bytes are needed in {self.part.parent} and {free} are free")
-        shown = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "desc": Path(urlsplit(self.source).path).name}
+            raise self._error(
+                f"{total - start} bytes are needed in {self.part.parent} and {free} are free"
+            )
+        shown = {
+            "unit": "B",
+            "unit_scale": True,
+            "unit_divisor": 1024,
+            "desc": Path(urlsplit(self.source).path).name,
+        }
         with (
             self.part.open("ab") as file,
             tqdm(initial=start, total=total, disable=not self.transfer.progressbar, **shown) as bar,
@@ -206,7 +235,9 @@ class ResumingDownloader:
                     file.write(chunk)
                     bar.update(len(chunk))
             except ChunkedEncodingError as error:
-                raise Interrupted(f"the transfer was cut off at {file.tell()} of {total or 'unknown'} bytes") from error
+                raise Interrupted(
+                    f"the transfer was cut off at {file.tell()} of {total or 'unknown'} bytes"
+                ) from error
         if total is not None and size_of(self.part) != total:
             raise Interrupted(f"the transfer was cut off at {size_of(self.part)} of {total} bytes")
 

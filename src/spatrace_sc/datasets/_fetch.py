@@ -24,7 +24,11 @@ from ._download import ResumingDownloader, Transfer
 logger = logging.getLogger("spatrace_sc")
 
 #: Where a checksum comes from, as stored with the file.
-PUBLISHED, FIRST_DOWNLOAD, BY_HAND = "stated by the publisher", "recorded at first download", "recorded when found"
+PUBLISHED, FIRST_DOWNLOAD, BY_HAND = (
+    "stated by the publisher",
+    "recorded at first download",
+    "recorded when found",
+)
 
 
 @dataclass(frozen=True)
@@ -105,13 +109,20 @@ def _advice(path: Path) -> str:
 
 
 def _downloaded(
-    entry: Entry, path: Path, part: Path, url: str, check: Callable[[Path], str | None], transfer: Transfer
+    entry: Entry,
+    path: Path,
+    part: Path,
+    url: str,
+    check: Callable[[Path], str | None],
+    transfer: Transfer,
 ) -> dict[str, Any]:
     import pooch
 
     old = _read_record(path)
     known = entry.sha256 or (old["sha256"] if old else None)
-    downloader = ResumingDownloader(source=url, part=part, transfer=transfer, check=check, advice=_advice(path))
+    downloader = ResumingDownloader(
+        source=url, part=part, transfer=transfer, check=check, advice=_advice(path)
+    )
     urls = {entry.file: without_login(url)}
     manager = pooch.create(path=path.parent, base_url="", registry={entry.file: known}, urls=urls)
     try:
@@ -155,7 +166,11 @@ def _verified(entry: Entry, path: Path, verify: bool) -> dict[str, Any]:
 
 
 def _origin(entry: Entry, old: dict[str, Any] | None) -> str:
-    return "stated by the publisher" if entry.sha256 or not old else f"{old['checksum']} ({old['recorded']})"
+    return (
+        "stated by the publisher"
+        if entry.sha256 or not old
+        else f"{old['checksum']} ({old['recorded']})"
+    )
 
 
 def _if_accepted(entry: Entry, path: Path) -> str:
@@ -197,7 +212,11 @@ def _write_record(path: Path, digest: str, source: str, url: str) -> dict[str, A
         fresh.write_text(json.dumps(values, indent=1), encoding="utf-8")
         os.replace(fresh, _record_of(path))
     except OSError as error:
-        logger.warning("the checksum of %s could not be recorded (%s); it is not verified next time.", path, error)
+        logger.warning(
+            "the checksum of %s could not be recorded (%s); it is not verified next time.",
+            path,
+            error,
+        )
     return values
 
 
@@ -239,7 +258,11 @@ def _take(handle: IO[bytes], path: Path) -> bool:
             waiting = True
             time.sleep(0.1)
         except OSError as error:
-            logger.warning("%s cannot be locked (%s); a broken download will not be continued.", path.parent, error)
+            logger.warning(
+                "%s cannot be locked (%s); a broken download will not be continued.",
+                path.parent,
+                error,
+            )
             return False
 
 

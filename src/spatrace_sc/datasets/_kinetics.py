@@ -58,7 +58,12 @@ def latent_time(rng: np.random.Generator, cells: pd.DataFrame, spacing: float) -
 
 
 def ligand_expression(
-    rng: np.random.Generator, cells: pd.DataFrame, wiring: Wiring, trends: Trends, spacing: float, likeness: float
+    rng: np.random.Generator,
+    cells: pd.DataFrame,
+    wiring: Wiring,
+    trends: Trends,
+    spacing: float,
+    likeness: float,
 ) -> np.ndarray:
     """(cells, L) linear expression: type × stage × smooth field within the slice × cell noise; 2 % of it in receivers.
 
@@ -95,7 +100,11 @@ def receptor_base(
 
 
 def copied_fields(
-    rng: np.random.Generator, cells: pd.DataFrame, copied: np.ndarray, spacing: float, likeness: float
+    rng: np.random.Generator,
+    cells: pd.DataFrame,
+    copied: np.ndarray,
+    spacing: float,
+    likeness: float,
 ) -> np.ndarray:
     """(cells, genes) one smooth field per gene and slice; a copying gene's field correlates with its model's at ``likeness``."""
     field = np.empty((len(cells), len(copied)))
@@ -109,7 +118,9 @@ def copied_fields(
 
 def _alike(values: np.ndarray, copied: np.ndarray, likeness: float) -> np.ndarray:
     """Columns that copy another become ``likeness`` parts of it and the rest their own, at the same variance."""
-    return np.where(copied >= 0, likeness * values[:, copied] + np.sqrt(1 - likeness**2) * values, values)
+    return np.where(
+        copied >= 0, likeness * values[:, copied] + np.sqrt(1 - likeness**2) * values, values
+    )
 
 
 @dataclass(frozen=True)
@@ -161,7 +172,12 @@ def integrate(
     half = np.quantile(exposure[:, ligand_of] * typical[:, receptor_of], 0.6, axis=0) + 1e-9
     rate_f, rate_g = rng.uniform(8, 20, n_f), rng.uniform(8, 20, n_g)
     wave_f = _waves(rng, n_f, lineage, strong=~(wiring.tf_tf != 0).any(0))
-    wave_g = _waves(rng, n_g, lineage, strong=~((wiring.tf_target != 0).any(0) | (wiring.pair_target != 0).any(0)))
+    wave_g = _waves(
+        rng,
+        n_g,
+        lineage,
+        strong=~((wiring.tf_target != 0).any(0) | (wiring.pair_target != 0).any(0)),
+    )
     bias_f, bias_g = rng.normal(-0.3, 0.4, n_f), rng.normal(-0.3, 0.4, n_g)
     x, y = np.full((n, n_f), 0.4) * left.tf, np.full((n, n_g), 0.4)
     own = _Wander(rng, n, n_f, relaxation=0.15, dt=dt)
@@ -171,8 +187,15 @@ def integrate(
     for step in range(int(steps.max())):
         active = (step < steps)[:, None]
         rho = np.exp(-3.0 * np.maximum(steps - step, 0) * dt)[:, None]
-        e_t = trends.ligand[step] * (rho * level_now + (1 - rho) * mean_level) * np.exp(0.3 * place.value * (1 - rho))
-        r_t = np.exp(receptor + 0.7 * _alike(state.value, wiring.receptor_mimics, likeness)) * trends.receptor[step]
+        e_t = (
+            trends.ligand[step]
+            * (rho * level_now + (1 - rho) * mean_level)
+            * np.exp(0.3 * place.value * (1 - rho))
+        )
+        r_t = (
+            np.exp(receptor + 0.7 * _alike(state.value, wiring.receptor_mimics, likeness))
+            * trends.receptor[step]
+        )
         e_t, r_t = e_t * left.ligand, r_t * left.receptor
         dose = (e_t[:, ligand_of] * r_t[:, receptor_of] / half) ** hill
         s = dose / (1 + dose)
@@ -184,7 +207,12 @@ def integrate(
             + 3.0 * (x - 0.5) @ wiring.tf_tf
             + 1.6 * (s - 0.5) @ wiring.pair_tf
         )
-        drive_g = bias_g + wave_g(step * dt) + 3.0 * (x - 0.5) @ wiring.tf_target + 1.6 * (s - 0.5) @ wiring.pair_target
+        drive_g = (
+            bias_g
+            + wave_g(step * dt)
+            + 3.0 * (x - 0.5) @ wiring.tf_target
+            + 1.6 * (s - 0.5) @ wiring.pair_target
+        )
         jump_f, jump_g = rng.normal(size=x.shape), rng.normal(size=y.shape)
         new_x = x + rate_f * (expit(drive_f) - x) * dt + noise * np.sqrt(rate_f * dt * x) * jump_f
         new_y = y + rate_g * (expit(drive_g) - y) * dt + noise * np.sqrt(rate_g * dt * y) * jump_g
@@ -198,7 +226,9 @@ def integrate(
 class _Wander:
     """Ornstein–Uhlenbeck processes with mean 0 and sd 1, (cells, genes)."""
 
-    def __init__(self, rng: np.random.Generator, n_cells: int, n_genes: int, *, relaxation: float, dt: float) -> None:
+    def __init__(
+        self, rng: np.random.Generator, n_cells: int, n_genes: int, *, relaxation: float, dt: float
+    ) -> None:
         self._rng = rng
         self._keep = np.exp(-dt / relaxation)
         self.value = rng.normal(size=(n_cells, n_genes))

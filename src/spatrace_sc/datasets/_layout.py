@@ -71,7 +71,13 @@ def _hexagonal(rng: np.random.Generator, size: int) -> np.ndarray:
     """Points of a jittered hexagonal grid in the unit square."""
     step = 1.0 / np.sqrt(size) * np.sqrt(2 / np.sqrt(3)) * 0.98
     rows = np.arange(0, 1 + step, step * np.sqrt(3) / 2)
-    grid = np.array([(x + (r % 2) * step / 2, y) for r, y in enumerate(rows) for x in np.arange(0, 1 + step, step)])
+    grid = np.array(
+        [
+            (x + (r % 2) * step / 2, y)
+            for r, y in enumerate(rows)
+            for x in np.arange(0, 1 + step, step)
+        ]
+    )
     grid = grid[(grid <= 1.0).all(1)]
     while len(grid) < size:
         grid = np.vstack([grid, rng.random((size - len(grid), 2))])
@@ -79,7 +85,9 @@ def _hexagonal(rng: np.random.Generator, size: int) -> np.ndarray:
     return grid[chosen] + rng.normal(0, 0.2 * step, (size, 2))
 
 
-def smooth_field(rng: np.random.Generator, xy: np.ndarray, length: float, n_features: int = 60) -> np.ndarray:
+def smooth_field(
+    rng: np.random.Generator, xy: np.ndarray, length: float, n_features: int = 60
+) -> np.ndarray:
     """A Gaussian random field with unit variance and squared-exponential covariance of the given length (random Fourier features)."""
     frequency = rng.normal(0, 1.0 / length, (2, n_features))
     phase = rng.uniform(0, 2 * np.pi, n_features)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _keys
+from .._check import shorten
+from .._data.cells import coordinates
 from .._errors import DataError
-from .._validate import coordinates, shorten
 from ._fetch import Entry
 
 logger = logging.getLogger("spatrace_sc")
@@ -37,16 +38,26 @@ def why_not_hdf5(path: Path) -> str | None:
 
 
 def read_published(
-    path: Path, entry: Entry, record: dict[str, Any], stage: Callable[[str], tuple[str, float] | None]
+    path: Path,
+    entry: Entry,
+    record: dict[str, Any],
+    stage: Callable[[str], tuple[str, float] | None],
 ) -> AnnData:
     """The atlas in the file. ``X`` of the file is never loaded."""
     counts, obs, var, obsm = _parts(path, entry, stage)
-    adata = AnnData(X=log_normalised(counts), obs=obs, var=var, layers={_keys.COUNTS: counts}, obsm=obsm)
+    adata = AnnData(
+        X=log_normalised(counts), obs=obs, var=var, layers={_keys.COUNTS: counts}, obsm=obsm
+    )
     adata.obsm[_keys.SPATIAL] = coordinates(adata, _keys.SPATIAL)
-    for names, make in ((adata.obs_names, adata.obs_names_make_unique), (adata.var_names, adata.var_names_make_unique)):
+    for names, make in (
+        (adata.obs_names, adata.obs_names_make_unique),
+        (adata.var_names, adata.var_names_make_unique),
+    ):
         if not names.is_unique:
             logger.warning(
-                "%s: repeated names %s get a number.", path.name, shorten(names[names.duplicated()].unique())
+                "%s: repeated names %s get a number.",
+                path.name,
+                shorten(names[names.duplicated()].unique()),
             )
             make()
     _report(adata, path, entry)
@@ -70,7 +81,9 @@ def _parts(
     try:
         found = anndata.read_h5ad(path, backed="r")
     except Exception as error:
-        raise DataError(f"{path} cannot be read as h5ad: {type(error).__name__}: {error}. {_changed(path)}") from error
+        raise DataError(
+            f"{path} cannot be read as h5ad: {type(error).__name__}: {error}. {_changed(path)}"
+        ) from error
     try:
         _check_layout(found, path, entry)
         counts = _counts(found.layers[_keys.COUNTS], path)
@@ -108,7 +121,9 @@ def _check_layout(found: AnnData, path: Path, entry: Entry) -> None:
             f"its layers are {shorten(layers)}, its obsm has {shorten(found.obsm.keys())}. {_changed(path)}"
         )
     if not found.n_obs or not found.n_vars:
-        raise DataError(f"{path} has {found.n_obs} cells and {found.n_vars} genes. {_changed(path)}")
+        raise DataError(
+            f"{path} has {found.n_obs} cells and {found.n_vars} genes. {_changed(path)}"
+        )
 
 
 def _counts(layer: Any, path: Path) -> sparse.csr_matrix:
@@ -160,17 +175,28 @@ def _obs(
 def _strings(found: pd.DataFrame, column: str, path: Path) -> NDArray[np.object_]:
     missing = int(found[column].isna().sum())
     if missing:
-        raise DataError(f"{path}: obs[{column!r}] is missing in {missing} of {len(found)} cells. {_changed(path)}")
+        raise DataError(
+            f"{path}: obs[{column!r}] is missing in {missing} of {len(found)} cells. {_changed(path)}"
+        )
     return found[column].astype(str).to_numpy(dtype=object)
 
 
 def _report(adata: AnnData, path: Path, entry: Entry) -> None:
     described = (entry.cells or adata.n_obs, entry.genes or adata.n_vars)
     if adata.shape != described:
-        logger.warning("%s has %d cells × %d genes; described were %d × %d.", path.name, *adata.shape, *described)
+        logger.warning(
+            "%s has %d cells × %d genes; described were %d × %d.",
+            path.name,
+            *adata.shape,
+            *described,
+        )
     untyped = int(adata.obs[_keys.CELL_TYPE].isna().sum())
     if untyped:
-        logger.warning("%s: %d cells have no cell type; name one or drop them before inference.", path.name, untyped)
+        logger.warning(
+            "%s: %d cells have no cell type; name one or drop them before inference.",
+            path.name,
+            untyped,
+        )
     logger.info(
         "%s: %d cells × %d genes, %d slices, stages %s. The unit of the coordinates is not stated.",
         entry.title,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._check import closest, shorten
 from .._errors import InvalidArgumentError
-from .._validate import closest, shorten
 
 #: Roles whose genes can be removed, in the order of the columns of expression.
 ROLES = ("ligand", "receptor", "tf")
@@ -34,13 +34,19 @@ def check_knockout(knockout: object, names: dict[str, np.ndarray]) -> list[str]:
     if knockout is None:
         return []
     chosen = [knockout] if isinstance(knockout, str) else knockout
-    if not isinstance(chosen, list | tuple | np.ndarray) or not all(isinstance(name, str) for name in chosen):
-        raise InvalidArgumentError(f"`knockout` must be the name of a gene or a list of names, found {knockout!r}.")
+    if not isinstance(chosen, list | tuple | np.ndarray) or not all(
+        isinstance(name, str) for name in chosen
+    ):
+        raise InvalidArgumentError(
+            f"`knockout` must be the name of a gene or a list of names, found {knockout!r}."
+        )
     available = [str(name) for role in ROLES for name in names[role]]
     unknown = [name for name in chosen if name not in set(available)]
     if unknown or not len(chosen):
         found = f"names {shorten(unknown)}" if unknown else "is empty"
-        examples = ", ".join(f"{role.replace('tf', 'TF')}s {shorten(sorted(names[role]), 3)}" for role in ROLES)
+        examples = ", ".join(
+            f"{role.replace('tf', 'TF')}s {shorten(sorted(names[role]), 3)}" for role in ROLES
+        )
         raise InvalidArgumentError(
             f"`knockout` {found}; it takes ligands, receptors and TFs of the tissue: {examples}."
             + (closest(unknown[0], available) if unknown else "")
@@ -48,7 +54,9 @@ def check_knockout(knockout: object, names: dict[str, np.ndarray]) -> list[str]:
     return list(dict.fromkeys(str(name) for name in chosen))
 
 
-def coupled_counts(rng: np.random.Generator, counts: np.ndarray, rate: np.ndarray, changed: np.ndarray) -> np.ndarray:
+def coupled_counts(
+    rng: np.random.Generator, counts: np.ndarray, rate: np.ndarray, changed: np.ndarray
+) -> np.ndarray:
     """Poisson counts at the rates ``changed`` that differ from ``counts``, drawn at ``rate``, no more than they must.
 
     Where the rate falls every molecule is kept with probability ``changed / rate``; where it rises a Poisson number is added; where it stays the count stays.

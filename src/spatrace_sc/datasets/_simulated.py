@@ -142,11 +142,22 @@ def simulated(
         decoy_fraction=decoy_fraction,
         signal_strength=signal_strength,
     )
-    sizes = {"ligand": n_ligands, "receptor": n_receptors, "tf": n_tfs, "target": n_targets, "background": n_background}
+    sizes = {
+        "ligand": n_ligands,
+        "receptor": n_receptors,
+        "tf": n_tfs,
+        "target": n_targets,
+        "background": n_background,
+    }
     names = draw_names(streams["order"], sizes)
     removed = check_knockout(knockout, names)
     express = partial(
-        _express, cells=cells, wiring=wiring, noise=noise, likeness=decoy_likeness, n_background=n_background
+        _express,
+        cells=cells,
+        wiring=wiring,
+        noise=noise,
+        likeness=decoy_likeness,
+        n_background=n_background,
     )
     level, time, signal = express(streams, left=what_is_left(names))
     changed = None
@@ -163,7 +174,9 @@ def simulated(
         changed=changed,
         extra=streams["removal"],
     )
-    return _assemble(streams["order"], cells, counts, wiring, sizes, time, signal, parameters, names)
+    return _assemble(
+        streams["order"], cells, counts, wiring, sizes, time, signal, parameters, names
+    )
 
 
 #: Every part of the tissue has random numbers of its own.
@@ -177,14 +190,22 @@ def _streams(seed: int) -> dict[str, np.random.Generator]:
     return dict(zip(STREAMS, np.random.default_rng(seed).spawn(len(STREAMS)), strict=True))
 
 
-def _given_layout(layout: pd.DataFrame, receivers: list[str] | None, receiver_fraction: float) -> pd.DataFrame:
+def _given_layout(
+    layout: pd.DataFrame, receivers: list[str] | None, receiver_fraction: float
+) -> pd.DataFrame:
     missing = [c for c in ("x", "y", "cell_type", "sample", "stage") if c not in layout]
     if missing:
-        raise InvalidArgumentError(f"`layout` lacks the columns {missing}; it has {list(layout.columns)}.")
+        raise InvalidArgumentError(
+            f"`layout` lacks the columns {missing}; it has {list(layout.columns)}."
+        )
     cells = layout.reset_index(drop=True).copy()
     if "stage_time" not in cells:
         stage = cells["stage"]
-        order = list(stage.cat.categories) if isinstance(stage.dtype, pd.CategoricalDtype) else list(stage.unique())
+        order = (
+            list(stage.cat.categories)
+            if isinstance(stage.dtype, pd.CategoricalDtype)
+            else list(stage.unique())
+        )
         cells["stage_time"] = stage.map({s: k + 1.0 for k, s in enumerate(order)}).astype(float)
     kinds = cells["cell_type"].astype(str)
     frequent = kinds.value_counts(normalize=True)
@@ -223,7 +244,9 @@ def _express(
     spread = _kinetics.SPREAD * spacing
     trends = _kinetics.draw_trends(streams["trends"], wiring)
     time = _kinetics.latent_time(streams["time"], cells, spacing)
-    ligand = _kinetics.ligand_expression(streams["ligand"], cells, wiring, trends, spacing, likeness)
+    ligand = _kinetics.ligand_expression(
+        streams["ligand"], cells, wiring, trends, spacing, likeness
+    )
     weights = neighbour_weights(
         xy, sample, receiver, ~receiver, radius=5 * spread, kernel=lambda d: np.exp(-d / spread)
     )
@@ -247,9 +270,13 @@ def _express(
     tf[receiver], target[receiver], receptor[receiver] = state.tf, state.target, state.receptor
     signal = np.full((n, len(wiring.pairs)), np.nan, dtype=np.float32)
     signal[receiver] = state.signal
-    modelled = np.hstack([0.3 * ligand * left.ligand, 0.15 * receptor * left.receptor, 0.5 * tf * left.tf, target])
+    modelled = np.hstack(
+        [0.3 * ligand * left.ligand, 0.15 * receptor * left.receptor, 0.5 * tf * left.tf, target]
+    )
     kind = pd.factorize(cells["cell_type"])[0]
-    mean = np.exp(quiet.normal(0, 1.0, n_background) + 0.3 * quiet.normal(size=(kind.max() + 1, n_background)))
+    mean = np.exp(
+        quiet.normal(0, 1.0, n_background) + 0.3 * quiet.normal(size=(kind.max() + 1, n_background))
+    )
     background = mean[kind] * np.exp(0.2 * quiet.normal(size=(n, n_background)))
     if n_background:
         background *= 7 / 3 * modelled.sum(1).mean() / background.sum(1).mean()

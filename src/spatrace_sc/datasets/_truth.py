@@ -19,7 +19,9 @@ def truth_tables(wiring: Wiring, names: dict[str, np.ndarray]) -> dict[str, pd.D
 
     def pair_edges(matrix: np.ndarray, column: str, regulated: np.ndarray) -> pd.DataFrame:
         p, g = np.nonzero(matrix)
-        return _table({"ligand": ligand[p], "receptor": receptor[p], column: regulated[g]}, matrix[p, g])
+        return _table(
+            {"ligand": ligand[p], "receptor": receptor[p], column: regulated[g]}, matrix[p, g]
+        )
 
     def tf_edges(matrix: np.ndarray, regulated: np.ndarray) -> pd.DataFrame:
         f, g = np.nonzero(matrix)
@@ -32,9 +34,12 @@ def truth_tables(wiring: Wiring, names: dict[str, np.ndarray]) -> dict[str, pd.D
     direct_table = pair_edges(wiring.pair_target, "target", names["target"])
     indirect_table = pair_edges(indirect, "target", names["target"])
     lr_targets = pd.concat(
-        [direct_table.assign(kind="direct"), indirect_table.assign(kind="indirect")], ignore_index=True
+        [direct_table.assign(kind="direct"), indirect_table.assign(kind="indirect")],
+        ignore_index=True,
     )
-    pairs = pd.DataFrame({"ligand": ligand[acts].astype(str), "receptor": receptor[acts].astype(str)})
+    pairs = pd.DataFrame(
+        {"ligand": ligand[acts].astype(str), "receptor": receptor[acts].astype(str)}
+    )
     return {
         "tf_targets": tf_edges(wiring.tf_target, names["target"]),
         "tf_tfs": tf_edges(wiring.tf_tf, names["tf"]),

@@ -86,7 +86,9 @@ def _draw_pairs(rng: np.random.Generator, n_l: int, n_r: int, n_pairs: int) -> n
     right = np.concatenate([rng.permutation(n_r), rng.integers(0, n_r, size - n_r)])
     chosen = list(dict.fromkeys(zip(left.tolist(), right.tolist(), strict=True)))[:n_pairs]
     rest = [(i, j) for i in range(n_l) for j in range(n_r) if (i, j) not in set(chosen)]
-    extra: list[int] | np.ndarray = rng.choice(len(rest), n_pairs - len(chosen), replace=False) if len(rest) else []
+    extra: list[int] | np.ndarray = (
+        rng.choice(len(rest), n_pairs - len(chosen), replace=False) if len(rest) else []
+    )
     return np.array(sorted(chosen + [rest[k] for k in extra]), dtype=np.intp)
 
 

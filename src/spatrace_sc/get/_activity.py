@@ -10,17 +10,20 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._compat import annotation
+from .._check import closest, shorten
 from .._core.uncertainty import shrunk_by_group
+from .._data.table import annotation
 from .._errors import InvalidArgumentError
-from .._validate import closest, shorten, stored
+from .._result import stored
 from ._modules import module_scores
 from ._tables import stage_number
 
 KINDS = ("pairs", "tfs", "modules")
 
 
-def activity(adata: AnnData, kind: str = "pairs", stage: str | None = None, *, key: str = _keys.RESULT) -> AnnData:
+def activity(
+    adata: AnnData, kind: str = "pairs", stage: str | None = None, *, key: str = _keys.RESULT
+) -> AnnData:
     """Activity of the strongest pairs, of the TFs, or of signaling modules, in every cell.
 
     Activity of a pair is the pair's signal in the cell (attended exposure × receptor, saturating, times the cell's gate) in standard deviations, times the pair's score: about how far,
@@ -64,24 +67,42 @@ def activity(adata: AnnData, kind: str = "pairs", stage: str | None = None, *, k
         stage_number(result, stage)
         column = str(result["params"]["stage_key"]) or str(result["params"]["sample_key"])
         whole = activity(adata, kind, key=key)
-        return whole[(adata.obs[column].astype(str) == str(stage)).to_numpy()].copy() if column else whole
+        return (
+            whole[(adata.obs[column].astype(str) == str(stage)).to_numpy()].copy()
+            if column
+            else whole
+        )
     ours = {result[slot] for slot in ("obsm", "obsm_se", "obsm_tf")}
     slots = {k: v for k, v in adata.obsm.items() if k not in ours | {_keys.modules_key(key)}}
     if kind == "modules":
         values, summary = module_scores(adata, result, key)
-        return AnnData(X=values.copy(), obs=adata.obs.copy(), var=summary, obsm=slots, uns=annotation(adata))
+        return AnnData(
+            X=values.copy(), obs=adata.obs.copy(), var=summary, obsm=slots, uns=annotation(adata)
+        )
     if kind == "tfs":
         tfs = pd.DataFrame(
-            {"score": np.asarray(result["tf_scores"], dtype=float)}, index=[str(g) for g in result["genes"]["tfs"]]
+            {"score": np.asarray(result["tf_scores"], dtype=float)},
+            index=[str(g) for g in result["genes"]["tfs"]],
         )
         order = np.argsort(-tfs["score"].to_numpy(), kind="stable")
         values = np.asarray(adata.obsm[result["obsm_tf"]], dtype=np.float32)[:, order]
-        return AnnData(X=values, obs=adata.obs.copy(), var=tfs.iloc[order], obsm=slots, uns=annotation(adata))
+        return AnnData(
+            X=values, obs=adata.obs.copy(), var=tfs.iloc[order], obsm=slots, uns=annotation(adata)
+        )
     pairs = result["activity_pairs"].astype({"ligand": str, "receptor": str}).reset_index(drop=True)
     pairs.index = (pairs["ligand"] + "^" + pairs["receptor"]).to_numpy()
-    values, se = (np.asarray(adata.obsm[result[slot]], dtype=np.float32) for slot in ("obsm", "obsm_se"))
+    values, se = (
+        np.asarray(adata.obsm[result[slot]], dtype=np.float32) for slot in ("obsm", "obsm_se")
+    )
     layers = {"se": se.copy(), "shrunk": _shrunk(adata, result, values, se)}
-    return AnnData(X=values.copy(), obs=adata.obs.copy(), var=pairs, obsm=slots, layers=layers, uns=annotation(adata))
+    return AnnData(
+        X=values.copy(),
+        obs=adata.obs.copy(),
+        var=pairs,
+        obsm=slots,
+        layers=layers,
+        uns=annotation(adata),
+    )
 
 
 def _shrunk(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._errors import MissingKeyError
-from .._validate import stored
+from .._result import stored
 from ._tables import _factor
 
 
@@ -43,9 +43,13 @@ def lr_tfs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT)
     result = stored(adata, key)
     table = result["lr_tfs"].assign(score=lambda t: t["effect"].abs())
     for column, role in (("ligand", "ligands"), ("receptor", "receptors"), ("tf", "tfs")):
-        table[column] = np.asarray(result["genes"][role], dtype=object)[table[column].to_numpy(dtype=np.intp)]
+        table[column] = np.asarray(result["genes"][role], dtype=object)[
+            table[column].to_numpy(dtype=np.intp)
+        ]
     table = _at_stage(table, result, stage, ["effect", "score"])
-    return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)[_keys.LR_TFS]
+    return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)[
+        _keys.LR_TFS
+    ]
 
 
 def cascades(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT) -> pd.DataFrame:
@@ -85,21 +89,32 @@ def cascades(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
     """
     result = stored(adata, key)
     if "cascades" not in result:
-        raise MissingKeyError(f"`adata.uns[{key!r}]` has no cascades; call `st.tl.cascades(adata, key={key!r})` first.")
-    table = _at_stage(result["cascades"], result, stage, ["effect", "score", "pair_on_tf", "direct_effect"])
-    return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)[_keys.CASCADES]
+        raise MissingKeyError(
+            f"`adata.uns[{key!r}]` has no cascades; call `st.tl.cascades(adata, key={key!r})` first."
+        )
+    table = _at_stage(
+        result["cascades"], result, stage, ["effect", "score", "pair_on_tf", "direct_effect"]
+    )
+    return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)[
+        _keys.CASCADES
+    ]
 
 
-def _at_stage(table: pd.DataFrame, result: dict[str, Any], stage: str | None, columns: list[str]) -> pd.DataFrame:
+def _at_stage(
+    table: pd.DataFrame, result: dict[str, Any], stage: str | None, columns: list[str]
+) -> pd.DataFrame:
     """Columns times the factor of the row's pair in a stage; pairs that are not listed have factor 1."""
     if stage is None:
         return table.copy()
     factor: NDArray[np.float64] = _factor(result, stage, "pair")[0]
     pairs, genes = result["lr_pairs"], result["genes"]
     names = (
-        np.asarray(genes[r], dtype=object)[pairs[r[:-1]].to_numpy(dtype=np.intp)] for r in ("ligands", "receptors")
+        np.asarray(genes[r], dtype=object)[pairs[r[:-1]].to_numpy(dtype=np.intp)]
+        for r in ("ligands", "receptors")
     )
-    known = pd.Series(factor, index=pd.MultiIndex.from_arrays([n.astype(str) for n in names]), dtype=float)
+    known = pd.Series(
+        factor, index=pd.MultiIndex.from_arrays([n.astype(str) for n in names]), dtype=float
+    )
     mine = pd.MultiIndex.from_frame(table[["ligand", "receptor"]].astype(str))
     scale = known.reindex(mine).fillna(1.0).to_numpy()
     return table.assign(**{c: table[c].to_numpy() * scale for c in columns})

@@ -7,12 +7,15 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
+from .._check import closest, shorten
 from .._errors import MissingKeyError
-from .._validate import closest, shorten, stored
+from .._result import stored
 from ._tables import stage_number
 
 
-def communication(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT) -> pd.DataFrame:
+def communication(
+    adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT
+) -> pd.DataFrame:
     """Which cell type talks to which, through which pair.
 
     Parameters
@@ -49,7 +52,9 @@ def communication(adata: AnnData, stage: str | None = None, *, key: str = _keys.
         return whole[_keys.COMMUNICATION].copy()
     stage_number(result, stage)
     table: pd.DataFrame = result["communication_by_stage"]
-    return table.loc[table["stage"].astype(str) == str(stage), _keys.COMMUNICATION].reset_index(drop=True)
+    return table.loc[table["stage"].astype(str) == str(stage), _keys.COMMUNICATION].reset_index(
+        drop=True
+    )
 
 
 def sent_received(

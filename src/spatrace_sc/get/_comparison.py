@@ -6,8 +6,9 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
+from .._check import closest, shorten
 from .._errors import InvalidArgumentError, MissingKeyError
-from .._validate import closest, shorten, stored
+from .._result import stored
 
 
 def comparison(

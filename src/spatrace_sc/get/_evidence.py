@@ -52,7 +52,9 @@ def behind_removal(result: dict[str, Any], removed: Mapping[str, Any]) -> NDArra
     best = np.zeros(len(genes["targets"]), dtype=np.intp)
     for table in (judged(edges), on_targets[gone[tf["tf"].to_numpy(dtype=np.intp)]]):
         np.maximum.at(
-            best, table["target"].to_numpy(dtype=np.intp), table["evidence"].cat.codes.to_numpy(dtype=np.intp)
+            best,
+            table["target"].to_numpy(dtype=np.intp),
+            table["evidence"].cat.codes.to_numpy(dtype=np.intp),
         )
     mediated = on_targets[through[tf["tf"].to_numpy(dtype=np.intp)]]
     reached = mediated.loc[mediated["q_value"] <= _keys.SUPPORTED, "target"].to_numpy(dtype=np.intp)
@@ -61,7 +63,10 @@ def behind_removal(result: dict[str, Any], removed: Mapping[str, Any]) -> NDArra
 
 
 def _of_pairs(
-    result: dict[str, Any], genes: dict[str, list[str]], table: pd.DataFrame, removed: Mapping[str, Any]
+    result: dict[str, Any],
+    genes: dict[str, list[str]],
+    table: pd.DataFrame,
+    removed: Mapping[str, Any],
 ) -> pd.DataFrame:
     """Rows of a table with genes as numbers whose pair is removed."""
     parts = {role: list(map(str, removed.get(role, []))) for role in ("ligand", "receptor")}
@@ -71,8 +76,13 @@ def _of_pairs(
             kept &= np.isin(genes[f"{role}s"], names)[table[role].to_numpy(dtype=np.intp)]
     if "sender" in removed:
         talk = result["communication"]
-        said = talk[talk["sender"].astype(str).isin(list(map(str, removed["sender"]))) & (talk["score"] > 0)]
+        said = talk[
+            talk["sender"].astype(str).isin(list(map(str, removed["sender"]))) & (talk["score"] > 0)
+        ]
         pairs = pd.MultiIndex.from_frame(said[["ligand", "receptor"]].astype(str))
-        mine = [np.asarray(genes[f"{role}s"], dtype=object)[table[role].to_numpy(dtype=np.intp)] for role in parts]
+        mine = [
+            np.asarray(genes[f"{role}s"], dtype=object)[table[role].to_numpy(dtype=np.intp)]
+            for role in parts
+        ]
         kept &= pd.MultiIndex.from_arrays(mine).isin(pairs)
     return table[kept]

@@ -11,8 +11,8 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
+from .._check import closest, shorten
 from .._errors import InvalidArgumentError, MissingPackageError
-from .._validate import closest, shorten
 from ._cascades import lr_tfs
 from ._communication import communication
 from ._tables import lr_pairs, lr_targets, tf_targets
@@ -115,7 +115,12 @@ def to_liana(
     ['source', 'target', 'ligand_complex', 'receptor_complex']
     """
     table = _up_to(communication(adata, stage, key=key), "communication", max_q)
-    names = {"sender": "source", "receiver": "target", "ligand": "ligand_complex", "receptor": "receptor_complex"}
+    names = {
+        "sender": "source",
+        "receiver": "target",
+        "ligand": "ligand_complex",
+        "receptor": "receptor_complex",
+    }
     return table.rename(columns=names)[_keys.LIANA].reset_index(drop=True)
 
 
@@ -176,35 +181,56 @@ def to_networkx(
     if wrong or not kinds:
         every = [*EDGES, "communication"]
         hint = closest(str(wrong[0]), every) if wrong else ""
-        raise InvalidArgumentError(f"`kind` must be one or several of {shorten(every)}, found {kind!r}.{hint}")
+        raise InvalidArgumentError(
+            f"`kind` must be one or several of {shorten(every)}, found {kind!r}.{hint}"
+        )
     if "communication" in kinds:
         if len(kinds) > 1:
             raise InvalidArgumentError(
                 f"`kind='communication'` links cell types and cannot be joined with tables of genes, found {kind!r}."
             )
-        return _of_types(nx.MultiDiGraph(kind="communication"), communication(adata, stage, key=key), max_q)
+        return _of_types(
+            nx.MultiDiGraph(kind="communication"), communication(adata, stage, key=key), max_q
+        )
     graph = nx.DiGraph(kind=" | ".join(kinds))
     for name in kinds:
         _add(graph, name, _edges(adata, name, stage, max_q, key))
     return graph
 
 
-def _edges(adata: AnnData, kind: str, stage: str | None, max_q: float | None, key: str) -> pd.DataFrame:
+def _edges(
+    adata: AnnData, kind: str, stage: str | None, max_q: float | None, key: str
+) -> pd.DataFrame:
     """Rows with a score and a small enough q, with columns ``source`` and ``target`` beside their own."""
     reader, source, target = EDGES[kind]
     table = _up_to(reader(adata, stage, key=key), kind, max_q)
     names = table[source[0]].astype(str)
     if len(source) > 1:
         names = names + PAIR + table[source[1]].astype(str)
-    return table.assign(source=names.astype(object), target=table[target].astype(str).astype(object))
+    return table.assign(
+        source=names.astype(object), target=table[target].astype(str).astype(object)
+    )
 
 
 def _up_to(table: pd.DataFrame, kind: str, max_q: float | None) -> pd.DataFrame:
-    if max_q is not None and (isinstance(max_q, bool) or not isinstance(max_q, int | float) or not 0 <= max_q <= 1):
-        raise InvalidArgumentError(f"`max_q` must be a number from 0 to 1, or None for every edge, found {max_q!r}.")
-    kept = table[table["score"] > 0] if max_q is None else table[(table["score"] > 0) & (table["q_value"] <= max_q)]
+    if max_q is not None and (
+        isinstance(max_q, bool) or not isinstance(max_q, int | float) or not 0 <= max_q <= 1
+    ):
+        raise InvalidArgumentError(
+            f"`max_q` must be a number from 0 to 1, or None for every edge, found {max_q!r}."
+        )
+    kept = (
+        table[table["score"] > 0]
+        if max_q is None
+        else table[(table["score"] > 0) & (table["q_value"] <= max_q)]
+    )
     if not len(kept):
-        logger.info("%s: none of %d rows has a score and q ≤ %s; nothing is exported.", kind, len(table), max_q)
+        logger.info(
+            "%s: none of %d rows has a score and q ≤ %s; nothing is exported.",
+            kind,
+            len(table),
+            max_q,
+        )
     return kept
 
 
@@ -218,13 +244,17 @@ def _add(graph: Any, kind: str, table: pd.DataFrame) -> None:
         _node(graph, source, begin)
         _node(graph, target, end)
         if not graph.has_edge(source, target):
-            graph.add_edge(source, target, kind=kind, weight=weight, **dict(zip(present, rest, strict=True)))
+            graph.add_edge(
+                source, target, kind=kind, weight=weight, **dict(zip(present, rest, strict=True))
+            )
 
 
 def _of_types(graph: Any, table: pd.DataFrame, max_q: float | None) -> Any:
     table = _up_to(table, "communication", max_q)
     columns = ["sender", "receiver", "ligand", "receptor", "score", "p_value", "q_value"]
-    for sender, receiver, ligand, receptor, weight, p, q in zip(*(table[c].tolist() for c in columns), strict=True):
+    for sender, receiver, ligand, receptor, weight, p, q in zip(
+        *(table[c].tolist() for c in columns), strict=True
+    ):
         for name in (sender, receiver):
             _node(graph, str(name), "cell type")
         graph.add_edge(

@@ -9,8 +9,9 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
+from .._check import closest, shorten
 from .._errors import InvalidArgumentError, MissingKeyError
-from .._validate import closest, shorten, stored
+from .._result import stored
 from ._evidence import behind_removal
 
 
@@ -113,7 +114,9 @@ def knockout_cells(adata: AnnData, name: str | None = None, *, key: str = _keys.
         )
     for attribute, found in (("obsm", slot), ("obs", str(entry["obs"]))):
         if found not in getattr(adata, attribute):
-            raise MissingKeyError(f"`adata.{attribute}[{found!r}]` is gone; call `st.tl.knockout` again.")
+            raise MissingKeyError(
+                f"`adata.{attribute}[{found!r}]` is gone; call `st.tl.knockout` again."
+            )
     result = stored(adata, key)
     ours = {str(other["obsm"]) for other in result["knockouts"].values()}
     slots = {k: v for k, v in adata.obsm.items() if k not in ours}
@@ -145,7 +148,9 @@ def _judged(table: pd.DataFrame, result: dict[str, Any], entry: dict[str, Any]) 
     found = np.where(changes, np.where(found == "none", "ranked", found), "none")
     blind = found == "co-variation"
     unknown = {column: table[column].where(~blind) for column in ("se", "agreement")}
-    return table.assign(**unknown, evidence=pd.Categorical(found, categories=_keys.EVIDENCE_LEVELS, ordered=True))
+    return table.assign(
+        **unknown, evidence=pd.Categorical(found, categories=_keys.EVIDENCE_LEVELS, ordered=True)
+    )
 
 
 def _entry(adata: AnnData, name: str | None, key: str) -> dict[str, Any]:
@@ -156,10 +161,14 @@ def _entry(adata: AnnData, name: str | None, key: str) -> dict[str, Any]:
             f"`adata.uns[{key!r}]` has no knockout; call e.g. `st.tl.knockout(adata, ligand=...{hint})` first."
         )
     if name is None and len(names) > 1:
-        raise InvalidArgumentError(f"{len(names)} knockouts are stored: {shorten(names)}; give one as `name`.")
+        raise InvalidArgumentError(
+            f"{len(names)} knockouts are stored: {shorten(names)}; give one as `name`."
+        )
     label = names[0] if name is None else name
     if label not in names:
         raise InvalidArgumentError(
             f"`name={name!r}` is no stored knockout; there are {shorten(names)}.{closest(str(name), names)}"
         )
-    return next(dict(e) for e in stored(adata, key)["knockouts"].values() if str(e["name"]) == label)
+    return next(
+        dict(e) for e in stored(adata, key)["knockouts"].values() if str(e["name"]) == label
+    )

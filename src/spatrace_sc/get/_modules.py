@@ -10,8 +10,9 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._check import closest, shorten
 from .._errors import InvalidArgumentError, MissingKeyError
-from .._validate import closest, shorten, stored
+from .._result import stored
 
 
 def modules(adata: AnnData, kind: str = "pairs", *, key: str = _keys.RESULT) -> pd.DataFrame:
@@ -65,19 +66,27 @@ def modules(adata: AnnData, kind: str = "pairs", *, key: str = _keys.RESULT) -> 
 def stored_modules(result: dict[str, Any], key: str) -> dict[str, Any]:
     """What :func:`spatrace_sc.tl.modules` has written into a result."""
     if "modules" not in result:
-        raise MissingKeyError(f"`adata.uns[{key!r}]` has no modules; call `st.tl.modules(adata, key={key!r})` first.")
+        raise MissingKeyError(
+            f"`adata.uns[{key!r}]` has no modules; call `st.tl.modules(adata, key={key!r})` first."
+        )
     return dict(result["modules"])
 
 
-def module_scores(adata: AnnData, result: dict[str, Any], key: str) -> tuple[NDArray[np.float32], pd.DataFrame]:
+def module_scores(
+    adata: AnnData, result: dict[str, Any], key: str
+) -> tuple[NDArray[np.float32], pd.DataFrame]:
     """(cells, K) scores and the table of the modules, by name."""
     found = stored_modules(result, key)
     values = np.asarray(adata.obsm[found["obsm"]], dtype=np.float32)
     summary = found["summary"][_keys.MODULES["summary"]]
-    return values, summary.set_index(summary["module"].astype(str).to_numpy()).drop(columns="module")
+    return values, summary.set_index(summary["module"].astype(str).to_numpy()).drop(
+        columns="module"
+    )
 
 
-def pair_activity(adata: AnnData, *, key: str = _keys.RESULT) -> tuple[NDArray[np.float32], pd.DataFrame]:
+def pair_activity(
+    adata: AnnData, *, key: str = _keys.RESULT
+) -> tuple[NDArray[np.float32], pd.DataFrame]:
     """(cells, pairs) activity as it is stored, not a copy, and its pairs ``ligand, receptor, score``."""
     result = stored(adata, key)
     pairs = result["activity_pairs"].astype({"ligand": str, "receptor": str}).reset_index(drop=True)

@@ -11,13 +11,16 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._check import closest, shorten
 from .._errors import InvalidArgumentError
-from .._validate import closest, shorten, stored
+from .._result import stored
 from ._evidence import judged
-from ._route import add_route
+from ._mediation import add_route
 
 
-def tf_targets(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT) -> pd.DataFrame:
+def tf_targets(
+    adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT
+) -> pd.DataFrame:
     """Which TF drives which target.
 
     Parameters
@@ -71,7 +74,9 @@ def tf_targets(adata: AnnData, stage: str | None = None, *, key: str = _keys.RES
     return _named(table, result, {"tf": "tfs", "target": "targets"})[_keys.TF_TARGETS]
 
 
-def lr_targets(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT) -> pd.DataFrame:
+def lr_targets(
+    adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT
+) -> pd.DataFrame:
     r"""Which ligand–receptor pair changes which target.
 
     Parameters and units as in :func:`tf_targets`; a pair's level is its saturating signal.
@@ -101,7 +106,9 @@ def lr_targets(adata: AnnData, stage: str | None = None, *, key: str = _keys.RES
     result = stored(adata, key)
     table = add_route(_expand(result, "lr_targets", ["ligands", "receptors", "targets"]), result)
     return _named(
-        _pair_stage(table, result, stage), result, {"ligand": "ligands", "receptor": "receptors", "target": "targets"}
+        _pair_stage(table, result, stage),
+        result,
+        {"ligand": "ligands", "receptor": "receptors", "target": "targets"},
     )[_keys.LR_TARGETS]
 
 
@@ -130,9 +137,9 @@ def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
     """
     result = stored(adata, key)
     table = _expand(result, "lr_pairs", ["ligands", "receptors"])
-    return _named(_pair_stage(table, result, stage), result, {"ligand": "ligands", "receptor": "receptors"})[
-        _keys.LR_PAIRS
-    ]
+    return _named(
+        _pair_stage(table, result, stage), result, {"ligand": "ligands", "receptor": "receptors"}
+    )[_keys.LR_PAIRS]
 
 
 def training_history(adata: AnnData, *, key: str = _keys.RESULT) -> pd.DataFrame:
@@ -155,7 +162,10 @@ def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
     """
     found = deepcopy(dict(stored(adata, key)["params"]))
     found |= {role: [str(name) for name in found[role]] for role in ("senders", "receivers")}
-    return {name: None if isinstance(value, str) and not value else value for name, value in found.items()}
+    return {
+        name: None if isinstance(value, str) and not value else value
+        for name, value in found.items()
+    }
 
 
 def stages(adata: AnnData, *, key: str = _keys.RESULT) -> list[str]:
@@ -176,7 +186,10 @@ def _expand(result: dict[str, Any], name: str, roles: list[str]) -> pd.DataFrame
     absent[code] = False
     rest = np.flatnonzero(absent)
     empty: dict[str, Any] = dict.fromkeys(table.columns, 0.0)
-    empty |= dict(zip(columns, np.unravel_index(rest, sizes), strict=True)) | {"q_value": 1.0, "group": ""}
+    empty |= dict(zip(columns, np.unravel_index(rest, sizes), strict=True)) | {
+        "q_value": 1.0,
+        "group": "",
+    }
     if "group_q_value" in table:
         empty["group_q_value"] = 1.0
     empty["p_value"] = np.asarray(result["p_values"][name], dtype=float)[rest]
@@ -192,7 +205,9 @@ def stage_number(result: dict[str, Any], stage: str) -> int:
     return names.index(str(stage))
 
 
-def _factor(result: dict[str, Any], stage: str, kind: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _factor(
+    result: dict[str, Any], stage: str, kind: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Factors of a stage and their standard errors."""
     number, factors = stage_number(result, stage), result["stage_factors"]
     return np.asarray(factors[kind])[number], np.asarray(factors[f"{kind}_se"])[number]
@@ -211,11 +226,17 @@ def _pair_stage(table: pd.DataFrame, result: dict[str, Any], stage: str | None) 
     return _scaled(table, full[number], full_error[number])
 
 
-def _scaled(table: pd.DataFrame, factor: NDArray[np.float64], error: NDArray[np.float64]) -> pd.DataFrame:
+def _scaled(
+    table: pd.DataFrame, factor: NDArray[np.float64], error: NDArray[np.float64]
+) -> pd.DataFrame:
     """Effects and scores times the factor of a stage; standard errors of both together."""
     size = "effect" if "effect" in table else "score"
-    scaled = table.assign(**{c: table[c].to_numpy() * factor for c in ("effect", "score", "mediated") if c in table})
-    scaled[f"{size}_se"] = np.hypot(table[f"{size}_se"].to_numpy() * factor, table[size].to_numpy() * error)
+    scaled = table.assign(
+        **{c: table[c].to_numpy() * factor for c in ("effect", "score", "mediated") if c in table}
+    )
+    scaled[f"{size}_se"] = np.hypot(
+        table[f"{size}_se"].to_numpy() * factor, table[size].to_numpy() * error
+    )
     return scaled.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
+from .._check import shorten
 from .._errors import InvalidArgumentError, MissingKeyError
-from .._validate import shorten
 
 
 def transition_reach(adata: AnnData, *, key: str = _keys.TRANSITIONS) -> pd.DataFrame:
@@ -47,16 +47,30 @@ def transition_reach(adata: AnnData, *, key: str = _keys.TRANSITIONS) -> pd.Data
     [1, 2, 3, 4, 5, 6, 7, 8]
     """
     if not isinstance(adata, AnnData):
-        hint = " Pass the table that holds them, e.g. `sdata['table']`." if hasattr(adata, "tables") else ""
+        hint = (
+            " Pass the table that holds them, e.g. `sdata['table']`."
+            if hasattr(adata, "tables")
+            else ""
+        )
         raise InvalidArgumentError(f"`adata` must be AnnData, found {type(adata).__name__}.{hint}")
     there = written_transitions(adata)
     if key not in there:
-        hint = f"those of {shorten(there)} are there" if there else "call `st.pp.transitions(adata)` first"
-        raise MissingKeyError(f"`adata.uns[{key!r}]` holds no transitions of `st.pp.transitions`; {hint}.")
+        hint = (
+            f"those of {shorten(there)} are there"
+            if there
+            else "call `st.pp.transitions(adata)` first"
+        )
+        raise MissingKeyError(
+            f"`adata.uns[{key!r}]` holds no transitions of `st.pp.transitions`; {hint}."
+        )
     table: pd.DataFrame = adata.uns[key][_keys.REACH]
     return table[_keys.REACH_COLUMNS].copy()
 
 
 def written_transitions(adata: AnnData) -> list[str]:
     """Names of the transitions that :func:`spatrace_sc.pp.transitions` wrote."""
-    return [name for name, found in adata.uns.items() if isinstance(found, Mapping) and _keys.REACH in found]
+    return [
+        name
+        for name, found in adata.uns.items()
+        if isinstance(found, Mapping) and _keys.REACH in found
+    ]

@@ -12,11 +12,12 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys, get
+from .._check import positive
+from .._data.cells import coordinates
 from .._errors import InvalidArgumentError
-from .._validate import coordinates, positive
+from ._mapped_quantity import Subject, subject
 from ._shared import count, logger, nothing_left, one_of, points, settle
 from ._slices import slices
-from ._subject import Subject, subject
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,7 +125,9 @@ def activity_map(
     one_of(kind, KINDS, "kind")
     cells, stages = get.activity(adata, kind, key=key), get.stages(adata, key=key)
     if pair is None and not cells.n_vars:
-        return nothing_left(_grid(ax, 1, ncols, (1.0, 1.0))[0], f"No {KINDS[kind][0]} has an activity")
+        return nothing_left(
+            _grid(ax, 1, ncols, (1.0, 1.0))[0], f"No {KINDS[kind][0]} has an activity"
+        )
     shown = subject(adata, cells, kind, pair, key)
     if sample_key is None and stage_key is None:
         used = get.params(adata, key=key)
@@ -156,7 +159,9 @@ def _grid(ax: Axes | Sequence[Axes] | None, n: int, ncols: int | None, half: Any
     if ax is not None:
         given = np.ravel(np.array(ax, dtype=object))
         if len(given) != n:
-            raise InvalidArgumentError(f"`ax` has {len(given)} axes, but there are {n} panels; give {n} axes or none.")
+            raise InvalidArgumentError(
+                f"`ax` has {len(given)} axes, but there are {n} panels; give {n} axes or none."
+            )
         return given
     import matplotlib.pyplot as plt
 
@@ -185,11 +190,15 @@ def _draw(
 
     values = np.abs(np.concatenate([p.value[np.isfinite(p.value)] for p in panels]))
     largest = float(values.max()) if len(values) else 0.0
-    top = vmax or (float(np.quantile(values, 1 - CLIPPED)) if largest > 0 else 0.0) or largest or 1.0
+    top = (
+        vmax or (float(np.quantile(values, 1 - CLIPPED)) if largest > 0 else 0.0) or largest or 1.0
+    )
     norm = Normalize(vmin=-top if shown.signed else 0.0, vmax=top)
     beyond = "both" if shown.signed else "max"
     bar = axes[0].figure.colorbar(
-        ScalarMappable(norm=norm, cmap=cmap), ax=list(axes), extend=beyond if largest > top else "neither"
+        ScalarMappable(norm=norm, cmap=cmap),
+        ax=list(axes),
+        extend=beyond if largest > top else "neither",
     )
     title = f"{shown.title}, {shown.support}"
     bar.set_label(f"{title}\n{shown.unit}", fontsize=9 if len(title) < 36 else 7)
@@ -205,11 +214,26 @@ def _draw(
     if largest <= 0:
         text = "does not act in these cells" if len(values) else "no cell here receives"
         logger.warning("%s: %s.", shown.title, text)
-        axes[0].text(0.5, 0.5, text, transform=axes[0].transAxes, ha="center", va="center", backgroundcolor="white")
+        axes[0].text(
+            0.5,
+            0.5,
+            text,
+            transform=axes[0].transAxes,
+            ha="center",
+            va="center",
+            backgroundcolor="white",
+        )
 
 
 def _frame(ax: Axes, title: str, half: NDArray[np.float64]) -> None:
-    ax.set(aspect="equal", xlim=(-half[0], half[0]), ylim=(-half[1], half[1]), xticks=[], yticks=[], title=title)
+    ax.set(
+        aspect="equal",
+        xlim=(-half[0], half[0]),
+        ylim=(-half[1], half[1]),
+        xticks=[],
+        yticks=[],
+        title=title,
+    )
     for spine in ax.spines.values():
         spine.set_visible(False)
 
@@ -219,14 +243,21 @@ def _name_silent(ax: Axes) -> None:
     from matplotlib.lines import Line2D
 
     grey = Line2D([], [], linestyle="none", marker="o", color=SILENT, label="does not receive")
-    style: dict[str, Any] = {"frameon": False, "fontsize": 8, "handletextpad": 0.1, "borderpad": 0.2}
+    style: dict[str, Any] = {
+        "frameon": False,
+        "fontsize": 8,
+        "handletextpad": 0.1,
+        "borderpad": 0.2,
+    }
     ax.legend(handles=[grey], loc="upper right", bbox_to_anchor=(1, 0), **style)
 
 
 def _draw_cells(ax: Axes, panel: Panel, area: float, norm: Any, cmap: str) -> None:
     silent = np.isnan(panel.value)
     style: dict[str, Any] = {"s": area, "linewidths": 0, "rasterized": True}
-    ax.scatter(panel.xy[silent, 0], panel.xy[silent, 1], color=SILENT, zorder=1, clip_on=False, **style)
+    ax.scatter(
+        panel.xy[silent, 0], panel.xy[silent, 1], color=SILENT, zorder=1, clip_on=False, **style
+    )
     if norm.vmin < 0:  # the middle of such colours is white
         style |= {"linewidths": 0.3, "edgecolors": RIM}
     order = np.flatnonzero(~silent)

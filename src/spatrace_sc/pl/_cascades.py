@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from .. import _keys, get
 from ._shared import ARROW, DOWN, NEUTRAL, UP, count, label_width, new_axes, nothing_left
-from ._support import PALE, UNSUPPORTED, counted, is_supported
+from ._significance import PALE, UNSUPPORTED, counted, is_supported
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,9 @@ BROKEN = (0, (2.0, 0.7))
 APART, ROW = 2.2, 0.24
 
 
-def cascades(adata: AnnData, *, top_n: int | None = 30, key: str = _keys.RESULT, ax: Axes | None = None) -> Axes:
+def cascades(
+    adata: AnnData, *, top_n: int | None = 30, key: str = _keys.RESULT, ax: Axes | None = None
+) -> Axes:
     """The strongest paths pair → TF → target, in three columns.
 
     A line is a step: as wide as its effect is large, red where it raises and blue where it lowers what it ends on. A step that several paths share is drawn once.
@@ -69,7 +71,10 @@ def cascades(adata: AnnData, *, top_n: int | None = 30, key: str = _keys.RESULT,
     ax.set_axis_off()
     if top.empty:
         return nothing_left(ax, "No path pair → TF → target with both steps supported")
-    known = [_known(get.lr_tfs(adata, key=key), "tf"), _known(get.tf_targets(adata, key=key), "target")]
+    known = [
+        _known(get.lr_tfs(adata, key=key), "tf"),
+        _known(get.tf_targets(adata, key=key), "target"),
+    ]
     steps = [
         _steps(pair, top["tf"], top["pair_on_tf"], known[0]),
         _steps(top["tf"], top["target"], top["tf_on_target"], known[1]),
@@ -87,7 +92,9 @@ def cascades(adata: AnnData, *, top_n: int | None = 30, key: str = _keys.RESULT,
 def _beside(top: pd.DataFrame, tfs: list[str]) -> list[str]:
     """Targets in the order of their TFs, so that few lines cross."""
     height = pd.Series(
-        pd.Index(tfs).get_indexer(pd.Index(top["tf"].astype(str))), index=top["target"].astype(str), dtype=float
+        pd.Index(tfs).get_indexer(pd.Index(top["tf"].astype(str))),
+        index=top["target"].astype(str),
+        dtype=float,
     )
     return list(height.groupby(level=0).mean().sort_values(kind="stable").index)
 
@@ -99,9 +106,13 @@ def _known(edges: pd.DataFrame, end: str) -> set[tuple[str, str]]:
     return set(zip(begin, kept[end], strict=True))
 
 
-def _steps(begin: pd.Series, end: pd.Series, effect: pd.Series, known: set[tuple[str, str]]) -> pd.DataFrame:
+def _steps(
+    begin: pd.Series, end: pd.Series, effect: pd.Series, known: set[tuple[str, str]]
+) -> pd.DataFrame:
     """Every step once: ``begin, end, effect, supported``."""
-    table = pd.DataFrame({"begin": begin.astype(str), "end": end.astype(str), "effect": effect.to_numpy(dtype=float)})
+    table = pd.DataFrame(
+        {"begin": begin.astype(str), "end": end.astype(str), "effect": effect.to_numpy(dtype=float)}
+    )
     table["supported"] = [step in known for step in zip(table["begin"], table["end"], strict=True)]
     return table.drop_duplicates(["begin", "end"], ignore_index=True)
 
@@ -111,12 +122,16 @@ def _places(names: list[str], rows: int) -> dict[str, float]:
     return dict(zip(names, rows - (np.arange(len(names)) + 0.5) * rows / len(names), strict=True))
 
 
-def _lines(ax: Axes, steps: pd.DataFrame, left: dict[str, float], right: dict[str, float], number: int) -> None:
+def _lines(
+    ax: Axes, steps: pd.DataFrame, left: dict[str, float], right: dict[str, float], number: int
+) -> None:
     """Curves from one column to the next; widths are relative to the strongest of the step."""
     across = np.linspace(0.0, 1.0, 40)
     ease = across * across * (3.0 - 2.0 * across)
     largest = steps["effect"].abs().max()
-    for begin, end, effect, supported in steps.sort_values("effect", key=abs).itertuples(index=False, name=None):
+    for begin, end, effect, supported in steps.sort_values("effect", key=abs).itertuples(
+        index=False, name=None
+    ):
         height = left[begin] + (right[end] - left[begin]) * ease
         width = max(WIDEST * abs(effect) / largest, THINNEST) if largest > 0 else THINNEST
         ax.plot(
@@ -136,10 +151,31 @@ def _names(ax: Axes, place: list[dict[str, float]], rows: int, broken: str) -> N
     sides = ("right", "center", "left")
     for number, (names, side) in enumerate(zip(place, sides, strict=True)):
         for name, height in names.items():
-            box = {"facecolor": "white", "edgecolor": NEUTRAL, "boxstyle": "round,pad=0.2", "lw": 0.6}
-            ax.text(number, height, name, ha=side, va="center", fontsize=8, bbox=box if side == "center" else None)
+            box = {
+                "facecolor": "white",
+                "edgecolor": NEUTRAL,
+                "boxstyle": "round,pad=0.2",
+                "lw": 0.6,
+            }
+            ax.text(
+                number,
+                height,
+                name,
+                ha=side,
+                va="center",
+                fontsize=8,
+                bbox=box if side == "center" else None,
+            )
         what = ("ligand → receptor", "TF", "target")[number]
         ax.text(number, rows + 0.4, what, ha=side, va="bottom", fontsize=9, color=NEUTRAL)
-    ax.text(1, -0.2, f"red raises, blue lowers{broken}", ha="center", va="top", fontsize=8, color=NEUTRAL)
+    ax.text(
+        1,
+        -0.2,
+        f"red raises, blue lowers{broken}",
+        ha="center",
+        va="top",
+        fontsize=8,
+        color=NEUTRAL,
+    )
     ax.set_xlim(-0.02, 2.02)
     ax.set_ylim(-0.8, rows + 1.0)

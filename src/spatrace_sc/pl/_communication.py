@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .. import _keys, get
 from .._errors import InvalidArgumentError
 from ._shared import ARROW, count, draw_matrix, label_width, new_axes, nothing_left, pair_name
-from ._support import at_stage, counted, hollow, is_supported, up_to
+from ._significance import at_stage, counted, hollow, is_supported, up_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +74,9 @@ def communication(
     """
     count(top_n, "top_n")
     if pair is not None and top_n is not None:
-        raise InvalidArgumentError(f"`pair={pair!r}` and `top_n={top_n}` exclude each other; leave one of them None.")
+        raise InvalidArgumentError(
+            f"`pair={pair!r}` and `top_n={top_n}` exclude each other; leave one of them None."
+        )
     table = get.communication(adata, stage, key=key)
     kept, limit = up_to(table, max_q)
     table = table.assign(score=table["score"].where(table.index.isin(kept.index), 0.0))
@@ -94,7 +96,9 @@ def communication(
         scores,
         limits=(0.0, float(scores.to_numpy().max())),
         cmap=cmap,
-        label="score (SD of the targets)" if pair is not None else "summed score (SD of the targets)",
+        label="score (SD of the targets)"
+        if pair is not None
+        else "summed score (SD of the targets)",
         title=f"{what}{where}\n{counted(known[some], fields)}",
     )
     if max(n, m) <= WRITTEN:
@@ -115,7 +119,9 @@ def _prepare(
     else:
         kept = list(total.index[:top_n])
         what = (
-            f"sum of {len(kept)} of {len(total)} pairs" if len(kept) < len(total) else f"sum of all {len(kept)} pairs"
+            f"sum of {len(kept)} of {len(total)} pairs"
+            if len(kept) < len(total)
+            else f"sum of all {len(kept)} pairs"
         )
     score = table["score"].where(name.isin(kept), 0.0)
     types = [table["sender"], table["receiver"]]

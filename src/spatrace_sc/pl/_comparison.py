@@ -10,8 +10,19 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys, get
-from ._shared import ARROW, DOWN, NEUTRAL, UP, count, label_ticks, label_width, new_axes, nothing_left, one_of
-from ._support import PALE, UNSUPPORTED, counted, is_supported
+from ._shared import (
+    ARROW,
+    DOWN,
+    NEUTRAL,
+    UP,
+    count,
+    label_ticks,
+    label_width,
+    new_axes,
+    nothing_left,
+    one_of,
+)
+from ._significance import PALE, UNSUPPORTED, counted, is_supported
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +30,10 @@ if TYPE_CHECKING:
 #: What is compared, and the axis label.
 KINDS = {
     "tf_targets": ("TF → target edges", "slope (SD of the target per SD of the TF)"),
-    "lr_targets": ("ligand–receptor → target edges", "slope (SD of the target per SD of the pair's signal)"),
+    "lr_targets": (
+        "ligand–receptor → target edges",
+        "slope (SD of the target per SD of the pair's signal)",
+    ),
     "tfs": ("TFs' responses", "slopes along the TF's effects (SD)"),
     "lr_pairs": ("pairs' responses", "slopes along the pair's effects (SD)"),
     "tf_activity": ("TF levels", "mean activity"),
@@ -117,7 +131,9 @@ def _labels(top: pd.DataFrame, columns: list[str], several: bool) -> list[str]:
 def _acts(adata: AnnData, kind: str, top: pd.DataFrame, key: str) -> NDArray[np.bool_]:
     """Whether what is compared is supported in the whole: the edge, the pair, or any edge of the TF."""
     columns = _keys.COMPARED[kind]
-    reader = {"tfs": "tf_targets", "tf_activity": "tf_targets", "pair_activity": "lr_pairs"}.get(kind, kind)
+    reader = {"tfs": "tf_targets", "tf_activity": "tf_targets", "pair_activity": "lr_pairs"}.get(
+        kind, kind
+    )
     table: pd.DataFrame = getattr(get, reader)(adata, key=key)
     known = pd.MultiIndex.from_frame(table.loc[is_supported(table), columns].astype(str))
     return np.asarray(pd.MultiIndex.from_frame(top[columns].astype(str)).isin(known))
@@ -128,14 +144,26 @@ def _draw(ax: Axes, top: pd.DataFrame, supported: NDArray[np.bool_]) -> None:
 
     place = np.arange(len(top))
     before, after = (top[c].to_numpy(dtype=float) for c in ("effect_reference", "effect"))
-    colours = [to_rgba(COLOURS[c], 1.0 if known else PALE) for c, known in zip(top["change"], supported, strict=True)]
+    colours = [
+        to_rgba(COLOURS[c], 1.0 if known else PALE)
+        for c, known in zip(top["change"], supported, strict=True)
+    ]
     for shift, value, se in (
         (-0.12, before, top["effect_reference_se"].to_numpy(dtype=float)),
         (0.12, after, top["effect_se"].to_numpy(dtype=float)),
     ):
-        ax.errorbar(value, place + shift, xerr=2 * se, fmt="none", ecolor=ERROR, elinewidth=1.2, zorder=1)
+        ax.errorbar(
+            value, place + shift, xerr=2 * se, fmt="none", ecolor=ERROR, elinewidth=1.2, zorder=1
+        )
     for y, start, end, colour in zip(place, before, after, colours, strict=True):
-        style = {"arrowstyle": "-|>", "color": colour, "lw": 1.6, "shrinkA": 3, "shrinkB": 1, "mutation_scale": 9}
+        style = {
+            "arrowstyle": "-|>",
+            "color": colour,
+            "lw": 1.6,
+            "shrinkA": 3,
+            "shrinkB": 1,
+            "mutation_scale": 9,
+        }
         ax.annotate("", (end, y + 0.12), (start, y - 0.12), arrowprops=style, zorder=2)
     ax.scatter(before, place - 0.12, s=28, facecolor="white", edgecolor=colours, zorder=3)
     ax.scatter(after, place + 0.12, s=28, color=colours, zorder=3)
@@ -149,9 +177,21 @@ def _draw(ax: Axes, top: pd.DataFrame, supported: NDArray[np.bool_]) -> None:
 def _legend(ax: Axes, top: pd.DataFrame, several: bool, supported: bool) -> None:
     from matplotlib.lines import Line2D
 
-    reference, group = ("reference", "group") if several else (str(top["reference"].iloc[0]), str(top["group"].iloc[0]))
+    reference, group = (
+        ("reference", "group")
+        if several
+        else (str(top["reference"].iloc[0]), str(top["group"].iloc[0]))
+    )
     marks = [
-        Line2D([], [], linestyle="none", marker="o", color=NEUTRAL, markerfacecolor="white", label=reference),
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker="o",
+            color=NEUTRAL,
+            markerfacecolor="white",
+            label=reference,
+        ),
         Line2D([], [], linestyle="none", marker="o", color=NEUTRAL, label=group),
     ]
     marks.append(Line2D([], [], color=ERROR, lw=1.2, label="± 2 standard errors"))
@@ -162,6 +202,20 @@ def _legend(ax: Axes, top: pd.DataFrame, several: bool, supported: bool) -> None
     ]
     if not supported:
         marks.append(
-            Line2D([], [], color=NEUTRAL, alpha=PALE, lw=2, label=f"{UNSUPPORTED}, of the change or in the whole")
+            Line2D(
+                [],
+                [],
+                color=NEUTRAL,
+                alpha=PALE,
+                lw=2,
+                label=f"{UNSUPPORTED}, of the change or in the whole",
+            )
         )
-    ax.legend(handles=marks, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8, borderaxespad=0)
+    ax.legend(
+        handles=marks,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1),
+        frameon=False,
+        fontsize=8,
+        borderaxespad=0,
+    )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .. import _keys, get
 from ._shared import ARROW, count, draw_matrix, label_width, new_axes, nothing_left, one_of
-from ._support import at_stage, counted, hollow, is_supported, up_to
+from ._significance import at_stage, counted, hollow, is_supported, up_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,9 @@ def effect_heatmap(
     return ax
 
 
-def _prepare(table: pd.DataFrame, name: str, top_regulators: int | None, top_targets: int | None) -> pd.DataFrame:
+def _prepare(
+    table: pd.DataFrame, name: str, top_regulators: int | None, top_targets: int | None
+) -> pd.DataFrame:
     """Regulators × targets, the strongest, in the order of the clustering."""
     edges = _edges(table)
     edges = edges[edges["regulator"].isin(_strongest(edges, "regulator", top_regulators))]
@@ -120,7 +122,9 @@ def _edges(table: pd.DataFrame) -> pd.DataFrame:
         regulator = table["tf"].astype(str)
     else:
         regulator = table["ligand"].astype(str) + ARROW + table["receptor"].astype(str)
-    return pd.DataFrame({"regulator": regulator, "target": table["target"].astype(str), "effect": table["effect"]})
+    return pd.DataFrame(
+        {"regulator": regulator, "target": table["target"].astype(str), "effect": table["effect"]}
+    )
 
 
 def _pivot(edges: pd.DataFrame) -> pd.DataFrame:
@@ -128,7 +132,12 @@ def _pivot(edges: pd.DataFrame) -> pd.DataFrame:
 
 
 def _strongest(edges: pd.DataFrame, column: str, n: int | None) -> list[str]:
-    norm = (edges["effect"] ** 2).groupby(edges[column]).sum().sort_values(ascending=False, kind="stable")
+    norm = (
+        (edges["effect"] ** 2)
+        .groupby(edges[column])
+        .sum()
+        .sort_values(ascending=False, kind="stable")
+    )
     return list(norm.index[:n])
 
 
@@ -139,5 +148,7 @@ def _leaves(rows: NDArray[np.float64]) -> NDArray[np.intp]:
     if len(rows) < 3:
         return np.arange(len(rows))
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    order: NDArray[np.intp] = leaves_list(linkage(unit, method="average", optimal_ordering=len(rows) <= 200))
+    order: NDArray[np.intp] = leaves_list(
+        linkage(unit, method="average", optimal_ordering=len(rows) <= 200)
+    )
     return order.astype(np.intp)

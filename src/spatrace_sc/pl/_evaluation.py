@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .._check import shorten
 from .._errors import InvalidArgumentError
-from .._validate import shorten
 from ._shared import NEUTRAL, UP, new_axes
 
 if TYPE_CHECKING:
@@ -58,7 +58,15 @@ def evaluation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     place = np.arange(len(rows))[::-1]
     mean, spread = (rows[c].to_numpy(dtype=float) for c in ("random_mean", "random_sd"))
     ax.errorbar(
-        mean, place, xerr=2 * spread, fmt="|", ms=12, lw=5, color=NEUTRAL, alpha=0.5, label="same degrees, random"
+        mean,
+        place,
+        xerr=2 * spread,
+        fmt="|",
+        ms=12,
+        lw=5,
+        color=NEUTRAL,
+        alpha=0.5,
+        label="same degrees, random",
     )
     ax.plot(rows["value"].to_numpy(dtype=float), place, "o", color=UP, label="edges")
     ax.set_yticks(place, list(NAMES.values()))
@@ -68,6 +76,7 @@ def evaluation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     if "n_true" in table:
         ax.set_title(
-            f"{int(table['n_true'].iloc[0])} of {int(table['n_candidates'].iloc[0])} candidates true", fontsize=10
+            f"{int(table['n_true'].iloc[0])} of {int(table['n_candidates'].iloc[0])} candidates true",
+            fontsize=10,
         )
     return ax

@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from .. import _keys, get
 from ._shared import DOWN, NEUTRAL, UP, count, label_ticks, label_width, new_axes, nothing_left
-from ._support import SUPPORTED, at_stage, counted
+from ._significance import SUPPORTED, at_stage, counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,12 @@ PALE = 0.4
 #: Line around bars and hollow dots, in points.
 OUTLINE = 0.8
 #: What the legend says, in its order.
-LEGEND = ("direct", "through other TFs", "sum, 95 % over refits", f"no edge with {SUPPORTED} leads there")
+LEGEND = (
+    "direct",
+    "through other TFs",
+    "sum, 95 % over refits",
+    f"no edge with {SUPPORTED} leads there",
+)
 
 
 def knockout(
@@ -97,7 +102,9 @@ def _bars(ax: Axes, top: pd.DataFrame) -> None:
     from matplotlib.colors import to_rgba
 
     place, supported = np.arange(len(top)), (top["evidence"] == "supported").to_numpy()
-    direct, mediated, change, se = (top[c].to_numpy(dtype=float) for c in ("direct", "mediated", "change", "se"))
+    direct, mediated, change, se = (
+        top[c].to_numpy(dtype=float) for c in ("direct", "mediated", "change", "se")
+    )
     same = np.sign(direct) == np.sign(mediated)
     for values, start, pale, text in (
         (direct, 0.0, 1.0, LEGEND[0]),
@@ -123,7 +130,13 @@ def _bars(ax: Axes, top: pd.DataFrame) -> None:
         label=LEGEND[2],
     )
     if not supported.all():
-        style: dict[str, Any] = {"ms": 3.5, "mfc": "white", "mec": "black", "mew": OUTLINE, "zorder": 3}
+        style: dict[str, Any] = {
+            "ms": 3.5,
+            "mfc": "white",
+            "mec": "black",
+            "mew": OUTLINE,
+            "zorder": 3,
+        }
         ax.plot(change[~supported], place[~supported], "o", label=LEGEND[3], **style)
     ax.axvline(0.0, color=NEUTRAL, lw=0.8)
     handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .._check import closest, shorten
 from .._errors import InvalidArgumentError
-from .._validate import closest, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,7 +69,11 @@ def _closest_pair(name: str, names: list[str]) -> str:
     parts = name.split("^")
     if len(parts) == 2:
         known = [list(dict.fromkeys(n.split("^")[side] for n in names)) for side in (0, 1)]
-        found = [closest(part, genes) for part, genes in zip(parts, known, strict=True) if part not in genes]
+        found = [
+            closest(part, genes)
+            for part, genes in zip(parts, known, strict=True)
+            if part not in genes
+        ]
         if any(found):
             return "".join(found)
     return closest(name, names)
@@ -92,7 +96,9 @@ def label_width(labels: Iterable[str]) -> float:
 def nothing_left(ax: Axes, text: str) -> Axes:
     """Say in the axes, and in the log, that there is nothing to draw."""
     logger.warning("%s", text)
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", wrap=True, color=NEUTRAL)
+    ax.text(
+        0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", wrap=True, color=NEUTRAL
+    )
     ax.set_xticks([])
     ax.set_yticks([])
     return ax
@@ -111,7 +117,9 @@ def points(ax: Axes) -> tuple[float, float]:
     return 72 * box.width / dpi, 72 * box.height / dpi
 
 
-def label_ticks(ax: Axes, *, x: Sequence[str] | None = None, y: Sequence[str] | None = None) -> None:
+def label_ticks(
+    ax: Axes, *, x: Sequence[str] | None = None, y: Sequence[str] | None = None
+) -> None:
     """Label the positions 0, 1, ... Call last: the type fits the room that is left and, below a readable size, labels are left out at equal steps."""
     if x is not None:
         ax.set_xticks(range(len(x)), x, rotation=90, fontsize=SMALLEST)
@@ -147,7 +155,12 @@ def draw_matrix(
 ) -> AxesImage:
     """A heatmap with every row and column named, the axes named as the index is, and a colour bar that says what it shows."""
     image = ax.imshow(
-        table.to_numpy(), vmin=limits[0], vmax=limits[1], cmap=cmap, aspect="auto", interpolation="nearest"
+        table.to_numpy(),
+        vmin=limits[0],
+        vmax=limits[1],
+        cmap=cmap,
+        aspect="auto",
+        interpolation="nearest",
     )
     ax.figure.colorbar(image, ax=ax, label=label)
     ax.set_xlabel(str(table.columns.name))

@@ -10,13 +10,18 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from .._check import closest, shorten
+from .._data.cells import categories
 from .._errors import InvalidArgumentError
-from .._validate import categories, closest, shorten
 from ._shared import logger
 
 
 def slices(
-    cells: AnnData, sample_key: str | None, stage_key: str | None, sample: str | Sequence[str] | None, stages: list[str]
+    cells: AnnData,
+    sample_key: str | None,
+    stage_key: str | None,
+    sample: str | Sequence[str] | None,
+    stages: list[str],
 ) -> list[tuple[str, NDArray[np.bool_]]]:
     """Title and cells of every panel, in order of time."""
     if sample_key is None and stage_key is None:
@@ -31,15 +36,27 @@ def slices(
             )
         together = f"{len(stages)} stages in one panel" if len(stages) > 1 else ""
         return [(together, np.ones(cells.n_obs, dtype=bool))]
-    named = {argument: k for argument, k in (("stage_key", stage_key), ("sample_key", sample_key)) if k is not None}
+    named = {
+        argument: k
+        for argument, k in (("stage_key", stage_key), ("sample_key", sample_key))
+        if k is not None
+    }
     labels = {k: categories(cells, k, argument) for argument, k in named.items()}
     outer, inner = next(iter(labels)), list(labels)[-1]
     stage_of, sample_of = labels[outer], labels[inner]
     groups = list(dict.fromkeys(zip(stage_of, sample_of, strict=True)))
     written = _category_order(cells.obs[outer])
-    groups.sort(key=lambda g: (_rank(g, stages), written.get(g[0], 0), _natural(g[0]), _natural(g[1])))
+    groups.sort(
+        key=lambda g: (_rank(g, stages), written.get(g[0], 0), _natural(g[0]), _natural(g[1]))
+    )
     known = list(dict.fromkeys(g[1] for g in groups))
-    wanted = known if sample is None else [sample] if isinstance(sample, str) else [str(s) for s in sample]
+    wanted = (
+        known
+        if sample is None
+        else [sample]
+        if isinstance(sample, str)
+        else [str(s) for s in sample]
+    )
     for name in wanted:
         if name not in known:
             raise InvalidArgumentError(
@@ -53,7 +70,11 @@ def slices(
         )
     if not wanted:
         raise InvalidArgumentError("`sample` is empty; None draws all slices.")
-    return [(b if a in b else f"{a} · {b}", (stage_of == a) & (sample_of == b)) for a, b in groups if b in set(wanted)]
+    return [
+        (b if a in b else f"{a} · {b}", (stage_of == a) & (sample_of == b))
+        for a, b in groups
+        if b in set(wanted)
+    ]
 
 
 def _rank(group: tuple[str, str], stages: list[str]) -> int:

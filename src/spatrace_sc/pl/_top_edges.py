@@ -9,10 +9,21 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys, get
+from .._check import shorten
 from .._errors import InvalidArgumentError
-from .._validate import shorten
-from ._shared import ARROW, DOWN, NEUTRAL, UP, count, label_ticks, label_width, new_axes, nothing_left, one_of
-from ._support import PALE, UNSUPPORTED, at_stage, counted, up_to
+from ._shared import (
+    ARROW,
+    DOWN,
+    NEUTRAL,
+    UP,
+    count,
+    label_ticks,
+    label_width,
+    new_axes,
+    nothing_left,
+    one_of,
+)
+from ._significance import PALE, UNSUPPORTED, at_stage, counted, up_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,8 +35,16 @@ KINDS: dict[str, tuple[list[str], str, str]] = {
         "ligand–receptor → target edges",
         "effect (SD of the target per SD of the pair's signal)",
     ),
-    "tf_targets": (["tf", "target"], "TF → target edges", "effect (SD of the target per SD of the TF)"),
-    "lr_pairs": (["ligand", "receptor"], "ligand–receptor pairs", "score (norm of the effects on all targets, in SD)"),
+    "tf_targets": (
+        ["tf", "target"],
+        "TF → target edges",
+        "effect (SD of the target per SD of the TF)",
+    ),
+    "lr_pairs": (
+        ["ligand", "receptor"],
+        "ligand–receptor pairs",
+        "score (norm of the effects on all targets, in SD)",
+    ),
 }
 
 #: What the legend says of an edge that another regulator could replace.
@@ -109,7 +128,9 @@ def top_edges(
     return ax
 
 
-def _prepare(table: pd.DataFrame, names: list[str], top_n: int | None, truth: pd.DataFrame | None) -> pd.DataFrame:
+def _prepare(
+    table: pd.DataFrame, names: list[str], top_n: int | None, truth: pd.DataFrame | None
+) -> pd.DataFrame:
     """Table ``label, value, colour, stability, evidence, mark``, strongest first."""
     top = table.head(len(table) if top_n is None else top_n)
     signed = "effect" in top
@@ -134,7 +155,9 @@ def _labels(top: pd.DataFrame, names: list[str]) -> list[str]:
     return [" ".join(filter(None, parts)) for parts in zip(plain, alone, grouped, strict=True)]
 
 
-def _marks(top: pd.DataFrame, names: list[str], truth: pd.DataFrame | None, sign: np.ndarray | None) -> list[str]:
+def _marks(
+    top: pd.DataFrame, names: list[str], truth: pd.DataFrame | None, sign: np.ndarray | None
+) -> list[str]:
     if truth is None:
         return [""] * len(top)
     missing = [c for c in names if c not in truth]
@@ -143,7 +166,11 @@ def _marks(top: pd.DataFrame, names: list[str], truth: pd.DataFrame | None, sign
             f"`truth` lacks the columns {shorten(missing)}, which name an edge; it has {shorten(truth.columns)}."
         )
     known = [tuple(edge) for edge in truth[names].astype(str).to_numpy()]
-    signs = np.sign(truth["sign"].to_numpy(dtype=np.float64)) if "sign" in truth else np.zeros(len(truth))
+    signs = (
+        np.sign(truth["sign"].to_numpy(dtype=np.float64))
+        if "sign" in truth
+        else np.zeros(len(truth))
+    )
     sign_of = dict(zip(known, signs, strict=True))
     marks = []
     for k, edge in enumerate(top[names].astype(str).itertuples(index=False, name=None)):
@@ -164,7 +191,11 @@ def _paler(colour: str, supported: bool) -> tuple[float, ...]:
 
 def _face(colour: str, evidence: str) -> tuple[float, ...]:
     """Filled where the edge is supported, pale where its group is, otherwise white."""
-    return _paler(colour, evidence == "supported") if evidence in {"supported", "group"} else (1.0, 1.0, 1.0, 1.0)
+    return (
+        _paler(colour, evidence == "supported")
+        if evidence in {"supported", "group"}
+        else (1.0, 1.0, 1.0, 1.0)
+    )
 
 
 def _area(stability: Any) -> Any:
@@ -175,11 +206,18 @@ def _draw(ax: Axes, edges: pd.DataFrame, *, has_truth: bool) -> None:
     from matplotlib.transforms import ScaledTranslation
 
     place = np.arange(len(edges))
-    bars = [_paler(colour, found == "supported") for colour, found in edges[["colour", "evidence"]].to_numpy()]
+    bars = [
+        _paler(colour, found == "supported")
+        for colour, found in edges[["colour", "evidence"]].to_numpy()
+    ]
     ax.barh(place, edges["value"], height=0.22 * min(1.0, len(edges) / 6), color=bars)
     faces = [_face(colour, found) for colour, found in edges[["colour", "evidence"]].to_numpy()]
     ax.scatter(
-        *(edges["value"], place), s=_area(edges["stability"]), c=faces, edgecolors=list(edges["colour"]), zorder=3
+        *(edges["value"], place),
+        s=_area(edges["stability"]),
+        c=faces,
+        edgecolors=list(edges["colour"]),
+        zorder=3,
     )
     ax.axvline(0, color="black", linewidth=0.8)
     for mark, face in ((TRUE, "black"), (TURNED, "white")):
@@ -188,7 +226,8 @@ def _draw(ax: Axes, edges: pd.DataFrame, *, has_truth: bool) -> None:
             ax.scatter(
                 np.ones(len(rows)),
                 rows,
-                transform=ax.get_yaxis_transform() + ScaledTranslation(10 / 72, 0, ax.figure.dpi_scale_trans),
+                transform=ax.get_yaxis_transform()
+                + ScaledTranslation(10 / 72, 0, ax.figure.dpi_scale_trans),
                 clip_on=False,
                 marker="*",
                 s=45,
@@ -222,10 +261,16 @@ def _legend(ax: Axes, edges: pd.DataFrame, *, has_truth: bool) -> None:
         )
 
     drawn = set(edges["colour"])
-    handles = [dot(c, 40, text) for c, text in ((UP, "raises the target"), (DOWN, "lowers the target")) if c in drawn]
+    handles = [
+        dot(c, 40, text)
+        for c, text in ((UP, "raises the target"), (DOWN, "lowers the target"))
+        if c in drawn
+    ]
     handles += [dot(NEUTRAL, _area(s), f"stability {s:g}") for s in (0.2, 0.6, 1.0)]
     for found, text in (("group", OF_A_GROUP), ("ranked", UNSUPPORTED)):
-        if any((e == "group") == (found == "group") and e != "supported" for e in edges["evidence"]):
+        if any(
+            (e == "group") == (found == "group") and e != "supported" for e in edges["evidence"]
+        ):
             handles.append(dot(NEUTRAL, 40, text, face=_face(NEUTRAL, found)))
     for sign, text in SIGNS.items():
         if edges["label"].str.contains(f" {sign}", regex=False).any():
@@ -235,6 +280,10 @@ def _legend(ax: Axes, edges: pd.DataFrame, *, has_truth: bool) -> None:
             n = int((edges["mark"] == mark).sum())
             if n or mark == TRUE:
                 handles.append(dot("black", 55, f"{mark} ({n} of {len(edges)})", "*", face))
-    beside = ax.transAxes + ScaledTranslation((24 if has_truth else 4) / 72, 0, ax.figure.dpi_scale_trans)
+    beside = ax.transAxes + ScaledTranslation(
+        (24 if has_truth else 4) / 72, 0, ax.figure.dpi_scale_trans
+    )
     style: dict[str, Any] = {"frameon": False, "fontsize": 8, "borderaxespad": 0}
-    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), bbox_transform=beside, **style)
+    ax.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(1, 1), bbox_transform=beside, **style
+    )

@@ -71,12 +71,38 @@ def _draw(ax: Axes, phases: list[pd.DataFrame]) -> None:
     for k, part in enumerate(phases):
         for column, name, colour in CURVES:
             label = name if k == 0 else None
-            ax.plot(part["x"], part[column], color=colour, marker="o", markersize=3, linewidth=1.2, label=label)
+            ax.plot(
+                part["x"],
+                part[column],
+                color=colour,
+                marker="o",
+                markersize=3,
+                linewidth=1.2,
+                label=label,
+            )
         best = part.iloc[int(part["held_out"].to_numpy().argmin())]
-        ring: dict[str, Any] = {"marker": "o", "markersize": 9, "markerfacecolor": "none", "markeredgecolor": "black"}
-        ax.plot(best["x"], best["held_out"], linestyle="none", label=None if k else "lowest held-out error", **ring)
+        ring: dict[str, Any] = {
+            "marker": "o",
+            "markersize": 9,
+            "markerfacecolor": "none",
+            "markeredgecolor": "black",
+        }
+        ax.plot(
+            best["x"],
+            best["held_out"],
+            linestyle="none",
+            label=None if k else "lowest held-out error",
+            **ring,
+        )
         middle = (part["x"].iloc[0] + part["x"].iloc[-1]) / 2
-        ax.text(middle, 1.01, str(part["phase"].iloc[0]), transform=ax.get_xaxis_transform(), ha="center", va="bottom")
+        ax.text(
+            middle,
+            1.01,
+            str(part["phase"].iloc[0]),
+            transform=ax.get_xaxis_transform(),
+            ha="center",
+            va="bottom",
+        )
         if k:
             ax.axvline(part["x"].iloc[0] - 1, color=NEUTRAL, linewidth=0.8, linestyle=":")
     ax.set_xlabel("epoch")

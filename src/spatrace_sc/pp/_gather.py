@@ -12,12 +12,12 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
-from .._backed import is_on_disk
+from .._check import shorten
+from .._data.on_disk import is_on_disk
 from .._errors import DataError, InvalidArgumentError
-from .._validate import shorten
-from ._parts import Part, parts_of, tables_of, with_position
 from ._positions import system_of
 from ._rerun import check_replaced
+from ._spatialdata_regions import Part, parts_of, tables_of, with_position
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -97,10 +97,14 @@ def gather(
     >>> names = table.obs["sample"].cat.categories
     >>> inside = {name: (table.obs["sample"] == name).to_numpy() for name in names}
     >>> shapes = {
-    ...     n: ShapesModel.parse(xy[k], geometry=0, radius=4, index=np.flatnonzero(k), transformations=um)
+    ...     n: ShapesModel.parse(
+    ...         xy[k], geometry=0, radius=4, index=np.flatnonzero(k), transformations=um
+    ...     )
     ...     for n, k in inside.items()
     ... }
-    >>> table = TableModel.parse(table, region=list(names), region_key="sample", instance_key="cell")
+    >>> table = TableModel.parse(
+    ...     table, region=list(names), region_key="sample", instance_key="cell"
+    ... )
     >>> sdata = sd.SpatialData(shapes=shapes, tables={"table": table})
     >>> st.pp.gather(sdata, sample_key="sample")
     >>> bool(np.allclose(sdata["gathered"].obsm["spatial"], 0.5 * xy))
@@ -122,7 +126,9 @@ def gather(
     table.uns[_keys.GATHERED] = {
         "tables": np.array([p.name for p in parts], dtype=object),
         "elements": np.array(regions, dtype=object),
-        "coordinate_systems": np.array([system_of(coordinate_system, r) for r in regions], dtype=object),
+        "coordinate_systems": np.array(
+            [system_of(coordinate_system, r) for r in regions], dtype=object
+        ),
     }
     table = _annotating(table, parts, regions, sample_key)
     logger.info(
@@ -142,7 +148,9 @@ def gather(
 def _check_column(parts: list[Part], key: str) -> None:
     """The column of regions is free, or says the same."""
     if not isinstance(key, str) or not key or _keys.plain(key) != key:
-        raise InvalidArgumentError(f"`sample_key` must be a name of letters, digits, '_', '.' and '-', found {key!r}.")
+        raise InvalidArgumentError(
+            f"`sample_key` must be a name of letters, digits, '_', '.' and '-', found {key!r}."
+        )
     for part in parts:
         if key not in part.table.obs:
             continue
@@ -194,11 +202,17 @@ def _log_lost(parts: list[Part], pieces: list[AnnData], table: AnnData) -> None:
     for part, piece in zip(parts, pieces, strict=True):
         genes = part.table.n_vars - table.n_vars
         other = {
-            slot: sorted(str(k) for k in set(getattr(piece, slot)) - set(getattr(table, slot)) if k is not None)
+            slot: sorted(
+                str(k)
+                for k in set(getattr(piece, slot)) - set(getattr(table, slot))
+                if k is not None
+            )
             for slot in ("obs", "var", "layers", "obsm", "obsp", "uns")
         }
         found = "; ".join(
-            f"{slot} {shorten(names)}" for slot, names in other.items() if names and names != [_keys.ATTRS]
+            f"{slot} {shorten(names)}"
+            for slot, names in other.items()
+            if names and names != [_keys.ATTRS]
         )
         if genes or found:
             logger.info(
@@ -228,6 +242,8 @@ def _annotating(table: AnnData, parts: list[Part], regions: list[str], sample_ke
     key = str(keys.pop()) if len(keys) == 1 else INSTANCE
     table.obs[key] = np.concatenate([p.instance for p in parts])
     try:
-        return TableModel.parse(table, region=regions, region_key=sample_key, instance_key=key, overwrite_metadata=True)
+        return TableModel.parse(
+            table, region=regions, region_key=sample_key, instance_key=key, overwrite_metadata=True
+        )
     except ValueError as error:
         raise DataError(f"SpatialData does not take the joined table: {error}") from error

@@ -11,11 +11,12 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
-from .._compat import as_table, own
+from .._check import shorten
+from .._data.expression import expression, matrix_of
+from .._data.genes import default_targets, match, symbols_of
+from .._data.missing_genes import rarely_seen
+from .._data.table import as_table, own
 from .._errors import DataError, InvalidArgumentError
-from .._genes import rarely_seen
-from .._prepare import default_targets, match, symbols_of
-from .._validate import expression, matrix_of, shorten
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -82,7 +83,11 @@ def gene_roles(
     >>> import spatrace_sc as st
     >>> adata = st.datasets.simulated(n_cells=300)
     >>> st.pp.gene_roles(
-    ...     adata, ligands=["LIG000", "LIG001"], receptors=["REC000"], tfs=["TF000"], targets=["TG000", "TG001"]
+    ...     adata,
+    ...     ligands=["LIG000", "LIG001"],
+    ...     receptors=["REC000"],
+    ...     tfs=["TF000"],
+    ...     targets=["TG000", "TG001"],
     ... )
     >>> int(adata.var["ligand"].sum())
     2
@@ -142,7 +147,10 @@ def _check_given(given: dict[str, Sequence[str] | None]) -> None:
 
 def _tell(adata: AnnData, flags: pd.DataFrame, layer: str | None) -> None:
     """Log how many genes have which role, which have two that meet in an edge, and how many are hardly seen."""
-    logger.info("gene roles: %s.", ", ".join(f"{int(flags[c].sum())} {name}" for name, c in _keys.ROLES.items()))
+    logger.info(
+        "gene roles: %s.",
+        ", ".join(f"{int(flags[c].sum())} {name}" for name, c in _keys.ROLES.items()),
+    )
     both = flags["target"] & (flags["ligand"] | flags["receptor"])
     if both.any():
         logger.info(
@@ -155,7 +163,9 @@ def _tell(adata: AnnData, flags: pd.DataFrame, layer: str | None) -> None:
     rare, n_cells = rarely_seen(matrix, flags.any(axis=1).to_numpy())
     if rare.any():
         counts = ", ".join(
-            f"{int(flags[c][rare].sum())} {name}" for name, c in _keys.ROLES.items() if flags[c][rare].any()
+            f"{int(flags[c][rare].sum())} {name}"
+            for name, c in _keys.ROLES.items()
+            if flags[c][rare].any()
         )
         logger.info(
             "%d of the flagged genes are above 0 in fewer than 1 %% of %d cells (%s; %s): they cost time and tell little, consider leaving them out.",

@@ -10,12 +10,14 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
-from .._compat import as_table, own
 from .._core.exposure import ligand_exposure as exposure_of
 from .._core.exposure import neighbour_weights
+from .._data.cells import categories, cell_mask, coordinates, samples
+from .._data.expression import columns, expression
+from .._data.genes import flagged, match
+from .._data.radius import resolve_radius
+from .._data.table import as_table, own
 from .._errors import DataError
-from .._prepare import flagged, match, resolve_radius
-from .._validate import categories, cell_mask, columns, coordinates, expression, samples
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -98,7 +100,11 @@ def ligand_exposure(
     coords = coordinates(adata, spatial_key)
     sample = pd.factorize(samples(adata, sample_key))[0]
     genes = match(adata, ligands if ligands is not None else flagged(adata, "ligands"), "ligands")
-    types = categories(adata, cell_type_key, "cell_type_key") if senders is not None or receivers is not None else None
+    types = (
+        categories(adata, cell_type_key, "cell_type_key")
+        if senders is not None or receivers is not None
+        else None
+    )
     sending = cell_mask(types, senders, "senders", adata.n_obs)
     receiving = cell_mask(types, receivers, "receivers", adata.n_obs)
     radius = resolve_radius(radius, coords, sample)

@@ -11,8 +11,8 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._check import closest, shorten
 from .._errors import DataError, InvalidArgumentError, MissingKeyError
-from .._validate import closest, shorten
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -75,12 +75,18 @@ def system_of(system: str | Mapping[str, str] | None, region: str) -> str:
     if not isinstance(system, Mapping):
         return system or ""
     if region not in system:
-        raise InvalidArgumentError(f"`coordinate_system` names none for {region!r}; it has {shorten(system, 15)}.")
+        raise InvalidArgumentError(
+            f"`coordinate_system` names none for {region!r}; it has {shorten(system, 15)}."
+        )
     return system[region]
 
 
 def in_elements(
-    sdata: SpatialData, table: str, region: NDArray[np.object_], instance: pd.Series, system: str | Mapping[str, str]
+    sdata: SpatialData,
+    table: str,
+    region: NDArray[np.object_],
+    instance: pd.Series,
+    system: str | Mapping[str, str],
 ) -> NDArray[np.float64]:
     """(cells, 2 or 3) positions of a table's cells in their elements."""
     if instance.name is None:
@@ -112,5 +118,7 @@ def stored(table: AnnData, name: str, key: str) -> NDArray[np.float64]:
         )
     place = np.asarray(table.obsm[key], dtype=np.float64)
     if place.ndim != 2 or place.shape[1] not in (2, 3):
-        raise DataError(f"`obsm[{key!r}]` of table {name!r} must be cells × 2 or cells × 3, found shape {place.shape}.")
+        raise DataError(
+            f"`obsm[{key!r}]` of table {name!r} must be cells × 2 or cells × 3, found shape {place.shape}."
+        )
     return place

@@ -12,10 +12,10 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
-from .._compat import as_table
+from .._check import positive, shorten
+from .._data.genes import NO_NAME, _reason, labels_of, symbols_of
+from .._data.table import as_table
 from .._errors import DataError, InvalidArgumentError
-from .._prepare import NO_NAME, _reason, labels_of, symbols_of
-from .._validate import positive, shorten
 from ._resources import read_resource
 
 if TYPE_CHECKING:
@@ -88,7 +88,9 @@ def prior(
     >>> import pandas as pd
     >>> import spatrace_sc as st
     >>> adata = st.datasets.simulated(n_cells=300)
-    >>> known = pd.DataFrame({"ligand": ["LIG000", "LIG001"], "receptor": ["REC000_REC001", "elsewhere"]})
+    >>> known = pd.DataFrame(
+    ...     {"ligand": ["LIG000", "LIG001"], "receptor": ["REC000_REC001", "elsewhere"]}
+    ... )
     >>> st.pp.prior(adata, known, weight=2)
        ligand receptor  weight
     0  LIG000   REC000     2.0
@@ -107,9 +109,13 @@ def prior(
     found = expand(known, names, allowed)
     found["weight"] *= float(weight)
     report = {"rows": len(known), "used": int(found.pop("row").nunique())}
-    found = found.loc[found.groupby([left, right], sort=False)["weight"].idxmax()].reset_index(drop=True)
+    found = found.loc[found.groupby([left, right], sort=False)["weight"].idxmax()].reset_index(
+        drop=True
+    )
     for column in (left, right):
-        genes = pd.unique(pd.Series([g for name in known[column] for g in subunits(name, names)], dtype=object))
+        genes = pd.unique(
+            pd.Series([g for name in known[column] for g in subunits(name, names)], dtype=object)
+        )
         missing = sorted(g for g in genes if not set(names.get(g, [])) & allowed[column])
         report[column] = {"matched": len(genes) - len(missing), "missing": missing}
     _tell(adata, title, report, names, found)
@@ -117,7 +123,9 @@ def prior(
     return found
 
 
-def _tell(adata: AnnData, title: str, report: dict[str, dict[str, Any]], names: Names, found: pd.DataFrame) -> None:
+def _tell(
+    adata: AnnData, title: str, report: dict[str, dict[str, Any]], names: Names, found: pd.DataFrame
+) -> None:
     """Log what was matched; no gene at all is an error."""
     left, right = found.columns[:2]
     parts = []
@@ -158,15 +166,25 @@ def names_in_data(adata: AnnData, gene_symbols: str | None) -> Names:
 def through(orthologs: pd.DataFrame, names: Names, known: pd.DataFrame) -> Names:
     """Names in the resource → what the genes of the data that are mapped to them are called."""
     if not isinstance(orthologs, pd.DataFrame) or not {"source", "target"} <= set(orthologs):
-        found = list(orthologs.columns) if isinstance(orthologs, pd.DataFrame) else type(orthologs).__name__
+        found = (
+            list(orthologs.columns)
+            if isinstance(orthologs, pd.DataFrame)
+            else type(orthologs).__name__
+        )
         raise InvalidArgumentError(
             f"`orthologs` must be a table with columns source (name in the data) and target (name in the resource), found {found}."
         )
     table = orthologs[["source", "target"]].dropna().astype(str).drop_duplicates()
-    wanted = {g for c in known.columns[:2] for name in known[c] for g in (name, *name.split(SUBUNITS))}
+    wanted = {
+        g for c in known.columns[:2] for name in known[c] for g in (name, *name.split(SUBUNITS))
+    }
     source, target = set(table["source"]), set(table["target"])
     if not source & set(names) or not target & wanted:
-        side = "sources is a gene of the data" if not source & set(names) else "targets is a gene of the resource"
+        side = (
+            "sources is a gene of the data"
+            if not source & set(names)
+            else "targets is a gene of the resource"
+        )
         turned = (
             " It seems to be turned around: source is the name in the data."
             if source & wanted and target & set(names)
@@ -179,7 +197,9 @@ def through(orthologs: pd.DataFrame, names: Names, known: pd.DataFrame) -> Names
     for one, other in zip(table["source"], table["target"], strict=True):
         if one in names:
             mapped.setdefault(other, []).extend(names[one])
-    logger.info("orthologs: %d of %d sources are genes of the data.", len(source & set(names)), len(source))
+    logger.info(
+        "orthologs: %d of %d sources are genes of the data.", len(source & set(names)), len(source)
+    )
     return mapped
 
 
@@ -209,7 +229,9 @@ def expand(known: pd.DataFrame, names: Names, allowed: dict[str, set[str]]) -> p
 
     rows = [
         (one, other, weight, number)
-        for number, (a, b, weight) in enumerate(zip(known[left], known[right], known["weight"], strict=True))
+        for number, (a, b, weight) in enumerate(
+            zip(known[left], known[right], known["weight"], strict=True)
+        )
         for one, other in product(called(a, left), called(b, right))
     ]
     table = pd.DataFrame(rows, columns=[left, right, "weight", "row"])

@@ -12,8 +12,8 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._check import shorten
 from .._errors import InvalidArgumentError
-from .._validate import shorten
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -29,9 +29,17 @@ def check_time(adata: AnnData, time_key: str, root: str) -> None:
     if column.dtype.kind == "f":
         values = column.to_numpy(dtype=float)
         for name, found in adata.uns.items():
-            if _is_ours(found) and str(found["params"].get("time_key")) == time_key and _keys.PSEUDOTIME in found:
-                if np.isin(values[np.isfinite(values)], np.asarray(found[_keys.PSEUDOTIME], dtype=float)).all():
-                    logger.info("obs[%r], computed for %r before, is computed anew.", time_key, str(name))
+            if (
+                _is_ours(found)
+                and str(found["params"].get("time_key")) == time_key
+                and _keys.PSEUDOTIME in found
+            ):
+                if np.isin(
+                    values[np.isfinite(values)], np.asarray(found[_keys.PSEUDOTIME], dtype=float)
+                ).all():
+                    logger.info(
+                        "obs[%r], computed for %r before, is computed anew.", time_key, str(name)
+                    )
                     return
     raise InvalidArgumentError(
         f"`root={root!r}` asks for a new pseudotime but `adata.obs[{time_key!r}]` exists and was not computed by `st.pp.transitions`, or has changed since; drop it (`del adata.obs[...]`), choose another `time_key`, or leave `root` out to use it as it is."
@@ -58,7 +66,11 @@ def remembered(time: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _is_ours(found: Any) -> bool:
     """Whether an entry of ``uns`` is of transitions."""
-    return isinstance(found, Mapping) and _keys.REACH in found and isinstance(found.get("params"), Mapping)
+    return (
+        isinstance(found, Mapping)
+        and _keys.REACH in found
+        and isinstance(found.get("params"), Mapping)
+    )
 
 
 def check_table(sdata: SpatialData, key: str) -> None:
@@ -91,7 +103,11 @@ def check_replaced(sdata: SpatialData, key: str, table: AnnData) -> None:
         raise InvalidArgumentError(
             f"`key_added={key!r}` is a gathered table to which you have added {shorten(theirs, 5)}, which would be lost; choose another name, or delete the table first (`del sdata[{key!r}]`)."
         )
-    lost = [str(name) for name, found in old.uns.items() if isinstance(found, Mapping) and "lr_targets" in found]
+    lost = [
+        str(name)
+        for name, found in old.uns.items()
+        if isinstance(found, Mapping) and "lr_targets" in found
+    ]
     logger.info(
         "The table %r, gathered before, is replaced%s.",
         *(key, f", and with it its results {shorten(lost)}" if lost else ""),
@@ -111,5 +127,8 @@ def _of_package(table: AnnData) -> tuple[str, ...]:
         if isinstance(found, Mapping) and "lr_targets" in found:
             names.append(f"{name}_")
         elif _is_ours(found):
-            names += [str(name), *([str(found["params"]["time_key"])] if _keys.PSEUDOTIME in found else [])]
+            names += [
+                str(name),
+                *([str(found["params"]["time_key"])] if _keys.PSEUDOTIME in found else []),
+            ]
     return tuple(names)

@@ -9,9 +9,9 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
+from .._check import closest, shorten
+from .._data.genes import NO_NAME
 from .._errors import DownloadError, InvalidArgumentError, MissingPackageError
-from .._prepare import NO_NAME
-from .._validate import closest, shorten
 
 #: Columns of a resource → columns of the prior. The third is how decoupler calls TFs and targets.
 KINDS = {
@@ -85,11 +85,17 @@ def _tidy(table: pd.DataFrame) -> pd.DataFrame:
         raise InvalidArgumentError(
             f"`resource` must have columns ligand, receptor[, weight]; tf, target[, weight]; or source, target[, weight]; found {list(table.columns)}."
         )
-    weight = pd.to_numeric(table["weight"], errors="coerce") if "weight" in table else pd.Series(1.0, index=table.index)
+    weight = (
+        pd.to_numeric(table["weight"], errors="coerce")
+        if "weight" in table
+        else pd.Series(1.0, index=table.index)
+    )
     value = weight.to_numpy(dtype=float, na_value=np.nan)
     value = np.abs(value) if kind[0] == "source" else value
     if not np.isfinite(value).all() or (value < 0).any():
-        raise InvalidArgumentError("`resource['weight']` must be numbers of at least 0 (of source, target: any sign).")
+        raise InvalidArgumentError(
+            "`resource['weight']` must be numbers of at least 0 (of source, target: any sign)."
+        )
     genes = {
         new: table[old].astype(object).where(table[old].notna(), "").astype(str).to_numpy()
         for old, new in zip(kind, KINDS[kind], strict=True)

@@ -11,10 +11,11 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._compat import as_table, own
+from .._check import positive, shorten
 from .._core.exposure import nearest_neighbour_distances
+from .._data.cells import coordinates, samples
+from .._data.table import as_table, own
 from .._errors import DataError, InvalidArgumentError
-from .._validate import coordinates, positive, samples, shorten
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -90,7 +91,13 @@ def scale_positions(
     adata.obsm[name], adata.uns[name + _keys.SCALE] = scaled, scale
     logger.info(
         "obsm[%r]: neighbours %g apart in all %d slices, before %s. Name it as `spatial_key=%r`.",
-        *(name, spacing, len(names), shorten(f"{n}: {d:.4g}" for n, d in scale["distance"].items()), name),
+        *(
+            name,
+            spacing,
+            len(names),
+            shorten(f"{n}: {d:.4g}" for n, d in scale["distance"].items()),
+            name,
+        ),
     )
     return None
 
@@ -110,12 +117,16 @@ def _check_free(adata: AnnData, name: str, spatial_key: str) -> None:
             )
 
 
-def _scale(coords: NDArray[np.float64], code: NDArray[np.intp], names: list[str], spacing: float) -> pd.DataFrame:
+def _scale(
+    coords: NDArray[np.float64], code: NDArray[np.intp], names: list[str], spacing: float
+) -> pd.DataFrame:
     """Factor and distance of every slice."""
     distance = []
     for number, name in enumerate(names):
         here = code == number
-        nearest = nearest_neighbour_distances(coords[here], np.zeros(int(here.sum()), dtype=np.intp))
+        nearest = nearest_neighbour_distances(
+            coords[here], np.zeros(int(here.sum()), dtype=np.intp)
+        )
         if not nearest:
             raise DataError(
                 f"the cells of slice {name!r} share one position, so there is no distance to scale by; check `spatial_key` and `sample_key`."

@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _keys
-from .._compat import as_table, own
+from .._check import closest, shorten, whole
+from .._data.cells import categories, cell_mask, receivers_with_time, time_column
+from .._data.embedding import embed
+from .._data.expression import expression
+from .._data.table import as_table, own
 from .._errors import InvalidArgumentError, warn
-from .._prepare import embed
-from .._validate import categories, cell_mask, closest, expression, receivers_with_time, shorten, time_column, whole
-from ._cells import Cells
 from ._rerun import check_time, check_transitions, remembered
-from ._transition_checks import checked, log_left_out, reach_table
-from ._transition_rules import OptimalTransport, Pseudotime, Rule, Stages, parameters
-from ._transition_sources import CellRank, Moscot, as_rule
+from .transition_rules.cells import Cells
+from .transition_rules.checks import checked, log_left_out, reach_table
+from .transition_rules.other_packages import CellRank, Moscot, as_rule
+from .transition_rules.rules import OptimalTransport, Pseudotime, Rule, Stages, parameters
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -130,7 +132,10 @@ def transitions(
     >>> adata.obsp["transitions"].shape
     (300, 300)
     >>> st.pp.transitions(
-    ...     adata, method="optimal_transport", time_key="stage_time", receivers=["receiver_0", "receiver_1"]
+    ...     adata,
+    ...     method="optimal_transport",
+    ...     time_key="stage_time",
+    ...     receivers=["receiver_0", "receiver_1"],
     ... )
     >>> list(st.get.transition_reach(adata).columns)
     ['steps', 'cells', 'time_back']
@@ -149,7 +154,12 @@ def transitions(
         representation = embed(adata, everyone, use_rep, n_pcs, layer)
         time = _diffusion_pseudotime(adata, everyone, representation, types, root)
         mask = everyone & np.isfinite(time)
-        _look_at_root(time[mask], types[mask].astype(str), types[mask & (adata.obs_names == root)].astype(str), root)
+        _look_at_root(
+            time[mask],
+            types[mask].astype(str),
+            types[mask & (adata.obs_names == root)].astype(str),
+            root,
+        )
         if not mask[everyone].all():
             logger.warning(
                 "%d cells are not connected to the root and get no pseudotime; they take no part.",
@@ -192,10 +202,16 @@ def transitions(
 
 def _tell_how_to_use(key: str, time_key: str, receivers: Sequence[str] | None) -> None:
     """The arguments with which the inference takes the matrix as it is."""
-    arguments = {"transitions_key": key, "time_key": time_key} if time_key != _keys.TIME else {"transitions_key": key}
+    arguments = (
+        {"transitions_key": key, "time_key": time_key}
+        if time_key != _keys.TIME
+        else {"transitions_key": key}
+    )
     named = [f"{argument}={value!r}" for argument, value in arguments.items()]
     if receivers is not None:
-        named.append(f"receivers={[receivers] if isinstance(receivers, str) else [str(r) for r in receivers]!r}")
+        named.append(
+            f"receivers={[receivers] if isinstance(receivers, str) else [str(r) for r in receivers]!r}"
+        )
     logger.info(
         "Written to obsp[%r]. The inference uses it only when it is named: st.tl.infer_ccc(..., %s).",
         *(key, ", ".join(named)),
@@ -203,7 +219,11 @@ def _tell_how_to_use(key: str, time_key: str, receivers: Sequence[str] | None) -
 
 
 def _diffusion_pseudotime(
-    adata: AnnData, mask: NDArray[np.bool_], representation: NDArray[np.float64], types: NDArray[np.object_], root: str
+    adata: AnnData,
+    mask: NDArray[np.bool_],
+    representation: NDArray[np.float64],
+    types: NDArray[np.object_],
+    root: str,
 ) -> NDArray[np.float64]:
     """Scanpy's DPT among the masked cells; NaN elsewhere and in cells the root cannot reach."""
     import scanpy as sc
@@ -236,7 +256,9 @@ def _diffusion_pseudotime(
     return time
 
 
-def _look_at_root(time: NDArray[np.float64], types: NDArray[np.str_], of_root: NDArray[np.str_], root: str) -> None:
+def _look_at_root(
+    time: NDArray[np.float64], types: NDArray[np.str_], of_root: NDArray[np.str_], root: str
+) -> None:
     """Warn where cells of another type come earlier, half of them before three quarters of the root's type: the diffusion map and the root tell different stories."""
     by_type = pd.Series(time).groupby(types)
     median, first = by_type.median(), str(of_root[0]) if len(of_root) else root

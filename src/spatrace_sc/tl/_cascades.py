@@ -10,9 +10,9 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys, get
-from .._compat import as_table, check_copy
+from .._check import share_of_one, whole
 from .._core.cascades import Steps, join
-from .._validate import share_of_one, whole
+from .._data.table import as_table, check_copy
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -74,8 +74,13 @@ def cascades(
     share_of_one(max_q, "max_q")
     whole(max_paths, "max_paths", low=1)
     first, second = get.lr_tfs(adata, key=key), get.tf_targets(adata, key=key)
-    first, second = first[first["q_value"] <= max_q], second[(second["q_value"] <= max_q) & (second["score"] > 0)]
-    table = _paths(first.reset_index(drop=True), second.reset_index(drop=True), get.lr_targets(adata, key=key))
+    first, second = (
+        first[first["q_value"] <= max_q],
+        second[(second["q_value"] <= max_q) & (second["score"] > 0)],
+    )
+    table = _paths(
+        first.reset_index(drop=True), second.reset_index(drop=True), get.lr_targets(adata, key=key)
+    )
     if len(table) > max_paths:
         logger.info("%d paths; the strongest %d are kept (`max_paths`).", len(table), max_paths)
     elif not len(table):
@@ -94,7 +99,10 @@ def _paths(first: pd.DataFrame, second: pd.DataFrame, direct: pd.DataFrame) -> p
         Steps(np.arange(len(first)), one, first["effect"].to_numpy()),
         Steps(two, np.arange(len(second)), second["effect"].to_numpy()),
     )
-    begin, end = first.iloc[paths.first].reset_index(drop=True), second.iloc[paths.second].reset_index(drop=True)
+    begin, end = (
+        first.iloc[paths.first].reset_index(drop=True),
+        second.iloc[paths.second].reset_index(drop=True),
+    )
     table = begin[["ligand", "receptor", "tf"]].assign(
         target=end["target"],
         effect=paths.effect,
@@ -108,4 +116,6 @@ def _paths(first: pd.DataFrame, second: pd.DataFrame, direct: pd.DataFrame) -> p
     table = table.merge(known, on=keys, how="left").fillna({"direct_effect": 0.0})
     together = table["direct_effect"].abs() + table.groupby(keys)["effect"].transform("sum").abs()
     table["direct_share"] = table["direct_effect"].abs() / together.where(together > 0, 1.0)
-    return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)[_keys.CASCADES]
+    return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)[
+        _keys.CASCADES
+    ]

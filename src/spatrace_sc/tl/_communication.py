@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _keys
-from .._compat import as_table, check_copy
+from .._check import closest, positive, shorten, whole
 from .._core.exposure import linear, neighbour_weights
+from .._data.cells import categories, coordinates
+from .._data.expression import columns, expression
+from .._data.genes import names_by_label
+from .._data.table import as_table, check_copy
 from .._errors import DataError, InvalidArgumentError
-from .._prepare import names_by_label
+from .._inference.communication import BLOCK_RADII, Talk, cells_matrix, talk
+from .._result import stored
 from .._settings import settings
-from .._validate import categories, closest, columns, coordinates, expression, positive, shorten, stored, whole
-from ._scene import BLOCK_RADII, Talk, cells_matrix, talk
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -112,7 +115,9 @@ def communication(
     result = stored(adata, key)
     _check(null, block_size, n_permutations, seed)
     what = _read(adata, result, key)
-    side = BLOCK_RADII * float(result["params"]["radius"]) if block_size is None else float(block_size)
+    side = (
+        BLOCK_RADII * float(result["params"]["radius"]) if block_size is None else float(block_size)
+    )
     names = _named_pairs(pairs, what.pairs)
     tables = talk(
         what,
@@ -122,7 +127,12 @@ def communication(
         progress=settings.progress if progress is None else progress,
         moved=_at_exposure(adata, key) if null == "positions" else None,
     )
-    params = {"null": null, "block_size": side, "n_permutations": int(n_permutations), "seed": int(seed)}
+    params = {
+        "null": null,
+        "block_size": side,
+        "n_permutations": int(n_permutations),
+        "seed": int(seed),
+    }
     if copy:
         adata = adata.copy()
     adata.uns[key] = dict(adata.uns[key]) | tables | {"communication_params": params}
@@ -139,12 +149,16 @@ def _check(null: str, block_size: float | None, n_permutations: int, seed: int) 
             f"`null` must be one of {shorten(NULLS)}, found {null!r}.{closest(str(null), NULLS)}"
         )
     if block_size != np.inf:
-        positive(block_size, "block_size", " in the units of the coordinates, or inf for whole slices")
+        positive(
+            block_size, "block_size", " in the units of the coordinates, or inf for whole slices"
+        )
     whole(n_permutations, "n_permutations", low=1)
     whole(seed, "seed", low=0)
 
 
-def _named_pairs(pairs: Sequence[str | tuple[str, str]] | str | None, listed: pd.DataFrame) -> dict[int, str]:
+def _named_pairs(
+    pairs: Sequence[str | tuple[str, str]] | str | None, listed: pd.DataFrame
+) -> dict[int, str]:
     """Number and name of the pairs asked for."""
     known = list(listed["ligand"].astype(str) + "^" + listed["receptor"].astype(str))
     wanted: list[Any] = [pairs] if isinstance(pairs, str) else list(pairs or [])
@@ -157,14 +171,20 @@ def _named_pairs(pairs: Sequence[str | tuple[str, str]] | str | None, listed: pd
             f"`pairs` names {shorten(unknown)}, not among the {len(known)} pairs with an activity; the strongest are {shorten(known)}.{closest(unknown[0], known)} "
             "Give 'ligand^receptor' or (ligand, receptor); `Config(max_activity=...)` says how many pairs have one."
         )
-    slots = pd.Series(names, index=[_keys.communication_key("", n) for n in names], dtype=object).drop_duplicates()
+    slots = pd.Series(
+        names, index=[_keys.communication_key("", n) for n in names], dtype=object
+    ).drop_duplicates()
     if slots.index.has_duplicates:
         alike = slots[slots.index.duplicated(keep=False)]
-        raise InvalidArgumentError(f"`pairs`: {shorten(alike)} would share a slot; ask for one at a time.")
+        raise InvalidArgumentError(
+            f"`pairs`: {shorten(alike)} would share a slot; ask for one at a time."
+        )
     return {known.index(name): name for name in names}
 
 
-def _masks(adata: AnnData, result: dict[str, Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.str_]]:
+def _masks(
+    adata: AnnData, result: dict[str, Any]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.str_]]:
     """Who sends, who receives, and the type of every cell."""
     params = result["params"]
     types = categories(adata, str(params["cell_type_key"]), "cell_type_key").astype(str)
@@ -181,10 +201,16 @@ def _read(adata: AnnData, result: dict[str, Any], key: str) -> Talk:
     sending, receiving, types = _masks(adata, result)
     slices = str(params["sample_key"])
     sample = (
-        pd.factorize(categories(adata, slices, "sample_key"))[0] if slices else np.zeros(adata.n_obs, dtype=np.intp)
+        pd.factorize(categories(adata, slices, "sample_key"))[0]
+        if slices
+        else np.zeros(adata.n_obs, dtype=np.intp)
     )
     stage_key = str(params["stage_key"]) or slices
-    stage_of = categories(adata, stage_key, "stage_key").astype(str) if stage_key else np.full(adata.n_obs, "all")
+    stage_of = (
+        categories(adata, stage_key, "stage_key").astype(str)
+        if stage_key
+        else np.full(adata.n_obs, "all")
+    )
     activity = np.asarray(adata.obsm[result["obsm"]], dtype=np.float32)[receiving]
     if not np.isfinite(activity).all() or not sending.any() or not receiving.any():
         raise DataError(
@@ -195,7 +221,9 @@ def _read(adata: AnnData, result: dict[str, Any], key: str) -> Talk:
     name = names_by_label(adata, str(params["gene_symbols"]) or None)
     lost = [str(g) for g in genes["ligands"] if str(g) not in name]
     if lost:
-        raise DataError(f"the ligands {shorten(lost)}, which `adata.uns[{key!r}]` was inferred with, are gone.")
+        raise DataError(
+            f"the ligands {shorten(lost)}, which `adata.uns[{key!r}]` was inferred with, are gone."
+        )
     place = adata.var_names.get_indexer([name[str(g)] for g in genes["ligands"]])
     matrix = expression(adata, str(params["layer"]) or None)
     weights = neighbour_weights(coords, sample, receiving, sending, radius=float(params["radius"]))
@@ -236,7 +264,9 @@ def _check_senders(
         )
 
 
-def _of_cells(adata: AnnData, result: dict[str, Any], matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+def _of_cells(
+    adata: AnnData, result: dict[str, Any], matrix: sparse.csr_matrix
+) -> sparse.csr_matrix:
     """Senders × receivers as cells × cells."""
     sending, receiving, _ = _masks(adata, result)
     entries = matrix.tocoo()
@@ -248,14 +278,15 @@ def _at_exposure(adata: AnnData, key: str) -> Callable[[NDArray[np.float32]], ND
     """(receivers, L) exposure now → (receivers, P) activity, earlier exposures and receptors as they are; receivers as they stand in the data."""
     import torch
 
-    from ._restore import restore
-    from ._result import regulator_levels
+    from .._inference.edge_tables import regulator_levels
+    from .._inference.restore import restore
 
     found = restore(adata, key)
     study, problem, fit = found.study, found.problem, found.fit
     listed = found.result["activity_pairs"]
     left, right = (
-        pd.Index(study.genes[role]).get_indexer(listed[role[:-1]].astype(str)) for role in ("ligands", "receptors")
+        pd.Index(study.genes[role]).get_indexer(listed[role[:-1]].astype(str))
+        for role in ("ligands", "receptors")
     )
     number = left * len(study.genes["receptors"]) + right
     spread = regulator_levels(problem, fit, problem.n_tfs + number).std(axis=0)
@@ -263,12 +294,16 @@ def _at_exposure(adata: AnnData, key: str) -> Callable[[NDArray[np.float32]], ND
     scale = np.divide(strength, spread, out=np.zeros_like(spread), where=spread > 0)
     chosen = torch.as_tensor(number)
     now = fit.look.exposure[:, -1:]
-    here = np.argsort(found.rows)  # the receivers as they stand, out of their order at the inference
+    here = np.argsort(
+        found.rows
+    )  # the receivers as they stand, out of their order at the inference
     then = np.argsort(here)
 
     @torch.no_grad()
     def activity(exposure: NDArray[np.float32]) -> NDArray[np.float32]:
-        moved = fit.attended.exposure + now * (torch.as_tensor(exposure[then]) - torch.as_tensor(study.exposure))
+        moved = fit.attended.exposure + now * (
+            torch.as_tensor(exposure[then]) - torch.as_tensor(study.exposure)
+        )
         signal = fit.network.signal(moved.clamp_min(0.0), fit.attended.receptor, chosen)
         levels: NDArray[np.float32] = (
             signal * (1.0 + fit.network.gate(fit.look.context, problem.n_tfs + chosen))

@@ -12,16 +12,17 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys, get
-from .._compat import as_table, check_copy
+from .._check import share_of_one, whole
+from .._data.table import as_table, check_copy
 from .._errors import InvalidArgumentError
-from .._validate import share_of_one, stored, whole
-from ._grouping import Groups, comparisons, enough_cells, read_groups, read_replicates
+from .._result import stored
+from ._comparison_groups import Groups, comparisons, enough_cells, read_groups, read_replicates
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-    from ._contrast import Plan
-    from ._restore import Restored
+    from .._inference.group_differences import Plan
+    from .._inference.restore import Restored
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -117,17 +118,24 @@ def compare(
         if result["obsm_tf"] in adata.obsm
         else np.ones(adata.n_obs, dtype=bool)
     )
-    found = read_groups(adata, groups, categories, n_bins, (names, [str(s) for s in result["stages"]]), cells)
+    found = read_groups(
+        adata, groups, categories, n_bins, (names, [str(s) for s in result["stages"]]), cells
+    )
     pairs = comparisons(found, reference)
 
-    from ._restore import restore
+    from .._inference.restore import restore
 
     restored = restore(adata, key)
     plan = _plan(adata, restored, found, pairs, (groups, replicate_key), (smallest_share, max_q))
     tables = _tables(adata, restored, plan, key, top_n)
     if copy:
         adata = adata.copy()
-    params = {"groups": groups, "names": np.array(found.names, dtype=object), "unit": plan.unit, "max_q": float(max_q)}
+    params = {
+        "groups": groups,
+        "names": np.array(found.names, dtype=object),
+        "unit": plan.unit,
+        "max_q": float(max_q),
+    }
     params |= {"replicate_key": replicate_key or ""}
     adata.uns[key] = dict(adata.uns[key]) | {"comparison": params | tables}
     return adata if copy else None
@@ -141,7 +149,9 @@ def _check_numbers(max_q: object, top_n: object, smallest_share: object) -> None
         or not isinstance(smallest_share, numbers.Real)
         or not 0 <= float(smallest_share) < 1
     ):
-        raise InvalidArgumentError(f"`smallest_share` must be at least 0 and below 1, found {smallest_share!r}.")
+        raise InvalidArgumentError(
+            f"`smallest_share` must be at least 0 and below 1, found {smallest_share!r}."
+        )
 
 
 def _plan(
@@ -153,7 +163,7 @@ def _plan(
     limits: tuple[float, float],
 ) -> Plan:
     """Cells that are compared, with group, replicate and stage."""
-    from ._contrast import Plan
+    from .._inference.group_differences import Plan
 
     study, usable = restored.study, restored.problem.usable.numpy()
     code = np.full(adata.n_obs, -1, dtype=np.intp)
@@ -166,7 +176,9 @@ def _plan(
         code = np.where(replicate >= 0, code, -1)
     rows = np.flatnonzero(code[restored.rows] >= 0)
     if replicate is None:
-        logger.info("Fewer than two slices in a group: blocks of space are the unit, and p is about these slices only.")
+        logger.info(
+            "Fewer than two slices in a group: blocks of space are the unit, and p is about these slices only."
+        )
     return Plan(
         rows=rows,
         group=code[restored.rows][rows],
@@ -179,15 +191,20 @@ def _plan(
     )
 
 
-def _tables(adata: AnnData, restored: Restored, plan: Plan, key: str, top_n: int) -> dict[str, pd.DataFrame]:
-    from ._contrast import responses
+def _tables(
+    adata: AnnData, restored: Restored, plan: Plan, key: str, top_n: int
+) -> dict[str, pd.DataFrame]:
+    from .._inference.group_differences import responses
 
     genes = restored.study.genes
     number = {role: {g: k for k, g in enumerate(names)} for role, names in genes.items()}
     edges = {}
     for kind in ("tf_targets", "lr_targets"):
         table = getattr(get, kind)(adata, key=key)
-        table = table[(table["score"] > 0) & ((table["q_value"] <= plan.max_q) | (np.arange(len(table)) < top_n))]
+        table = table[
+            (table["score"] > 0)
+            & ((table["q_value"] <= plan.max_q) | (np.arange(len(table)) < top_n))
+        ]
         at = table["target"].map(number["targets"])
         regulator = (
             table["tf"].map(number["tfs"])
@@ -195,35 +212,65 @@ def _tables(adata: AnnData, restored: Restored, plan: Plan, key: str, top_n: int
             else table["ligand"].map(number["ligands"]) * len(genes["receptors"])
             + table["receptor"].map(number["receptors"])
         )
-        edges[kind] = table.assign(at=at.astype(int), regulator=regulator.astype(int)).reset_index(drop=True)
+        edges[kind] = table.assign(at=at.astype(int), regulator=regulator.astype(int)).reset_index(
+            drop=True
+        )
     tables: dict[str, Any] = dict(responses(restored, edges, plan))
     tables |= {
-        kind: _levels(adata, restored, plan, key, kind, edges, top_n) for kind in ("tf_activity", "pair_activity")
+        kind: _levels(adata, restored, plan, key, kind, edges, top_n)
+        for kind in ("tf_activity", "pair_activity")
     }
     for kind, table in tables.items():
         n = int((table["q_value"] <= plan.max_q).sum())
         if len(table):
-            logger.info("%s: %d of %d differences with q ≤ %g (unit: %s).", kind, n, len(table), plan.max_q, plan.unit)
+            logger.info(
+                "%s: %d of %d differences with q ≤ %g (unit: %s).",
+                kind,
+                n,
+                len(table),
+                plan.max_q,
+                plan.unit,
+            )
         else:
-            logger.info("%s: nothing to compare, no edge has q ≤ %g; `top_n` takes the strongest.", kind, plan.max_q)
+            logger.info(
+                "%s: nothing to compare, no edge has q ≤ %g; `top_n` takes the strongest.",
+                kind,
+                plan.max_q,
+            )
     return tables
 
 
 def _levels(
-    adata: AnnData, restored: Restored, plan: Plan, key: str, kind: str, edges: dict[str, pd.DataFrame], top_n: int
+    adata: AnnData,
+    restored: Restored,
+    plan: Plan,
+    key: str,
+    kind: str,
+    edges: dict[str, pd.DataFrame],
+    top_n: int,
 ) -> pd.DataFrame:
     """Activities of the regulators of compared edges, of supported pairs, and of the strongest."""
-    from ._contrast import levels
+    from .._inference.group_differences import levels
 
     columns = _keys.COMPARED[kind]
     activity = get.activity(adata, "tfs" if kind == "tf_activity" else "pairs", key=key)
-    names = activity.var.reset_index(names="tf") if kind == "tf_activity" else activity.var.reset_index(drop=True)
+    names = (
+        activity.var.reset_index(names="tf")
+        if kind == "tf_activity"
+        else activity.var.reset_index(drop=True)
+    )
     wanted = edges["tf_targets" if kind == "tf_activity" else "lr_targets"][columns]
     if kind == "pair_activity":
         pairs = get.lr_pairs(adata, key=key)
-        wanted = pd.concat([wanted, pairs.loc[(pairs["q_value"] <= plan.max_q) & (pairs["score"] > 0), columns]])
-    listed = pd.MultiIndex.from_frame(names[columns].astype(str)).isin(pd.MultiIndex.from_frame(wanted.astype(str)))
-    chosen = np.flatnonzero((listed | (np.arange(len(names)) < top_n)) & (names["score"] > 0).to_numpy())
+        wanted = pd.concat(
+            [wanted, pairs.loc[(pairs["q_value"] <= plan.max_q) & (pairs["score"] > 0), columns]]
+        )
+    listed = pd.MultiIndex.from_frame(names[columns].astype(str)).isin(
+        pd.MultiIndex.from_frame(wanted.astype(str))
+    )
+    chosen = np.flatnonzero(
+        (listed | (np.arange(len(names)) < top_n)) & (names["score"] > 0).to_numpy()
+    )
     values = np.asarray(activity.X, dtype=float)[restored.rows][plan.rows][:, chosen]
     block = restored.problem.block.numpy()[plan.rows]
     names = names.iloc[chosen].reset_index(drop=True)

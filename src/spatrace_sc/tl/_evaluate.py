@@ -11,10 +11,10 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys, get
-from .._compat import as_table
+from .._check import closest, shorten, whole
 from .._core.networks import ranking_scores, rewired
+from .._data.table import as_table
 from .._errors import DataError, InvalidArgumentError
-from .._validate import closest, shorten, whole
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -86,12 +86,22 @@ def evaluate(
         )
     whole(n_random, "n_random", low=0)
     whole(seed, "seed", low=0)
-    table = data if isinstance(data, pd.DataFrame) else getattr(get, edges)(as_table(data, table_key), key=key)
+    table = (
+        data
+        if isinstance(data, pd.DataFrame)
+        else getattr(get, edges)(as_table(data, table_key), key=key)
+    )
     source, target = (pd.Index(names) for names in _named(table, edges, "data"))
     if score not in table:
-        raise InvalidArgumentError(f"`score={score!r}` is not a column of the table; it has {shorten(table.columns)}.")
-    known_source, known_target = (pd.Index(names) for names in _named(reference, edges, "reference"))
-    sources, targets = (pd.Index(np.intersect1d(a, b)) for a, b in ((source, known_source), (target, known_target)))
+        raise InvalidArgumentError(
+            f"`score={score!r}` is not a column of the table; it has {shorten(table.columns)}."
+        )
+    known_source, known_target = (
+        pd.Index(names) for names in _named(reference, edges, "reference")
+    )
+    sources, targets = (
+        pd.Index(np.intersect1d(a, b)) for a, b in ((source, known_source), (target, known_target))
+    )
     row, column = sources.get_indexer(source), targets.get_indexer(target)
     judged = (row >= 0) & (column >= 0)
     network = np.zeros((len(sources), len(targets)), dtype=bool)
@@ -101,14 +111,20 @@ def evaluate(
     candidate[row[judged], column[judged]] = True
     lost = int((network & ~candidate).sum())
     if lost:
-        logger.info("%d edges of the reference are not among the candidates and are left out.", lost)
+        logger.info(
+            "%d edges of the reference are not among the candidates and are left out.", lost
+        )
     true = (network & candidate)[row[judged], column[judged]]
     if not true.any() or true.all():
         raise DataError(
             f"{int(true.sum())} of {len(true)} candidates with a source and a target of the reference are true: nothing to rank. Do the names agree? Sources of the table: {shorten(np.unique(source), 3)}; of the reference: {shorten(np.unique(known_source), 3)}."
         )
     return _against_chance(
-        network, (row[judged], column[judged]), table[score].to_numpy(dtype=float)[judged], n_random, seed
+        network,
+        (row[judged], column[judged]),
+        table[score].to_numpy(dtype=float)[judged],
+        n_random,
+        seed,
     )
 
 
@@ -123,16 +139,23 @@ def _against_chance(
     observed = ranking_scores(true, value)
     rng = np.random.default_rng(seed)
     random = pd.DataFrame(
-        [ranking_scores(rewired(network, rng)[place], value) for _ in range(n_random)], columns=MEASURES, dtype=float
+        [ranking_scores(rewired(network, rng)[place], value) for _ in range(n_random)],
+        columns=MEASURES,
+        dtype=float,
     )
     found = pd.DataFrame({"measure": MEASURES, "value": [observed[m] for m in MEASURES]})
-    found["random_mean"], found["random_sd"] = random.mean().to_numpy(), random.std(ddof=0).to_numpy()
+    found["random_mean"], found["random_sd"] = (
+        random.mean().to_numpy(),
+        random.std(ddof=0).to_numpy(),
+    )
     at_least = [(random[m] >= observed[m] - 1e-12).sum() for m in MEASURES]
     found["p_value"] = (1.0 + np.array(at_least)) / (1.0 + n_random)
     return found.assign(n_candidates=len(true), n_true=int(true.sum()))
 
 
-def _named(table: pd.DataFrame, edges: str, argument: str) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+def _named(
+    table: pd.DataFrame, edges: str, argument: str
+) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
     """Names of sources and targets."""
     if not isinstance(table, pd.DataFrame):
         raise InvalidArgumentError(f"`{argument}` must be a table, found {type(table).__name__}.")
@@ -143,7 +166,9 @@ def _named(table: pd.DataFrame, edges: str, argument: str) -> tuple[NDArray[np.o
             source = source + "^" + table[part].astype(str)
         return source.to_numpy(dtype=object), table[target].astype(str).to_numpy(dtype=object)
     if {"source", "target"} <= set(table):
-        return table["source"].astype(str).to_numpy(dtype=object), table["target"].astype(str).to_numpy(dtype=object)
+        return table["source"].astype(str).to_numpy(dtype=object), table["target"].astype(
+            str
+        ).to_numpy(dtype=object)
     raise InvalidArgumentError(
         f"`{argument}` must have columns source, target or {', '.join([*parts, target])}; it has {shorten(table.columns)}."
     )

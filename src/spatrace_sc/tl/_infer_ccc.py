@@ -12,13 +12,14 @@ import numpy as np
 from anndata import AnnData
 
 from .. import _keys
-from .._compat import as_table, check_copy
+from .._check import shorten, whole
+from .._data.notices import hint_at_symbols, look_at_columns, look_at_result
+from .._data.table import as_table, check_copy
 from .._errors import InvalidArgumentError
-from .._notices import hint_at_symbols, look_at_columns, look_at_result
 from .._settings import resolve_device, settings
-from .._validate import shorten, whole
-from ._priors import Prior, described
-from ._study import Study, read_study
+from .._study.prior_penalties import Prior, described
+from .._study.read import read_study
+from .._study.records import Study
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -163,15 +164,17 @@ def infer_ccc(
     >>> list(st.get.lr_pairs(adata).columns)
     ['ligand', 'receptor', 'score', 'p_value', 'score_se', 'group_q_value', 'group', 'q_value', 'stability', 'evidence']
     """
+    from .._inference.run import run
     from .._model.config import Config as Configuration
-    from .._model.distributed import init_from_environment, shows
-    from ._inference import run
+    from .._model.runtime.distributed import init_from_environment, shows
 
     adata = as_table(data, table_key)
     check_copy(adata, copy)
     config = Configuration() if config is None else config
     if not isinstance(config, Configuration):
-        raise InvalidArgumentError(f"`config` must be a spatrace_sc.Config, found {type(config).__name__}.")
+        raise InvalidArgumentError(
+            f"`config` must be a spatrace_sc.Config, found {type(config).__name__}."
+        )
     whole(seed, "seed", low=0)
     _check_key(adata, key_added)
     chosen = init_from_environment(resolve_device(device))
@@ -193,8 +196,15 @@ def infer_ccc(
     shown = replace(config, progress=shows(config.progress and settings.progress))
     result = run(study, shown, int(seed), chosen, prior)
     logger.info("Inference took %.1f s on %s.", clock.perf_counter() - started, chosen)
-    params: dict[str, Any] = {k: "" if v is None else v for k, v in keys.items()} | {"prior": described(prior)}
-    params |= {"radius": study.radius, "seed": int(seed), "device": str(chosen), "config": config.to_dict()}
+    params: dict[str, Any] = {k: "" if v is None else v for k, v in keys.items()} | {
+        "prior": described(prior)
+    }
+    params |= {
+        "radius": study.radius,
+        "seed": int(seed),
+        "device": str(chosen),
+        "config": config.to_dict(),
+    }
     params |= {
         role: np.unique(study.types[cells]).astype(object)
         for role, cells in (("senders", study.senders), ("receivers", study.receivers))
@@ -210,14 +220,18 @@ def _check_key(adata: AnnData, key: str) -> None:
     if not isinstance(key, str) or not key or "/" in key:
         raise InvalidArgumentError(f"`key_added` must be a name without '/', found {key!r}.")
     if key in adata.uns and not (
-        isinstance(adata.uns[key], Mapping) and "lr_targets" in adata.uns[key] and "genes" in adata.uns[key]
+        isinstance(adata.uns[key], Mapping)
+        and "lr_targets" in adata.uns[key]
+        and "genes" in adata.uns[key]
     ):
         raise InvalidArgumentError(
             f"`key_added={key!r}`: `adata.uns[{key!r}]` holds something else, which would be lost; choose another name."
         )
 
 
-def _write(adata: AnnData, study: Study, result: dict[str, Any], params: dict[str, Any], key: str) -> None:
+def _write(
+    adata: AnnData, study: Study, result: dict[str, Any], params: dict[str, Any], key: str
+) -> None:
     n_r, genes = len(study.genes["receptors"]), study.genes
     candidates = {
         "tf_targets": len(genes["tfs"]) * len(genes["targets"]),
@@ -260,7 +274,10 @@ def _write(adata: AnnData, study: Study, result: dict[str, Any], params: dict[st
         every[study.receivers] = result[name]
         adata.obsm[slot(key)] = every
     entries = result["matrix"].tocoo()
-    rows, cols = np.flatnonzero(study.senders)[entries.row], np.flatnonzero(study.receivers)[entries.col]
+    rows, cols = (
+        np.flatnonzero(study.senders)[entries.row],
+        np.flatnonzero(study.receivers)[entries.col],
+    )
     adata.obsp[_keys.communication_key(key)] = type(result["matrix"])(
         (entries.data, (rows, cols)), shape=(adata.n_obs, adata.n_obs)
     )
@@ -274,4 +291,7 @@ def _forget(adata: AnnData, key: str) -> None:
     for slots, name in gone:
         del slots[name]
     if gone:
-        logger.info("Results derived from the former one are removed: %s.", shorten(name for _, name in gone))
+        logger.info(
+            "Results derived from the former one are removed: %s.",
+            shorten(name for _, name in gone),
+        )

@@ -11,14 +11,15 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
-from .._compat import as_table, check_copy
+from .._check import closest, shorten, whole
+from .._data.table import as_table, check_copy
 from .._errors import DataError, InvalidArgumentError
-from .._validate import closest, shorten, stored, whole
+from .._result import stored
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-    from ._removal import Outcome
+    from .._inference.knockout import Outcome
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -116,7 +117,7 @@ def knockout(
         raise DataError(
             f"`adata.uns[{key!r}]` was written by an earlier version of spatrace-sc; call `st.tl.infer_ccc` again."
         )
-    from ._removal import Removed, remove
+    from .._inference.knockout import Removed, remove
 
     outcome = remove(adata, key, Removed(**removed), int(max_chain))
     if copy:
@@ -133,24 +134,35 @@ def _removed(given: dict[str, Any], result: dict[str, Any]) -> dict[str, list[st
         raise InvalidArgumentError(
             f"give one of `ligand`, `receptor`, `tf` and `sender` (or `ligand` and `receptor`: the pair of the two), found {found}."
         )
-    available = {argument: [str(g) for g in result["genes"][role]] for argument, role in ROLES.items()}
+    available = {
+        argument: [str(g) for g in result["genes"][role]] for argument, role in ROLES.items()
+    }
     available["sender"] = [str(t) for t in result["params"]["senders"]]
     return {
-        argument: _names(argument, value, available) if value is not None else [] for argument, value in given.items()
+        argument: _names(argument, value, available) if value is not None else []
+        for argument, value in given.items()
     }
 
 
 def _names(argument: str, value: object, available: dict[str, list[str]]) -> list[str]:
     """One or several known names."""
     chosen = [value] if isinstance(value, str) else value
-    if not isinstance(chosen, Sequence | np.ndarray | pd.Index) or not all(isinstance(v, str) for v in chosen):
-        raise InvalidArgumentError(f"`{argument}` must be a name or a list of names, found {value!r}.")
+    if not isinstance(chosen, Sequence | np.ndarray | pd.Index) or not all(
+        isinstance(v, str) for v in chosen
+    ):
+        raise InvalidArgumentError(
+            f"`{argument}` must be a name or a list of names, found {value!r}."
+        )
     if not len(chosen):
-        raise InvalidArgumentError(f"`{argument}` is empty; name at least one of {shorten(available[argument])}.")
+        raise InvalidArgumentError(
+            f"`{argument}` is empty; name at least one of {shorten(available[argument])}."
+        )
     unknown = [v for v in chosen if v not in set(available[argument])]
     if unknown:
         elsewhere = [other for other, names in available.items() if unknown[0] in names]
-        hint = f" It is a {elsewhere[0]}: pass `{elsewhere[0]}={unknown[0]!r}`." if elsewhere else ""
+        hint = (
+            f" It is a {elsewhere[0]}: pass `{elsewhere[0]}={unknown[0]!r}`." if elsewhere else ""
+        )
         raise InvalidArgumentError(
             f"`{argument}`: {shorten(unknown)} not among the {len(available[argument])} of the result: {shorten(available[argument])}."
             + (hint or closest(unknown[0], available[argument]))
@@ -207,12 +219,15 @@ def _write(
     if not outcome.change.any():
         logger.info("Nothing changes without %s: the model gives it no effect.", label)
     tables = [_table(outcome, number) for number in range(len(outcome.stages) + 1)]
-    by_stage = [table.assign(stage=stage) for table, stage in zip(tables[1:], outcome.stages, strict=True)]
+    by_stage = [
+        table.assign(stage=stage) for table, stage in zip(tables[1:], outcome.stages, strict=True)
+    ]
     stage = pd.concat(by_stage, ignore_index=True)[["stage", *_keys.KNOCKOUT]]
     stored_before = dict(adata.uns[key].get("knockouts", {}))
     entry = {
         "name": label,
-        "params": {k: np.array(v, dtype=object) for k, v in removed.items() if v} | {"max_chain": int(max_chain)},
+        "params": {k: np.array(v, dtype=object) for k, v in removed.items() if v}
+        | {"max_chain": int(max_chain)},
         "targets": tables[0],
         "by_stage": stage.astype({"stage": object}),
         "obs": slot,

@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .. import _keys, get
-from .._compat import as_table, check_copy
+from .._check import share_of_one, whole
 from .._core import modules as core
+from .._data.cells import categories, coordinates, time_column
+from .._data.table import as_table, check_copy
 from .._errors import DataError, InvalidArgumentError
+from .._inference.enrichment import enrich, enrichment_package, usable_sets
+from .._inference.module_tables import Scene, module_tables
 from .._settings import settings
-from .._validate import categories, coordinates, share_of_one, time_column, whole
 from ..get._modules import pair_activity
-from ._enrichment import enrich, enrichment_package, usable_sets
-from ._module_tables import Scene, module_tables
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -125,17 +126,28 @@ def modules(
     _check(n_modules, max_modules, max_q, target_share, n_draws, seed)
     scene = _read(adata, max_q, key)
     sets = None if enrichment is None else usable_sets(enrichment, scene.targets)
-    package = enrichment_package(enrichment_with) if sets is not None or enrichment_with is not None else None
+    package = (
+        enrichment_package(enrichment_with)
+        if sets is not None or enrichment_with is not None
+        else None
+    )
     if n_modules is not None and n_modules > len(scene.pairs):
         raise InvalidArgumentError(
             f"`n_modules` is {n_modules}, but only {len(scene.pairs)} pairs have q ≤ {max_q:g}; ask for fewer or raise `max_q`."
         )
-    tables, shares = [scene.effect, _pooled(adata, scene, key)], [float(target_share), 1.0 - float(target_share)]
+    tables, shares = (
+        [scene.effect, _pooled(adata, scene, key)],
+        [float(target_share), 1.0 - float(target_share)],
+    )
     curve = pd.DataFrame(columns=_keys.MODULES["stability"])
     if n_modules is None:
         bars = settings.progress if progress is None else progress
         n_modules, curve = _chosen(tables, shares, max_modules, n_draws, seed, bars)
-    fit = core.factorise(core.joint_table(tables, shares).values, n_modules, seed) if n_modules else None
+    fit = (
+        core.factorise(core.joint_table(tables, shares).values, n_modules, seed)
+        if n_modules
+        else None
+    )
     weight = core.membership(fit.weight) if fit else np.empty((len(scene.pairs), 0))
     found, scores, effects = module_tables(adata, scene, weight, key)
     found["stability"] = curve
@@ -143,7 +155,12 @@ def modules(
     if sets is not None and package is not None and n_modules:
         found["enrichment"] = enrich(effects, sets, package)
     found["params"] = {
-        **{"n_modules": n_modules, "max_modules": max_modules, "max_q": float(max_q), "n_draws": n_draws},
+        **{
+            "n_modules": n_modules,
+            "max_modules": max_modules,
+            "max_q": float(max_q),
+            "n_draws": n_draws,
+        },
         **{"target_share": shares[0], "seed": seed, "error": fit.error if fit else 0.0},
     }
     if copy:
@@ -152,7 +169,14 @@ def modules(
     return adata if copy else None
 
 
-def _check(n_modules: int | None, max_modules: int, max_q: float, target_share: float, n_draws: int, seed: int) -> None:
+def _check(
+    n_modules: int | None,
+    max_modules: int,
+    max_q: float,
+    target_share: float,
+    n_draws: int,
+    seed: int,
+) -> None:
     if n_modules is not None:
         whole(n_modules, "n_modules")
     whole(max_modules, "max_modules")
@@ -187,7 +211,9 @@ def _read(adata: AnnData, max_q: float, key: str) -> Scene:
     )
     effect = np.zeros((len(pairs), len(targets)))
     ours = row >= 0
-    effect[row[ours], pd.Index(targets).get_indexer(total["target"][ours].astype(str))] = total["total"][ours]
+    effect[row[ours], pd.Index(targets).get_indexer(total["target"][ours].astype(str))] = total[
+        "total"
+    ][ours]
     activity = values[np.flatnonzero(receiving)[:, None], pairs.pop("column").to_numpy()]
     return Scene(pairs, targets, effect, activity, receiving)
 
@@ -199,7 +225,11 @@ def _pooled(adata: AnnData, scene: Scene, key: str) -> NDArray[np.float64]:
     used, here = get.params(adata, key=key), scene.receiving
     xy = coordinates(adata, used["spatial_key"])[here]
     time = np.nan_to_num(time_column(adata, used["time_key"])[here])
-    names = [categories(adata, used[k], k)[here].astype(str) for k in ("sample_key", "cell_type_key") if used[k]]
+    names = [
+        categories(adata, used[k], k)[here].astype(str)
+        for k in ("sample_key", "cell_type_key")
+        if used[k]
+    ]
     strata = pd.factorize(pd.MultiIndex.from_arrays(names), sort=True)[0]
     extent = max(np.ptp(xy[strata == s], axis=0).max() for s in np.unique(strata))
     place = np.column_stack([xy / (extent or 1.0), time / (np.ptp(time) or 1.0)])
@@ -210,20 +240,34 @@ def _pooled(adata: AnnData, scene: Scene, key: str) -> NDArray[np.float64]:
 
 
 def _chosen(
-    tables: list[NDArray[np.float64]], shares: list[float], max_modules: int, draws: int, seed: int, progress: bool
+    tables: list[NDArray[np.float64]],
+    shares: list[float],
+    max_modules: int,
+    draws: int,
+    seed: int,
+    progress: bool,
 ) -> tuple[int, pd.DataFrame]:
     """Number of modules and the curve that led to it."""
     n = len(tables[0])
     ranks = list(range(2, min(max_modules, n // 2) + 1))
     if not ranks:
         if n:
-            logger.info("%d pairs make one module: two modules need four pairs (or `max_modules` of at least 2).", n)
+            logger.info(
+                "%d pairs make one module: two modules need four pairs (or `max_modules` of at least 2).",
+                n,
+            )
         else:
-            logger.info("No pair has q ≤ `max_q` and an activity: there are no modules. A larger `max_q` admits more.")
+            logger.info(
+                "No pair has q ≤ `max_q` and an activity: there are no modules. A larger `max_q` admits more."
+            )
         return min(n, 1), pd.DataFrame(columns=_keys.MODULES["stability"])
-    with tqdm(total=2 * draws * len(ranks), desc="modules", disable=not progress, leave=False, delay=5) as bar:
+    with tqdm(
+        total=2 * draws * len(ranks), desc="modules", disable=not progress, leave=False, delay=5
+    ) as bar:
         tick: Callable[[], object] = bar.update
-        observed, shuffled = core.stability(tables, shares, ranks, draws=draws, seed=seed, tick=tick)
+        observed, shuffled = core.stability(
+            tables, shares, ranks, draws=draws, seed=seed, tick=tick
+        )
     smallest = core.smallest_module(core.joint_table(tables, shares), ranks, seed)
     rank = core.choose_rank(ranks, observed, shuffled, smallest)
     if rank == 1:
@@ -232,12 +276,16 @@ def _chosen(
         )
     else:
         k = ranks.index(rank)
-        logger.info("%d modules: stability %.2f, %.2f in shuffled data.", rank, observed[k], shuffled[k])
+        logger.info(
+            "%d modules: stability %.2f, %.2f in shuffled data.", rank, observed[k], shuffled[k]
+        )
     curve = {"rank": ranks, "stability": observed, "shuffled": shuffled, "smallest": smallest}
     return rank, pd.DataFrame(curve | {"chosen": [r == rank for r in ranks]})
 
 
-def _write(adata: AnnData, scene: Scene, found: dict[str, Any], scores: NDArray[np.float32], key: str) -> None:
+def _write(
+    adata: AnnData, scene: Scene, found: dict[str, Any], scores: NDArray[np.float32], key: str
+) -> None:
     slot = _keys.modules_key(key)
     every = np.full((adata.n_obs, scores.shape[1]), np.nan, dtype=np.float32)
     every[scene.receiving] = scores

@@ -1,0 +1,1 @@
+"""Checked arrays from AnnData and SpatialData."""

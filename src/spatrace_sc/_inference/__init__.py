@@ -1,0 +1,1 @@
+"""The engine behind the verbs of ``tl``: from a study to results and back."""

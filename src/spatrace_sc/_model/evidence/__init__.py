@@ -1,0 +1,1 @@
+"""Resampling, null models and tests of the fitted edges."""

@@ -1,0 +1,1 @@
+"""The attention network and its gradient training."""

@@ -1,0 +1,1 @@
+"""Sparse regression on streamed columns."""

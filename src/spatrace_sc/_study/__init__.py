@@ -1,0 +1,1 @@
+"""One data set as arrays and tensors, ready for inference."""

@@ -1,0 +1,285 @@
+"""Effects of TFs once the noise of counting is taken out, and the test of their size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import t as student
+
+from spatrace_sc._core.counts import counting_variance
+from spatrace_sc._model.evidence.errors_in_variables import (
+    RIDGE,
+    Corrected,
+    _inverse,
+    _without,
+    corrected_effects,
+    noise_share,
+)
+from spatrace_sc._model.records import History, Problem, Weights
+
+SHARE = 0.2
+
+
+def problem_of(count, targets, *, noise=None, block=None, forbidden=()):
+    """TFs and targets only: one pair without a weight, one covariate that says nothing."""
+    n, f = count.shape
+    edges = torch.tensor(list(forbidden), dtype=torch.long).reshape(-1, 2).T
+    g = torch.Generator().manual_seed(0)
+    return Problem(
+        history=History(
+            torch.zeros(n, 1, f),
+            torch.zeros(n, f),
+            torch.ones(n, 2, 1),
+            torch.ones(n, 2, 1),
+            torch.ones(n, 2).bool(),
+        ),
+        pair_ligand=torch.zeros(1, dtype=torch.long),
+        pair_receptor=torch.zeros(1, dtype=torch.long),
+        tf_gene=torch.arange(f).repeat(2),
+        tf_count=torch.as_tensor(count, dtype=torch.float32),
+        tf_noise=torch.as_tensor(np.zeros(f) if noise is None else noise, dtype=torch.float32),
+        receptor_level=torch.zeros(n, 1),
+        target_past=torch.zeros(n, targets.shape[1]),
+        covariates=torch.randn(n, 1, generator=g),
+        targets=torch.as_tensor(targets, dtype=torch.float32),
+        usable=torch.ones(n).bool(),
+        block=torch.arange(n) * 40 // n if block is None else torch.as_tensor(block),
+        penalty=torch.ones(2 * f + 2),
+        tf_penalty=None,
+        forbidden=edges,
+        forbidden_on_tfs=edges[:, :0],
+    )
+
+
+def corrected(problem, share=SHARE):
+    fit = SimpleNamespace(
+        target_mean=problem.targets.mean(0),
+        target_sd=problem.targets.std(0, correction=0),
+        weights=Weights(
+            torch.empty(0, dtype=torch.long), torch.empty(0, problem.targets.shape[1]), 0.1
+        ),
+        attended=SimpleNamespace(exposure=torch.ones(len(problem.usable), 1), receptor=None),
+        network=SimpleNamespace(signal=lambda exposure, receptor, chosen: exposure[:, chosen]),
+    )
+    return corrected_effects(problem, fit, share)
+
+
+def followed(seed=0, n=3000, along=0.7, extra=2):
+    """TF a drives the target, TF b goes with a and does nothing, others are on their own; levels are counted."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(n, 2 + extra))
+    z[:, 1] = along * z[:, 0] + np.sqrt(1 - along**2) * z[:, 1]
+    mean = np.exp(1.3 + 0.6 * z)
+    level = np.log1p(mean)
+    y = np.column_stack([level[:, 0] / level[:, 0].std() + rng.normal(size=n), rng.normal(size=n)])
+    count = np.log1p(rng.poisson(mean))
+    return problem_of(count, y, noise=counting_variance(mean, np.ones(n))), level, y
+
+
+def slopes(x, y):
+    x, y = ((v - v.mean(0)) / v.std(0) for v in (x, y))
+    return np.linalg.solve(x.T @ x, x.T @ y)
+
+
+def test_a_tf_that_follows_the_true_one_is_cleared():
+    problem, level, y = followed()
+    plain = slopes(problem.tf_count.numpy(), y)
+    assert plain[1, 0] > 0.1, "least squares must go wrong, otherwise this test sees nothing"
+    found, true = corrected(problem), slopes(level, y)
+    assert abs(found.effect[1, 0]) < 0.06
+    assert found.effect[0, 0] == pytest.approx(true[0, 0], rel=0.12), "the ridge costs a tenth"
+    assert abs(found.effect[0, 0] - true[0, 0]) < 0.5 * abs(plain[0, 0] - true[0, 0])
+    assert found.p_value[1, 0] > 0.5
+    assert found.p_value[0, 0] < 1e-6
+    uncorrected = corrected(replace(problem, tf_noise=torch.zeros(4)))
+    assert uncorrected.effect[1, 0] == pytest.approx(plain[1, 0], abs=0.03)
+    assert uncorrected.p_value[1, 0] < 0.05
+
+
+def test_a_target_of_nothing_has_no_tf():
+    found = np.stack([corrected(followed(seed, n=800)[0], 0.0).p_value[:, 1] for seed in range(40)])
+    assert 0.005 < (found < 0.05).mean() < 0.12
+
+
+def test_noise_share_is_that_of_the_variance_and_capped():
+    problem, _, _ = followed(n=500)
+    variance = problem.tf_count.numpy().var(0)
+    np.testing.assert_allclose(noise_share(problem), problem.tf_noise.numpy() / variance, rtol=1e-5)
+    assert (noise_share(replace(problem, tf_noise=torch.full((4,), 99.0))) == 0.95).all()
+
+
+def test_without_noise_it_is_ridge_regression_with_errors_by_block():
+    rng = np.random.default_rng(0)
+    n, blocks = 600, rng.integers(15, size=600)
+    x = rng.normal(size=(n, 3))
+    y = x @ rng.normal(size=(3, 2)) + rng.normal(size=(n, 2))
+    problem = problem_of(x, y, block=blocks)
+    found = corrected(problem, 0.0)
+    z = np.column_stack([x, problem.covariates.numpy()])
+    z, t = (z - z.mean(0)) / z.std(0), (y - y.mean(0)) / y.std(0)
+    inverse = np.linalg.inv(z.T @ z / n + RIDGE * np.eye(4))
+    b = inverse @ z.T @ t / n
+    np.testing.assert_allclose(found.effect, b[:3], atol=1e-5)
+    for g in range(2):
+        residual = t[:, g] - z @ b[:, g]
+        scores = [(z[blocks == k] * residual[blocks == k, None]).sum(0) for k in range(15)]
+        cover = inverse @ sum(np.outer(s, s) for s in scores) @ inverse / n**2
+        se = np.sqrt(np.diag(cover)[:3] * n / (n - 4))
+        np.testing.assert_allclose(found.se[:, g], se, rtol=1e-4)
+        np.testing.assert_allclose(
+            found.p_value[:, g], 2 * student.sf(np.abs(b[:3, g]) / se, 14), rtol=1e-2
+        )
+
+
+def test_an_error_with_noise_by_hand():
+    problem, _, _ = followed(n=400)
+    found = corrected(problem)
+    share = noise_share(problem).numpy().astype(float)
+    z = np.column_stack([problem.tf_count.numpy(), problem.covariates.numpy()]).astype(float)
+    z = (z - z.mean(0)) / z.std(0)
+    y = problem.targets.numpy().astype(float)
+    y = (y - y.mean(0)) / y.std(0)
+    d = np.diag([*share, 0.0])
+    values, vectors = np.linalg.eigh(z.T @ z / 400 - d)
+    inverse = np.linalg.inv((vectors * np.maximum(values, 0)) @ vectors.T + RIDGE * np.eye(5))
+    b = inverse @ z.T @ y[:, 0] / 400
+    cover = np.zeros((5, 5))
+    for k in np.unique(problem.block):
+        here = problem.block.numpy() == k
+        score = sum(z[i] * (y[i, 0] - z[i] @ b) + d @ b for i in np.flatnonzero(here))
+        cover += np.outer(score, score) / 400**2
+    se = np.sqrt(np.diag(inverse @ cover @ inverse)[:4] * 400 / 395)
+    # per standard deviation of the noise-free level
+    np.testing.assert_allclose(found.effect[:, 0], b[:4] * np.sqrt(1 - share), atol=1e-4)
+    np.testing.assert_allclose(found.se[:, 0], se * np.sqrt(1 - share), rtol=1e-3)
+
+
+def test_standard_errors_are_the_spread_over_repetitions():
+    found = [corrected(followed(seed, n=400)[0]) for seed in range(80)]
+    spread = np.std([f.effect for f in found], axis=0, ddof=1)
+    se = np.mean([f.se for f in found], axis=0)
+    np.testing.assert_allclose(se / spread, 1, atol=0.3)
+
+
+def test_what_is_significant_but_small_is_not_named():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(6000, 3))
+    y = x @ np.array([[1.0], [0.1], [0.5]]) + 0.3 * rng.normal(size=(6000, 1))
+    found = corrected(problem_of(x, y))
+    assert abs(found.effect[1, 0]) > 10 * found.se[1, 0]
+    assert found.p_value[1, 0] > 0.99
+    assert (found.p_value[[0, 2], 0] < 1e-6).all()
+    total = np.sqrt(np.maximum(found.effect[:, 0] ** 2 - found.se[:, 0] ** 2, 0).sum())
+    assert found.minimum[0] == pytest.approx(SHARE * total)
+    size, free = np.abs(found.effect[1, 0]), 39
+    tails = [
+        student.sf((size + side * found.minimum[0]) / found.se[1, 0], free) for side in (-1, 1)
+    ]
+    assert found.p_value[1, 0] == pytest.approx(sum(tails))
+    anything = corrected(problem_of(x, y), 0.0)
+    assert anything.p_value[1, 0] < 1e-6
+    assert (anything.minimum == 0).all()
+
+
+def test_a_gene_is_left_out_of_the_regression_of_itself():
+    problem, _, y = followed(n=900)
+    own = problem.tf_count.numpy()[:, 0]
+    problem = replace(
+        problem,
+        targets=torch.as_tensor(np.column_stack([y, own]), dtype=torch.float32),
+        forbidden=torch.tensor([[0, 4], [2, 2]]),
+    )
+    found = corrected(problem)
+    assert found.effect[0, 2] == 0
+    assert found.p_value[0, 2] == 1
+    assert np.isinf(found.se[0, 2])
+    share = noise_share(problem).numpy().astype(float)
+    z = np.column_stack([problem.tf_count.numpy(), problem.covariates.numpy()]).astype(float)
+    z = (z - z.mean(0)) / z.std(0)
+    values, vectors = np.linalg.eigh(z.T @ z / 900 - np.diag([*share, 0.0]))
+    whole = (vectors * np.maximum(values, 0)) @ vectors.T + RIDGE * np.eye(5)
+    target = (own - own.mean()) / own.std()
+    by_hand = np.linalg.inv(whole[1:, 1:]) @ z[:, 1:].T @ target / 900
+    np.testing.assert_allclose(found.effect[1:, 2], by_hand[:3] * np.sqrt(1 - share[1:]), atol=1e-4)
+    free = corrected(replace(problem, forbidden=torch.empty((2, 0), dtype=torch.long)))
+    np.testing.assert_allclose(found.effect[:, :2], free.effect[:, :2], atol=1e-6)
+    assert free.effect[0, 2] > 0.5
+
+
+def test_removed_columns_against_an_explicit_inverse():
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(40, 6, generator=g).double()
+    matrix = x.T @ x / 40
+    inverse = _inverse(matrix)
+    torch.testing.assert_close(inverse, torch.linalg.inv(matrix + RIDGE * torch.eye(6)))
+    for columns in ([2], [0, 5], [1, 2, 3]):
+        left = [k for k in range(6) if k not in columns]
+        expected = torch.zeros(6, 6).double()
+        block = torch.linalg.inv((matrix + RIDGE * torch.eye(6))[left][:, left])
+        expected[np.ix_(left, left)] = block
+        torch.testing.assert_close(_without(inverse, torch.tensor(columns)), expected)
+
+
+def test_too_many_tfs_for_the_cells(caplog):
+    rng = np.random.default_rng(0)
+    found = corrected(problem_of(rng.normal(size=(40, 25)), rng.normal(size=(40, 2))))
+    assert (found.p_value == 1).all()
+    assert (found.effect == 0).all()
+    assert found.weight == 0
+    assert "25 TFs are too many for 40 receivers" in caplog.text
+    caplog.clear()
+    corrected(problem_of(rng.normal(size=(60, 25)), rng.normal(size=(60, 2))))
+    assert not caplog.records
+
+
+def test_units_and_order_do_not_matter():
+    problem, _, _ = followed(n=500)
+    found = corrected(problem)
+    order = torch.tensor([2, 0, 3, 1])
+    other = replace(
+        problem,
+        tf_count=10 * problem.tf_count[:, order] + 3,
+        tf_noise=100 * problem.tf_noise[order],
+        targets=5 * problem.targets - 1,
+        block=problem.block.max() - problem.block,
+    )
+    for name in ("effect", "se", "p_value"):
+        np.testing.assert_allclose(
+            getattr(corrected(other), name),
+            getattr(found, name)[order.numpy()],
+            rtol=1e-2,
+            atol=1e-4,
+        )
+
+
+def test_the_weight_of_corrected_effects_by_hand():
+    empty = np.zeros((0, 0))
+    for reliability, weight in ((0.0, 0.0), (1.0, 3 / 4), (0.5, 0.75 / 1.75)):
+        assert Corrected(empty, empty, empty, np.zeros(0), reliability).weight == pytest.approx(
+            weight
+        )
+    assert corrected(followed()[0]).reliability > 0.9
+    rng = np.random.default_rng(0)
+    assert (
+        corrected(problem_of(rng.normal(size=(300, 5)), rng.normal(size=(300, 20)))).reliability
+        < 0.4
+    )
+
+
+def test_more_cells_than_the_model_is_right_for_make_no_test_surer(monkeypatch):
+    problem, _, _ = followed()
+    usual = corrected(problem)
+    monkeypatch.setattr("spatrace_sc._model.evidence.errors_in_variables.SURE_CELLS", 750)
+    found = corrected(problem)
+    np.testing.assert_array_equal(found.effect, usual.effect)
+    np.testing.assert_array_equal(found.se, usual.se)
+    size, error = np.abs(found.effect), 2 * found.se  # the square root of 3000 cells over 750
+    slow = student.sf((size - found.minimum) / error, 39) + student.sf(
+        (size + found.minimum) / error, 39
+    )
+    np.testing.assert_allclose(found.p_value, slow, rtol=1e-9)
+    assert found.p_value[0, 0] > usual.p_value[0, 0]

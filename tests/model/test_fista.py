@@ -1,0 +1,68 @@
+"""Gram matrices of working sets and what sparse weights predict, against plain products."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from spatrace_sc._model.regression import fista
+
+N, A, G = 37, 12, 5
+
+
+@pytest.fixture
+def working():
+    g = torch.Generator().manual_seed(0)
+    active = torch.rand(A, G, generator=g) < 0.4
+    active[:, 3] = False  # a target without columns
+    values = torch.randn(A, G, generator=g) * active
+    return fista.Working(torch.arange(A), values, active, torch.randn(A, N, generator=g))
+
+
+def test_predictions_are_the_product(working):
+    torch.testing.assert_close(
+        fista.predict(working.x, working.values), working.x.T @ working.values
+    )
+    none = torch.zeros(0, G)
+    assert torch.equal(fista.predict(torch.zeros(0, N), none), torch.zeros(N, G))
+
+
+@pytest.mark.parametrize("at_once", [1, 200, 10**9])
+def test_grams_are_those_of_every_target(monkeypatch, working, at_once):
+    monkeypatch.setattr(fista, "numbers_at_once", lambda device: at_once)
+    targets = torch.randn(N, G)
+    width = int(working.active.sum(0).max())
+    index, valid = fista._own_columns(working.active, width)
+    gram, moment = fista._grams(working.x, targets, index, valid)
+    for t in range(G):
+        mine = torch.nonzero(working.active[:, t])[:, 0]
+        k = len(mine)
+        assert torch.equal(index[t, :k], mine)
+        assert valid[t].tolist() == [True] * k + [False] * (width - k)
+        x = working.x[mine]
+        torch.testing.assert_close(gram[t, :k, :k], x @ x.T / N)
+        torch.testing.assert_close(moment[t, :k], x @ targets[:, t] / N)
+        assert not gram[t, k:].any()
+        assert not gram[t, :, k:].any()
+        assert not moment[t, k:].any()
+
+
+@pytest.mark.parametrize("grams", [1, 100, 10**9])
+def test_batches_of_targets_change_nothing(monkeypatch, working, grams):
+    targets = torch.randn(N, G, generator=torch.Generator().manual_seed(1))
+    threshold = torch.full((A, G), 0.05)
+    usual = fista._apart(working, targets, threshold, 3000, 1e-7)
+    monkeypatch.setattr(fista, "GRAMS", grams)
+    torch.testing.assert_close(
+        fista._apart(working, targets, threshold, 3000, 1e-7), usual, atol=1e-5, rtol=0
+    )
+    assert bool((usual[~working.active] == 0).all())
+    assert bool((usual != 0).any())
+
+
+def test_together_and_apart_agree_where_every_target_may_use_all(working):
+    every = working._replace(active=torch.ones(A, G, dtype=torch.bool))
+    targets = torch.randn(N, G, generator=torch.Generator().manual_seed(2))
+    threshold = torch.full((A, G), 0.02)
+    one, two = (f(every, targets, threshold, 5000, 1e-7) for f in (fista._together, fista._apart))
+    torch.testing.assert_close(one, two, atol=1e-4, rtol=0)
