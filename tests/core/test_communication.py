@@ -10,10 +10,10 @@ from scipy import sparse
 from spatrace_sc._core.communication import (
     Scene,
     cell_matrix,
-    exchanged_labels,
-    exchanged_positions,
-    judge_types,
-    permuted_within,
+    permutation_test,
+    permute_labels,
+    permute_positions,
+    permute_within,
     square_blocks,
     type_scores,
     unit_sums,
@@ -108,7 +108,7 @@ def test_type_scores_without_expression_are_zero():
 
 
 def judged(scene, n=9, seed=0, **options):
-    return judge_types(scene, exchanged_labels(scene, n, np.random.default_rng(seed)), **options)
+    return permutation_test(scene, permute_labels(scene, n, np.random.default_rng(seed)), **options)
 
 
 def test_p_lies_in_range_and_is_one_without_score():
@@ -137,7 +137,7 @@ def test_p_follows_the_seed_and_ticks_once_per_permutation():
 
 def test_p_equals_a_loop_over_the_same_draws():
     scene = random_scene(11)
-    draws = list(exchanged_labels(scene, 19, np.random.default_rng(3)))
+    draws = list(permute_labels(scene, 19, np.random.default_rng(3)))
     observed = naive_type_scores(scene)
     exceed = np.zeros_like(observed)
     for drawn in draws:
@@ -146,7 +146,7 @@ def test_p_equals_a_loop_over_the_same_draws():
         )
         exceed += null >= observed * (1 - 1e-6)
     expected = np.where(observed > 0, (1 + exceed) / 20, 1.0)
-    np.testing.assert_allclose(judge_types(scene, iter(draws)).p_value, expected)
+    np.testing.assert_allclose(permutation_test(scene, iter(draws)).p_value, expected)
 
 
 @pytest.mark.parametrize("positions", [False, True])
@@ -162,12 +162,12 @@ def test_p_is_about_uniform_where_nothing_is_placed(positions):
 
         scene = replace(scene, activity=activity(np.asarray(scene.weights @ scene.expression)))
         draws = (
-            exchanged_positions(scene, 19, rng, activity)
+            permute_positions(scene, 19, rng, activity)
             if positions
-            else exchanged_labels(scene, 19, rng)
+            else permute_labels(scene, 19, rng)
         )
         found.append(
-            judge_types(scene, draws).p_value[0, 0, 0, 0]
+            permutation_test(scene, draws).p_value[0, 0, 0, 0]
         )  # one per scene: those of one depend on each other
     found = np.array(found)
     assert 0.4 < found.mean() < 0.65
@@ -214,7 +214,9 @@ def test_positions_find_senders_beside_their_receivers():
         return exposure / (1.0 + exposure)
 
     scene = replace(scene, activity=activity(np.asarray(scene.weights @ scene.expression)))
-    found = judge_types(scene, exchanged_positions(scene, 19, np.random.default_rng(0), activity))
+    found = permutation_test(
+        scene, permute_positions(scene, 19, np.random.default_rng(0), activity)
+    )
     assert found.p_value[0, 0, 0, 0] == pytest.approx(1 / 20)
     assert found.p_value[0, 1, 0, 0] == 1.0
 
@@ -258,7 +260,7 @@ def test_one_unit_has_no_standard_error():
 
 def test_a_permutation_stays_within_blocks():
     block = np.random.default_rng(0).integers(0, 5, 200)
-    moved = permuted_within(block, np.random.default_rng(1))
+    moved = permute_within(block, np.random.default_rng(1))
     np.testing.assert_array_equal(np.sort(moved), np.arange(200))
     np.testing.assert_array_equal(block[moved], block)
     assert (moved != np.arange(200)).mean() > 0.8

@@ -4,18 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from spatrace_sc._core.comparison import (
-    Estimates,
-    group_design,
-    level_changes,
-    mean_levels,
-    moderated,
-    p_beyond,
-    response_changes,
-    slopes,
-    straightened,
-    with_spread,
-)
+from spatrace_sc._core.comparison import level_changes, p_beyond, response_changes
+from spatrace_sc._core.group_estimates import Estimates, linearise_response, mean_levels, slopes
+from spatrace_sc._core.replicates import add_replicate_spread, group_design, moderated_means
 
 
 def standard(x):
@@ -56,7 +47,7 @@ def test_slopes_and_errors_equal_the_slow_oracle():
     x, nuisance, group, unit = cells(rng)
     y = standard(np.tanh(x @ [0.8, -0.4] + 0.3 * nuisance[:, 1]) + 0.5 * rng.normal(size=len(x)))
     own = np.hstack([nuisance * (group == g)[:, None] for g in (0, 1)])
-    slope, straight = straightened(y, np.hstack([x, own]))
+    slope, straight = linearise_response(y, np.hstack([x, own]))
     assert slope.min() < 0.9 < 1.1 < slope.max()
     found = slopes(y, x, nuisance, group, unit, (2, 60))
     value, variance = slow(straight, x, nuisance, group, unit, slope)
@@ -69,14 +60,14 @@ def test_a_straight_line_is_left_straight():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(5000, 1))
     y = 2 * x[:, 0] + rng.normal(size=5000)
-    slope, straight = straightened(y, np.column_stack([x, np.ones(5000)]))
+    slope, straight = linearise_response(y, np.column_stack([x, np.ones(5000)]))
     np.testing.assert_allclose(slope, 1, atol=0.25)
     b = np.linalg.lstsq(np.column_stack([x, np.ones(5000)]) * slope[:, None], straight, rcond=None)[
         0
     ]
     assert b[0] == pytest.approx(2, abs=0.06)
     constant = np.zeros(100)
-    np.testing.assert_array_equal(straightened(constant, np.ones((100, 1)))[0], np.ones(100))
+    np.testing.assert_array_equal(linearise_response(constant, np.ones((100, 1)))[0], np.ones(100))
 
 
 def test_one_curve_at_two_levels_is_no_change_and_a_straight_fit_says_it_is():
@@ -137,7 +128,7 @@ def test_what_cannot_be_estimated_is_nan():
 def test_two_groups_of_replicates_give_students_test():
     values = np.array([[1.0, 2.0, 3.0, 5.0, 7.0], [0.0, 0.1, 0.0, 0.2, 0.1]])
     group = np.array([0, 0, 0, 1, 1])
-    mean, cov, free = moderated(values, np.ones_like(values), group_design(group, None), 2)
+    mean, cov, free = moderated_means(values, np.ones_like(values), group_design(group, None), 2)
     # by hand: means 2 and 6; residual squares 2 and 2 on 3 degrees of freedom; variance of the difference 4/3 (1/3 + 1/2)
     np.testing.assert_allclose(mean[0], [2, 6])
     assert free.tolist() == [3, 3]
@@ -151,7 +142,7 @@ def test_two_groups_of_replicates_give_students_test():
 def test_strata_are_taken_out_where_they_can_be():
     group, stage = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     values = np.array([[1.0, 11.0, 2.0, 12.0]])
-    mean, cov, free = moderated(values, np.ones((1, 4)), group_design(group, stage), 2)
+    mean, cov, free = moderated_means(values, np.ones((1, 4)), group_design(group, stage), 2)
     np.testing.assert_allclose(mean, [[6, 7]])
     np.testing.assert_allclose(cov, 0, atol=1e-12)
     assert free[0] == 1
@@ -163,7 +154,7 @@ def test_moderation_finds_the_variance_that_edges_share():
     sd = np.sqrt(2 * 8 / rng.chisquare(8, size=4000))
     values = sd[:, None] * rng.normal(size=(4000, 4))
     design = group_design(np.array([0, 0, 1, 1]), None)
-    mean, cov, free = moderated(values, np.ones_like(values), design, 2)
+    mean, cov, free = moderated_means(values, np.ones_like(values), design, 2)
     assert free[0] == pytest.approx(10, rel=0.25)
     t = (mean[:, 1] - mean[:, 0]) / np.sqrt(cov[:, 0, 0] + cov[:, 1, 1])
     p = p_beyond(
@@ -172,9 +163,9 @@ def test_moderation_finds_the_variance_that_edges_share():
     assert stats.kstest(p, "uniform").pvalue > 0.01
     assert np.isfinite(t).all()
     same = rng.normal(size=(4000, 4))
-    assert moderated(same, np.ones_like(same), design, 2)[2][0] > 50
+    assert moderated_means(same, np.ones_like(same), design, 2)[2][0] > 50
     same[3, 0] = np.nan
-    mean, _, _ = moderated(same, np.ones_like(same), design, 2)
+    mean, _, _ = moderated_means(same, np.ones_like(same), design, 2)
     assert np.isnan(mean[3]).all()
     assert np.isfinite(np.delete(mean, 3, axis=0)).all()
 
@@ -243,16 +234,19 @@ def test_the_spread_of_replicates_is_added_to_their_errors():
     values, variance = np.array([[0.0, 2.0, 1.0, 3.0]]), np.array([[0.2, 0.8, 0.5, 0.5]])
     design = group_design(np.array([0, 0, 1, 1]), None)
     excess = (2.0 / 0.5) / (2 * np.log(2) / 2) - 1
-    np.testing.assert_allclose(with_spread(values, variance, design), variance + excess * 0.5)
+    np.testing.assert_allclose(
+        add_replicate_spread(values, variance, design), variance + excess * 0.5
+    )
     np.testing.assert_array_equal(
-        with_spread(values * 0.01, variance, design), variance
+        add_replicate_spread(values * 0.01, variance, design), variance
     )  # no more than the errors say
     np.testing.assert_array_equal(
-        with_spread(values[:, :2], variance[:, :2], np.eye(2)), variance[:, :2]
+        add_replicate_spread(values[:, :2], variance[:, :2], np.eye(2)), variance[:, :2]
     )
     holes = np.vstack([values, [np.nan, 1, 2, 3]])
     np.testing.assert_allclose(
-        with_spread(holes, np.vstack([variance] * 2), design)[0], variance[0] + excess * 0.5
+        add_replicate_spread(holes, np.vstack([variance] * 2), design)[0],
+        variance[0] + excess * 0.5,
     )
 
 
@@ -270,8 +264,8 @@ def test_unequal_replicates_keep_the_level_and_would_not_without_their_spread():
         called = []
         for _ in range(40):
             values, variance, design = null_replicates(rng)
-            used = with_spread(values, variance, design) if spread else variance
-            mean, cov, free = moderated(values, used, design, 2)
+            used = add_replicate_spread(values, variance, design) if spread else variance
+            mean, cov, free = moderated_means(values, used, design, 2)
             se = np.sqrt(cov[:, 0, 0] + cov[:, 1, 1] - 2 * cov[:, 0, 1])
             called.append(p_beyond(mean[:, 1] - mean[:, 0], se, np.zeros(len(se)), free) <= 0.05)
         share.append(np.mean(called))

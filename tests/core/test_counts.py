@@ -7,9 +7,9 @@ import pytest
 from scipy import sparse
 
 from spatrace_sc._core.counts import (
-    CELLS,
-    LARGE,
-    MOST_NOISE,
+    MAX_CELLS_SAMPLED,
+    MAX_NOISE_SHARE,
+    MAX_SUMMED_MEAN,
     RIDGE,
     counting_variance,
     molecule,
@@ -121,7 +121,7 @@ def test_counting_variance_is_that_of_many_draws(mean, unit):
 
 @pytest.mark.parametrize("unit", [0.02, 0.1])
 def test_counting_variance_of_many_molecules_that_are_worth_little(unit):
-    mean = 2 * LARGE
+    mean = 2 * MAX_SUMMED_MEAN
     draws = np.log1p(unit * np.random.default_rng(0).poisson(mean, size=400_000))
     found = counting_variance(np.full((10, 1), mean), np.full(10, unit))
     np.testing.assert_allclose(found, draws.var(), rtol=0.1)
@@ -139,10 +139,13 @@ def test_counting_variance_is_the_mean_over_usable_cells():
 
 
 def test_counting_variance_looks_at_evenly_spaced_cells():
-    n = 3 * CELLS
+    n = 3 * MAX_CELLS_SAMPLED
     mean = np.linspace(0.1, 5.0, n)[:, None]
     every = np.stack(
-        [counting_variance(mean[part], np.ones(CELLS)) for part in np.arange(n).reshape(3, CELLS)]
+        [
+            counting_variance(mean[part], np.ones(MAX_CELLS_SAMPLED))
+            for part in np.arange(n).reshape(3, MAX_CELLS_SAMPLED)
+        ]
     )
     np.testing.assert_allclose(counting_variance(mean, np.ones(n)), every.mean(0), rtol=1e-3)
 
@@ -196,7 +199,7 @@ def test_a_signal_that_is_no_reading_is_predicted_by_regression():
 
 def test_noise_beyond_the_variance_is_capped():
     _, readings = two_copies()
-    capped = MOST_NOISE * readings.var(0)
+    capped = MAX_NOISE_SHARE * readings.var(0)
     found = wiener_filter(readings, 100 * readings.var(0), readings, np.arange(2))
     np.testing.assert_allclose(
         found.gain, wiener_filter(readings, capped, readings, np.arange(2)).gain

@@ -79,7 +79,7 @@ def test_stability_picks_the_planted_rank(n_groups, noise):
     observed, shuffled = core.stability(tables, [0.5, 0.5], ranks, draws=6, seed=0)
     joint = core.joint_table(tables, [0.5, 0.5])
     assert (
-        core.choose_rank(ranks, observed, shuffled, core.smallest_module(joint, ranks, 0))
+        core.choose_rank(ranks, observed, shuffled, core.smallest_module_sizes(joint, ranks, 0))
         == n_groups
     )
     found = core.membership(
@@ -114,7 +114,7 @@ def test_choice_by_hand():
 def test_smallest_module_by_hand():
     values = np.repeat(np.eye(2), [5, 2], axis=0)
     joint = core.Joint(values, np.arange(2), np.zeros(2, int))
-    np.testing.assert_array_equal(core.smallest_module(joint, [1, 2], 0), [7, 2])
+    np.testing.assert_array_equal(core.smallest_module_sizes(joint, [1, 2], 0), [7, 2])
 
 
 def test_one_table_alone_cannot_tell_what_both_can():

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from spatrace_sc._core.statistics import (
-    benjamini_hochberg,
     decoy_q_values,
     decoys_at_least,
     median_over_draws,
@@ -156,57 +155,6 @@ def test_median_over_draws_by_hand():
     np.testing.assert_array_equal(
         median_over_draws(nothing, [np.empty(0)] * 3, np.arange(2)), [1.0, 1.0]
     )
-
-
-def naive_bh(p):
-    ranked = sorted(range(len(p)), key=lambda i: p[i])
-    q, lowest = [0.0] * len(p), 1.0
-    for rank in range(len(p), 0, -1):
-        lowest = min(lowest, p[ranked[rank - 1]] * len(p) / rank)
-        q[ranked[rank - 1]] = lowest
-    return q
-
-
-def test_benjamini_hochberg_by_hand():
-    np.testing.assert_allclose(
-        benjamini_hochberg(np.array([0.01, 0.04, 0.03, 0.005])), [0.02, 0.04, 0.04, 0.02]
-    )
-    # the example of Benjamini and Hochberg (1995)
-    p = [
-        0.0001,
-        0.0004,
-        0.0019,
-        0.0095,
-        0.0201,
-        0.0278,
-        0.0298,
-        0.0344,
-        0.0459,
-        0.3240,
-        0.4262,
-        0.5719,
-        0.6528,
-        0.7590,
-        1.0,
-    ]
-    q = benjamini_hochberg(np.array(p))
-    assert (q <= 0.05).sum() == 4
-    np.testing.assert_allclose(q[[0, 3, 14]], [0.0015, 0.035625, 1.0])
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_benjamini_hochberg_equals_the_naive_loop(seed):
-    rng = np.random.default_rng(seed)
-    p = rng.choice(np.append(rng.random(20), [1.0, 0.001]), 60)
-    q = benjamini_hochberg(p)
-    np.testing.assert_allclose(q, naive_bh(p))
-    assert (q >= p - 1e-15).all()
-    assert (q <= 1).all()
-
-
-def test_benjamini_hochberg_of_one_and_of_nothing():
-    np.testing.assert_array_equal(benjamini_hochberg(np.array([0.3])), [0.3])
-    assert len(benjamini_hochberg(np.empty(0))) == 0
 
 
 def strata_counts(values, strata, column):

@@ -7,16 +7,19 @@ import pytest
 from _helpers import dense, is_acyclic
 from scipy import sparse
 
-from spatrace_sc._core import transitions
-from spatrace_sc._core.transitions import (
+from spatrace_sc._core import neighbour_edges
+from spatrace_sc._core.cell_order import (
     MAX_STAGES,
-    backward,
-    blend,
-    forward_knn,
     has_cycle,
     is_discrete,
     linear_extension,
+    order_of_cells,
     order_within_stages,
+)
+from spatrace_sc._core.transitions import (
+    backward,
+    blend,
+    forward_knn,
     reach,
     row_normalise,
     with_ends,
@@ -380,12 +383,12 @@ def test_empty_rows_stay_where_they_are():
 
 @pytest.mark.parametrize("stages", [0, 4])
 def test_of_many_cells_some_are_the_candidates_of_all(stages, monkeypatch):
-    monkeypatch.setattr(transitions, "MOST_CANDIDATES", 60)
-    monkeypatch.setattr(transitions, "CHUNK", 70)
+    monkeypatch.setattr(neighbour_edges, "MAX_CANDIDATES", 60)
+    monkeypatch.setattr(neighbour_edges, "CHUNK", 70)
     rng = np.random.default_rng(0)
     embedding = rng.normal(size=(400, 6))
     time = rng.integers(stages, size=400).astype(float) if stages else rng.random(400)
-    order = transitions.order_of_cells(embedding, time)
+    order = order_of_cells(embedding, time)
     forward = forward_knn(embedding, time, n_neighbors=8)
     edges = forward.tocoo()
     off = edges.row != edges.col
@@ -406,7 +409,7 @@ def test_chunks_change_nothing(monkeypatch):
     rng = np.random.default_rng(1)
     embedding, time = rng.normal(size=(300, 5)), rng.random(300)
     whole = forward_knn(embedding, time, n_neighbors=6)
-    monkeypatch.setattr(transitions, "CHUNK", 37)
+    monkeypatch.setattr(neighbour_edges, "CHUNK", 37)
     np.testing.assert_allclose(
         forward_knn(embedding, time, n_neighbors=6).toarray(), whole.toarray(), atol=1e-6
     )

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spatrace_sc._core.uncertainty import PSEUDO, counted_sd, shrink, shrunk_by_group, stage_factors
+from spatrace_sc._core.uncertainty import (
+    PSEUDOCOUNT,
+    count_noise_sd,
+    shrink,
+    shrink_by_group,
+    stage_factors,
+)
 
 
 def test_shrink_by_hand():
@@ -139,16 +145,16 @@ def test_counted_sd_by_hand():
     # 4 molecules of 0.5: 0.5 · sqrt(4 + 3/8); none of 2: 2 · sqrt(3/8)
     level, unit = np.array([[2.0, 0.0], [0.0, 6.0]]), np.array([0.5, 2.0])
     expected = [
-        [0.5 * np.sqrt(4 + PSEUDO), 0.5 * np.sqrt(PSEUDO)],
-        [2 * np.sqrt(PSEUDO), 2 * np.sqrt(3 + PSEUDO)],
+        [0.5 * np.sqrt(4 + PSEUDOCOUNT), 0.5 * np.sqrt(PSEUDOCOUNT)],
+        [2 * np.sqrt(PSEUDOCOUNT), 2 * np.sqrt(3 + PSEUDOCOUNT)],
     ]
-    np.testing.assert_allclose(counted_sd(level, unit), expected)
+    np.testing.assert_allclose(count_noise_sd(level, unit), expected)
 
 
 @pytest.mark.parametrize("mean", [5.0, 50.0])
 def test_counted_sd_is_that_of_many_counts(mean):
     counts = np.random.default_rng(0).poisson(mean, size=(200_000, 1))
-    found = counted_sd(3.0 * counts, np.full(len(counts), 3.0))
+    found = count_noise_sd(3.0 * counts, np.full(len(counts), 3.0))
     assert np.sqrt((found**2).mean()) == pytest.approx((3.0 * counts).std(), rel=0.05)
 
 
@@ -160,7 +166,7 @@ def test_groups_and_columns_are_drawn_to_their_own_means():
         + np.array([0.0, 5.0, -3.0])[np.repeat([0, 1, 2], [30, 50, 20])][:, None]
     )
     se = rng.uniform(0.2, 1.5, size=values.shape)
-    found = shrunk_by_group(values, se, group)
+    found = shrink_by_group(values, se, group)
     assert found.dtype == np.float32
     for g in (4, 9, 2):
         for a in range(3):
@@ -175,6 +181,6 @@ def test_groups_and_columns_are_drawn_to_their_own_means():
             )
     order = rng.permutation(100)
     np.testing.assert_allclose(
-        shrunk_by_group(values[order], se[order], group[order]), found[order], rtol=1e-5
+        shrink_by_group(values[order], se[order], group[order]), found[order], rtol=1e-5
     )
-    np.testing.assert_allclose(shrunk_by_group(values, np.zeros_like(se), group), values, rtol=1e-6)
+    np.testing.assert_allclose(shrink_by_group(values, np.zeros_like(se), group), values, rtol=1e-6)

@@ -7,7 +7,7 @@ from _helpers import assert_unchanged, small_result, snapshot
 from benchmarks._scores import KEYS, rank_scores
 
 import spatrace_sc as st
-from spatrace_sc._core.networks import early_precision, ranking_scores, rewired
+from spatrace_sc._core.networks import early_precision, ranking_scores, rewire
 
 
 def table(scores):
@@ -62,18 +62,18 @@ def test_genes_that_the_reference_does_not_know_are_not_judged():
 def test_rewired_keeps_every_degree_and_moves_edges():
     rng = np.random.default_rng(0)
     network = rng.random((12, 40)) < 0.2
-    moved = [rewired(network, rng) for _ in range(20)]
+    moved = [rewire(network, rng) for _ in range(20)]
     for other in moved:
         np.testing.assert_array_equal(other.sum(0), network.sum(0))
         np.testing.assert_array_equal(other.sum(1), network.sum(1))
     assert np.mean([(other & network).sum() / network.sum() for other in moved]) < 0.45
-    np.testing.assert_array_equal(rewired(network[:1], rng), network[:1])
+    np.testing.assert_array_equal(rewire(network[:1], rng), network[:1])
 
 
 def test_rewired_is_uniform_on_a_case_small_enough_to_count():
     """Two sources with one edge each on two targets: both networks equally often."""
     rng = np.random.default_rng(0)
-    same = [bool(rewired(np.eye(2, dtype=bool), rng)[0, 0]) for _ in range(400)]
+    same = [bool(rewire(np.eye(2, dtype=bool), rng)[0, 0]) for _ in range(400)]
     assert 0.42 < np.mean(same) < 0.58
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 
-from spatrace_sc._core.comparison import Estimates, p_beyond, slopes
+from spatrace_sc._core.comparison import p_beyond
+from spatrace_sc._core.group_estimates import Estimates, slopes
 from spatrace_sc._inference.group_differences import Plan, _by_group, _units, levels
 from spatrace_sc.tl._comparison_groups import read_replicates
 

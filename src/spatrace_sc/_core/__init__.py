@@ -1,1 +1,4 @@
-"""Numerics on plain numpy and scipy arrays. Nothing here knows AnnData or torch, or imports from the package."""
+"""Numerics on numpy and scipy arrays.
+
+Nothing here knows AnnData or torch, or imports from the rest of the package.
+"""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 
 class Steps(NamedTuple):
-    """Edges of one step: numbers of what acts and of what is acted on, and the signed effect."""
+    """Edges of one step: index of the regulator, index of the regulated gene, signed effect."""
 
     source: NDArray[np.integer]
     target: NDArray[np.integer]
@@ -17,7 +18,7 @@ class Steps(NamedTuple):
 
 
 class Paths(NamedTuple):
-    """Paths of two steps: the number of the first step and of the second, and the product of their effects."""
+    """Paths of two steps: index of the first and of the second edge, product of their effects."""
 
     first: NDArray[np.intp]
     second: NDArray[np.intp]
@@ -25,16 +26,14 @@ class Paths(NamedTuple):
 
 
 def join(first: Steps, second: Steps) -> Paths:
-    """Every path that begins with one of the first steps and goes on with a second that starts where it ends; in the order of the first, then of the second."""
-    order = np.argsort(second.source, kind="stable")
-    begin = np.searchsorted(second.source[order], first.target, side="left")
-    end = np.searchsorted(second.source[order], first.target, side="right")
-    n = end - begin
-    which = np.repeat(np.arange(len(first.target)), n)
-    place = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
-    onward = order[np.repeat(begin, n) + place]
-    return Paths(
-        which,
-        onward,
-        np.asarray(first.effect, dtype=float)[which] * np.asarray(second.effect)[onward],
-    )
+    """Every pair of a first and a second edge that meet in one node.
+
+    The first edge ends where the second one starts. Paths are in the order of the first edges,
+    then of the second.
+    """
+    ends = pd.DataFrame({"node": first.target, "first": np.arange(len(first.target))})
+    starts = pd.DataFrame({"node": second.source, "second": np.arange(len(second.source))})
+    paths = ends.merge(starts, on="node")
+    one, two = (paths[step].to_numpy(dtype=np.intp) for step in ("first", "second"))
+    effect = np.asarray(first.effect, dtype=float)[one] * np.asarray(second.effect)[two]
+    return Paths(one, two, effect)

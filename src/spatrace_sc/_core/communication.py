@@ -1,4 +1,4 @@
-"""From genes to cells: who sends to whom."""
+"""From genes to cells: which cells send to which."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ from scipy import sparse
 
 @dataclass(frozen=True)
 class Scene:
-    """Senders, receivers and what passes between them.
+    """Senders, receivers and the signals that pass between them.
 
-    ``weights`` (receivers, senders) kernel; ``expression`` (senders, L) linear; ``activity`` (receivers, P) of every pair, 0 or more; ``pair_ligand`` (P,) column of each pair's ligand;
-    ``sender_type`` (senders,) and ``receiver_type`` (receivers,) codes; ``sender_block`` and ``receiver_block`` codes of the place within which labels or positions are exchanged;
-    ``unit`` (receivers,) code of the slice (and stage) that is counted as one; ``unit_stage`` (units,) its stage.
+    - ``weights`` (receivers, senders): spatial kernel.
+    - ``expression`` (senders, L): linear ligand expression.
+    - ``activity`` (receivers, P): activity of every ligand–receptor pair, at least 0.
+    - ``pair_ligand`` (P,): column of each pair's ligand in ``expression``.
+    - ``sender_type`` (senders,), ``receiver_type`` (receivers,): codes of cell types.
+    - ``sender_block`` (senders,), ``receiver_block`` (receivers,): codes of the local square
+      within which labels or positions are permuted.
+    - ``unit`` (receivers,): code of the unit of replication, a slice (and stage).
+    - ``unit_stage`` (units,): stage of each unit.
     """
 
     weights: sparse.csr_matrix
@@ -32,7 +38,7 @@ class Scene:
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """Units, sender types, receiver types."""
+        """Number of units, of sender types and of receiver types."""
         return (
             len(self.unit_stage),
             int(self.sender_type.max()) + 1,
@@ -41,8 +47,12 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Shuffled:
-    """One draw under the null: what replaces the observed in a scene. ``sender`` (senders,) says which sender's expression stands at each position."""
+class Permutation:
+    """One draw under the null hypothesis: the arrays that replace those of a scene.
+
+    ``sender`` (senders,) is the index of the sender whose expression moves to each position.
+    None leaves expression, or activity, as observed.
+    """
 
     sender_type: NDArray[np.integer]
     receiver_type: NDArray[np.integer]
@@ -51,10 +61,17 @@ class Shuffled:
 
 
 @dataclass(frozen=True)
-class Tested:
-    """Outcome, all (stages + 1, sender types, receiver types, P), index 0 of the first axis all stages together.
+class PermutationTest:
+    """Outcome of :func:`permutation_test`.
 
-    ``score``; ``se`` its standard error between units (NaN with one); ``n_units`` in which the receiver type stands; ``above`` share of them that score more than the mean of their null; ``p_value``.
+    Every array is (stages + 1, sender types, receiver types, P); index 0 of the first axis is all
+    stages together.
+
+    - ``score``: mean activity received from the sender type.
+    - ``se``: its standard error between units; NaN with one unit.
+    - ``n_units``: units that contain the receiver type.
+    - ``above``: share of these units that score more than the mean of their null.
+    - ``p_value``.
     """
 
     score: NDArray[np.float64]
@@ -65,10 +82,17 @@ class Tested:
 
 
 def unit_sums(
-    scene: Scene, drawn: Shuffled | None = None
+    scene: Scene, permutation: Permutation | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Sums over receivers of activity × share of the exposure that comes from the sender type (units, sender types, receiver types, P), and how many receivers there are (units, receiver types)."""
-    drawn = drawn or Shuffled(scene.sender_type, scene.receiver_type)
+    """Activity received from every sender type, summed over the receivers of a type in a unit.
+
+    A receiver's activity is divided among sender types by their share of its exposure.
+
+    Returns
+    -------
+    Sums (units, sender types, receiver types, P), and number of receivers (units, receiver types).
+    """
+    drawn = permutation or Permutation(scene.sender_type, scene.receiver_type)
     expression = scene.expression if drawn.sender is None else scene.expression[drawn.sender]
     activity = scene.activity if drawn.activity is None else drawn.activity
     n_unit, n_sender, n_receiver = scene.sizes
@@ -80,20 +104,20 @@ def unit_sums(
         (np.ones(n, dtype=np.float32), (code, np.arange(n))), shape=(n_unit * n_receiver, n)
     )
     sums = np.zeros((n_unit, n_sender, n_receiver, len(scene.pair_ligand)))
-    for kind in range(n_sender):
-        members = np.flatnonzero(drawn.sender_type == kind)
+    for sender_type in range(n_sender):
+        members = np.flatnonzero(drawn.sender_type == sender_type)
         if not len(members):
             continue
         share = np.asarray(scene.weights[:, members] @ expression[members]) * per_exposure
         received = activity * share[:, scene.pair_ligand]
-        sums[:, kind] = np.asarray(group @ received).reshape(n_unit, n_receiver, -1)
+        sums[:, sender_type] = np.asarray(group @ received).reshape(n_unit, n_receiver, -1)
     return sums, np.bincount(code, minlength=n_unit * n_receiver).reshape(n_unit, n_receiver)
 
 
 def type_scores(
     sums: NDArray[np.float64], counts: NDArray[np.integer], unit_stage: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """(stages + 1, sender types, receiver types, P) means over receivers; 0 where there are none."""
+    """Means over receivers (stages + 1, sender types, receiver types, P); 0 without receivers."""
     n_stage = int(unit_stage.max()) + 1
     member = np.vstack([np.ones(len(unit_stage)), *(unit_stage == s for s in range(n_stage))])
     total = np.tensordot(member, sums, axes=1)
@@ -101,64 +125,77 @@ def type_scores(
     return mean
 
 
-def judge_types(
-    scene: Scene, draws: Iterator[Shuffled], *, tick: Callable[[], object] = lambda: None
-) -> Tested:
-    """``p = (1 + draws that score at least the observed) / (1 + draws)``; 1 where the observed score is 0."""
+def permutation_test(
+    scene: Scene, draws: Iterator[Permutation], *, tick: Callable[[], object] = lambda: None
+) -> PermutationTest:
+    """Compare the observed scores with those of permuted scenes.
+
+    ``p = (1 + draws that score at least the observed) / (1 + draws)``; 1 where the observed score
+    is 0. ``tick`` is called after every draw.
+    """
     sums, counts = unit_sums(scene)
     score = type_scores(sums, counts, scene.unit_stage)
     exceed, expected, n = np.zeros_like(score), np.zeros_like(sums), 0
-    for drawn in draws:
-        null_sums, null_counts = unit_sums(scene, drawn)
+    for permutation in draws:
+        null_sums, null_counts = unit_sums(scene, permutation)
         exceed += type_scores(null_sums, null_counts, scene.unit_stage) >= score * (1.0 - 1e-6)
         expected += null_sums / np.maximum(null_counts, 1)[:, None, :, None]
         n += 1
         tick()
     p = np.where(score > 0, (1.0 + exceed) / (1.0 + n), 1.0)
     se, n_units, above = _between_units(scene, sums, counts, score, expected / max(n, 1))
-    return Tested(score, se, n_units, above, p)
+    return PermutationTest(score, se, n_units, above, p)
 
 
-def exchanged_labels(scene: Scene, n: int, rng: np.random.Generator) -> Iterator[Shuffled]:
-    """Labels of senders, and those of receivers, exchanged within their blocks: place, expression and activity stay, what a cell is called does not."""
+def permute_labels(scene: Scene, n: int, rng: np.random.Generator) -> Iterator[Permutation]:
+    """Permute cell-type labels within blocks, those of senders and of receivers independently.
+
+    Positions, expression and activity stay with the cell.
+    """
     for stream in rng.spawn(n):
-        yield Shuffled(
-            scene.sender_type[permuted_within(scene.sender_block, stream)],
-            scene.receiver_type[permuted_within(scene.receiver_block, stream)],
+        yield Permutation(
+            scene.sender_type[permute_within(scene.sender_block, stream)],
+            scene.receiver_type[permute_within(scene.receiver_block, stream)],
         )
 
 
-def exchanged_positions(
+def permute_positions(
     scene: Scene,
     n: int,
     rng: np.random.Generator,
     activity: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-) -> Iterator[Shuffled]:
-    """Senders, type and expression together, moved among the sender positions of their block: what they are stays, where they stand does not. ``activity`` (receivers, L) exposure → (receivers, P)."""
+) -> Iterator[Permutation]:
+    """Permute senders, type and expression together, among the sender positions of their block.
+
+    ``activity`` maps an exposure (receivers, L) to the activity of all pairs (receivers, P).
+    """
     for stream in rng.spawn(n):
-        moved = permuted_within(scene.sender_block, stream)
+        moved = permute_within(scene.sender_block, stream)
         exposure = np.asarray(scene.weights @ scene.expression[moved])
-        yield Shuffled(scene.sender_type[moved], scene.receiver_type, moved, activity(exposure))
+        yield Permutation(scene.sender_type[moved], scene.receiver_type, moved, activity(exposure))
 
 
-def permuted_within(block: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.intp]:
-    """(n,) permutation of the positions that leaves every position in its block."""
-    home = np.argsort(block, kind="stable")
-    visitors = np.lexsort((rng.random(len(block)), block))
-    moved = np.empty(len(block), dtype=np.intp)
-    moved[home] = visitors
-    return moved
+def permute_within(block: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.intp]:
+    """(n,) permutation of the indices that leaves every index in its block."""
+    by_block = np.argsort(block, kind="stable")
+    shuffled = np.lexsort((rng.random(len(block)), block))
+    permuted = np.empty(len(block), dtype=np.intp)
+    permuted[by_block] = shuffled
+    return permuted
 
 
 def square_blocks(
     coords: NDArray[np.floating], sample: NDArray[np.integer], side: float
 ) -> NDArray[np.intp]:
-    """(cells,) code of the square (cube) of this side in which a cell stands; squares of a slice start at its lowest corner and never cross slices."""
+    """(cells,) code of the square (in 3D, cube) of this side that contains a cell.
+
+    The squares of a slice start at its lowest corner and never cross slices.
+    """
     code = np.zeros((len(sample), coords.shape[1] + 1), dtype=np.int64)
     code[:, 0] = sample
     for s in np.unique(sample):
-        here = sample == s
-        code[here, 1:] = (coords[here] - coords[here].min(axis=0)) // side
+        members = sample == s
+        code[members, 1:] = (coords[members] - coords[members].min(axis=0)) // side
     return np.unique(code, axis=0, return_inverse=True)[1].reshape(-1)
 
 
@@ -169,19 +206,24 @@ def cell_matrix(
     exposure: NDArray[np.float32],
     block: int = 2_000_000,
 ) -> sparse.csr_matrix:
-    """(senders, receivers) signal that each sender gives each receiver: a receiver's activity divided among senders by their share of its exposure.
+    """(senders, receivers) signal that each sender gives each receiver.
 
-    ``C[j, i] = Σ_l A[i, l] · weights[i, j] · expression[j, l] / E[i, l]``, where ``A`` (receivers, L) is the activity of all pairs of a ligand. The sum over senders
-    is the activity the receiver gets, as far as its exposure is not 0.
+    A receiver's activity is divided among senders by their share of its exposure::
+
+        C[j, i] = sum over l of A[i, l] * weights[i, j] * expression[j, l] / E[i, l]
+
+    ``A`` = ``by_ligand`` (receivers, L) is the activity of all pairs of a ligand. The sum over
+    senders is the receiver's activity, from ligands whose exposure is above 0. ``block`` is the
+    number of values in memory at a time.
     """
     per_exposure = np.divide(by_ligand, exposure, out=np.zeros_like(exposure), where=exposure > 0)
     entries = weights.tocoo()
     data = np.empty(entries.nnz, dtype=np.float32)
     step = max(1, block // max(1, expression.shape[1]))
     for low in range(0, entries.nnz, step):
-        part = slice(low, low + step)
-        data[part] = entries.data[part] * np.einsum(
-            "el,el->e", per_exposure[entries.row[part]], expression[entries.col[part]]
+        rows = slice(low, low + step)
+        data[rows] = entries.data[rows] * np.einsum(
+            "el,el->e", per_exposure[entries.row[rows]], expression[entries.col[rows]]
         )
     matrix = sparse.csr_matrix(
         (data, (entries.col, entries.row)), shape=(weights.shape[1], weights.shape[0])
@@ -197,22 +239,26 @@ def _between_units(
     score: NDArray[np.float64],
     expected: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Standard error of the scores with units as what varies, ``[S / (S - 1) · Σ_s n_s² (m_s - m)²]^½ / Σ_s n_s``; the number of units; the share of them above what the null expects there."""
+    """Standard error between units, number of units, share of units above their null mean.
+
+    The standard error of a mean weighted by the receivers n_s of S units is
+    ``sqrt(S / (S - 1) * sum(n_s² (m_s - m)²)) / sum(n_s)``.
+    """
     means = sums / np.maximum(counts, 1)[:, None, :, None]
     higher = (means > expected) & (counts > 0)[:, None, :, None]
     se, above = np.full_like(score, np.nan), np.zeros_like(score)
     n_units = np.zeros(score.shape, dtype=np.int64)
     for slot in range(len(score)):
-        chosen = (
+        members = (
             np.flatnonzero(scene.unit_stage == slot - 1)
             if slot
             else np.arange(len(scene.unit_stage))
         )
-        n = counts[chosen]
-        there = (n > 0).sum(axis=0)[None, :, None]
-        spread = (n[:, None, :, None] ** 2 * (means[chosen] - score[slot]) ** 2).sum(axis=0)
-        factor = np.divide(there, there - 1, out=np.full(there.shape, np.nan), where=there > 1)
+        n = counts[members]
+        filled = (n > 0).sum(axis=0)[None, :, None]
+        spread = (n[:, None, :, None] ** 2 * (means[members] - score[slot]) ** 2).sum(axis=0)
+        factor = np.divide(filled, filled - 1, out=np.full(filled.shape, np.nan), where=filled > 1)
         se[slot] = np.sqrt(factor * spread) / np.maximum(n.sum(axis=0), 1)[None, :, None]
-        n_units[slot] = there
-        above[slot] = higher[chosen].sum(axis=0) / np.maximum(there, 1)
+        n_units[slot] = filled
+        above[slot] = higher[members].sum(axis=0) / np.maximum(filled, 1)
     return se, n_units, above

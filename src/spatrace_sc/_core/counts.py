@@ -1,67 +1,75 @@
-"""What of a gene's variance is counting, and levels with that noise filtered out."""
+"""Count noise: the share of a gene's variance that is counting, and levels without that noise."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.stats import poisson
 
-#: A cell is of counts when every entry lies this close to a whole number of molecules.
-CLOSE = 0.05
-#: The smallest value of a cell may stand for up to so many molecules.
-MOST_IN_SMALLEST = 3
-#: Values of a block of cells, zeros included, that are worked on at a time.
-BLOCK = 20_000_000
-#: Share of cells of counts below which the data are not taken for counts.
-ENOUGH = 0.8
-#: Cells looked at for the variance of counting.
-CELLS = 2000
+#: Entries of a cell are counts if each lies this close to a whole number of molecules.
+MAX_DISTANCE_TO_COUNT = 0.05
+#: Largest number of molecules that the smallest value of a cell may stand for.
+MAX_SMALLEST_COUNT = 3
+#: Values of a block of cells, zeros included, in memory at a time.
+BLOCK_VALUES = 20_000_000
+#: Smallest share of cells that must hold counts for the data to be taken for counts.
+MIN_COUNT_CELLS = 0.8
+#: Largest number of cells over which the variance of counting is averaged.
+MAX_CELLS_SAMPLED = 2000
 #: Logarithms are cut here, far above any normalised count, so that raw counts do not overflow.
 MAX_LOG = 80.0
-#: Above a mean of this many molecules the variance is that of the delta method; below it up to :data:`LARGEST` molecules are summed over.
-LARGE, LARGEST = 40.0, 100
-#: No gene is taken for more than this share of noise.
-MOST_NOISE = 0.95
+#: Largest mean, in molecules, at which the Poisson variance is summed; above, the delta method.
+MAX_SUMMED_MEAN = 40.0
+#: Number of molecules at which that sum ends.
+MAX_SUMMED_COUNT = 100
+#: Largest share of a gene's variance that is taken for noise.
+MAX_NOISE_SHARE = 0.95
 #: Added to the diagonal of standardised covariances.
 RIDGE = 0.01
 
+Matrix: TypeAlias = sparse.csr_matrix | NDArray[np.floating]
 
-def molecule(matrix: sparse.csr_matrix | NDArray[np.floating]) -> NDArray[np.float64] | None:
-    """Linear value of one molecule in each cell of log1p-normalised counts; None where the values are not multiples of one.
 
-    After ``log1p(counts · s_i)``, whatever *s* is, ``expm1`` of every entry of a cell is a multiple of its :math:`s_i`. The smallest entry stands for one molecule,
-    or for two or three in a shallow choice of genes. Cells without a molecule get the median.
+def molecule(matrix: Matrix) -> NDArray[np.float64] | None:
+    """Linear value of one molecule in each cell of log1p-normalised counts.
+
+    After ``log1p(counts * s_i)``, for any s, ``expm1`` of every entry of cell i is a multiple of
+    its s_i. The smallest entry stands for one molecule, or for two or three where few genes are
+    given. Cells without a molecule get the median.
+
+    Returns
+    -------
+    (cells,), or None where the values are not multiples of a unit.
     """
-    step = max(1, BLOCK // max(1, matrix.shape[1]))
+    step = max(1, BLOCK_VALUES // max(1, matrix.shape[1]))
     return molecule_of_blocks(matrix[k : k + step] for k in range(0, matrix.shape[0], step))
 
 
-def molecule_of_blocks(
-    blocks: Iterable[sparse.csr_matrix | NDArray[np.floating]],
-) -> NDArray[np.float64] | None:
+def molecule_of_blocks(blocks: Iterable[Matrix]) -> NDArray[np.float64] | None:
     """:func:`molecule` of a matrix that comes in blocks of cells."""
     units, uneven = [], []
     for block in blocks:
-        found = _units(block)
-        if found is None:
+        result = _units(block)
+        if result is None:
             return None
-        units.append(found[0])
-        uneven.append(found[1])
+        units.append(result[0])
+        uneven.append(result[1])
     unit = np.concatenate(units) if units else np.empty(0)
     filled = np.isfinite(unit)
-    if not filled.any() or np.concatenate(uneven)[filled].mean() > 1.0 - ENOUGH:
+    if not filled.any() or np.concatenate(uneven)[filled].mean() > 1.0 - MIN_COUNT_CELLS:
         return None
     return np.where(filled, unit, np.nanmedian(unit))
 
 
-def _units(
-    block: sparse.csr_matrix | NDArray[np.floating],
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]] | None:
-    """Unit of every cell, NaN in cells without a molecule, and the cells with an entry that is no multiple of it; None where an entry cannot be that of a count."""
+def _units(block: Matrix) -> tuple[NDArray[np.float64], NDArray[np.bool_]] | None:
+    """Value of one molecule in every cell, and the cells with an entry that is no multiple of it.
+
+    The value is NaN in cells without a molecule. None where an entry cannot be a count.
+    """
     rows = sparse.csr_matrix(block, dtype=np.float64, copy=True)
     rows.eliminate_zeros()
     values = np.expm1(np.minimum(rows.data, MAX_LOG))
@@ -74,13 +82,14 @@ def _units(
     unit[filled] = np.minimum.reduceat(values, rows.indptr[:-1][filled])
     cell = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
     smallest = unit.copy()
-    odd = _uneven(values, unit, cell)
-    for part in range(2, MOST_IN_SMALLEST + 1):
-        tried = np.where(odd, smallest / part, unit)
-        still = _uneven(values, tried, cell)
-        unit = np.where(odd & ~still, tried, unit)
-        odd &= still
-    return unit, odd
+    uneven = _uneven(values, unit, cell)
+    # try whether the smallest entry stands for two molecules, then for three
+    for count in range(2, MAX_SMALLEST_COUNT + 1):
+        tried = np.where(uneven, smallest / count, unit)
+        still_uneven = _uneven(values, tried, cell)
+        unit = np.where(uneven & ~still_uneven, tried, unit)
+        uneven &= still_uneven
+    return unit, uneven
 
 
 def _uneven(
@@ -88,34 +97,44 @@ def _uneven(
 ) -> NDArray[np.bool_]:
     """Cells with an entry that is no multiple of the unit."""
     molecules = values / unit[cell]
-    off = np.abs(molecules - np.rint(molecules)) > CLOSE
+    off = np.abs(molecules - np.rint(molecules)) > MAX_DISTANCE_TO_COUNT
     return np.bincount(cell, off, minlength=len(unit)) > 0
 
 
 def counting_variance(
     mean: NDArray[np.floating], unit: NDArray[np.floating], usable: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float64]:
-    """Mean over cells of the variance of ``log1p(unit · Poisson(mean))``, (genes,); ``mean`` (cells, genes) molecules, ``unit`` (cells,).
+    """(genes,) variance of ``log1p(unit * Poisson(mean))``, averaged over cells.
 
-    Of evenly spaced cells, 2 000 at most. Counts vary more than Poisson; what they vary more is left to the gene.
+    At most 2 000 evenly spaced cells are used. Counts vary more than Poisson; the excess is left
+    to the gene.
+
+    Parameters
+    ----------
+    mean
+        (cells, genes) expected molecules.
+    unit
+        (cells,) linear value of one molecule.
+    usable
+        (cells,) mask of the cells to average over; None: all.
     """
-    chosen = np.flatnonzero(usable) if usable is not None else np.arange(len(unit))
-    chosen = chosen[np.unique(np.linspace(0, len(chosen) - 1, CELLS).astype(int))]
-    number = np.arange(LARGEST + 1)
-    level = np.log1p(unit[chosen, None] * number)
+    cells = np.flatnonzero(usable) if usable is not None else np.arange(len(unit))
+    cells = cells[np.unique(np.linspace(0, len(cells) - 1, MAX_CELLS_SAMPLED).astype(int))]
+    count = np.arange(MAX_SUMMED_COUNT + 1)
+    level = np.log1p(unit[cells, None] * count)
     total = np.zeros(mean.shape[1])
     for gene in range(mean.shape[1]):
-        mu = mean[chosen, gene]
-        weight = poisson.pmf(number, np.minimum(mu, LARGE)[:, None])
+        mu = mean[cells, gene]
+        weight = poisson.pmf(count, np.minimum(mu, MAX_SUMMED_MEAN)[:, None])
         first, second = (weight * level).sum(1), (weight * level**2).sum(1)
-        dose = unit[chosen] * mu
+        dose = unit[cells] * mu
         delta = (dose / (1.0 + dose)) ** 2 / np.maximum(mu, 1.0)
-        total[gene] = np.where(mu > LARGE, delta, second - first**2).mean()
+        total[gene] = np.where(mu > MAX_SUMMED_MEAN, delta, second - first**2).mean()
     return total
 
 
 class Filter(NamedTuple):
-    """Linear filter of readings: ``(x − mean) / sd @ gain``."""
+    """Linear filter of readings: ``(x - mean) / sd @ gain``."""
 
     mean: NDArray[np.float64]
     sd: NDArray[np.float64]
@@ -131,21 +150,26 @@ def wiener_filter(
     signals: NDArray[np.floating],
     own: NDArray[np.intp],
 ) -> Filter:
-    r"""Best linear estimate of noise-free ``signals`` from readings.
+    """Best linear estimate of noise-free ``signals`` from readings.
 
-    With standardised readings of covariance *G* and noise variances *D*: :math:`\hat x = S_{signals,\cdot}\,(S + D)^{-1} z`, where :math:`S = G - D` with its negative eigenvalues set to 0
-    is what the readings would co-vary without their noise. Errors of different readings are taken as independent.
+    With standardised readings z of covariance G and noise variances D (diagonal), the estimate is::
+
+        S[signals, :] (S + D)^-1 z
+
+    S = G - D, its negative eigenvalues set to 0, is the covariance of the readings without their
+    noise. Errors of different readings are taken as independent.
 
     Parameters
     ----------
     readings
         (cells, readings), on which the filter is fitted.
     noise
-        (readings,) variance of the error of each, in its units squared; at most 95 % of its variance is taken for noise.
+        (readings,) error variance of each, in its units squared. At most 95 % of its variance is
+        taken for noise.
     signals
-        (cells, signals) as measured, errors and all.
+        (cells, signals) as measured, with their errors.
     own
-        (signals,) the reading that shares its error with a signal; −1 where none does.
+        (signals,) the reading that shares its error with a signal; -1 where none does.
 
     Returns
     -------
@@ -154,13 +178,14 @@ def wiener_filter(
     mean, sd = readings.mean(0), readings.std(0)
     sd = np.where(sd > 1e-6, sd, np.inf)
     z = (readings - mean) / sd
-    share = np.minimum(noise / sd**2, MOST_NOISE)
+    share = np.minimum(noise / sd**2, MAX_NOISE_SHARE)
     covariance = z.T @ z / len(z)
     values, vectors = np.linalg.eigh(covariance - np.diag(share))
     clean = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    # covariance of readings with signals; without the shared error where a signal is a reading
     spread = signals.std(0)
     onto = z.T @ ((signals - signals.mean(0)) / np.where(spread > 1e-6, spread, np.inf)) / len(z)
-    found = np.flatnonzero(own >= 0)
-    onto[:, found] = clean[:, own[found]]
+    shared = np.flatnonzero(own >= 0)
+    onto[:, shared] = clean[:, own[shared]]
     gain = np.linalg.solve(clean + np.diag(share + RIDGE), onto)
     return Filter(mean, sd, gain)

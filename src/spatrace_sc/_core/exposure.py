@@ -9,25 +9,26 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-#: Larger log expression is taken as this before it is returned to linear units, so that raw counts given by mistake do not overflow.
+#: Upper limit of log expression before it returns to linear units: raw counts must not overflow.
 MAX_LOG = 20.0
-#: Receivers whose neighbours are looked for at a time.
+#: Receivers whose neighbours are searched at a time.
 CHUNK = 20_000
 
 Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def exponential_kernel(radius: float) -> Kernel:
-    """Weight ``exp(-3 d / radius)``: 1 at no distance, 0.05 at the radius."""
+    """Weight ``exp(-3 d / radius)``: 1 at distance 0, 0.05 at the radius."""
     return lambda distance: np.exp(-3.0 * distance / radius)
 
 
 def nearest_neighbour_distances(
     coords: NDArray[np.floating], sample: NDArray[np.integer]
 ) -> list[NDArray[np.float64]]:
-    """Per sample, the distance from each position to the nearest other one, in the units of ``coords``.
+    """Distance from each position to the nearest other one, per sample, in units of ``coords``.
 
-    Cells that share a position are counted once, so that duplicated spots do not give 0. Samples of a single position are left out.
+    Cells that share a position are counted once, so that duplicated spots do not give 0. Samples
+    of a single position are left out.
     """
     nearest = []
     for code in np.unique(sample):
@@ -39,7 +40,10 @@ def nearest_neighbour_distances(
 
 
 def nearest_neighbour_distance(coords: NDArray[np.floating], sample: NDArray[np.integer]) -> float:
-    """Median over all samples of :func:`nearest_neighbour_distances`. NaN if every sample is a single position."""
+    """Median of :func:`nearest_neighbour_distances` over all samples.
+
+    NaN if every sample is a single position.
+    """
     nearest = nearest_neighbour_distances(coords, sample)
     return float(np.median(np.concatenate(nearest))) if nearest else float("nan")
 
@@ -47,14 +51,18 @@ def nearest_neighbour_distance(coords: NDArray[np.floating], sample: NDArray[np.
 def median_share_within(
     coords: NDArray[np.floating], sample: NDArray[np.integer], radius: float, n_probes: int = 200
 ) -> float:
-    """Median share, over evenly spaced cells, of the other cells of the sample that lie within ``radius``, 0 to 1. Samples of a single cell are left out."""
+    """Median share, 0 to 1, of the other cells of a sample that lie within ``radius`` of a cell.
+
+    The median is over about ``n_probes`` evenly spaced cells of each sample. Samples of a single
+    cell are left out.
+    """
     shares = []
     for code in np.unique(sample):
-        place = np.asarray(coords[sample == code], dtype=np.float64)
-        if len(place) > 1:
-            probes = place[:: max(1, len(place) // n_probes)]
-            within = cKDTree(place).query_ball_point(probes, radius, return_length=True)
-            shares.append((np.asarray(within) - 1) / (len(place) - 1))
+        positions = np.asarray(coords[sample == code], dtype=np.float64)
+        if len(positions) > 1:
+            probes = positions[:: max(1, len(positions) // n_probes)]
+            within = cKDTree(positions).query_ball_point(probes, radius, return_length=True)
+            shares.append((np.asarray(within) - 1) / (len(positions) - 1))
     return float(np.median(np.concatenate(shares))) if shares else float("nan")
 
 
@@ -84,7 +92,8 @@ def neighbour_weights(
 
     Returns
     -------
-    (cells, cells) CSR, row = receiver, column = sender, no diagonal. Stored entries: pairs within the radius only.
+    (cells, cells) CSR, row = receiver, column = sender, no diagonal. Only pairs within the radius
+    are stored.
     """
     kernel = kernel or exponential_kernel(radius)
     n = len(coords)
@@ -98,39 +107,40 @@ def neighbour_weights(
             continue
         tree = cKDTree(coords[source])
         for start in range(0, len(target), CHUNK):
-            here = target[start : start + CHUNK]
-            found = cKDTree(coords[here]).sparse_distance_matrix(
+            queried = target[start : start + CHUNK]
+            pairs = cKDTree(coords[queried]).sparse_distance_matrix(
                 tree, radius, output_type="ndarray"
             )
-            i, j = here[found["i"]], source[found["j"]]
-            keep = i != j
-            rows.append(i[keep].astype(np.int32))
-            cols.append(j[keep].astype(np.int32))
-            weights.append(kernel(found["v"][keep]).astype(np.float32))
+            i, j = queried[pairs["i"]], source[pairs["j"]]
+            off = i != j
+            rows.append(i[off].astype(np.int32))
+            cols.append(j[off].astype(np.int32))
+            weights.append(kernel(pairs["v"][off]).astype(np.float32))
     if not rows:
         return sparse.csr_matrix((n, n), dtype=np.float32)
     row, col, data = np.concatenate(rows), np.concatenate(cols), np.concatenate(weights)
-    for parts in (rows, cols, weights):
-        parts.clear()
+    for chunks in (rows, cols, weights):
+        chunks.clear()
     return sparse.csr_matrix((data, (row, col)), shape=(n, n))
 
 
 def linear(logged: NDArray[np.floating]) -> NDArray[np.float32]:
-    """``e^x - 1`` without overflow."""
+    """``e^x - 1`` without overflow: linear units of log-normalised expression."""
     return np.expm1(np.minimum(np.asarray(logged, dtype=np.float32), MAX_LOG))
 
 
 def ligand_exposure(
     weights: sparse.csr_matrix, expression: NDArray[np.floating]
 ) -> NDArray[np.float32]:
-    """Exposure ``E[i, l] = Σ_j weights[i, j] · expm1(expression[j, l])``.
+    """Exposure ``E[i, l] = sum over j of weights[i, j] * expm1(expression[j, l])``.
 
     Parameters
     ----------
     weights
         (cells, cells), receiver × sender, from :func:`neighbour_weights`.
     expression
-        (cells, ligands), log-normalised; ``expm1`` (of at most :data:`MAX_LOG`) returns it to linear units, because molecules add and their logarithms do not.
+        (cells, ligands), log-normalised. ``expm1`` (of at most :data:`MAX_LOG`) returns it to
+        linear units, because molecules add and their logarithms do not.
 
     Returns
     -------

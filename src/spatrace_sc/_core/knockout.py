@@ -1,4 +1,4 @@
-"""What follows when regulators are removed: changes rolled forward along paths, and their spread over refits."""
+"""Effects of removing regulators: changes rolled forward along paths, and agreement of refits."""
 
 from __future__ import annotations
 
@@ -10,21 +10,30 @@ from scipy import sparse
 
 from .paths import expected_history
 
-#: Effects among TFs are scaled down until no chain of them grows by more than this factor from step to step.
-MOST = 0.9
-#: Squarings of the matrix for that: the root of a norm of its 256th power is no less than the largest eigenvalue and at most 3 % more.
+#: Upper limit of the growth of a change per step, to which effects among TFs are scaled down.
+MAX_GROWTH = 0.9
+#: Number of squarings that bound the growth. The root of a norm of the 256th power of a matrix is
+#: no less than its largest eigenvalue and at most 3 % more.
 SQUARINGS = 8
 
 
 class Paths(NamedTuple):
-    """Where cells come from, ``backward`` (cells, cells) as in :func:`spatrace_sc._core.paths.expected_history`, and the weight of every earlier step, ``attention`` (cells, lags) in temporal order, rows sum to 1 (0 without a past)."""
+    """Where cells come from, and the weight of every earlier step.
+
+    - ``backward`` (cells, cells): as in :func:`spatrace_sc._core.paths.expected_history`.
+    - ``attention`` (cells, lags): in temporal order; rows sum to 1, or to 0 without a past.
+    """
 
     backward: sparse.csr_matrix
     attention: NDArray[np.floating]
 
 
-def damped(onto: NDArray[np.floating], most: float = MOST) -> NDArray[np.float64]:
-    """Effects among TFs, (F, F) row → column, divided so that the largest eigenvalue of their sizes is at most ``most``: then no sequence of steps can blow up."""
+def limit_growth(onto: NDArray[np.floating], limit: float = MAX_GROWTH) -> NDArray[np.float64]:
+    """Effects among TFs (F, F), row → column, scaled so that no sequence of steps diverges.
+
+    The largest eigenvalue of their absolute values is at most ``limit``. It is bounded by squaring,
+    which stays accurate for chains without a cycle, whose eigenvalues are ill-conditioned.
+    """
     power, scale = np.abs(onto).astype(np.float64), 0.0
     for _ in range(SQUARINGS):
         largest = float(power.max(initial=0.0))
@@ -34,7 +43,7 @@ def damped(onto: NDArray[np.floating], most: float = MOST) -> NDArray[np.float64
         scale = 2.0 * (scale + np.log(largest))
     norm = float(power.sum(axis=1).max())
     growth = float(np.exp((scale + np.log(norm)) / 2**SQUARINGS)) if norm > 0 else 0.0
-    return np.asarray(onto, dtype=np.float64) * (most / growth if growth > most else 1.0)
+    return np.asarray(onto, dtype=np.float64) * (limit / growth if growth > limit else 1.0)
 
 
 def roll_forward(
@@ -46,23 +55,29 @@ def roll_forward(
     lowest: NDArray[np.floating],
     rounds: int,
 ) -> NDArray[np.float32]:
-    r"""Change of every TF in every cell.
+    """Change of every TF in every cell.
 
-    .. math::
-        \Delta_i^{(0)} = d_i, \quad \Delta_i^{(n+1)} = \max\Big(lowest_i,\; d_i + A^\top \sum_k \alpha_{ik} \sum_j P^k_{ij} \Delta_j^{(n)}\Big)
+    Round n + 1 adds one more TF to the chain. The change D of cell i is::
 
-    with *d* what the removal does to the TF at once, *A* the effects of TFs in earlier cells on TFs, *P* the backward transitions and :math:`\alpha` the attention to *k* steps back. Each round is one more TF in the chain.
+        D[0][i]     = direct[i]
+        D[n + 1][i] = max(lowest[i],
+                          direct[i] + onto.T @ sum over k, j of a[i, k] * B_k[i, j] * D[n][j])
+
+    with B_k the backward transitions over k steps and a the attention to k steps back.
 
     Parameters
     ----------
     direct
-        (cells, F) in standard deviations.
+        (cells, F) immediate effect of the removal, in standard deviations.
     onto
-        (F, F) row acts on column; see :func:`damped`.
+        (F, F) effect of the row's TF in earlier cells on the column's TF; see
+        :func:`limit_growth`.
     held
-        (F,) TFs whose change is ``direct`` and nothing else: those removed.
+        (F,) TFs whose change is exactly ``direct``: those removed.
+    paths
+        Backward transitions and attention.
     lowest
-        (cells, F) no level falls by more than it is.
+        (cells, F) limit: no level falls by more than it is.
     rounds
         Longest chain of TFs.
 
@@ -92,17 +107,20 @@ def roll_forward(
 def group_means(
     values: NDArray[np.floating], group: NDArray[np.integer], n_groups: int
 ) -> NDArray[np.float64]:
-    """(1 + groups, columns) mean over all cells, then over those of every group; NaN for an empty one."""
+    """(1 + groups, columns) means over all cells, then over every group; NaN for an empty one."""
     n = np.bincount(group, minlength=n_groups).astype(np.float64)
-    which = sparse.csr_matrix(
+    indicator = sparse.csr_matrix(
         (np.ones(len(group)), (group, np.arange(len(group)))), shape=(n_groups, len(group))
     )
-    total = which @ np.asarray(values, dtype=np.float64)
+    total = indicator @ np.asarray(values, dtype=np.float64)
     with np.errstate(invalid="ignore"):
         by_group = total / n[:, None]
     return np.vstack([total.sum(axis=0) / len(group), by_group])
 
 
 def agreement(change: NDArray[np.floating], members: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Share of the members (B, ...) whose change has the sign of ``change`` (...); 0 where there is no change."""
+    """Share of the B refits ``members`` (B, ...) whose change has the sign of ``change`` (...).
+
+    0 where there is no change.
+    """
     return np.where(change != 0, (np.sign(members) == np.sign(change)).mean(axis=0), 0.0)

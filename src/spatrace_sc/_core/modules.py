@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -12,21 +13,24 @@ from scipy.optimize import linear_sum_assignment
 
 #: Iterations of one factorisation.
 MAX_ITERATIONS = 500
-#: Random starts beside the one from the singular vectors.
-STARTS = 4
-#: By how much stability must exceed that of shuffled data for there to be modules, and how much less than the best it may exceed it for a larger rank to be taken.
-LEAST, MARGIN = 0.1, 0.03
+#: Random starts besides the one from the singular vectors.
+RANDOM_STARTS = 4
+#: Smallest excess of stability over that of shuffled data for there to be modules.
+MIN_STABILITY_EXCESS = 0.1
+#: A larger rank is preferred if its excess is at most this much below the best one.
+STABILITY_MARGIN = 0.03
 
 
 class Joint(NamedTuple):
-    """Tables side by side, none of them negative, with equal weight for every row within a table."""
+    """Non-negative tables side by side, with equal weight for every row within a table."""
 
     values: NDArray[np.float64]
     """(P, columns)"""
     unit: NDArray[np.intp]
-    """(columns,) number of what is drawn together when columns are resampled: a target with its two parts, a block of cells with its two parts."""
+    """(columns,) index of the unit of resampling: a target, or a block of cells, with both its
+    parts."""
     table: NDArray[np.intp]
-    """(columns,) number of the table."""
+    """(columns,) index of the table."""
 
 
 class Factors(NamedTuple):
@@ -41,32 +45,39 @@ class Factors(NamedTuple):
 
 
 def cell_blocks(
-    place: NDArray[np.floating], strata: NDArray[np.integer], *, size: int, at_most: int
+    positions: NDArray[np.floating], strata: NDArray[np.integer], *, size: int, at_most: int
 ) -> NDArray[np.intp]:
-    """(cells,) number of the block of each cell: cells of one stratum that are near each other, about ``size`` of them, more where there would be over ``at_most`` blocks.
+    """(cells,) index of the block of each cell: neighbouring cells of one stratum.
 
-    Each stratum is halved at the median of the coordinate in which it is widest until the parts are small enough; coordinates are used in the units given. Numbers follow the strata and the coordinates, not the order of the cells.
+    A block has about ``size`` cells, more where there would be over ``at_most`` blocks. Each
+    stratum is halved at the median of its widest coordinate until the blocks are small enough.
+    Coordinates are used in the units given. Indices follow the strata and the coordinates, not the
+    order of the cells.
     """
-    size = max(size, -(-len(place) // max(at_most, 1)))
-    block = np.empty(len(place), dtype=np.intp)
+    size = max(size, math.ceil(len(positions) / max(at_most, 1)))
+    block = np.empty(len(positions), dtype=np.intp)
     number = 0
     for stratum in np.unique(strata):
         waiting = [np.flatnonzero(strata == stratum)]
         while waiting:
-            here = waiting.pop()
-            if len(here) < 2 * size or not np.ptp(place[here], axis=0).any():
-                block[here] = number
+            cells = waiting.pop()
+            extent = np.ptp(positions[cells], axis=0)
+            if len(cells) < 2 * size or not extent.any():
+                block[cells] = number
                 number += 1
                 continue
-            axis = int(np.ptp(place[here], axis=0).argmax())
-            other = [place[here, k] for k in range(place.shape[1]) if k != axis]
-            order = here[np.lexsort([*other, place[here, axis]])]
-            waiting += [order[len(order) // 2 :], order[: len(order) // 2]]
+            widest = int(extent.argmax())
+            others = [positions[cells, k] for k in range(positions.shape[1]) if k != widest]
+            ranked = cells[np.lexsort([*others, positions[cells, widest]])]
+            waiting += [ranked[len(ranked) // 2 :], ranked[: len(ranked) // 2]]
     return block
 
 
 def block_means(values: NDArray[np.floating], block: NDArray[np.integer]) -> NDArray[np.float64]:
-    """(blocks, columns) means over the cells of a block; columns one at a time, so that no second copy of a large table is made."""
+    """(blocks, columns) means over the cells of a block.
+
+    Columns are summed one at a time, so that no second copy of a large table is made.
+    """
     n = np.bincount(block)
     sums = [
         np.bincount(block, weights=values[:, k], minlength=len(n)) for k in range(values.shape[1])
@@ -75,26 +86,35 @@ def block_means(values: NDArray[np.floating], block: NDArray[np.integer]) -> NDA
 
 
 def joint_table(tables: Sequence[NDArray[np.floating]], weights: Sequence[float]) -> Joint:
-    """Tables (P, columns) with signs, made one table without: every column becomes a part above 0 and a part below, and every row gets length 1 in each table, times the root of the table's weight.
+    """Signed tables (P, columns) as one non-negative table.
 
-    A row that is 0 stays 0. So no table dominates because it has more columns or larger values, and no row because it is strong.
+    Every column becomes a part above 0 and a part below. Every row gets length 1 in each table,
+    times the square root of the table's weight; a row of zeros stays so. Thus no table dominates
+    by the number or the size of its columns, and no row by its strength.
     """
-    parts, units, of = [], [], []
+    parts, units, indices = [], [], []
     offset = 0
-    for number, (table, weight) in enumerate(zip(tables, weights, strict=True)):
+    for index, (table, weight) in enumerate(zip(tables, weights, strict=True)):
         length = np.linalg.norm(table, axis=1, keepdims=True)
         scaled = table * (np.sqrt(weight) / np.where(length > 0, length, 1.0))
-        for part in (np.maximum(scaled, 0.0), np.maximum(-scaled, 0.0)):
-            used = part.any(axis=0)
-            parts.append(part[:, used])
+        for signed in (np.maximum(scaled, 0.0), np.maximum(-scaled, 0.0)):
+            used = signed.any(axis=0)
+            parts.append(signed[:, used])
             units.append(offset + np.flatnonzero(used))
-            of.append(np.full(int(used.sum()), number))
+            indices.append(np.full(int(used.sum()), index))
         offset += table.shape[1]
-    return Joint(np.hstack(parts).astype(np.float64), np.concatenate(units), np.concatenate(of))
+    return Joint(
+        np.hstack(parts).astype(np.float64), np.concatenate(units), np.concatenate(indices)
+    )
 
 
-def factorise(values: NDArray[np.floating], rank: int, seed: int, starts: int = STARTS) -> Factors:
-    """Non-negative factorisation with the smallest squared error, the best of ``starts`` random starts and one from the singular vectors."""
+def factorise(
+    values: NDArray[np.floating], rank: int, seed: int, starts: int = RANDOM_STARTS
+) -> Factors:
+    """Non-negative factorisation with the smallest squared error.
+
+    The best of ``starts`` random starts and one start from the singular vectors.
+    """
     from sklearn.decomposition import NMF
     from sklearn.exceptions import ConvergenceWarning
 
@@ -123,15 +143,22 @@ def factorise(values: NDArray[np.floating], rank: int, seed: int, starts: int = 
 
 
 def membership(weight: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(P, K) share of a row that belongs to each module; rows add up to 1. A row without weight belongs to all alike."""
+    """(P, K) share of a row in each module; rows sum to 1.
+
+    A row without weight belongs to all modules equally.
+    """
     total = weight.sum(axis=1, keepdims=True)
     return np.where(total > 0, weight / np.where(total > 0, total, 1.0), 1.0 / weight.shape[1])
 
 
 def agreement(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
-    """Mean cosine of the columns of two (P, K) tables, paired in the best way; 1: the same modules, whatever their order."""
-    left, right = (x / np.where((n := np.linalg.norm(x, axis=0)) > 0, n, 1.0) for x in (one, other))
-    cosine = left.T @ right
+    """Mean cosine of the columns of two (P, K) tables, optimally paired.
+
+    1 means the same modules, in any order.
+    """
+    from sklearn.metrics.pairwise import cosine_similarity
+
+    cosine = cosine_similarity(one.T, other.T)
     return float(cosine[linear_sum_assignment(cosine, maximize=True)].mean())
 
 
@@ -144,27 +171,29 @@ def stability(
     seed: int,
     tick: Callable[[], object] = lambda: None,
 ) -> NDArray[np.float64]:
-    """(2, ranks) how alike the modules of the two halves of the data are, and the same where there is nothing to share.
+    """(2, ranks) agreement of the modules of two halves of the data; second row: of shuffled data.
 
-    A draw splits the columns of each table at random: half of the targets and half of the blocks of cells against the rest. Both halves are factorised on their own and the memberships compared
-    (:func:`agreement`); the mean over draws. Second row: every row of every table shuffled on its own first, so that rows share columns by chance alone.
+    A draw splits the columns of each table at random: half of the targets and half of the blocks
+    of cells against the others. Both halves are factorised separately and their memberships
+    compared (:func:`agreement`). The result is the mean over draws. For the second row, every row
+    of every table is shuffled first, so that rows share columns by chance alone.
     """
     rng = np.random.default_rng(seed)
-    found = np.zeros((draws, 2, len(ranks)))
+    agreements = np.zeros((draws, 2, len(ranks)))
     for draw in range(draws):
         shuffled = [rng.permuted(table, axis=1) for table in tables]
         state = int(rng.integers(2**31 - 1))
-        for kind, given in enumerate((tables, shuffled)):
-            joint = joint_table(given, weights)
+        for row, data in enumerate((tables, shuffled)):
+            joint = joint_table(data, weights)
             half = _half(joint, rng)
             for k, rank in enumerate(ranks):
-                parts = [
-                    membership(factorise(joint.values[:, h], rank, state, 1).weight)
-                    for h in (half, ~half)
+                memberships = [
+                    membership(factorise(joint.values[:, columns], rank, state, 1).weight)
+                    for columns in (half, ~half)
                 ]
-                found[draw, kind, k] = agreement(*parts)
+                agreements[draw, row, k] = agreement(*memberships)
                 tick()
-    mean: NDArray[np.float64] = found.mean(axis=0)
+    mean: NDArray[np.float64] = agreements.mean(axis=0)
     return mean
 
 
@@ -177,13 +206,13 @@ def _half(joint: Joint, rng: np.random.Generator) -> NDArray[np.bool_]:
     return first[joint.unit]
 
 
-def smallest_module(joint: Joint, ranks: Sequence[int], seed: int) -> NDArray[np.intp]:
-    """(ranks,) how many rows have most of their weight in the module that has the fewest of them."""
-    found = []
+def smallest_module_sizes(joint: Joint, ranks: Sequence[int], seed: int) -> NDArray[np.intp]:
+    """(ranks,) number of rows whose largest weight is in the smallest module."""
+    sizes = []
     for rank in ranks:
         main = membership(factorise(joint.values, rank, seed).weight).argmax(axis=1)
-        found.append(np.bincount(main, minlength=rank).min())
-    return np.array(found, dtype=np.intp)
+        sizes.append(np.bincount(main, minlength=rank).min())
+    return np.array(sizes, dtype=np.intp)
 
 
 def choose_rank(
@@ -192,12 +221,15 @@ def choose_rank(
     shuffled: NDArray[np.floating],
     smallest: NDArray[np.integer],
 ) -> int:
-    """The largest rank whose stability exceeds that of shuffled data by at most ``MARGIN`` less than the best one does; 1 where none does by ``LEAST``.
+    """The largest rank whose stability, in excess of shuffled data, is close to the best.
 
-    Only ranks all of whose modules hold two rows or more: with one more module than there are groups, the row that is least like its group, or has most noise, gets one of its own, in both halves of the data.
+    Close means at most :data:`STABILITY_MARGIN` below the largest excess. The result is 1 where no
+    excess reaches :data:`MIN_STABILITY_EXCESS`. All modules of a rank must have two rows or more:
+    with one module more than there are groups, the least typical or noisiest row gets a module of
+    its own, in both halves of the data.
     """
     usable = np.flatnonzero(np.asarray(smallest) >= 2)
     excess = (np.asarray(observed) - np.asarray(shuffled))[usable]
-    if not len(excess) or excess.max() < LEAST:
+    if not len(excess) or excess.max() < MIN_STABILITY_EXCESS:
         return 1
-    return int(np.asarray(ranks)[usable[excess >= excess.max() - MARGIN]].max())
+    return int(np.asarray(ranks)[usable[excess >= excess.max() - STABILITY_MARGIN]].max())

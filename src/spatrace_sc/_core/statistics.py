@@ -1,4 +1,4 @@
-"""Counting against decoys."""
+"""False discovery rates against decoys, medians over draws, and shuffles within strata."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ def decoys_at_least(
 ) -> NDArray[np.float64]:
     """Weighted number of decoys that score at least as much, for each score.
 
-    ``null`` holds decoy scores in ascending order and the weight of each, which may be negative; the sum is kept at 0 or more and made to fall with the score.
+    ``null`` holds decoy scores in ascending order and the weight of each, which may be negative.
+    The sum is kept at 0 or more and decreases with the score.
     """
     values, weights = null
     distinct, first = np.unique(values, return_index=True)
@@ -26,10 +27,13 @@ def decoys_at_least(
 def decoy_q_values(
     scores: NDArray[np.floating], null: tuple[NDArray[np.floating], NDArray[np.floating]]
 ) -> NDArray[np.float64]:
-    """Target–decoy false-discovery rate: the smallest over thresholds ≤ score of ``(1 + decoys) / hits``, at most 1; 1 for a score of 0."""
+    """Target–decoy false discovery rate of each score, at most 1; 1 for a score of 0.
+
+    It is the minimum of ``(1 + decoys) / hits`` over all thresholds up to the score.
+    """
     q = np.ones(len(scores))
-    found = np.flatnonzero(scores > 0)
-    order = found[np.argsort(-scores[found], kind="stable")]
+    positive = np.flatnonzero(scores > 0)
+    order = positive[np.argsort(-scores[positive], kind="stable")]
     ranked = scores[order]
     hits = np.searchsorted(-ranked, -ranked, side="right")
     rate = np.minimum((1.0 + decoys_at_least(ranked, null)) / np.maximum(hits, 1), 1.0)
@@ -42,42 +46,30 @@ def median_over_draws(
     values: Sequence[NDArray[np.floating]],
     wanted: NDArray[np.integer],
 ) -> NDArray[np.float64]:
-    """Upper median over draws of the value of each item ``wanted``, ascending; 1 in draws that do not list it.
+    """Upper median over draws of the value of each item of ``wanted``, which is ascending.
 
-    Draw by draw, real edges and decoys go through the same selection, so that their counts can be compared; counts of edges that any of several draws has found cannot.
+    The value is 1 in draws that do not list the item. Within a draw, real edges and decoys pass
+    the same selection, so their counts are comparable. Counts of edges that any of several draws
+    has selected are not.
     """
     n_draws = len(index)
-    items, found = np.concatenate(index), np.concatenate(values)
-    order = np.lexsort((found, items))
-    items, found = items[order], found[order]
-    start = (
-        np.flatnonzero(np.r_[True, items[1:] != items[:-1]])
-        if len(items)
-        else np.empty(0, dtype=np.intp)
-    )
-    often = np.diff(np.r_[start, len(items)]) > n_draws // 2
+    items, listed_values = np.concatenate(index), np.concatenate(values)
+    order = np.lexsort((listed_values, items))
+    items, listed_values = items[order], listed_values[order]
+    unique, start, count = np.unique(items, return_index=True, return_counts=True)
+    # items listed in fewer draws have the upper median 1
+    frequent = (count > n_draws // 2) & np.isin(unique, wanted)
     median = np.ones(len(wanted))
-    kept = start[often]
-    place = np.searchsorted(wanted, items[kept])
-    listed = np.isin(items[kept], wanted)
-    median[place[listed]] = found[kept[listed] + n_draws // 2]
+    median[np.searchsorted(wanted, unique[frequent])] = listed_values[
+        start[frequent] + n_draws // 2
+    ]
     return median
-
-
-def benjamini_hochberg(p: NDArray[np.floating]) -> NDArray[np.float64]:
-    """False-discovery rate after Benjamini and Hochberg."""
-    n = len(p)
-    order = np.argsort(p, kind="stable")
-    rate = np.minimum.accumulate((np.asarray(p)[order] * n / np.arange(1, n + 1))[::-1])[::-1]
-    q = np.empty(n)
-    q[order] = np.minimum(rate, 1.0)
-    return q
 
 
 def shuffle_within(
     values: NDArray[np.floating], strata: NDArray[np.integer], rng: np.random.Generator
 ) -> NDArray[np.floating]:
-    """Each column shuffled on its own among the rows of one stratum."""
+    """Each column shuffled independently among the rows of one stratum."""
     order = np.argsort(strata, kind="stable")
     shuffled = np.empty_like(values)
     noise = rng.random((len(values), values.shape[1]), dtype=np.float32) + strata[order][:, None]

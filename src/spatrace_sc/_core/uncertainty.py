@@ -1,12 +1,12 @@
-"""Standard errors of values of few cells, and values drawn towards what more cells say."""
+"""Standard errors of values from few cells, and shrinkage of values towards a common centre."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Added to a number of molecules for its variance, so that no molecule is not taken for certainty (Anscombe).
-PSEUDO = 0.375
+#: Added to a number of molecules for its variance, so that 0 molecules are uncertain (Anscombe).
+PSEUDOCOUNT = 0.375
 
 
 def shrink(
@@ -15,12 +15,13 @@ def shrink(
     centre: NDArray[np.floating] | float,
     axis: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    r"""Values drawn towards a centre by how uncertain they are, and the standard error that is left.
+    """Values shrunk towards a centre according to their errors, and the remaining standard error.
 
-    .. math::
-        \hat v = c + \frac{\tau^2}{\tau^2 + se^2} (v - c), \quad \hat{se}^2 = \frac{\tau^2 se^2}{\tau^2 + se^2}, \quad \tau^2 = \max\big(0, \overline{(v - c)^2 - se^2}\big)
+    Empirical Bayes, for value v with error se and centre c::
 
-    the mean over ``axis``, along which values are taken to be alike (empirical Bayes).
+        tau² = max(0, mean((v - c)² - se²)), the mean over ``axis``
+        kept = tau² / (tau² + se²)
+        shrunk = c + kept * (v - c), with standard error sqrt(kept) * se
     """
     away = values - centre
     if not away.size:
@@ -37,43 +38,60 @@ def stage_factors(
     block: NDArray[np.integer],
     n_stages: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(stages, A) mean level in a stage relative to the mean over all receivers, and its standard error.
+    """Mean level in a stage relative to the mean over all receivers, and its standard error.
 
-    The error is that of a mean over spatial blocks, weighted by their cells; where a stage has one block, of a mean over its cells. A regulator that is silent everywhere has factor 1 and error 0.
-    Draw the factors of all regulators towards 1 together: ``shrink(factor, se, 1.0, axis=1)``.
+    The error is that of a mean over spatial blocks, weighted by their cells; where a stage has one
+    block, of a mean over its cells. A regulator that is silent everywhere has factor 1 and error 0.
+    Shrink the factors of all regulators together: ``shrink(factor, se, 1.0, axis=1)``.
+
+    Parameters
+    ----------
+    levels
+        (receivers, A) levels of the regulators.
+    stage, block
+        (receivers,) codes.
+    n_stages
+        Number of stages.
+
+    Returns
+    -------
+    Two arrays (stages, A).
     """
     overall = levels.mean(axis=0)
     factor = np.ones((n_stages, levels.shape[1]))
     se = np.zeros_like(factor)
     for s in range(n_stages):
-        here = np.flatnonzero(stage == s)
-        unit = np.unique(block[here], return_inverse=True)[1]
+        cells = np.flatnonzero(stage == s)
+        unit = np.unique(block[cells], return_inverse=True)[1]
         if unit.max(initial=0) == 0:
-            unit = np.arange(len(here))
-        mean = levels[here].mean(axis=0)
+            unit = np.arange(len(cells))
+        mean = levels[cells].mean(axis=0)
         n = int(unit.max()) + 1
         total = np.zeros((n, levels.shape[1]))
-        np.add.at(total, unit, levels[here] - mean)
-        error = np.sqrt((total**2).sum(axis=0) * n / max(n - 1, 1)) / len(here)
+        np.add.at(total, unit, levels[cells] - mean)
+        error = np.sqrt((total**2).sum(axis=0) * n / max(n - 1, 1)) / len(cells)
         factor[s] = np.divide(mean, overall, out=np.ones_like(factor[s]), where=overall > 0)
         se[s] = np.divide(error, overall, out=np.zeros_like(se[s]), where=overall > 0)
     return factor, se
 
 
-def counted_sd(level: NDArray[np.floating], unit: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Standard deviation of counting of linear levels (cells, genes) whose molecules are worth ``unit`` (cells,): ``unit · sqrt(molecules + 3/8)``."""
-    sd: NDArray[np.float64] = np.sqrt(unit[:, None] * level + PSEUDO * unit[:, None] ** 2)
+def count_noise_sd(level: NDArray[np.floating], unit: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Standard deviation of the count noise of linear levels (cells, genes).
+
+    ``unit`` (cells,) is the linear value of one molecule; the result is
+    ``unit * sqrt(molecules + 3/8)``.
+    """
+    sd: NDArray[np.float64] = np.sqrt(unit[:, None] * level + PSEUDOCOUNT * unit[:, None] ** 2)
     return sd
 
 
-def shrunk_by_group(
+def shrink_by_group(
     values: NDArray[np.floating], se: NDArray[np.floating], group: NDArray[np.integer]
 ) -> NDArray[np.float32]:
-    """(cells, A) values drawn towards the mean of their group of cells, each column by itself (:func:`shrink`)."""
-    out = np.empty_like(values, dtype=np.float32)
+    """(cells, A) values shrunk towards the mean of their group of cells, column by column."""
+    shrunk = np.empty_like(values, dtype=np.float32)
     for g in np.unique(group):
-        here = group == g
-        out[here] = shrink(
-            values[here], se[here], values[here].mean(axis=0, keepdims=True), axis=0
-        )[0]
-    return out
+        cells = group == g
+        centre = values[cells].mean(axis=0, keepdims=True)
+        shrunk[cells] = shrink(values[cells], se[cells], centre, axis=0)[0]
+    return shrunk

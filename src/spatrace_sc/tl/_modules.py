@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,17 +19,18 @@ from .._data.cells import categories, coordinates, time_column
 from .._data.table import as_table, check_copy
 from .._errors import DataError, InvalidArgumentError
 from .._inference.enrichment import enrich, enrichment_package, usable_sets
-from .._inference.module_tables import Scene, module_tables
+from .._inference.module_tables import PairProfiles, module_tables
+from .._result import Result, add_modules, spread_over_cells
 from .._settings import settings
-from ..get._modules import pair_activity
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Receiving cells of one block, and the most blocks: cells are averaged over blocks before they are factorised.
-BLOCK, MOST_BLOCKS = 10, 500
+#: Receiving cells in a block, and the most blocks: cells are averaged over blocks before they are
+#: factorised.
+CELLS_PER_BLOCK, MAX_BLOCKS = 10, 500
 
 
 def modules(
@@ -124,48 +125,46 @@ def modules(
     adata = as_table(data, table_key)
     check_copy(adata, copy)
     _check(n_modules, max_modules, max_q, target_share, n_draws, seed)
-    scene = _read(adata, max_q, key)
-    sets = None if enrichment is None else usable_sets(enrichment, scene.targets)
-    package = (
-        enrichment_package(enrichment_with)
-        if sets is not None or enrichment_with is not None
-        else None
-    )
-    if n_modules is not None and n_modules > len(scene.pairs):
+    result = Result.read(adata, key)
+    profiles = _read_profiles(adata, result, max_q)
+    sets = None if enrichment is None else usable_sets(enrichment, profiles.targets)
+    package = None
+    if sets is not None or enrichment_with is not None:
+        package = enrichment_package(enrichment_with)
+    if n_modules is not None and n_modules > len(profiles.pairs):
         raise InvalidArgumentError(
-            f"`n_modules` is {n_modules}, but only {len(scene.pairs)} pairs have q ≤ {max_q:g}; ask for fewer or raise `max_q`."
+            f"`n_modules` is {n_modules}, but only {len(profiles.pairs)} pairs have "
+            f"q ≤ {max_q:g}; ask for fewer or raise `max_q`."
         )
-    tables, shares = (
-        [scene.effect, _pooled(adata, scene, key)],
-        [float(target_share), 1.0 - float(target_share)],
-    )
+    inputs = [profiles.effect, _block_activity(adata, result, profiles)]
+    shares = [float(target_share), 1.0 - float(target_share)]
     curve = pd.DataFrame(columns=_keys.MODULES["stability"])
     if n_modules is None:
         bars = settings.progress if progress is None else progress
-        n_modules, curve = _chosen(tables, shares, max_modules, n_draws, seed, bars)
-    fit = (
-        core.factorise(core.joint_table(tables, shares).values, n_modules, seed)
-        if n_modules
-        else None
-    )
-    weight = core.membership(fit.weight) if fit else np.empty((len(scene.pairs), 0))
-    found, scores, effects = module_tables(adata, scene, weight, key)
-    found["stability"] = curve
-    found["enrichment"] = pd.DataFrame(columns=_keys.MODULES["enrichment"])
+        n_modules, curve = _choose_number(
+            inputs, shares, max_modules, n_draws=n_draws, seed=seed, progress=bars
+        )
+    fit = None
+    if n_modules:
+        fit = core.factorise(core.joint_table(inputs, shares).values, n_modules, seed)
+    weight = core.membership(fit.weight) if fit else np.empty((len(profiles.pairs), 0))
+    modules = module_tables(adata, result, profiles, weight)
+    enriched = pd.DataFrame(columns=_keys.MODULES["enrichment"])
     if sets is not None and package is not None and n_modules:
-        found["enrichment"] = enrich(effects, sets, package)
-    found["params"] = {
-        **{
-            "n_modules": n_modules,
-            "max_modules": max_modules,
-            "max_q": float(max_q),
-            "n_draws": n_draws,
-        },
-        **{"target_share": shares[0], "seed": seed, "error": fit.error if fit else 0.0},
+        enriched = enrich(modules.effects, sets, package)
+    params = {
+        "n_modules": n_modules,
+        "max_modules": max_modules,
+        "max_q": float(max_q),
+        "n_draws": n_draws,
+        "target_share": shares[0],
+        "seed": seed,
+        "error": fit.error if fit else 0.0,
     }
+    tables = {**modules.tables, "stability": curve, "enrichment": enriched, "params": params}
     if copy:
         adata = adata.copy()
-    _write(adata, scene, found, scores, key)
+    add_modules(adata, key, tables, spread_over_cells(modules.scores, profiles.receivers))
     return adata if copy else None
 
 
@@ -186,93 +185,100 @@ def _check(
     share_of_one(target_share, "target_share")
 
 
-def _read(adata: AnnData, max_q: float, key: str) -> Scene:
-    """Supported pairs that have an activity, with their effects."""
-    values, pairs = pair_activity(adata, key=key)
-    known = get.lr_pairs(adata, key=key)
-    known = known.loc[known["q_value"] <= max_q, ["ligand", "receptor"]].astype(str)
-    pairs = pairs.assign(column=np.arange(len(pairs))).merge(known, on=["ligand", "receptor"])
-    pairs = pairs.sort_values(["ligand", "receptor"], kind="stable", ignore_index=True)
-    if len(pairs) < len(known):
+def _read_profiles(adata: AnnData, result: Result, max_q: float) -> PairProfiles:
+    """Return significant pairs that have an activity, with their effects."""
+    activity, listed = result.per_cell("activity"), result.activity_pairs
+    columns = ["ligand", "receptor"]
+    significant = get.lr_pairs(adata, key=result.key)
+    significant = significant.loc[significant["q_value"] <= max_q, columns].astype(str)
+    pairs = listed[[*columns, "score"]].assign(column=np.arange(len(listed)))
+    pairs = pairs.merge(significant, on=columns)
+    pairs = pairs.sort_values(columns, kind="stable", ignore_index=True)
+    if len(pairs) < len(significant):
         logger.info(
-            "%d of %d pairs with q ≤ %g have no stored activity (`config.max_activity`, or score 0) and take no part in modules.",
-            *(len(known) - len(pairs), len(known), max_q),
+            "%d of %d pairs with q ≤ %g have no stored activity (`config.max_activity`, or score "
+            "0) and take no part in modules.",
+            *(len(significant) - len(pairs), len(significant), max_q),
         )
-    receiving: NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=1))
-    if values.shape[1] and not receiving.any():
+    receivers: NDArray[np.bool_] = np.asarray(np.isfinite(activity).all(axis=1))
+    if activity.shape[1] and not receivers.any():
         raise DataError(
-            f"no cell of `adata` receives: the activity under `key={key!r}` is NaN in all {adata.n_obs} cells; modules need receivers."
+            f"no cell of `adata` receives: the activity under `key={result.key!r}` is NaN in all "
+            f"{adata.n_obs} cells; modules need receivers."
         )
-    edges = get.lr_targets(adata, key=key)
+    edges = get.lr_targets(adata, key=result.key)
     targets = sorted(edges["target"].astype(str).unique())
-    total = edges.assign(total=edges["effect"] + edges["mediated"])
-    row = pd.MultiIndex.from_frame(pairs[["ligand", "receptor"]]).get_indexer(
-        pd.MultiIndex.from_frame(total[["ligand", "receptor"]].astype(str))
+    row = pd.MultiIndex.from_frame(pairs[columns]).get_indexer(
+        pd.MultiIndex.from_frame(edges[columns].astype(str))
     )
+    used = row >= 0
     effect = np.zeros((len(pairs), len(targets)))
-    ours = row >= 0
-    effect[row[ours], pd.Index(targets).get_indexer(total["target"][ours].astype(str))] = total[
-        "total"
-    ][ours]
-    activity = values[np.flatnonzero(receiving)[:, None], pairs.pop("column").to_numpy()]
-    return Scene(pairs, targets, effect, activity, receiving)
+    target = pd.Index(targets).get_indexer(edges["target"][used].astype(str))
+    effect[row[used], target] = (edges["effect"] + edges["mediated"])[used]
+    values = activity[np.flatnonzero(receivers)[:, None], pairs.pop("column").to_numpy()]
+    return PairProfiles(pairs, targets, effect, values, receivers)
 
 
-def _pooled(adata: AnnData, scene: Scene, key: str) -> NDArray[np.float64]:
-    """(pairs, blocks) activity in blocks of neighbouring cells, less its mean."""
-    if scene.pairs.empty:
+def _block_activity(adata: AnnData, result: Result, profiles: PairProfiles) -> NDArray[np.float64]:
+    """(pairs, blocks) mean activity in blocks of neighbouring cells, centred over blocks."""
+    if profiles.pairs.empty:
         return np.empty((0, 0))
-    used, here = get.params(adata, key=key), scene.receiving
-    xy = coordinates(adata, used["spatial_key"])[here]
-    time = np.nan_to_num(time_column(adata, used["time_key"])[here])
-    names = [
-        categories(adata, used[k], k)[here].astype(str)
-        for k in ("sample_key", "cell_type_key")
-        if used[k]
+    source, rows = result.source, profiles.receivers
+    coords = coordinates(adata, source.spatial_key)[rows]
+    time = np.nan_to_num(time_column(adata, source.time_key)[rows])
+    keys = {"sample_key": source.sample_key, "cell_type_key": source.cell_type_key}
+    labels = [
+        categories(adata, key, argument)[rows].astype(str)
+        for argument, key in keys.items()
+        if key is not None
     ]
-    strata = pd.factorize(pd.MultiIndex.from_arrays(names), sort=True)[0]
-    extent = max(np.ptp(xy[strata == s], axis=0).max() for s in np.unique(strata))
-    place = np.column_stack([xy / (extent or 1.0), time / (np.ptp(time) or 1.0)])
-    block = core.cell_blocks(place, strata, size=BLOCK, at_most=MOST_BLOCKS)
-    means = core.block_means(scene.activity, block).T
+    strata = pd.factorize(pd.MultiIndex.from_arrays(labels), sort=True)[0]
+    extent = max(np.ptp(coords[strata == s], axis=0).max() for s in np.unique(strata))
+    position = np.column_stack([coords / (extent or 1.0), time / (np.ptp(time) or 1.0)])
+    block = core.cell_blocks(position, strata, size=CELLS_PER_BLOCK, at_most=MAX_BLOCKS)
+    means = core.block_means(profiles.activity, block).T
     centred: NDArray[np.float64] = means - means.mean(axis=1, keepdims=True)
     return centred
 
 
-def _chosen(
-    tables: list[NDArray[np.float64]],
+def _choose_number(
+    inputs: list[NDArray[np.float64]],
     shares: list[float],
     max_modules: int,
-    draws: int,
+    *,
+    n_draws: int,
     seed: int,
     progress: bool,
 ) -> tuple[int, pd.DataFrame]:
-    """Number of modules and the curve that led to it."""
-    n = len(tables[0])
+    """Return the number of modules and the stability curve behind it."""
+    n = len(inputs[0])
     ranks = list(range(2, min(max_modules, n // 2) + 1))
     if not ranks:
         if n:
             logger.info(
-                "%d pairs make one module: two modules need four pairs (or `max_modules` of at least 2).",
+                "%d pairs make one module: two modules need four pairs (or `max_modules` of at "
+                "least 2).",
                 n,
             )
         else:
             logger.info(
-                "No pair has q ≤ `max_q` and an activity: there are no modules. A larger `max_q` admits more."
+                "No pair has q ≤ `max_q` and an activity: there are no modules. A larger `max_q` "
+                "admits more."
             )
         return min(n, 1), pd.DataFrame(columns=_keys.MODULES["stability"])
     with tqdm(
-        total=2 * draws * len(ranks), desc="modules", disable=not progress, leave=False, delay=5
+        total=2 * n_draws * len(ranks), desc="modules", disable=not progress, leave=False, delay=5
     ) as bar:
         tick: Callable[[], object] = bar.update
         observed, shuffled = core.stability(
-            tables, shares, ranks, draws=draws, seed=seed, tick=tick
+            inputs, shares, ranks, draws=n_draws, seed=seed, tick=tick
         )
-    smallest = core.smallest_module(core.joint_table(tables, shares), ranks, seed)
+    smallest = core.smallest_module(core.joint_table(inputs, shares), ranks, seed)
     rank = core.choose_rank(ranks, observed, shuffled, smallest)
     if rank == 1:
         logger.info(
-            "No number of modules of two pairs or more is clearly more stable than in shuffled data: all pairs make one module."
+            "No number of modules of two pairs or more is clearly more stable than in shuffled "
+            "data: all pairs make one module."
         )
     else:
         k = ranks.index(rank)
@@ -281,13 +287,3 @@ def _chosen(
         )
     curve = {"rank": ranks, "stability": observed, "shuffled": shuffled, "smallest": smallest}
     return rank, pd.DataFrame(curve | {"chosen": [r == rank for r in ranks]})
-
-
-def _write(
-    adata: AnnData, scene: Scene, found: dict[str, Any], scores: NDArray[np.float32], key: str
-) -> None:
-    slot = _keys.modules_key(key)
-    every = np.full((adata.n_obs, scores.shape[1]), np.nan, dtype=np.float32)
-    every[scene.receiving] = scores
-    adata.obsm[slot] = every
-    adata.uns[key] = dict(adata.uns[key]) | {"modules": found | {"obsm": slot}}

@@ -1,10 +1,11 @@
-"""What a rule of transitions is given: the cells that take part."""
+"""What a rule of transitions receives and returns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,9 +21,10 @@ from ..._errors import DataError
 
 @dataclass(frozen=True)
 class Cells:
-    """The *n* cells of ``adata`` that take part, in the order in which they stand there.
+    """The *n* cells of ``adata`` that are analysed, in their order there.
 
-    ``mask`` (all cells,); ``time`` (n,) finite; ``embed`` gives the (n, dims) representation, computed once and only if a rule needs it; ``n_neighbors`` candidates per cell and direction.
+    ``mask`` (all cells,); ``time`` (n,) finite; ``n_neighbors`` candidates per cell and direction.
+    ``embed`` returns the (n, dims) representation; it is called once, and only if a rule needs it.
     """
 
     adata: AnnData
@@ -40,41 +42,51 @@ class Cells:
 
     @cached_property
     def order(self) -> NDArray[np.floating]:
-        """(n,) which cell comes before which: time, or within stages what expression predicts."""
+        """(n,) order of the cells: time or, within stages, the stage that expression predicts."""
         return order_of_cells(self.representation, self.time)
 
     @cached_property
     def stage(self) -> NDArray[np.intp]:
-        """(n,) 0 for the first stage, 1 for the next, and so on."""
+        """(n,) index of the stage: 0 for the first, 1 for the next, and so on."""
         if self.stage_key is not None:
-            names = categories(self.adata, self.stage_key, "stage_key")[self.mask].astype(str)
-            mean = pd.Series(self.time).groupby(names).mean().sort_values(kind="stable")
-            if mean.duplicated().any():
-                raise DataError(
-                    f"stages of `adata.obs[{self.stage_key!r}]` have the same mean `{self.time_key}` ({shorten(mean.index[mean.duplicated(keep=False)])}), so their order is unknown."
-                )
-            code = (
-                pd.Series(names)
-                .map({name: k for k, name in enumerate(mean.index)})
-                .to_numpy(dtype=np.intp)
-            )
+            code = self._stage_of_column(self.stage_key)
         elif is_discrete(self.time):
             code = np.unique(self.time, return_inverse=True)[1].astype(np.intp)
         else:
             raise DataError(
-                f"`adata.obs[{self.time_key!r}]` (`time_key`) has {len(np.unique(self.time))} different values in {len(self.time)} cells; this method goes from stage to stage "
-                f"(at most {MAX_STAGES}, 5 cells each on average). Name a column of stages as `stage_key`, or a numeric one as `time_key`."
+                f"`adata.obs[{self.time_key!r}]` (`time_key`) has {len(np.unique(self.time))} "
+                f"different values in {len(self.time)} cells; this method goes from stage to stage "
+                f"(at most {MAX_STAGES}, 5 cells each on average). Name a column of stages as "
+                "`stage_key`, or a numeric one as `time_key`."
             )
         if code.max() < 1:
             raise DataError(
-                f"all cells are of one stage (`{self.stage_key or self.time_key}`); going from stage to stage needs two."
+                f"all cells are of one stage (`{self.stage_key or self.time_key}`); going from "
+                "stage to stage needs two."
             )
         return code
 
+    def _stage_of_column(self, stage_key: str) -> NDArray[np.intp]:
+        """(n,) index of the stage in a column of ``obs``, ordered by mean time."""
+        names = categories(self.adata, stage_key, "stage_key")[self.mask].astype(str)
+        mean = pd.Series(self.time).groupby(names).mean().sort_values(kind="stable")
+        if mean.duplicated().any():
+            raise DataError(
+                f"stages of `adata.obs[{stage_key!r}]` have the same mean `{self.time_key}` "
+                f"({shorten(mean.index[mean.duplicated(keep=False)])}), so their order is unknown."
+            )
+        return np.asarray(mean.index.get_indexer(names), dtype=np.intp)
+
     def scatter(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
-        """A matrix among these cells as one among all cells of the data."""
-        place = np.flatnonzero(self.mask)
+        """Expand an (n, n) matrix to all cells of the data."""
+        index = np.flatnonzero(self.mask)
         entries = block.tocoo()
         return sparse.csr_matrix(
-            (entries.data, (place[entries.row], place[entries.col])), shape=(len(self.mask),) * 2
+            (entries.data, (index[entries.row], index[entries.col])), shape=(len(self.mask),) * 2
         )
+
+
+#: Numbers that a rule reports about its matrix, by name.
+Notes: TypeAlias = dict[str, float]
+#: Cells → (n, n) matrix among them, and notes. The matrix is checked and normalised afterwards.
+Rule: TypeAlias = Callable[[Cells], tuple[sparse.csr_matrix, Notes]]
