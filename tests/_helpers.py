@@ -12,9 +12,16 @@ from scipy import sparse
 
 import spatrace_sc as st
 
+#: Genes of each role in the tissue of most tests; a third of the time that twelve of each take.
+N_GENES = 6
+FEW_GENES = dict.fromkeys(("n_ligands", "n_receptors", "n_pairs", "n_tfs"), N_GENES)
+#: What the inference says of small tissues; tests about something else ignore it.
+NOTHING_SIGNIFICANT = "ignore:no edge has q:spatrace_sc.SpatraceWarning"
+ONE_SLICE = "ignore:no `sample_key` was given:spatrace_sc.SpatraceWarning"
+
 
 def small_config(**changes: Any) -> st.Config:
-    """Seconds instead of minutes."""
+    """Configuration that takes seconds instead of minutes."""
     return st.Config(
         **{
             "evidence": st.EvidenceConfig(n_resamples=3, n_permutations=9),
@@ -26,7 +33,7 @@ def small_config(**changes: Any) -> st.Config:
 
 
 def tiny_config(**changes: Any) -> st.Config:
-    """Only enough to run through."""
+    """Configuration that only runs through."""
     return small_config(
         **{
             "evidence": st.EvidenceConfig(n_resamples=2, n_permutations=1),
@@ -38,17 +45,17 @@ def tiny_config(**changes: Any) -> st.Config:
 
 @lru_cache(maxsize=1)
 def _tissue() -> AnnData:
-    return st.datasets.simulated(n_cells=300, n_targets=5, n_background=30)
+    return st.datasets.simulated(n_cells=300, n_targets=5, n_background=48, **FEW_GENES)
 
 
 def tissue() -> AnnData:
-    """A fresh copy of a small simulated tissue without a result: 300 cells in three slices."""
+    """Copy of a small simulated tissue without a result: 300 cells in three slices."""
     return _tissue().copy()
 
 
 @lru_cache(maxsize=1)
 def small_result() -> AnnData:
-    """A tissue with a result under the default key, computed once. Not to be changed: copy it first."""
+    """Tissue with a result under the default key, computed once. Copy it before you change it."""
     adata = st.datasets.simulated(n_cells=700, n_targets=20)
     st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=small_config())
     return adata
@@ -78,6 +85,16 @@ def assert_unchanged(adata: AnnData, before: dict[str, Any]) -> None:
 def dense(matrix: Any) -> np.ndarray:
     """A matrix as a float64 array."""
     return np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix, dtype=np.float64)
+
+
+def predicted_targets(network: Any, weights: Any, problem: Any) -> Any:
+    """(N, G) standardised targets as a fitted model predicts them, with gates."""
+    from spatrace_sc._model.network.losses import gates_of
+    from spatrace_sc._model.network.observe import observe
+
+    design, attention, _ = observe(network, problem, problem.usable)
+    gate = gates_of(network, attention.context, weights.rows, problem).detach()
+    return (design[weights.rows] * (1.0 + gate)) @ weights.values
 
 
 def is_acyclic(support: np.ndarray) -> bool:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from spatrace_sc._model import fit as model
 from spatrace_sc._model.evidence.rivals import find_rivals
-from spatrace_sc._model.network.signal_network import Attended, Look
-from spatrace_sc._model.records import History, Member, Problem, Weights
-from spatrace_sc._model.regression.design import Plain
+from spatrace_sc._model.network import observe
+from spatrace_sc._model.network.signal_network import Attended, AttentionWeights
+from spatrace_sc._model.records import History, Problem, RefitWeights, Weights
+from spatrace_sc._model.regression.design import StoredColumns
 
 N, F, P, G = 1200, 3, 4, 3
 BLOCKS = 24
@@ -21,10 +21,10 @@ BLOCKS = 24
 class Fixed:
     """A network whose signals are given."""
 
-    def look_all(self, history):
-        return Look(*([None] * 4))
+    def attend_all(self, history):
+        return AttentionWeights(*([None] * 4))
 
-    def gather(self, look, history):
+    def gather(self, attention, history):
         return Attended(
             torch.cat([history.tf[:, 0], history.tf_now], 1), history.receptor[:, 0], None
         )
@@ -32,7 +32,7 @@ class Fixed:
 
 @pytest.fixture(autouse=True)
 def given_signals(monkeypatch):
-    monkeypatch.setattr(model, "signals_of", lambda network, exposure, receptor: Plain(receptor))
+    monkeypatch.setattr(observe, "signals_of", lambda network, exposure, receptor: StoredColumns(receptor))
 
 
 def world(seed=1, alike=0.9999, tf_alike=0.0, noise=1.0):
@@ -94,7 +94,7 @@ EDGES = np.array([[PAIR, 0], [PAIR, 1], [1, 2]])
 
 
 def refits(problem, fit, n=10, share=0.75, seed=0):
-    """Members as the fit has it, of the weights of pairs, each made on a share of the blocks."""
+    """Refits with the weights of pairs of the fit, each made on a share of the blocks."""
     rng = np.random.default_rng(seed)
     width, first = G + F, problem.n_tfs
     row, target = np.nonzero(fit.weights.values.numpy())
@@ -107,7 +107,7 @@ def refits(problem, fit, n=10, share=0.75, seed=0):
     blocks = [
         np.sort(rng.choice(codes, round(share * len(codes)), replace=False)) for _ in range(n)
     ]
-    return [Member(edge[order], weight[order], b) for b in blocks]
+    return [RefitWeights(edge[order], weight[order], b) for b in blocks]
 
 
 def found_in(problem, fit, edges=EDGES, members=None):

@@ -16,7 +16,7 @@ from benchmarks.performance import gpu
 import spatrace_sc as st
 from spatrace_sc._model import records
 from spatrace_sc._model.evidence import edge_strength, screen_pairs
-from spatrace_sc._model.network import encoder, steps, training
+from spatrace_sc._model.network import encoder, losses, steps
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 KEYS = {"sample_key": "sample", "stage_key": "stage"}
@@ -120,15 +120,15 @@ def test_a_tensor_left_behind_is_found(pretended, monkeypatch, tensor):
 
 
 def test_some_of_many_pairs_and_edges(pretended, monkeypatch):
-    monkeypatch.setattr(screen_pairs, "ALWAYS", 20)
-    monkeypatch.setattr(screen_pairs, "WORK", 1.0)
-    monkeypatch.setattr(edge_strength, "ALWAYS_LISTED", 30)
+    monkeypatch.setattr(screen_pairs, "MIN_REFITTED_PAIRS", 20)
+    monkeypatch.setattr(screen_pairs, "MAX_REFIT_WORK", 1.0)
+    monkeypatch.setattr(edge_strength, "MIN_LISTED_EDGES", 30)
     found = inferred(config=small_config(max_edges=30))
     assert 0 < len(st.get.lr_targets(found)) <= 30
 
 
 def test_columns_that_are_computed_anew(pretended, monkeypatch, on_cpu):
-    monkeypatch.setattr(training, "TABLE", 0)
+    monkeypatch.setattr(losses, "MAX_TABLE_FLOATS", 0)
     assert_same(inferred(), on_cpu)
 
 
@@ -143,7 +143,7 @@ def test_steps_that_are_recorded(monkeypatch, options):
         assert MAIN.log == []
         found = inferred(config=replace(usual, training=replace(usual.training, cuda_graphs=True)))
         log = list(MAIN.log)
-    one_phase = ["aside waits for main", "aside runs", "main waits for aside"] * steps.WARM + [
+    one_phase = ["aside waits for main", "aside runs", "main waits for aside"] * steps.N_WARMUP_STEPS + [
         "aside records"
     ]
     assert log == 2 * one_phase
@@ -162,7 +162,7 @@ def test_a_mask_that_lies_on_the_gpu_is_not_pinned(pretended, monkeypatch):
 
 def test_rounding_on_another_device_is_found(pretended, monkeypatch):
     monkeypatch.setattr(
-        training, "products", lambda options, device: steps.torch.autocast("cpu", torch.bfloat16)
+        losses, "products", lambda options, device: steps.torch.autocast("cpu", torch.bfloat16)
     )
     with pytest.raises(AssertionError, match="does nothing"):
         inferred()

@@ -229,7 +229,7 @@ def test_bars_of_the_inference(config, setting, shown, monkeypatch):
         seen.append(given.progress)
         raise Enough
 
-    monkeypatch.setattr(run, "borne_out", spy)
+    monkeypatch.setattr(run, "calibrate_prior", spy)
     with st.settings.override(progress=setting), pytest.raises(Enough):
         st.tl.infer_ccc(tissue(), sample_key="sample", config=tiny_config(progress=config))
     assert seen == [shown]

@@ -35,13 +35,14 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 import spatrace_sc as st
-from spatrace_sc._model.fit import build_network, observe
+from spatrace_sc._model.network.fit_state import FitState
+from spatrace_sc._model.network.observe import build_network, observe
 from spatrace_sc._model.network.training import (
-    EVALUATED,
-    MOST_CELLS,
-    MOST_HELD_OUT,
-    floats_per_cell,
-    train,
+    EVALUATION_BATCH,
+    MAX_CELLS_PER_EPOCH,
+    MAX_HELD_OUT_CELLS,
+    train_attention,
+    train_gates,
 )
 from spatrace_sc._model.records import History, Problem, Weights
 from spatrace_sc._model.runtime.memory import Sizes, least_needed, rows_at_once
@@ -233,22 +234,17 @@ def synthetic(size: Size, device: torch.device, seed: int = 100) -> Problem:
     )
 
 
-def prepared(problem: Problem, config: st.Config) -> tuple[Any, ...]:
-    """What :func:`train` is given; every regulator has a small weight on every target."""
+def prepared(problem: Problem, config: st.Config) -> FitState:
+    """State of a fit in which every regulator has a small weight on every target."""
     torch.manual_seed(0)
     held_out = problem.block % 5 == 0
     network = build_network(problem, config, ~held_out)
     design, _, _ = observe(network, problem, ~held_out)
     rows = torch.arange(problem.n_regulators, device=problem.targets.device)
     values = 0.01 * torch.randn((len(rows), problem.targets.shape[1]), device=rows.device)
-    return (
-        network,
-        problem,
-        problem.targets,
-        design,
-        Weights(rows, values, 0.1),
-        ~held_out,
-        held_out,
+    weights = Weights(rows, values, 0.1)
+    return FitState(
+        network, problem, design, problem.targets, weights, ~held_out, held_out, config
     )
 
 
@@ -261,7 +257,7 @@ def training(
         replace(st.TrainingConfig(), batch_size=batch, max_epochs=epochs, patience=epochs)
     )
     config = st.Config(training=options, progress=False)
-    given = prepared(problem, config)
+    state = prepared(problem, config)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     row: dict[str, Any] = {
@@ -272,11 +268,8 @@ def training(
     }
     row |= {"pairs": problem.n_pairs, "epochs": epochs, "products": way.name}
     with way.products():
-        for phase, width in (
-            ("attention", problem.n_tfs + problem.n_pairs),
-            ("gates", problem.n_regulators),
-        ):
-            row |= one_phase(given, config, phase, width)
+        row |= one_phase(state, "attention", train_attention, problem.n_tfs + problem.n_pairs)
+        row |= one_phase(state, "gates", train_gates, problem.n_regulators)
     row["seconds"] = row["attention"] + row["gates"]
     row["share"] = (row["attention_products"] + row["gates_products"]) / row["seconds"]
     row["peak_gb"] = peak(device)
@@ -285,21 +278,26 @@ def training(
 
 
 def one_phase(
-    given: tuple[Any, ...], config: st.Config, phase: str, width: int
+    state: FitState, phase: str, train: Callable[[FitState], None], width: int
 ) -> dict[str, float]:
     """Seconds of all epochs, and of the products of as many columns with the weights alone; what is only evaluated is in single precision."""
-    targets = given[2]
-    device, (n_train, n_held_out) = targets.device, (int(mask.sum()) for mask in given[5:7])
-    batch, log = min(config.training.batch_size, n_train), []
-    warm = replace(config, training=replace(config.training, max_epochs=1))
-    seconds(lambda: train(*given, warm, phase, []), device)
-    spent = seconds(lambda: train(*given, config, phase, log), device)
-    n_seen = len(range(0, n_held_out, -(-n_held_out // MOST_HELD_OUT)))
-    block = min(n_seen, rows_at_once(floats_per_cell(given[0], given[4]), device, EVALUATED))
+    targets, config = state.targets, state.config
+    device, n_train, n_held_out = (
+        targets.device,
+        int(state.training.sum()),
+        int(state.held_out.sum()),
+    )
+    batch = min(config.training.batch_size, n_train)
+    one_epoch = replace(config, training=replace(config.training, max_epochs=1))
+    seconds(lambda: train(replace(state, config=one_epoch, log=[])), device)
+    measured = replace(state, log=[])
+    spent = seconds(lambda: train(measured), device)
+    n_seen = len(range(0, n_held_out, -(-n_held_out // MAX_HELD_OUT_CELLS)))
+    block = min(n_seen, rows_at_once(state.floats_per_cell, device, EVALUATION_BATCH))
     steps = ceiling(batch, width, targets.shape[1], device, config.training.precision)
     looks = ceiling(block, width, targets.shape[1], device)
-    done = len(log) - 1
-    n_steps = done * -(-min(n_train, MOST_CELLS) // batch)
+    done = len(measured.log) - 1
+    n_steps = done * -(-min(n_train, MAX_CELLS_PER_EPOCH) // batch)
     evaluation = (done + 1) * n_seen / block * looks["forward"]
     alone = n_steps * (steps["forward"] + steps["backward"]) + evaluation
     found = {
@@ -310,7 +308,7 @@ def one_phase(
     }
     if phase == "attention":  # drawn by the CPU, step by step
         found["_masks"] = (
-            n_steps / 5 * seconds(lambda: [given[0].draw_masks(batch) for _ in range(5)], device)
+            n_steps / 5 * seconds(lambda: [state.network.draw_masks(batch) for _ in range(5)], device)
         )
     return {phase + name: value for name, value in found.items()}
 
@@ -362,13 +360,13 @@ def waits(problem: Problem) -> dict[str, Any]:
     for batch in (1024, 256):
         options = replace(st.TrainingConfig(), batch_size=batch, max_epochs=1)
         config = st.Config(training=options, progress=False)
-        given = prepared(problem, config)
-        train(*given, config, "attention", [])
+        state = prepared(problem, config)
+        train_attention(state)
         torch.cuda.set_sync_debug_mode("warn")
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                train(*given, config, "attention", [])
+                train_attention(state)
         finally:
             torch.cuda.set_sync_debug_mode("default")
         counts[f"batch {batch}"] = int(np.sum(["synchroniz" in str(w.message) for w in caught]))

@@ -71,7 +71,8 @@ def work(given: argparse.Namespace) -> None:
     """One inference, as a user's script would do it; process 0 writes."""
     torch.set_num_threads(1)
     spent: dict[str, float] = {}
-    fit.train = timed(fit.train, "training", spent)
+    for phase in ("train_attention", "train_gates"):
+        setattr(fit, phase, timed(getattr(fit, phase), "training", spent))
     SignalNetwork.draw_masks = timed(SignalNetwork.draw_masks, "masks", spent)  # type: ignore[method-assign]
     inference.resample = timed(inference.resample, "refits", spent)
     adata = st.datasets.simulated(seed=100, n_cells=given.cells)

@@ -35,12 +35,12 @@ SUPPORTED = 0.1
 @contextmanager
 def exactly() -> Iterator[None]:
     """Solves at the chosen λ end where no column violates its conditions by a thousandth of it, after 200 looks at the latest."""
-    before = refit.MAX_CHECKS, lasso.CHECKS, lasso.REACH
-    refit.MAX_CHECKS, lasso.CHECKS, lasso.REACH = 200, 200, 1.001
+    before = refit.MAX_FIRST_PASS_CHECKS, lasso.MAX_CHECKS, lasso.VIOLATION_FACTOR
+    refit.MAX_FIRST_PASS_CHECKS, lasso.MAX_CHECKS, lasso.VIOLATION_FACTOR = 200, 200, 1.001
     try:
         yield
     finally:
-        refit.MAX_CHECKS, lasso.CHECKS, lasso.REACH = before
+        refit.MAX_FIRST_PASS_CHECKS, lasso.MAX_CHECKS, lasso.VIOLATION_FACTOR = before
 
 
 def infer(

@@ -31,7 +31,7 @@ from benchmarks._scores import KEYS, discoveries, machine, rank_scores
 import spatrace_sc as st
 from spatrace_sc._model.evidence import refit
 from spatrace_sc._model.records import Problem
-from spatrace_sc._model.regression.lasso import Penalty
+from spatrace_sc._model.regression.penalty import Penalty
 
 TABLES = {"lr": ("lr_pairs", ["ligand", "receptor"]), "tf": ("tf_targets", ["tf", "target"])}
 USED, GIVEN, FREE = "", "as given", "as given, free decoys"
@@ -111,16 +111,16 @@ def ablated(how: str) -> Iterator[None]:
         yield
         return
     with mock.patch(
-        "spatrace_sc._inference.run.borne_out", lambda problem, config, *, seed: (problem, {})
+        "spatrace_sc._inference.run.calibrate_prior", lambda problem, config, *, seed: (problem, {})
     ):
         if how == GIVEN:
             yield
             return
-        with mock.patch.object(refit, "_penalty_with_decoys", free_decoys):
+        with mock.patch.object(refit, "penalty_with_decoys", free_decoys):
             yield
 
 
-_inherited = refit._penalty_with_decoys
+_inherited = refit.penalty_with_decoys
 
 
 def free_decoys(problem: Problem, forbidden: torch.Tensor) -> Penalty:

@@ -75,7 +75,8 @@ def test_without_a_gpu_nothing_is_measured(tmp_path, capsys):
 
 
 def test_processes_are_compared(tmp_path, monkeypatch):
-    monkeypatch.setattr(fit, "train", fit.train)
+    for phase in ("train_attention", "train_gates"):
+        monkeypatch.setattr(fit, phase, getattr(fit, phase))
     monkeypatch.setattr(inference, "resample", inference.resample)
     monkeypatch.setattr(SignalNetwork, "draw_masks", SignalNetwork.draw_masks)
 

@@ -111,13 +111,13 @@ def test_a_target_on_which_tfs_do_nothing_has_no_smallest_effect(told):
 
 def test_no_edge_of_a_target_without_smallest_effect_can_be_supported():
     """The share is of what exceeds its own error: where that is 0, so is the test's power."""
-    from spatrace_sc._model.evidence.errors_in_variables import _tested
+    from spatrace_sc._model.evidence.errors_in_variables import _test_effects
 
     rng = np.random.default_rng(0)
     se = rng.uniform(0.1, 0.3, size=(6, 40))
     b = se * rng.uniform(-1.0, 1.0, size=se.shape)
     b[0, :20] = 8 * se[0, :20]
-    found = _tested(b, se, 0.2, 30, 2000)
+    found = _test_effects(b, se, 0.2, 30, 2000)
     assert (found.minimum[:20] > 0).all()
     assert (found.minimum[20:] == 0).all()
     assert found.p_value[:, 20:].min() > 0.3 > found.p_value[0, :20].max()

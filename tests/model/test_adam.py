@@ -45,14 +45,14 @@ def test_a_parameter_without_gradient_stays():
     optimiser.step()
     assert torch.equal(still, before)
     assert not torch.equal(moved, made()[0])
-    optimiser.forget()
+    optimiser.clear_gradients()
     assert moved.grad is None
 
 
 def test_torchs_compiler_is_not_imported():
     code = """
 import sys, torch
-from spatrace_sc._model.adam import Adam
+from spatrace_sc._model.network.adam import Adam
 p = torch.nn.Parameter(torch.ones(2))
 optimiser = Adam([p], 0.1, 0.0)
 p.sum().backward()

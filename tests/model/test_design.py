@@ -7,8 +7,14 @@ import pytest
 import torch
 from _planted import CONFIG, planted
 
-from spatrace_sc._model.fit import build_network, signals_of
-from spatrace_sc._model.regression.design import Design, Pairs, Plain, Signals, _columns_at_once
+from spatrace_sc._model.network.observe import build_network, signals_of
+from spatrace_sc._model.regression.design import (
+    Design,
+    PairParameters,
+    SignalColumns,
+    StoredColumns,
+    _columns_at_once,
+)
 
 N, L, R = 90, 5, 4
 
@@ -22,7 +28,9 @@ def grid(exponent=1.0, order=None):
     if order is not None:
         ligand, receptor, half = ligand[order], receptor[order], half[order]
     dose = (exposure[:, ligand] * level[:, receptor] / half) ** exponent
-    return Signals(Pairs(ligand, receptor, half, exponent), exposure, level), (dose / (1 + dose)).T
+    return SignalColumns(PairParameters(ligand, receptor, half, exponent), exposure, level), (
+        dose / (1 + dose)
+    ).T
 
 
 @pytest.mark.parametrize("exponent", [1.0, 2.0])
@@ -61,7 +69,12 @@ def design():
     rows = torch.rand(N, generator=g) < 0.7
     signals, _ = grid()
     return Design(
-        [Plain(torch.randn(N, 6, generator=g) * 3 + 10), signals, Plain(torch.ones(N, 2))], rows
+        [
+            StoredColumns(torch.randn(N, 6, generator=g) * 3 + 10),
+            signals,
+            StoredColumns(torch.ones(N, 2)),
+        ],
+        rows,
     )
 
 

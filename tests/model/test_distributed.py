@@ -17,7 +17,14 @@ import spatrace_sc as st
 from spatrace_sc._model.runtime import distributed
 
 SCRIPT = Path(__file__).parents[1] / "_two_processes.py"
-LAUNCHED = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", distributed.ALONE)
+LAUNCHED = (
+    "WORLD_SIZE",
+    "RANK",
+    "LOCAL_RANK",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+    distributed.ALONE_VARIABLE,
+)
 
 
 def without_launcher():
@@ -95,7 +102,7 @@ def test_processes_with_different_data_are_stopped(ranks):
     for found in exchanged(ranks):
         assert "training cells 3, 4" in found["error"]
         assert "cells 7" not in found["error"].replace("training cells", "")
-        assert f"{distributed.ALONE}=1" in found["error"]
+        assert f"{distributed.ALONE_VARIABLE}=1" in found["error"]
 
 
 def differences(one, other):
@@ -111,7 +118,7 @@ def test_training_makes_the_steps_of_one_process(ranks, alone):
     assert str(first["log"]) == str(second["log"])
     assert max(differences(one, first).values()) < 1e-5
     torch.testing.assert_close(first["weights"], one["weights"], atol=1e-5, rtol=0)
-    for mine, theirs in zip(one["look"], first["look"], strict=True):
+    for mine, theirs in zip(one["attention"], first["attention"], strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=0)
     held_out = [[row["held_out"] for row in log] for log in (one["log"], first["log"])]
     np.testing.assert_allclose(held_out[1], held_out[0], atol=1e-5)
@@ -144,8 +151,8 @@ def test_tables_are_those_of_one_process(ranks, alone, name):
 def test_one_process_speaks_for_all(ranks):
     said = ranks[1]
     assert said.count("receivers, 300 senders") == 1
-    assert "this is number 0" in said
-    assert "this is number 1" not in said
+    assert "this is process 0" in said
+    assert "this is process 1" not in said
 
 
 @pytest.fixture
@@ -166,7 +173,7 @@ def test_processes_that_cannot_be_joined_are_an_error(environment, size):
 
 
 @pytest.mark.parametrize(
-    "variables", [{}, {"WORLD_SIZE": "1"}, {"WORLD_SIZE": "2", distributed.ALONE: "1"}]
+    "variables", [{}, {"WORLD_SIZE": "1"}, {"WORLD_SIZE": "2", distributed.ALONE_VARIABLE: "1"}]
 )
 def test_nothing_is_joined_where_one_process_works(environment, variables):
     for name, value in variables.items():

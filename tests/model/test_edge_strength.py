@@ -1,4 +1,4 @@
-"""Which edges are looked at one by one."""
+"""Strength of edges, and the edges that are listed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import torch
 from _planted import CONFIG, C, G, L, R, planted
 
 from spatrace_sc._model.evidence import edge_strength
-from spatrace_sc._model.evidence.edge_strength import Rest, listed_edges, strengths
-from spatrace_sc._model.fit import fit, observe
+from spatrace_sc._model.evidence.edge_strength import Residual, listed_edges, strengths
+from spatrace_sc._model.fit import fit
+from spatrace_sc._model.network.observe import observe
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +39,8 @@ def test_strengths_are_the_same_in_blocks_of_any_size(fitted, block):
     y = ((problem.targets - result.target_mean) / result.target_sd)[problem.usable]
     residual = y - design[result.weights.rows][problem.usable] @ result.weights.values
     barred = torch.tensor([[C + 3, C, C + 3], [2, 1, 0]])
-    rest = Rest(residual, problem.usable, result.weights, barred)
-    found = torch.cat([values for _, values in strengths(design, range(C, C + L * R), rest)])
+    left = Residual(residual, problem.usable, result.weights, barred)
+    found = torch.cat([values for _, values in strengths(design, range(C, C + L * R), left)])
     assert (found[barred[0] - C, barred[1]] == 0).all()
     slow = slow_strengths(problem, result)
     slow[barred[0] - C, barred[1]] = 0
@@ -54,7 +55,7 @@ def test_all_edges_are_listed_as_long_as_there_are_few(fitted):
 @pytest.mark.parametrize("most", [1, 7, 20, L * R * G - 1])
 def test_of_many_the_strongest_are_listed(fitted, most, monkeypatch):
     problem, result = fitted
-    monkeypatch.setattr(edge_strength, "ALWAYS_LISTED", 0)
+    monkeypatch.setattr(edge_strength, "MIN_LISTED_EDGES", 0)
     listed = listed_edges(problem, result, most)
     size = np.abs(slow_strengths(problem, result)).ravel()
     assert len(listed) == most

@@ -13,7 +13,7 @@ from scipy.stats import t as student
 from spatrace_sc._core.counts import counting_variance
 from spatrace_sc._model.evidence.errors_in_variables import (
     RIDGE,
-    Corrected,
+    CorrectedEffects,
     _inverse,
     _without,
     corrected_effects,
@@ -259,9 +259,9 @@ def test_units_and_order_do_not_matter():
 def test_the_weight_of_corrected_effects_by_hand():
     empty = np.zeros((0, 0))
     for reliability, weight in ((0.0, 0.0), (1.0, 3 / 4), (0.5, 0.75 / 1.75)):
-        assert Corrected(empty, empty, empty, np.zeros(0), reliability).weight == pytest.approx(
-            weight
-        )
+        assert CorrectedEffects(
+            empty, empty, empty, np.zeros(0), reliability
+        ).weight == pytest.approx(weight)
     assert corrected(followed()[0]).reliability > 0.9
     rng = np.random.default_rng(0)
     assert (
@@ -273,7 +273,7 @@ def test_the_weight_of_corrected_effects_by_hand():
 def test_more_cells_than_the_model_is_right_for_make_no_test_surer(monkeypatch):
     problem, _, _ = followed()
     usual = corrected(problem)
-    monkeypatch.setattr("spatrace_sc._model.evidence.errors_in_variables.SURE_CELLS", 750)
+    monkeypatch.setattr("spatrace_sc._model.evidence.errors_in_variables.MAX_EFFECTIVE_CELLS", 750)
     found = corrected(problem)
     np.testing.assert_array_equal(found.effect, usual.effect)
     np.testing.assert_array_equal(found.se, usual.se)

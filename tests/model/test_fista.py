@@ -29,10 +29,10 @@ def test_predictions_are_the_product(working):
 
 @pytest.mark.parametrize("at_once", [1, 200, 10**9])
 def test_grams_are_those_of_every_target(monkeypatch, working, at_once):
-    monkeypatch.setattr(fista, "numbers_at_once", lambda device: at_once)
+    monkeypatch.setattr(fista, "floats_at_once", lambda device: at_once)
     targets = torch.randn(N, G)
     width = int(working.active.sum(0).max())
-    index, valid = fista._own_columns(working.active, width)
+    index, valid = fista._active_columns(working.active, width)
     gram, moment = fista._grams(working.x, targets, index, valid)
     for t in range(G):
         mine = torch.nonzero(working.active[:, t])[:, 0]
@@ -51,10 +51,10 @@ def test_grams_are_those_of_every_target(monkeypatch, working, at_once):
 def test_batches_of_targets_change_nothing(monkeypatch, working, grams):
     targets = torch.randn(N, G, generator=torch.Generator().manual_seed(1))
     threshold = torch.full((A, G), 0.05)
-    usual = fista._apart(working, targets, threshold, 3000, 1e-7)
-    monkeypatch.setattr(fista, "GRAMS", grams)
+    usual = fista._solve_apart(working, targets, threshold, 3000, 1e-7)
+    monkeypatch.setattr(fista, "MAX_GRAM_FLOATS", grams)
     torch.testing.assert_close(
-        fista._apart(working, targets, threshold, 3000, 1e-7), usual, atol=1e-5, rtol=0
+        fista._solve_apart(working, targets, threshold, 3000, 1e-7), usual, atol=1e-5, rtol=0
     )
     assert bool((usual[~working.active] == 0).all())
     assert bool((usual != 0).any())
@@ -64,5 +64,8 @@ def test_together_and_apart_agree_where_every_target_may_use_all(working):
     every = working._replace(active=torch.ones(A, G, dtype=torch.bool))
     targets = torch.randn(N, G, generator=torch.Generator().manual_seed(2))
     threshold = torch.full((A, G), 0.02)
-    one, two = (f(every, targets, threshold, 5000, 1e-7) for f in (fista._together, fista._apart))
+    one, two = (
+        f(every, targets, threshold, 5000, 1e-7)
+        for f in (fista._solve_together, fista._solve_apart)
+    )
     torch.testing.assert_close(one, two, atol=1e-4, rtol=0)

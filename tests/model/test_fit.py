@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from _helpers import predicted_targets
 from _planted import CONFIG, C, G, R, draw_decoys, planted
 
 from spatrace_sc._model.config import Config, EvidenceConfig, TrainingConfig
 from spatrace_sc._model.evidence.resample import resample
 from spatrace_sc._model.fit import fit, hold_out
-from spatrace_sc._model.network.checkpoint import config_from, from_arrays, predict, to_arrays
+from spatrace_sc._model.network.checkpoint import from_arrays, to_arrays
 from spatrace_sc._model.records import Weights
-from spatrace_sc._model.regression.choose_penalty import strength_factors
+from spatrace_sc._model.regression.second_pass import strength_factors
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +85,12 @@ def test_training_lowers_the_held_out_error(fitted):
 def test_checkpoint_round_trip(fitted):
     problem, result = fitted
     arrays = to_arrays(result)
-    config = config_from(CONFIG.to_dict())
+    config = Config.from_dict(CONFIG.to_dict())
     assert config == CONFIG
     network, weights = from_arrays(arrays, config.model, torch.device("cpu"))
     torch.testing.assert_close(
-        predict(network, weights, problem),
-        predict(result.network, result.weights, problem),
+        predicted_targets(network, weights, problem),
+        predicted_targets(result.network, result.weights, problem),
         atol=0,
         rtol=0,
     )

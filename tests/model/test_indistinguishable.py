@@ -9,8 +9,9 @@ import pytest
 import torch
 from _rival_world import BLOCKS, PAIR, F, G, N, P, as_a_whole, given_signals, refits, world  # noqa: F401  (a fixture)
 
+from spatrace_sc._model.evidence.rival_candidates import MAX_RIVALS
 from spatrace_sc._model.evidence.rival_test import Blocks, Contest, advantage, p_of_no_advantage
-from spatrace_sc._model.evidence.rivals import MOST_RIVALS, find_rivals
+from spatrace_sc._model.evidence.rivals import find_rivals
 
 
 def test_a_pair_as_a_whole_is_judged_where_it_was_not_fitted():
@@ -73,13 +74,13 @@ def test_few_blocks_are_told_of(n_blocks, caplog):
     problem, fit = world(alike=0.6)
     problem = replace(problem, block=torch.arange(N) * n_blocks // N)
     p = as_a_whole(problem, fit)[PAIR, PAIR + 1]
-    assert ("blocks of space were left out" in caplog.text) == (n_blocks == 2)
+    assert ("spatial blocks out" in caplog.text) == (n_blocks == 2)
     assert (p == 1.0) == (n_blocks == 2)
 
 
 def test_tfs_that_are_alike_do_not_crowd_out_pairs():
     problem, fit = world(alike=0.9999)
-    n, g = MOST_RIVALS + 5, torch.Generator().manual_seed(2)
+    n, g = MAX_RIVALS + 5, torch.Generator().manual_seed(2)
     now = problem.history.receptor[:, 0, :1] + 0.001 * torch.randn(N, n, generator=g)
     now = torch.cat([problem.history.tf_now, now], 1)
     tf = torch.cat([problem.history.tf[:, 0], torch.randn(N, n, generator=g)], 1)

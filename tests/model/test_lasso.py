@@ -8,8 +8,9 @@ import torch
 from sklearn.linear_model import Lasso
 
 from spatrace_sc._model.regression import lasso
-from spatrace_sc._model.regression.design import Design, Plain
-from spatrace_sc._model.regression.lasso import Penalty, largest_penalty, solve
+from spatrace_sc._model.regression.design import Design, StoredColumns
+from spatrace_sc._model.regression.lasso import largest_penalty, solve
+from spatrace_sc._model.regression.penalty import Penalty
 
 
 def make(n=200, p=30, g=4, seed=0):
@@ -22,7 +23,7 @@ def make(n=200, p=30, g=4, seed=0):
     y = torch.from_numpy(((y - y.mean(0)) / y.std(0)).astype(np.float32))
     x = torch.from_numpy(x)
     rows = torch.ones(n, dtype=torch.bool)
-    return Design([Plain(x[:, :10]), Plain(x[:, 10:])], rows), y, rows
+    return Design([StoredColumns(x[:, :10]), StoredColumns(x[:, 10:])], rows), y, rows
 
 
 def no_edges():
@@ -76,7 +77,10 @@ def worst_outside():
     y = x[:, :40] @ rng.normal(size=(40, 20)) + 20 * rng.normal(size=(400, 20))
     y = torch.from_numpy(((y - y.mean(0)) / y.std(0)).astype(np.float32))
     rows = torch.ones(400, dtype=torch.bool)
-    design, every = Design([Plain(torch.from_numpy(x.astype(np.float32)))], rows), torch.arange(600)
+    design, every = (
+        Design([StoredColumns(torch.from_numpy(x.astype(np.float32)))], rows),
+        torch.arange(600),
+    )
     lam, penalty = 0.05, Penalty(torch.ones(600), no_edges())
     weights = solve(design, y, rows, lam, penalty, max_iterations=5000, tolerance=1e-7).dense(600)
     slope = design[every].T @ (y - design[every] @ weights) / len(y)
@@ -85,7 +89,7 @@ def worst_outside():
 
 def test_nothing_is_left_outside_that_would_enter(monkeypatch):
     assert worst_outside() <= 1.0021
-    monkeypatch.setattr(lasso, "REACH", 1.01)
+    monkeypatch.setattr(lasso, "VIOLATION_FACTOR", 1.01)
     assert worst_outside() > 1.0021, "a slacker rule is not noticed"
 
 
@@ -129,7 +133,7 @@ def test_constant_and_empty_columns_are_harmless():
     x = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
     x[:, 1] = 5.0
     rows = torch.ones(100, dtype=torch.bool)
-    design = Design([Plain(x)], rows)
+    design = Design([StoredColumns(x)], rows)
     y = (x[:, :1] - x[:, :1].mean()) / x[:, :1].std()
     weights = solve(design, y, rows, 0.1, Penalty(torch.ones(3), no_edges())).dense(3)
     assert weights[0, 0] > 0.8
@@ -143,11 +147,11 @@ def test_design_standardises_on_the_given_rows_and_ignores_block_size(monkeypatc
 
     x = torch.randn(50, 7, generator=torch.Generator().manual_seed(1)) * 3 + 2
     rows = torch.arange(50) < 30
-    whole = Design([Plain(x)], rows)
+    whole = Design([StoredColumns(x)], rows)
     values = whole[torch.arange(7)]
     torch.testing.assert_close(values[rows].mean(0), torch.zeros(7), atol=1e-5, rtol=0)
     torch.testing.assert_close(values[rows].std(0, correction=0), torch.ones(7))
     assert (values[~rows].mean(0).abs() > 1e-3).any()
-    monkeypatch.setattr(module, "BLOCK", 100)
-    pieces = Design([Plain(x)], rows)
+    monkeypatch.setattr(module, "MAX_BLOCK_FLOATS", 100)
+    pieces = Design([StoredColumns(x)], rows)
     torch.testing.assert_close(pieces[torch.arange(7)], values)

@@ -10,15 +10,13 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from spatrace_sc._model.evidence.latent_levels import (
-    LEAST,
-    PENALTIES,
-    Joint,
-    Model,
-    _fitted,
-    _likelihood,
-    _start,
-    joint_effects,
+from spatrace_sc._model.evidence.latent_levels import PENALTIES, JointEffects, joint_effects
+from spatrace_sc._model.evidence.latent_model import (
+    MIN_VARIANCE,
+    LatentModel,
+    fit_model,
+    likelihood,
+    start_model,
 )
 from spatrace_sc._model.records import History, Problem, Weights
 
@@ -130,8 +128,8 @@ def test_targets_that_share_an_unmeasured_regulator_get_a_factor():
 def test_the_likelihood_is_that_of_a_normal_distribution(n_factors):
     moments, both = moments_of(noisy(n=300)[0])
     noise = torch.full((F,), 0.7).double()
-    several = _start(moments[None], noise, n_factors)
-    model = Model(*(part[0] for part in several))
+    several = start_model(moments[None], noise, n_factors)
+    model = LatentModel(*(part[0] for part in several))
     loadings = np.vstack([np.eye(F, F + n_factors), np.hstack([model.effect, model.factor])])
     inner = np.eye(F + n_factors)
     inner[:F, :F] = model.covariance
@@ -139,18 +137,18 @@ def test_the_likelihood_is_that_of_a_normal_distribution(n_factors):
     slow = multivariate_normal(np.zeros(F + G), cover).logpdf(both).mean() + 0.5 * (F + G) * np.log(
         2 * np.pi
     )
-    assert float(_likelihood(moments[None], noise, several)) == pytest.approx(slow, rel=1e-9)
+    assert float(likelihood(moments[None], noise, several)) == pytest.approx(slow, rel=1e-9)
 
 
 def test_every_step_raises_the_likelihood(monkeypatch):
     moments = moments_of(noisy()[0])[0][None]
     noise = torch.full((F,), 0.7).double()
-    model, none = _start(moments, noise, 2), torch.zeros((G, F)).double()
-    monkeypatch.setattr("spatrace_sc._model.evidence.latent_levels.STEPS", 1)
+    model, none = start_model(moments, noise, 2), torch.zeros((G, F)).double()
+    monkeypatch.setattr("spatrace_sc._model.evidence.latent_model.N_EM_STEPS", 1)
     found = []
     for _ in range(30):
-        found.append(float(_likelihood(moments, noise, model)))
-        model = _fitted(moments, noise, none, model)
+        found.append(float(likelihood(moments, noise, model)))
+        model = fit_model(moments, noise, none, model)
     assert found[-1] > found[0] + 0.01
     assert (np.diff(found) > -1e-6).all()
 
@@ -160,21 +158,21 @@ def test_a_penalty_removes_effects_and_factors_do_not_hold_levels():
     noise = torch.full((F,), 0.7).double()
     ones = torch.ones((G, F)).double()
     free, bound = (
-        _fitted(moments, noise, lam * ones, _start(moments, noise, 1))
+        fit_model(moments, noise, lam * ones, start_model(moments, noise, 1))
         for lam in (PENALTIES[-1], 0.05)
     )
     assert int((bound.effect == 0).sum()) > int((free.effect == 0).sum())
-    assert isinstance(bound, Model)
-    assert (bound.rest >= LEAST).all()
+    assert isinstance(bound, LatentModel)
+    assert (bound.rest >= MIN_VARIANCE).all()
 
 
 def test_models_of_several_groups_do_not_meet():
     noise, ones = torch.full((F,), 0.7).double(), torch.ones((G, F)).double()
     moments = torch.stack([moments_of(noisy(n=n)[0])[0] for n in (300, 500, 900)])
-    together = _fitted(moments, noise, 0.02 * ones, _start(moments, noise, 2))
+    together = fit_model(moments, noise, 0.02 * ones, start_model(moments, noise, 2))
     for k in range(len(moments)):
         one = moments[k : k + 1]
-        alone = _fitted(one, noise, 0.02 * ones, _start(one, noise, 2))
+        alone = fit_model(one, noise, 0.02 * ones, start_model(one, noise, 2))
         for found, expected in zip(together, alone, strict=True):
             torch.testing.assert_close(found[k], expected[0])
 
@@ -247,4 +245,4 @@ def test_nothing_is_said_without_blocks_or_with_too_many_tfs_and_noise_gets_no_w
 
 
 def test_weight():
-    assert Joint(np.zeros((1, 1)), np.ones((1, 1)), 0.5).weight == 0.0625
+    assert JointEffects(np.zeros((1, 1)), np.ones((1, 1)), 0.5).weight == 0.0625

@@ -62,11 +62,11 @@ def test_contexts_depend_on_the_past_only(network, history, step):
 
 def test_attention_sums_to_one_over_steps_that_exist(network, history):
     with torch.no_grad():
-        look = network.look(history)
+        attention = network.attend(history)
     for weights, exists in (
-        (look.tf, history.exists[:, :-1]),
-        (look.receptor, history.exists),
-        (look.exposure, history.exists),
+        (attention.tf, history.exists[:, :-1]),
+        (attention.receptor, history.exists),
+        (attention.exposure, history.exists),
     ):
         torch.testing.assert_close(weights.sum(1), torch.ones(N))
         assert (weights[~exists] == 0).all()
@@ -85,7 +85,7 @@ def test_steps_that_do_not_exist_have_no_say(network, history):
     other.receptor[0, :2] = 99
     other.exposure[0, :2] = 99
     with torch.no_grad():
-        a, b = network.look(history), network.look(other)
+        a, b = network.attend(history), network.attend(other)
         for one, two in zip(a, b, strict=True):
             torch.testing.assert_close(one, two)
         for one, two in zip(network.gather(a, history), network.gather(b, other), strict=True):
@@ -95,27 +95,27 @@ def test_steps_that_do_not_exist_have_no_say(network, history):
 def test_cell_without_past_has_no_earlier_tf_input(network, history):
     history.exists[1, :-1] = False
     with torch.no_grad():
-        look = network.look(history)
-        seen = network.gather(look, history)
-    assert (look.tf[1] == 0).all()
-    assert (seen.tf[1, :F] == 0).all()
-    torch.testing.assert_close(seen.tf[1, F:], history.tf_now[1])
-    torch.testing.assert_close(seen.receptor[1], history.receptor[1, -1])
-    assert torch.isfinite(look.context).all()
+        attention = network.attend(history)
+        attended = network.gather(attention, history)
+    assert (attention.tf[1] == 0).all()
+    assert (attended.tf[1, :F] == 0).all()
+    torch.testing.assert_close(attended.tf[1, F:], history.tf_now[1])
+    torch.testing.assert_close(attended.receptor[1], history.receptor[1, -1])
+    assert torch.isfinite(attention.context).all()
 
 
 def test_the_level_now_is_a_column_of_its_own_and_moves_no_attention(network, history):
     with torch.no_grad():
-        look = network.look(history)
-        seen = network.gather(look, history)
+        attention = network.attend(history)
+        attended = network.gather(attention, history)
         other = replace(history, tf_now=history.tf_now + 7)
-        for one, two in zip(look, network.look(other), strict=True):
+        for one, two in zip(attention, network.attend(other), strict=True):
             torch.testing.assert_close(one, two, atol=0, rtol=0)
-        again = network.gather(look, other)
-    assert seen.tf.shape == (N, 2 * F)
-    torch.testing.assert_close(seen.tf[:, F:], history.tf_now, atol=0, rtol=0)
+        again = network.gather(attention, other)
+    assert attended.tf.shape == (N, 2 * F)
+    torch.testing.assert_close(attended.tf[:, F:], history.tf_now, atol=0, rtol=0)
     torch.testing.assert_close(
-        again.tf - seen.tf, torch.cat([torch.zeros(N, F), torch.full((N, F), 7.0)], 1)
+        again.tf - attended.tf, torch.cat([torch.zeros(N, F), torch.full((N, F), 7.0)], 1)
     )
 
 
@@ -145,8 +145,8 @@ def test_gates_start_closed_and_stay_within_the_limit(network):
     assert gate.abs().max() > 0.4
 
 
-def test_look_all_equals_look_in_batches(network, history):
+def test_attention_in_batches_is_that_of_all_cells(network, history):
     with torch.no_grad():
-        whole = network.look(history)
-    for one, two in zip(whole, network.look_all(history, batch=5), strict=True):
+        whole = network.attend(history)
+    for one, two in zip(whole, network.attend_all(history, batch=5), strict=True):
         torch.testing.assert_close(one, two)

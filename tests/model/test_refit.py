@@ -9,7 +9,7 @@ import pytest
 import torch
 from _planted import CONFIG, C, F, G, L, R, draw_decoys, planted
 
-from spatrace_sc._model.evidence.decoy_counts import LARGEST, Tally
+from spatrace_sc._model.evidence.decoy_counts import MAX_STRENGTH, Tally
 from spatrace_sc._model.evidence.refit import refit
 from spatrace_sc._model.evidence.resample import _random_blocks, resample
 from spatrace_sc._model.fit import fit
@@ -109,7 +109,7 @@ def of_refits(refits, kind):
 def test_evidence_adds_up_its_refits(refits, evidence, kind):
     weights, log_p = of_refits(refits, kind)
     edges, mean = getattr(evidence, kind), weights.mean(0)
-    np.testing.assert_array_equal(edges.number, np.arange(len(mean)))
+    np.testing.assert_array_equal(edges.index, np.arange(len(mean)))
     np.testing.assert_allclose(edges.effect, mean, atol=1e-6)
     sign = np.where(mean >= 0, 1, -1)
     np.testing.assert_allclose(
@@ -148,23 +148,23 @@ def test_standard_errors_are_those_of_the_jackknife(refits, evidence, kind):
         np.testing.assert_allclose(evidence.pair_se, by_hand, atol=1e-5)
 
 
-def test_members_hold_every_weight(refits):
+def test_refits_hold_every_weight(refits):
     width = G + F
     for one in refits:
         full = np.zeros((F + L * R, width))
-        full.ravel()[one.member.edge] = one.member.weight
+        full.ravel()[one.weights.edge] = one.weights.weight
         np.testing.assert_array_equal(full[:F, :G], one.tf)
         np.testing.assert_array_equal(full[F:, :G], one.lr.reshape(L * R, G))
         np.testing.assert_array_equal(full[F:, G:], one.on_tfs)
-        assert (np.diff(one.member.edge) > 0).all()
-        assert (one.member.weight != 0).all()
+        assert (np.diff(one.weights.edge) > 0).all()
+        assert (one.weights.weight != 0).all()
 
 
-def test_members_know_where_they_were_made(fitted, refits):
+def test_refits_know_where_they_were_made(fitted, refits):
     problem, _ = fitted
     for one, stream in zip(refits, np.random.default_rng(7).spawn(len(refits)), strict=True):
         rows = _random_blocks(problem.block, problem.usable, 0.75, stream)
-        np.testing.assert_array_equal(one.member.blocks, problem.block[rows].unique())
+        np.testing.assert_array_equal(one.weights.blocks, problem.block[rows].unique())
 
 
 def test_edges_that_are_not_listed_compete_all_the_same(fitted, refits):
@@ -242,7 +242,7 @@ def log_p(real, decoys, signs):
 @pytest.mark.parametrize("seed", range(5))
 def test_log_p_against_a_slow_count(signs, seed):
     rng = np.random.default_rng(seed)
-    grid = np.linspace(0, 0.9 * LARGEST, 40).astype(np.float32)
+    grid = np.linspace(0, 0.9 * MAX_STRENGTH, 40).astype(np.float32)
     real = rng.choice(grid, size=(6, 5))
     decoys = [rng.choice(grid, size=(6, 5)) for _ in signs]
     found = log_p(real, decoys, signs)

@@ -9,15 +9,17 @@ import pytest
 import torch
 from _rival_world import EDGES, PAIR, F, G, N, as_a_whole, given_signals, named, world  # noqa: F401  (a fixture)
 
-from spatrace_sc._model.evidence.rival_test import Blocks
-from spatrace_sc._model.evidence.rivals import (
-    ALIKE,
-    FAINTLY_ALIKE,
-    LEVEL,
-    MOST_RIVALS,
-    _differences,
+from spatrace_sc._model.evidence.rival_candidates import (
+    MAX_RIVALS,
+    MIN_CORRELATION,
+    MIN_PAIR_CORRELATION,
+)
+from spatrace_sc._model.evidence.rival_edges import (
+    SIGNIFICANCE_LEVEL,
+    _error_differences,
     _exceeds,
 )
+from spatrace_sc._model.evidence.rival_test import Blocks
 
 
 def test_nearly_identical_pairs_are_rivals_and_others_are_not():
@@ -65,7 +67,7 @@ def test_one_that_is_not_alike_is_no_rival_however_well_it_explains():
     fit.target_mean, fit.target_sd = targets.mean(0), targets.std(0, correction=0)
     assert named(problem, fit) == set()
     assert as_a_whole(problem, fit)[PAIR, PAIR + 1] > 0.9, "but it may act in its place"
-    apart = world(alike=FAINTLY_ALIKE - 0.1)
+    apart = world(alike=MIN_PAIR_CORRELATION - 0.1)
     assert as_a_whole(*apart) == {}
 
 
@@ -120,8 +122,8 @@ def test_differences_are_squared_errors_by_block():
     block = rng.integers(5, size=90)
     blocks = Blocks(torch.from_numpy(block))
     signals, parts = (blocks.in_order(torch.from_numpy(v)) for v in (x, partial))
-    assert _differences(signals, signals, blocks).shape == (5, 3, 4)
-    found = _differences(parts, signals, blocks)
+    assert _error_differences(signals, signals, blocks).shape == (5, 3, 4)
+    found = _error_differences(parts, signals, blocks)
     for b in range(5):
         for k in range(1, 4):
             for g in range(3):
@@ -136,7 +138,7 @@ def test_not_told_apart_by_hand():
     # sd 1 over 4 blocks: t = 2 · mean, and the one-sided 1 % limit of 3 degrees of freedom is 4.541
     away = torch.tensor([0.0, 0.0, 1.5**0.5, -(1.5**0.5)])
     unsure, sure = away + 4.44 / 2, away + 4.64 / 2
-    assert LEVEL == 0.01
+    assert SIGNIFICANCE_LEVEL == 0.01
     worse = torch.stack([unsure, sure, -sure], dim=1)[:, :, None]
     assert _exceeds(worse)[:, 0].tolist() == [False, True, False]
 
@@ -145,7 +147,7 @@ def test_at_most_so_many_rivals_are_tried():
     problem, fit = world(alike=0.9999)
     g = torch.Generator().manual_seed(0)
     many = problem.history.receptor[:, :1, :1] + 0.001 * torch.randn(
-        N, 1, MOST_RIVALS + 20, generator=g
+        N, 1, MAX_RIVALS + 20, generator=g
     )
     signal = torch.cat([problem.history.receptor[:, :1], many], dim=2).repeat(1, 2, 1)
     n_p = signal.shape[2]
@@ -158,9 +160,9 @@ def test_at_most_so_many_rivals_are_tried():
     )
     found = [edge for edge in named(problem, fit) if edge[0] == PAIR and edge[2] == 0]
     # of equally good ones some are told apart by chance
-    assert MOST_RIVALS - 3 <= len(found) <= MOST_RIVALS
+    assert MAX_RIVALS - 3 <= len(found) <= MAX_RIVALS
     # and all that have edges themselves
     edges = np.array([[F + k, 0] for k in range(n_p)])
     tried = [pair for pair in as_a_whole(problem, fit, edges) if pair[0] == PAIR]
     assert len(tried) == n_p - 3  # all but itself and pairs 2 and 3
-    assert ALIKE < 0.9999
+    assert MIN_CORRELATION < 0.9999

@@ -12,8 +12,9 @@ from _planted import CONFIG, C, F, G, L, R, draw_decoys, planted
 
 from spatrace_sc._model.evidence import screen_pairs
 from spatrace_sc._model.evidence.resample import resample
-from spatrace_sc._model.evidence.screen_pairs import FROM, relevance, screen
-from spatrace_sc._model.fit import fit, observe
+from spatrace_sc._model.evidence.screen_pairs import MIN_STRENGTH_SHARE, relevance, screen
+from spatrace_sc._model.fit import fit
+from spatrace_sc._model.network.observe import observe
 
 PAIR = 2 * R
 
@@ -37,13 +38,13 @@ def test_how_many_are_refitted_follows_from_the_work(fitted, monkeypatch):
     problem, result = fitted
     cells = int(problem.usable.sum())
     each = (G + F) * cells * CONFIG.evidence.n_resamples / 10
-    assert screen_pairs.most_pairs(problem, CONFIG) == int(screen_pairs.WORK / each)
-    assert screen_pairs.most_pairs(problem, with_most(7)) == 7
-    monkeypatch.setattr(screen_pairs, "WORK", 5.5 * each)
-    assert screen_pairs.most_pairs(problem, CONFIG) == screen_pairs.ALWAYS
+    assert screen_pairs.max_pairs(problem, CONFIG) == int(screen_pairs.MAX_REFIT_WORK / each)
+    assert screen_pairs.max_pairs(problem, with_most(7)) == 7
+    monkeypatch.setattr(screen_pairs, "MAX_REFIT_WORK", 5.5 * each)
+    assert screen_pairs.max_pairs(problem, CONFIG) == screen_pairs.MIN_REFITTED_PAIRS
     assert screen(problem, result, CONFIG) is problem
-    monkeypatch.setattr(screen_pairs, "ALWAYS", 2)
-    assert screen_pairs.most_pairs(problem, CONFIG) == 5
+    monkeypatch.setattr(screen_pairs, "MIN_REFITTED_PAIRS", 2)
+    assert screen_pairs.max_pairs(problem, CONFIG) == 5
     assert screen(problem, result, CONFIG).decoy_weight == pytest.approx(L * R / 5)
 
 
@@ -73,7 +74,8 @@ def test_relevance_against_a_slow_sum(fitted):
     penalty = np.ones((L * R, 1))
     penalty[5] = 0.4
     slow = np.linalg.norm(
-        np.maximum(strength - FROM * result.weights.penalty * penalty, 0) / penalty, axis=1
+        np.maximum(strength - MIN_STRENGTH_SHARE * result.weights.penalty * penalty, 0) / penalty,
+        axis=1,
     )
     favoured = problem.penalty.clone()
     favoured[C + 5] = 0.4
@@ -104,7 +106,7 @@ def evidence(fitted):
 
 def test_only_pairs_that_were_kept_have_weights(evidence):
     problem, found = evidence
-    kept = problem.kept[C : C + L * R].numpy()
+    kept = problem.may_act[C : C + L * R].numpy()
     assert set(np.unique(found.lr.regulator)) == set(np.flatnonzero(kept))
     assert len(found.lr) == 4 * G
     assert (found.pair_score[~kept] == 0).all()

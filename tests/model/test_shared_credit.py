@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from spatrace_sc._model.evidence.shared_credit import (
-    FOLDS,
+    MIN_ROUTE,
+    N_FOLDS,
     RIDGE_RECEPTORS,
     RIDGE_TFS,
-    SMALLEST,
-    _decided,
     _followed,
+    _sharpened,
     explained,
     share_credit,
 )
@@ -129,13 +129,13 @@ def test_a_receptor_that_follows_a_tf_gets_the_route_through_its_own_ligand():
     along = np.maximum(
         [[np.corrcoef(exposure[:, i], level[:, r])[0, 1] for r in range(R)] for i in range(L)], 0
     )
-    share = _decided(_followed(problem, fit)).numpy()
+    share = _sharpened(_followed(problem, fit)).numpy()
     assert share[0] > 0.9
     assert share[1] < 0.1, "a course of its own"
     route = along[:, :, None] * onto
     expected = (1 - share)[:, None] * before.lr.effect.reshape(L, R, G) + share[:, None] * route
     expected[1, 0, 2] -= share[0] * route[1, 0, 2]  # forbidden
-    np.testing.assert_allclose(lr, expected, atol=SMALLEST)
+    np.testing.assert_allclose(lr, expected, atol=MIN_ROUTE)
     assert lr[1, 0, 0] > 3 * abs(lr[0, 0, 0])
     assert after.tf is before.tf
     assert after.pair_score.reshape(L, R)[:, 0].argmax() == 1
@@ -186,8 +186,8 @@ def test_both_together_are_one_ridge_regression():
             values[:, r].double().numpy(),
             0.0,
         )
-        for fold in range(FOLDS):
-            test = (block % FOLDS == fold).numpy()
+        for fold in range(N_FOLDS):
+            test = (block % N_FOLDS == fold).numpy()
             xt, yt = columns[~test], y[~test]
             weight = np.linalg.solve(
                 xt.T @ xt / len(xt) + RIDGE_TFS * np.eye(5), xt.T @ yt / len(xt)
@@ -240,7 +240,7 @@ def test_routes_of_some_edges_are_those_of_all():
     chosen = np.array([0, 4, 7, 8, 11])
     pick = lambda values: values[chosen]
     lr = before.lr
-    some = replace(lr, number=chosen, effect=pick(lr.effect), effect_se=pick(lr.effect_se), stability=pick(lr.stability), p_value=pick(lr.p_value))  # fmt: skip
+    some = replace(lr, index=chosen, effect=pick(lr.effect), effect_se=pick(lr.effect_se), stability=pick(lr.stability), p_value=pick(lr.p_value))  # fmt: skip
     found = share_credit(
         problem, fit, replace(before, lr=some), np.zeros(5, dtype=bool), NOTHING[1]
     )

@@ -13,7 +13,7 @@ from _pretend_gpu import MAIN, Graph, Recording
 from spatrace_sc import Config, InvalidArgumentError, TrainingConfig
 from spatrace_sc._model import fit
 from spatrace_sc._model.config import ModelConfig
-from spatrace_sc._model.network import encoder, steps, training
+from spatrace_sc._model.network import encoder, losses, steps, training
 from spatrace_sc._model.network.encoder import Masks
 
 CPU = torch.device("cpu")
@@ -66,7 +66,7 @@ def stand(monkeypatch):
 def test_recorded_steps_are_the_steps_themselves(monkeypatch, stand):
     again = trained()
     assert stand.recorded == 2, "one for attention, one for the gates"
-    assert stand.played > 4 * steps.WARM
+    assert stand.played > 4 * steps.N_WARMUP_STEPS
     monkeypatch.undo()
     assert same(trained(), again)
 
@@ -155,11 +155,11 @@ def test_another_number_of_cells_is_an_ordinary_step():
 
     recorder = Stand()
     take = steps.RecordedSteps(plain, 4, recorder)
-    for number in range(steps.WARM + 2):
+    for number in range(steps.N_WARMUP_STEPS + 2):
         assert take(torch.full((4,), number), []) == 4 * number
         assert take(torch.tensor([7]), []) == 7
     assert (recorder.recorded, recorder.played) == (1, 2)
-    assert asked == [4, 1] * (steps.WARM + 2)
+    assert asked == [4, 1] * (steps.N_WARMUP_STEPS + 2)
 
 
 def test_masks_are_filled_in_place():
@@ -184,7 +184,7 @@ def test_half_precision_is_near_and_not_the_same():
     assert all(p.dtype == torch.float32 for p in half.network.parameters())
     for name in ("tf", "receptor", "exposure"):
         torch.testing.assert_close(
-            getattr(half.look, name), getattr(usual.look, name), atol=0.02, rtol=0
+            getattr(half.attention, name), getattr(usual.attention, name), atol=0.02, rtol=0
         )
     for name, value in usual.r2.items():
         assert half.r2[name] == pytest.approx(value, abs=2e-3)
@@ -210,11 +210,11 @@ def test_another_precision_is_refused(precision):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
-@pytest.mark.parametrize("table", [training.TABLE, 0])
+@pytest.mark.parametrize("table", [losses.MAX_TABLE_FLOATS, 0])
 @pytest.mark.parametrize("dropout", [0.1, 0.0])
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_graph_on_a_gpu_makes_the_same_steps(monkeypatch, precision, dropout, table):
-    monkeypatch.setattr(training, "TABLE", table)
+    monkeypatch.setattr(losses, "MAX_TABLE_FLOATS", table)
     device, model = (
         torch.device("cuda", torch.cuda.device_count() - 1),
         ModelConfig(n_lags=2, dropout=dropout),

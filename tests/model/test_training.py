@@ -13,7 +13,7 @@ from torch.profiler import profile
 
 from spatrace_sc._model import fit
 from spatrace_sc._model.config import ModelConfig
-from spatrace_sc._model.network import encoder, steps, training
+from spatrace_sc._model.network import encoder, losses, steps, training
 from spatrace_sc._model.runtime import memory
 from spatrace_sc._model.runtime.memory import Sizes, check_memory, least_needed
 
@@ -64,7 +64,7 @@ def test_a_slice_of_the_batch_drops_what_the_batch_drops(stack, cells):
     masks = encoder.draw_masks(stack, len(x), S)
     whole = encoder.encode_masked(stack, x, blocked, masks)
     some = slice(13, 40)
-    part = encoder.encode_masked(stack, x[some], blocked[some], [m.part(some, CPU) for m in masks])
+    part = encoder.encode_masked(stack, x[some], blocked[some], [m.subset(some, CPU) for m in masks])
     torch.testing.assert_close(part, whole[some])
 
 
@@ -91,14 +91,17 @@ def waits(monkeypatch, batch_size):
     config = replace(CONFIG, training=replace(CONFIG.training, max_epochs=1, batch_size=batch_size))
     asked = ("aten::_local_scalar_dense", "aten::nonzero")
     counts = {}
-    original = training.train
 
-    def counted(*args):
-        with profile() as seen:
-            original(*args)
-        counts[args[8]] = {e.key: e.count for e in seen.key_averages() if e.key in asked}
+    def counted(train, name):
+        def train_and_count(state):
+            with profile() as seen:
+                train(state)
+            counts[name] = {e.key: e.count for e in seen.key_averages() if e.key in asked}
 
-    monkeypatch.setattr(fit, "train", counted)
+        return train_and_count
+
+    for name in ("train_attention", "train_gates"):
+        monkeypatch.setattr(fit, name, counted(getattr(training, name), name))
     fit.fit(planted(), config, seed=3)
     return counts
 
@@ -108,22 +111,22 @@ def test_no_step_waits_for_the_device(monkeypatch):
         few = waits(patch, 250)
     with monkeypatch.context() as patch:
         many = waits(patch, 100)
-    assert set(few) == {"attention", "gates"}
+    assert set(few) == {"train_attention", "train_gates"}
     assert few == many
     step = steps.step
     monkeypatch.setattr(steps, "step", lambda *args: torch.tensor(float(step(*args))))
     assert waits(monkeypatch, 100) != many, "a step that waits is not noticed"
 
 
-def trained(monkeypatch, **changes):
+def trained(monkeypatch, module=training, **changes):
     with monkeypatch.context() as patch:
         for name, value in changes.items():
-            patch.setattr(training, name, value)
+            patch.setattr(module, name, value)
         return fit.fit(planted(), CONFIG, seed=3)
 
 
 def test_columns_from_a_table_and_computed_anew_are_the_same(monkeypatch):
-    table, anew = trained(monkeypatch), trained(monkeypatch, TABLE=0)
+    table, anew = trained(monkeypatch), trained(monkeypatch, losses, MAX_TABLE_FLOATS=0)
     for one, two in zip(
         table.network.state_dict().values(), anew.network.state_dict().values(), strict=True
     ):
@@ -132,7 +135,7 @@ def test_columns_from_a_table_and_computed_anew_are_the_same(monkeypatch):
 
 
 def test_small_blocks_of_evaluation_change_nothing_but_rounding(monkeypatch):
-    usual, small = trained(monkeypatch), trained(monkeypatch, EVALUATED=7)
+    usual, small = trained(monkeypatch), trained(monkeypatch, EVALUATION_BATCH=7)
     errors = [[row["held_out"] for row in one.history] for one in (usual, small)]
     np.testing.assert_allclose(errors[1], errors[0], rtol=1e-6)
 
@@ -165,7 +168,7 @@ def test_the_bound_is_what_a_problem_holds():
     held = sum(t.nbytes for t in (history.tf, history.tf_now, history.receptor, history.exposure))
     sizes = Sizes(N, history.tf.shape[1], history.tf.shape[2], 3, 3, problem.targets.shape[1], 10)
     seen = 4 * N * (problem.n_tfs + 6)
-    assert least_needed(sizes, 0)["what cells and their past express"] == held + seen
+    assert least_needed(sizes, 0)["expression of cells and their past"] == held + seen
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _helpers import NO_ROLES, READ_KEYS
+from _helpers import NO_ROLES, READ_KEYS, predicted_targets
 from scipy import sparse
 from sklearn.metrics import average_precision_score
 
 import spatrace_sc as st
 from spatrace_sc._core.exposure import ligand_exposure, neighbour_weights
-from spatrace_sc._model.network.checkpoint import config_from, from_arrays, predict
+from spatrace_sc._model.network.checkpoint import from_arrays
 from spatrace_sc._study import histories
 from spatrace_sc._study.problem import (
     build_covariates,
@@ -359,9 +359,9 @@ def test_the_stored_model_predicts_the_same_after_a_file(tmp_path):
     adata.write_h5ad(tmp_path / "a.h5ad")
     for stored in (adata, anndata.read_h5ad(tmp_path / "a.h5ad")):
         result = stored.uns["spatrace"]
-        config = config_from(result["params"]["config"])
+        config = st.Config.from_dict(result["params"]["config"])
         network, weights = from_arrays(result["model"], config.model, torch.device("cpu"))
-        predictions.append(predict(network, weights, problem))
+        predictions.append(predicted_targets(network, weights, problem))
     assert config == QUICK
     torch.testing.assert_close(predictions[0], predictions[1], atol=0, rtol=0)
     assert predictions[0].std() > 0.05

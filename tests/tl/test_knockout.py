@@ -60,7 +60,7 @@ def signal_change(model, pair=0):
         signal = model.fit.network.signal(
             model.fit.attended.exposure, model.fit.attended.receptor, number
         )
-        gate = 1 + model.fit.network.gate(model.fit.look.context, model.problem.n_tfs + number)
+        gate = 1 + model.fit.network.gate(model.fit.attention.context, model.problem.n_tfs + number)
     return -(signal * gate / signal[model.problem.usable].std(0, correction=0)).numpy()[:, 0]
 
 
@@ -77,7 +77,7 @@ def test_pair_and_two_tfs_by_hand(result):
     st.tl.knockout(result, ligand=first(result, "ligands"))
     change = signal_change(model)
     tf_0 = -0.2 * change  # rises, so the floor is not met
-    alpha, past = model.fit.look.tf.numpy(), tf_0.astype(float)
+    alpha, past = model.fit.attention.tf.numpy(), tf_0.astype(float)
     mean_past = np.zeros(len(past))
     for back in range(1, alpha.shape[1] + 1):
         past = model.study.backward @ past

@@ -13,10 +13,12 @@ from _planted import CONFIG, R, planted
 
 import spatrace_sc as st
 from spatrace_sc._model.evidence import prior_trust as trust
-from spatrace_sc._model.evidence.prior_trust import _ratio, borne_out
-from spatrace_sc._model.evidence.refit import _penalty_with_decoys
-from spatrace_sc._model.fit import base_penalty, build_network, observe
-from spatrace_sc._model.regression.choose_penalty import errors_along_path, without_prior
+from spatrace_sc._model.evidence.decoy_design import penalty_with_decoys
+from spatrace_sc._model.evidence.prior_trust import _ratio, calibrate_prior
+from spatrace_sc._model.network.observe import build_network, observe
+from spatrace_sc._model.regression.choose_penalty import errors_along_path
+from spatrace_sc._model.regression.penalty import base_penalty, without_prior
+from spatrace_sc._model.regression.regression import Regression
 from spatrace_sc._study.prior_penalties import described, prior_penalties
 from spatrace_sc._study.problem import build_problem
 from spatrace_sc._study.read import read_study
@@ -92,7 +94,7 @@ def test_decoys_carry_the_penalty_of_the_edge_they_stand_for():
     tf = pd.DataFrame({"tf": ["TF003"], "target": ["TG001"], "weight": [1.0]})
     problem, genes = problem_with([lr, tf])
     n_f, n_p, n_c = problem.n_tfs, problem.n_pairs, problem.covariates.shape[1]
-    penalty = _penalty_with_decoys(problem, problem.forbidden)
+    penalty = penalty_with_decoys(problem, problem.forbidden)
     every = penalty.of(torch.arange(2 * n_f + 4 * n_p + n_c), problem.targets.shape[1])
     pair = 1 * len(genes["receptors"]) + 2
     starts = [n_f, *(2 * n_f + n_p + n_c + k * n_p for k in range(3))]
@@ -146,7 +148,7 @@ def test_a_prior_is_believed_as_far_as_the_data_bear_it_out(monkeypatch):
     rest = torch.ones(len(problem.penalty), dtype=torch.bool)
     rest[problem.n_tfs : problem.n_tfs + 2] = False
     size = torch.ones(problem.n_pairs)
-    monkeypatch.setattr(trust, "_sizes_without", lambda *a: {"lr": size})
+    monkeypatch.setattr(trust, "_sizes_without_prior", lambda *a: {"lr": size})
     cases = [
         ((1, 1), (1.0, 1.0), 1.0),
         ((0.5, 0.5), (1.0, 1.0), 1.0),
@@ -157,7 +159,7 @@ def test_a_prior_is_believed_as_far_as_the_data_bear_it_out(monkeypatch):
     ]
     for sizes, expected, ratio in cases:
         size[:2] = torch.tensor(sizes, dtype=torch.float32)
-        believed, found = borne_out(problem, CONFIG, seed=0)
+        believed, found = calibrate_prior(problem, CONFIG, seed=0)
         assert believed.penalty[problem.n_tfs : problem.n_tfs + 2].tolist() == pytest.approx(
             expected
         )
@@ -171,8 +173,8 @@ def test_tf_edges_are_believed_together(monkeypatch):
     factor[0, :2] = 0.1
     size = torch.ones_like(factor)
     size[0, :2] = torch.tensor([8.0, 0.0])
-    monkeypatch.setattr(trust, "_sizes_without", lambda *a: {"tf": size})
-    believed, found = borne_out(replace(problem, tf_penalty=factor), CONFIG, seed=0)
+    monkeypatch.setattr(trust, "_sizes_without_prior", lambda *a: {"tf": size})
+    believed, found = calibrate_prior(replace(problem, tf_penalty=factor), CONFIG, seed=0)
     assert believed.tf_penalty[0, :2].tolist() == [0.25, 0.25]
     assert int((believed.tf_penalty < 1).sum()) == 2
     assert found == {"tf": 0.25}
@@ -181,18 +183,18 @@ def test_tf_edges_are_believed_together(monkeypatch):
 
 def test_the_planted_pair_is_believed_and_a_wrong_one_is_not():
     problem = planted()
-    right, found = borne_out(with_prior(problem, [2 * R], 0.25), CONFIG, seed=3)
+    right, found = calibrate_prior(with_prior(problem, [2 * R], 0.25), CONFIG, seed=3)
     assert right.penalty[problem.n_tfs + 2 * R] == 0.25
     assert found["lr"] < 0.25
-    wrong, found = borne_out(with_prior(problem, [0], 0.25), CONFIG, seed=3)
+    wrong, found = calibrate_prior(with_prior(problem, [0], 0.25), CONFIG, seed=3)
     assert wrong.penalty[problem.n_tfs] == 1.0
     assert found["lr"] == 1.0
 
 
 def test_without_a_prior_nothing_is_done(monkeypatch):
     problem = planted()
-    monkeypatch.setattr(trust, "_sizes_without", lambda *a: pytest.fail("fitted for nothing"))
-    same, found = borne_out(problem, CONFIG, seed=0)
+    monkeypatch.setattr(trust, "_sizes_without_prior", lambda *a: pytest.fail("fitted for nothing"))
+    same, found = calibrate_prior(problem, CONFIG, seed=0)
     assert same is problem
     assert found == {}
 
@@ -209,7 +211,7 @@ def test_a_prior_of_both_kinds_from_end_to_end():
     assert 0 <= fit["prior_lr"] <= 1
     assert 0 <= fit["prior_tf"] <= 1
     assert st.get.params(adata)["prior"].startswith(f"{len(truth['lr_pairs'])} ligand, receptor; ")
-    assert len(st.get.lr_pairs(adata)) == 144  # never a filter
+    assert len(st.get.lr_pairs(adata)) == 36  # never a filter
     plain = tissue()
     st.tl.infer_ccc(plain, sample_key="sample", config=tiny_config())
     assert st.get.params(plain)["prior"] is None
@@ -226,11 +228,8 @@ def test_a_strong_prior_does_not_cut_the_small_penalties_off():
     paths = []
     for given in (problem, with_prior(problem, [2 * R], 1e-3)):
         torch.manual_seed(0)
-        paths.append(
-            errors_along_path(
-                design, y, problem, problem.usable, base_penalty(given), CONFIG.training
-            )[0]
-        )
+        regression = Regression(design, y, problem.usable, base_penalty(given), CONFIG.training)
+        paths.append(errors_along_path(regression, problem)[0])
     n = min(map(len, paths))
     assert n > 2
     assert paths[0][:n] == paths[1][:n]

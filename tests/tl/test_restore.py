@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _helpers import NO_ROLES, READ_KEYS, small_result, tiny_config
+from _helpers import NO_ROLES, READ_KEYS, predicted_targets, small_result, tiny_config
 
 import spatrace_sc as st
 from spatrace_sc._inference import run
 from spatrace_sc._inference.edge_tables import regulator_levels
 from spatrace_sc._inference.restore import _quiet, restore
 from spatrace_sc._model.fit import fit
-from spatrace_sc._model.network.checkpoint import predict
 from spatrace_sc._study.read import read_study
 from spatrace_sc.tl._communication import _at_exposure
 
@@ -37,8 +36,8 @@ def test_the_model_is_the_one_that_was_fitted(monkeypatch):
     for name in ("tf", "receptor", "exposure"):
         torch.testing.assert_close(getattr(back.fit.attended, name), getattr(fitted.attended, name))
     torch.testing.assert_close(
-        predict(back.fit.network, back.fit.weights, back.problem),
-        predict(fitted.network, fitted.weights, problem),
+        predicted_targets(back.fit.network, back.fit.weights, back.problem),
+        predicted_targets(fitted.network, fitted.weights, problem),
     )
     regulators = np.arange(0, problem.n_tfs + problem.n_pairs, 7)
     np.testing.assert_allclose(

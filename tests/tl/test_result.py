@@ -19,8 +19,8 @@ from spatrace_sc._inference.indistinguishable import (
     only_told_apart,
     pairs_to_check,
 )
-from spatrace_sc._model.evidence.errors_in_variables import Corrected
-from spatrace_sc._model.evidence.latent_levels import Joint
+from spatrace_sc._model.evidence.errors_in_variables import CorrectedEffects
+from spatrace_sc._model.evidence.latent_levels import JointEffects
 from spatrace_sc._model.evidence.rivals import Rivals
 from spatrace_sc._model.records import Draw, Edges, Evidence
 
@@ -81,7 +81,7 @@ def evidence(effect=None, **changes):
 def corrected(p=None, reliability=1.0):
     rng = np.random.default_rng(1)
     p = np.full((F, G), 1e-6) if p is None else p
-    return Corrected(rng.normal(size=(F, G)), np.full((F, G), 0.2), p, np.full(G, 0.1), reliability)
+    return CorrectedEffects(rng.normal(size=(F, G)), np.full((F, G), 0.2), p, np.full(G, 0.1), reliability)
 
 
 def test_beside_by_hand():
@@ -132,7 +132,7 @@ def test_a_small_pair_beside_a_strong_one_is_not_named():
 
 def joint(reliability=0.0):
     rng = np.random.default_rng(2)
-    return Joint(rng.normal(size=(F, G)), np.full((F, G), 0.3), reliability)
+    return JointEffects(rng.normal(size=(F, G)), np.full((F, G), 0.3), reliability)
 
 
 def test_effects_are_combined_by_weight():

@@ -18,11 +18,14 @@ from spatrace_sc._core.transitions import forward_knn
 from spatrace_sc._data.embedding import principal_components
 from spatrace_sc._inference.communication import BLOCK_RADII, Talk, talk
 from spatrace_sc._model.evidence.resample import resample
-from spatrace_sc._model.fit import Fit, base_penalty, build_network, fit, observe
-from spatrace_sc._model.network.training import train
+from spatrace_sc._model.fit import Fit, fit
+from spatrace_sc._model.network.fit_state import FitState
+from spatrace_sc._model.network.observe import build_network, observe
+from spatrace_sc._model.network.training import train_attention
 from spatrace_sc._model.records import Problem
 from spatrace_sc._model.regression.design import Design
 from spatrace_sc._model.regression.lasso import largest_penalty, solve
+from spatrace_sc._model.regression.penalty import base_penalty
 from spatrace_sc._study.histories import decoy_drawer
 from spatrace_sc._study.problem import build_problem
 from spatrace_sc._study.read import read_study
@@ -168,26 +171,18 @@ def sparse_path(data: Prepared) -> object:
 
 def epoch(data: Prepared) -> object:
     """One epoch of the attention on all usable cells."""
-    problem, log = data.problem, []
+    problem = data.problem
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         network = build_network(problem, data.config, problem.usable)
         held_out = data.fit.held_out
         training = problem.usable & ~held_out
         weights = data.fit.weights
-        train(
-            network,
-            problem,
-            data.y,
-            data.design,
-            weights,
-            training,
-            held_out,
-            data.config,
-            "attention",
-            log,
+        state = FitState(
+            network, problem, data.design, data.y, weights, training, held_out, data.config
         )
-    return log
+        train_attention(state)
+    return state.log
 
 
 def first_fit(data: Prepared) -> object:

@@ -1,1 +1,1 @@
-"""The trained model, in torch, on plain tensors and a frozen configuration. Nothing here knows AnnData."""
+"""The predictive model and its evidence: tensors in, tensors and arrays out, without AnnData."""

@@ -1,4 +1,4 @@
-"""What the layers hand each other."""
+"""Records that the parts of the model exchange."""
 
 from __future__ import annotations
 
@@ -12,23 +12,28 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class History:
-    """What the network may see of N cells and their K earlier steps, in temporal order. Holds no target of the predicted cell.
+    """Input of the network: N cells and their K earlier steps, in temporal order.
 
-    ``tf`` (N, K, F) log expression as counted, lags K to 1; ``tf_now`` (N, F) level in the predicted cell, filtered; ``receptor`` (N, K+1, R) and ``exposure`` (N, K+1, L) linear, lags K to 0,
-    the predicted cell itself last; ``exists`` (N, K+1).
+    It holds no target of the predicted cell. Steps run from lag K to lag 0, so the predicted
+    cell itself comes last.
     """
 
     tf: Tensor
+    """(N, K, F) log expression of TFs as counted, lags K to 1."""
     tf_now: Tensor
+    """(N, F) filtered level of TFs in the predicted cell."""
     receptor: Tensor
+    """(N, K+1, R) receptor expression, linear."""
     exposure: Tensor
+    """(N, K+1, L) exposure to ligands, linear."""
     exists: Tensor
+    """(N, K+1) whether the path has this step."""
 
     def __getitem__(self, index: Tensor) -> History:
         return History(*(t[index] for t in self._tensors))
 
     def to(self, device: torch.device) -> History:
-        """The same on another device."""
+        """Copy on another device."""
         return History(*(t.to(device) for t in self._tensors))
 
     @property
@@ -43,153 +48,204 @@ class History:
 class Problem:
     """One data set, ready to be fitted.
 
-    Regulators are numbered TF columns first, then pairs, then covariates. ``pair_ligand`` and ``pair_receptor`` (P,) index the columns of the history; ``tf_gene`` (F,) says which
-    gene a TF column measures, for a gene has two (in earlier cells, now); ``tf_count`` (N, TF genes) their level as counted in the cell and ``tf_noise`` (TF genes,) what of its variance is counting; ``receptor_level`` (N, R) log level of the receptors; ``target_past`` (N, G) mean of
-    the targets in earlier cells of the path, by which training judges attention, never seen by the network; ``covariates`` (N, C) standardised; ``targets`` (N, G); ``usable`` (N,) cells with a past; ``block`` (N,) spatial block;
-    ``penalty`` (F + P + C,) relative penalties, :data:`numpy.inf` for regulators that cannot be used; ``tf_penalty`` (TF genes, G) or None multiplies those of TFs;
-    ``forbidden`` (2, edges) regulator and target of edges that may not exist, such as a gene on itself, and ``forbidden_on_tfs`` the same with TFs as targets; ``decoy_weight`` for how many pairs a decoy of one stands, above 1 where
-    pairs were screened (:mod:`spatrace_sc._model.evidence.screen_pairs`).
+    Columns of regulators are numbered TFs first (F), then ligand–receptor pairs (P), then
+    covariates (C). Each TF gene has two columns: its level in earlier cells and its level now.
     """
 
     history: History
     pair_ligand: Tensor
+    """(P,) index of the ligand of a pair in ``history.exposure``."""
     pair_receptor: Tensor
+    """(P,) index of the receptor of a pair in ``history.receptor``."""
     tf_gene: Tensor
+    """(F,) index of the gene that a TF column measures."""
     tf_count: Tensor
+    """(N, TF genes) level of the TFs as counted in the cell."""
     tf_noise: Tensor
+    """(TF genes,) variance of ``tf_count`` that comes from counting molecules."""
     receptor_level: Tensor
+    """(N, R) log level of the receptors."""
     target_past: Tensor
+    """(N, G) mean of the targets in earlier cells of the path.
+
+    Training judges the attention by it; the network never sees it.
+    """
     covariates: Tensor
+    """(N, C) standardised covariates."""
     targets: Tensor
+    """(N, G) expression of the targets."""
     usable: Tensor
+    """(N,) whether a cell has a past."""
     block: Tensor
+    """(N,) code of the spatial block of a cell."""
     penalty: Tensor
+    """(F + P + C,) relative penalties; infinite for regulators that cannot be used."""
     tf_penalty: Tensor | None
+    """(TF genes, G) factors on the penalties of TFs, or None."""
     forbidden: Tensor
+    """(2, edges) regulator column and target of edges that may not exist, as a gene on itself."""
     forbidden_on_tfs: Tensor
+    """(2, edges) the same with TF genes as targets."""
     decoy_weight: float = 1.0
+    """Number of pairs that the decoy of one pair counts for.
+
+    It exceeds 1 where pairs were screened (:mod:`spatrace_sc._model.evidence.screen_pairs`).
+    """
 
     @property
     def n_tfs(self) -> int:
-        """F, columns of TFs"""
+        """F, the number of TF columns."""
         return self.history.tf.shape[2] + self.history.tf_now.shape[1]
 
     @property
     def n_tf_genes(self) -> int:
-        """TFs; the first columns are their counts in earlier cells, in order"""
+        """Number of TF genes; the first columns are their counts in earlier cells, in order."""
         return int(self.tf_gene.max()) + 1
 
     def by_tf_gene(self, weights: Tensor) -> Tensor:
-        """(F, G) weights of TF columns summed over the columns of each gene, (TF genes, G)."""
+        """(TF genes, G) sums of (F, G) weights over the columns of each TF gene."""
         return weights.new_zeros((self.n_tf_genes, weights.shape[1])).index_add_(
             0, self.tf_gene.to(weights.device), weights
         )
 
     @property
     def n_pairs(self) -> int:
-        """P"""
+        """P, the number of ligand–receptor pairs."""
         return len(self.pair_ligand)
 
     @property
-    def kept(self) -> Tensor:
-        """(F + P + C,) columns that may act; pairs that were screened away may not"""
+    def pair_columns(self) -> range:
+        """Columns of the pairs."""
+        return range(self.n_tfs, self.n_tfs + self.n_pairs)
+
+    @property
+    def pair_slice(self) -> slice:
+        """Slice of the columns of the pairs."""
+        return slice(self.n_tfs, self.n_tfs + self.n_pairs)
+
+    @property
+    def may_act(self) -> Tensor:
+        """(F + P + C,) whether a column may have a weight; False for screened pairs."""
         return torch.isfinite(self.penalty)
 
     @property
     def n_regulators(self) -> int:
-        """F + P + C"""
+        """F + P + C, the number of columns."""
         return self.n_tfs + self.n_pairs + self.covariates.shape[1]
 
     def to(self, device: torch.device) -> Problem:
-        """The same on another device."""
+        """Copy on another device."""
         moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
-        return replace(self, history=self.history.to(device), **moved)  # type: ignore[arg-type]  # tensors replace tensors
+        history = self.history.to(device)
+        return replace(self, history=history, **moved)  # type: ignore[arg-type]  # all tensors
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Sparse regulatory weights on the regulators that have any: ``rows`` (A,) and ``values`` (A, G); ``penalty`` is the λ they were fitted at."""
+    """Sparse regulatory weights of A regulators on G targets, fitted at one penalty."""
 
     rows: Tensor
+    """(A,) columns of the regulators that have a weight, ascending."""
     values: Tensor
+    """(A, G) weights."""
     penalty: float
+    """The λ of the fit."""
 
     def dense(self, n_regulators: int) -> Tensor:
-        """(n_regulators, G)"""
+        """(n_regulators, G) weights with zeros filled in."""
         full = self.values.new_zeros((n_regulators, self.values.shape[1]))
         full[self.rows] = self.values
         return full
 
-    def part(self, columns: range) -> tuple[Tensor, Tensor]:
-        """Those of some columns, numbered from the first of these."""
+    def within(self, columns: range) -> tuple[Tensor, Tensor]:
+        """Rows and values within a range of columns, numbered from the start of the range."""
         ends = torch.tensor([columns.start, columns.stop], device=self.rows.device)
         low, high = torch.searchsorted(self.rows, ends).tolist()
         return self.rows[low:high] - columns.start, self.values[low:high]
 
 
-class Member(NamedTuple):
-    """Weights of one refit that are not 0: ``edge`` (A,) numbered over (TF genes + P, G + TF genes), the TFs as regulated genes last, ascending, and ``weight`` (A,); ``blocks`` (B,) codes of the blocks of space it was made on."""
+class RefitWeights(NamedTuple):
+    """Nonzero weights of one refit and the blocks that it was fitted on.
+
+    Edges are numbered over (TF genes + P, G + TF genes), so that TFs as regulated genes come last.
+    """
 
     edge: np.ndarray
+    """(A,) edge indices, ascending."""
     weight: np.ndarray
+    """(A,) their weights."""
     blocks: np.ndarray
+    """(B,) codes of the spatial blocks of the refit."""
 
 
 class Draw(NamedTuple):
-    """One refit of one task: numbers and scores of the real edges with a score, and the scores of decoys with the false hits each stands for (negative for double decoys)."""
+    """Scores of real edges and of decoys in one refit of one task."""
 
     items: np.ndarray
+    """Indices of the real edges that have a score."""
     score: np.ndarray
+    """Their scores."""
     null_score: np.ndarray
+    """Scores of decoys, ascending."""
     null_weight: np.ndarray
+    """False hits that each decoy counts for, negative for double decoys."""
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Edges of one kind and what the refits say of them.
+    """Edges of one kind, summarised over the refits."""
 
-    ``number`` (E,) over (regulators, ``n_targets``), ascending; ``effect`` (E,) mean weight over refits, 0 in those without one, and ``effect_se`` its standard error; ``stability`` the share of refits with a weight of
-    the mean's sign; ``p_value`` the geometric mean of the refits' p against decoys.
-    """
-
-    number: np.ndarray
+    index: np.ndarray
+    """(E,) edge indices over (regulators, ``n_targets``), ascending."""
     n_targets: int
     effect: np.ndarray
+    """(E,) mean weight over refits, where a refit without a weight counts as 0."""
     effect_se: np.ndarray
+    """(E,) standard error of the effect."""
     stability: np.ndarray
+    """(E,) share of refits whose weight has the sign of the mean."""
     p_value: np.ndarray
+    """(E,) geometric mean over refits of the p-values against decoys."""
 
     @property
     def regulator(self) -> np.ndarray:
-        """(E,)"""
-        return np.asarray(self.number // self.n_targets)
+        """(E,) index of the regulator."""
+        return np.asarray(self.index // self.n_targets)
 
     @property
     def target(self) -> np.ndarray:
-        """(E,)"""
-        return np.asarray(self.number % self.n_targets)
+        """(E,) index of the target."""
+        return np.asarray(self.index % self.n_targets)
 
     def __len__(self) -> int:
-        return len(self.number)
+        return len(self.index)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Outcome of the refits.
-
-    ``tf`` edges of TF genes on targets, all F × G, summed over the columns of a TF; ``lr`` edges of pairs on targets, those of :func:`spatrace_sc._model.evidence.edge_strength.listed_edges`. ``on_tfs`` (P, TF genes) mean weight of
-    pairs on TFs' counts. ``pair_score`` (P,) mean norm of a pair's weights, ``pair_se`` its standard error, ``pair_stability`` the share of refits in which it has any, ``pair_p_value``;
-    ``false_share`` how much of the pairs' squared weights decoys would have got, 0 to 1; ``draws`` the refits of the tasks ``tf`` (edges numbered over (F, G)), ``lr`` (over (P, G)), ``lr_tf`` (over (P, TF genes)) and ``pair`` (norms of
-    the first pass); ``members`` the weights of every refit, of TFs in earlier cells on TFs among them.
-    """
+    """Summary of all refits."""
 
     tf: Edges
+    """All edges of TF genes on targets, summed over the columns of a TF gene."""
     lr: Edges
+    """The listed edges of pairs on targets (:mod:`spatrace_sc._model.evidence.edge_strength`)."""
     on_tfs: np.ndarray
+    """(P, TF genes) mean weight of pairs on the counts of TFs."""
     pair_score: np.ndarray
+    """(P,) mean norm of the weights of a pair."""
     pair_se: np.ndarray
+    """(P,) standard error of ``pair_score``."""
     pair_stability: np.ndarray
+    """(P,) share of refits in which a pair has any weight."""
     pair_p_value: np.ndarray
+    """(P,) p-value of a pair."""
     false_share: float
+    """Share of the squared weights of pairs that decoys would have got, 0 to 1."""
     draws: dict[str, list[Draw]]
-    members: list[Member] = field(default_factory=list)
+    """Scores of every refit, by task.
+
+    Tasks are ``tf`` (edges over (TF genes, G)), ``lr`` (over (P, G)), ``lr_tf`` (over
+    (P, TF genes)) and ``pair`` (norms of the first pass).
+    """
+    refits: list[RefitWeights] = field(default_factory=list)
+    """Weights of every refit, including weights of TFs in earlier cells on TFs."""

@@ -1,1 +1,1 @@
-"""Resampling, null models and tests of the fitted edges."""
+"""Evidence for edges: refits against decoys, corrected effects and comparisons with rivals."""

@@ -1,4 +1,4 @@
-"""How strong every edge is, in the model or out of it, and which edges are looked at one by one."""
+"""Strength of every edge, with or without a weight, and the edges that are listed."""
 
 from __future__ import annotations
 
@@ -8,73 +8,88 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..fit import Fit, observe
+from ..fit import Fit
+from ..network.observe import observe
 from ..records import Problem, Weights
 from ..regression.design import Design
 from ..regression.fista import predict
 
-#: So many edges of pairs are always listed, however few the tables are to hold.
-ALWAYS_LISTED = 1_000_000
+#: Edges of pairs that are always listed, however few edges the tables may hold.
+MIN_LISTED_EDGES = 1_000_000
 
 
-class Rest(NamedTuple):
-    """What ``weights`` leave over: ``residual`` (n, G) in the cells ``rows``; ``forbidden`` (2, edges) may not exist."""
+class Residual(NamedTuple):
+    """Residual of a fit in a set of cells, and the weights that leave it."""
 
-    residual: Tensor
+    values: Tensor
+    """(n, G) residual."""
     rows: Tensor
+    """(N,) mask of the n cells."""
     weights: Weights
     forbidden: Tensor
+    """(2, edges) column and target of edges that may not exist."""
 
 
-def strengths(design: Design, columns: range, rest: Rest) -> Iterator[tuple[Tensor, Tensor]]:
-    """Block by block, columns that may act and (A, G) their weight plus the slope of the residual on them: what the penalty was held against. Its size orders edges that have no weight, too. 0 for edges that may not exist."""
-    weights, view = rest.weights, design.at(rest.rows)
-    order = torch.argsort(rest.forbidden[0], stable=True)
-    regulator, target = rest.forbidden[0][order], rest.forbidden[1][order]
+def strengths(
+    design: Design, columns: range, residual: Residual
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Columns that may act and their (A, G) strengths, block by block.
+
+    A strength is the weight plus the slope of the residual: the quantity that the penalty was
+    held against. Its size also orders edges without a weight. It is 0 for edges that may not
+    exist.
+    """
+    weights, view = residual.weights, design.at(residual.rows)
+    order = torch.argsort(residual.forbidden[0], stable=True)
+    regulator, target = residual.forbidden[:, order]
     for block in design.blocks(design.within(columns)):
         ends = torch.stack([block[0], block[-1] + 1])
-        found = view.slopes(block, rest.residual)
+        strength = view.slopes(block, residual.values)
         low, high = torch.searchsorted(weights.rows, ends).tolist()
-        found[torch.searchsorted(block, weights.rows[low:high])] += weights.values[low:high]
+        strength[torch.searchsorted(block, weights.rows[low:high])] += weights.values[low:high]
         low, high = torch.searchsorted(regulator, ends).tolist()
-        here = torch.isin(regulator[low:high], block)
-        found[torch.searchsorted(block, regulator[low:high][here]), target[low:high][here]] = 0.0
-        yield block, found
+        in_block = torch.isin(regulator[low:high], block)
+        forbidden = torch.searchsorted(block, regulator[low:high][in_block])
+        strength[forbidden, target[low:high][in_block]] = 0.0
+        yield block, strength
 
 
 @torch.no_grad()
-def left_by(problem: Problem, fit: Fit) -> tuple[Design, Rest]:
-    """The design of the usable cells, and what the fit leaves of their standardised targets."""
+def residual_of(problem: Problem, fit: Fit) -> tuple[Design, Residual]:
+    """Design of the usable cells, and the residual of the fit on their standardised targets."""
     rows = problem.usable
     design, _, _ = observe(fit.network, problem, rows)
     y = ((problem.targets - fit.target_mean) / fit.target_sd)[rows]
     residual = y - predict(design.at(rows)[fit.weights.rows], fit.weights.values)
-    return design, Rest(residual, rows, fit.weights, problem.forbidden)
+    return design, Residual(residual, rows, fit.weights, problem.forbidden)
 
 
 @torch.no_grad()
-def listed_edges(problem: Problem, fit: Fit, most: int) -> Tensor:
-    """(E,) numbers over (P, G), ascending, of the edges of pairs that are looked at one by one: all of pairs that compete, or where there are more than ``most`` the strongest in the fit.
+def listed_edges(problem: Problem, fit: Fit, max_edges: int) -> Tensor:
+    """(E,) indices over (P, G), ascending, of the edges of pairs that are summarised one by one.
 
-    The others still compete: their weights and those of their decoys count in every q and p.
+    These are all edges of the pairs that compete, or the ``max_edges`` strongest in the fit if
+    there are more. The others still compete: their weights and those of their decoys count in
+    every q and p.
     """
     n_targets = problem.targets.shape[1]
     device = problem.targets.device
-    most = max(most, ALWAYS_LISTED)
-    kept = torch.nonzero(problem.kept[problem.n_tfs : problem.n_tfs + problem.n_pairs])[:, 0]
-    if len(kept) * n_targets <= most:
-        return (kept[:, None] * n_targets + torch.arange(n_targets, device=device)).flatten()
-    design, rest = left_by(problem, fit)
-    pairs = range(problem.n_tfs, problem.n_tfs + problem.n_pairs)
-    size, number = rest.residual.new_empty(0), torch.empty(0, dtype=torch.long, device=device)
-    for block, found in strengths(design, pairs, rest):
-        flat = found.abs().flatten()
-        least = float(size.min()) if len(size) == most else 0.0
-        place = torch.nonzero(flat > least)[:, 0]
-        size = torch.cat([size, flat[place]])
-        row, target = place // n_targets, place % n_targets
-        number = torch.cat([number, (block[row] - pairs.start) * n_targets + target])
-        if len(size) > most:
-            size, best = size.topk(most)
-            number = number[best]
-    return number.sort().values
+    limit = max(max_edges, MIN_LISTED_EDGES)
+    pairs = torch.nonzero(problem.may_act[problem.pair_slice])[:, 0]
+    if len(pairs) * n_targets <= limit:
+        return (pairs[:, None] * n_targets + torch.arange(n_targets, device=device)).flatten()
+    design, residual = residual_of(problem, fit)
+    size = residual.values.new_empty(0)
+    index = torch.empty(0, dtype=torch.long, device=device)
+    for block, strength in strengths(design, problem.pair_columns, residual):
+        # candidates that exceed the weakest listed edge, merged with the listed ones
+        flat = strength.abs().flatten()
+        weakest = float(size.min()) if len(size) == limit else 0.0
+        candidate = torch.nonzero(flat > weakest)[:, 0]
+        size = torch.cat([size, flat[candidate]])
+        row, target = candidate // n_targets, candidate % n_targets
+        index = torch.cat([index, (block[row] - problem.n_tfs) * n_targets + target])
+        if len(size) > limit:
+            size, strongest = size.topk(limit)
+            index = index[strongest]
+    return index.sort().values

@@ -1,4 +1,4 @@
-"""Effects of TFs with the noise of counting taken out, and a test that they are large enough to name."""
+"""Effects of TFs corrected for count noise, and a test that they exceed a minimum effect."""
 
 from __future__ import annotations
 
@@ -14,169 +14,189 @@ from torch import Tensor
 from ..fit import Fit
 from ..records import Problem
 from ..regression.design import standard
+from ..runtime.memory import TARGET_BATCH
 
 logger = logging.getLogger("spatrace_sc")
 
-#: No TF is taken for more than this share of noise.
-MOST_NOISE = 0.95
+#: Largest share of the variance of a TF that is taken for noise.
+MAX_NOISE_SHARE = 0.95
 #: Added to the diagonal of the corrected covariance of standardised columns.
 RIDGE = 0.05
-#: Columns in the regression, as a share of the cells: of the pairs the strongest enter; with more TFs than that there is no test.
-MOST_PAIRS, MOST_COLUMNS = 0.1, 0.5
-#: Cells from which more make the effects sharper but no test surer: an error of the linear model does not go away with cells.
-SURE_CELLS = 5000
-#: Targets in one batch.
-BATCH = 256
+#: Largest number of pairs in the regression, as a share of the cells; the strongest enter.
+MAX_PAIR_SHARE = 0.1
+#: Largest number of columns as a share of the cells; with more TFs there is no test.
+MAX_COLUMN_SHARE = 0.5
+#: Cells beyond which more make the effects more precise but the test no more powerful: errors of
+#: the linear model do not shrink with the number of cells.
+MAX_EFFECTIVE_CELLS = 5000
 
 
 @dataclass(frozen=True)
-class Corrected:
-    """Noise-corrected effects of TFs.
-
-    (TF genes, G): ``effect`` and standard error ``se`` in standard deviations of the target per standard deviation of the TF's noise-free level, ``p_value``, and ``minimum`` (G,),
-    the size from which an effect is worth naming; ``reliability``, the share of the effects' mean square that is not their own error.
-    """
+class CorrectedEffects:
+    """Noise-corrected effects of TFs, and the test of their size."""
 
     effect: NDArray[np.float64]
+    """(TF genes, G) standard deviations of the target per standard deviation of the TF.
+
+    The deviation is that of the noise-free level of the TF.
+    """
     se: NDArray[np.float64]
+    """(TF genes, G) standard errors."""
     p_value: NDArray[np.float64]
+    """(TF genes, G) p that the effect does not exceed the minimum."""
     minimum: NDArray[np.float64]
+    """(G,) minimum meaningful effect."""
     reliability: float
+    """Share of the mean square of the effects that is not their own error."""
 
     @property
     def weight(self) -> float:
-        r"""Weight of these effects beside the sparse model's: :math:`v = \frac{3 r^2}{1 + 3 r^2}`, at most three quarters."""
+        """Weight of these effects relative to the sparse model, 3 r² / (1 + 3 r²).
+
+        With r the reliability, it is three quarters at most.
+        """
         odds = 3.0 * self.reliability**2
         return odds / (1.0 + odds)
 
 
 @torch.no_grad()
-def corrected_effects(problem: Problem, fit: Fit, smallest_share: float) -> Corrected:
-    r"""Effects of all TFs on every target in a regression that knows how noisy counts are.
+def corrected_effects(problem: Problem, fit: Fit, smallest_share: float) -> CorrectedEffects:
+    """Effects of all TFs on every target in an errors-in-variables regression.
 
-    A TF that merely follows the true regulator predicts the target beside it as long as the true one's level is measured with noise: no number of cells cures that. Here the noise of counting, whose size
-    is known, is subtracted from the covariance of the regulators. With *Z* the standardised levels of the TFs as counted in the cell itself, the covariates and the strongest pairs, and *D* the variance of
-    counting (0 for all but TFs):
+    A TF that merely follows the true regulator predicts the target in addition to it as long as
+    the level of the true one is measured with noise, and no number of cells cures that. So the
+    count noise, whose size is known, is subtracted from the covariance of the regulators. With Z
+    the standardised levels of the TFs as counted in the cell, the covariates and the strongest
+    pairs, and D the variance of counting (0 for all but TFs):
 
-    .. math::
-        M = \tfrac1n Z^\top Z - D, \quad b_g = M^{-1} \tfrac1n Z^\top y_g, \quad
-        V_g = M^{-1} \Big[\tfrac1{n^2} \sum_{blocks} s_b s_b^\top\Big] M^{-1}, \quad s_b = \sum_{i \in b} \big(z_i (y_{ig} - z_i^\top b_g) + D b_g\big)
+    - M = Z'Z / n - D, with negative eigenvalues set to 0 and a ridge of 0.05 added;
+    - b_g = inverse(M) Z' y_g / n;
+    - V_g = inverse(M) [sum over blocks of s_b s_b' / n²] inverse(M), with s_b the sum over the
+      cells i of block b of z_i (y_ig - z_i' b_g) + D b_g.
 
-    negative eigenvalues of *M* set to 0 and a ridge of 0.05 added. Blocks of space, not cells, are the units of the standard error. A gene is left out of the regression of its own expression.
+    Spatial blocks, not cells, are the units of the standard error. A gene is left out of the
+    regression of its own expression.
 
-    The test asks whether an effect is *larger than* :math:`\delta_g = c \sqrt{\sum_f \max(0, b_{fg}^2 - se_{fg}^2)}`, a share ``smallest_share`` of what TFs do to the target together, because with
-    thousands of cells a linear model of a process that is not linear finds every tiny effect significant:
+    The test asks whether an effect is *larger than* a minimum δ_g = c × square root of the sum
+    over TFs of max(0, b² - se²), a share c = ``smallest_share`` of the joint effect of TFs on the
+    target. With thousands of cells, a linear model of a nonlinear process finds every tiny effect
+    significant otherwise:
 
-    .. math::
-        p = P\Big(t > \tfrac{|b| - \delta}{\kappa\, se}\Big) + P\Big(t > \tfrac{|b| + \delta}{\kappa\, se}\Big), \quad \kappa = \sqrt{\max(1, n / 5000)}
+    - p = P(t > (|b| - δ) / (κ se)) + P(t > (|b| + δ) / (κ se)), κ = √max(1, n / 5000),
 
-    with as many degrees of freedom as blocks less one. :math:`\kappa` keeps the test no surer than 5 000 cells with a past would make it: with more, sampling errors become smaller than what the linear model itself gets wrong, which does not shrink,
-    and edges just above :math:`\delta` would be called for that alone (of 50 000 simulated cells .15 and .27 of the calls were false without it, .02 and .01 with it; ``docs/calibration.md``).
+    with the number of blocks less one as degrees of freedom. κ makes the test no more powerful
+    than with 5 000 cells that have a past. With more cells, sampling errors become smaller than
+    the errors of the linear model, which do not shrink, and edges just above δ would be called
+    for that reason alone: of 50 000 simulated cells .15 and .27 of the calls were false without
+    κ, and .02 and .01 with it (``docs/calibration.md``).
     """
     rows = problem.usable
     counts = problem.tf_count[rows].double()
     n, n_f = counts.shape
     y = ((problem.targets - fit.target_mean) / fit.target_sd)[rows].double()
-    others = torch.cat(
-        [
-            problem.covariates[rows].double(),
-            _pairs(problem, fit, int(MOST_PAIRS * n))[rows].double(),
-        ],
-        1,
-    )
-    if n_f + others.shape[1] > MOST_COLUMNS * n:
+    pairs = _strongest_pairs(problem, fit, int(MAX_PAIR_SHARE * n))
+    others = torch.cat([problem.covariates[rows].double(), pairs[rows].double()], 1)
+    if n_f + others.shape[1] > MAX_COLUMN_SHARE * n:
         logger.warning(
-            "%d TFs are too many for %d receivers: their noise cannot be corrected for and no TF edge is supported. Name fewer TFs.",
+            "%d TFs are too many for %d receivers: their noise cannot be corrected for, and no "
+            "TF edge can be significant. Name fewer TFs.",
             n_f,
             n,
         )
-        shape = (n_f, y.shape[1])
-        return Corrected(
-            np.zeros(shape), np.full(shape, np.inf), np.ones(shape), np.zeros(shape[1]), 0.0
-        )
+        return _no_effects(n_f, y.shape[1])
     z = standard(torch.cat([counts, others], dim=1))
     share = noise_share(problem)
     noise = torch.cat([share, share.new_zeros(others.shape[1])])
     inverse = _inverse(z.T @ z / n - torch.diag(noise))
     block = torch.unique(problem.block[rows], return_inverse=True)[1]
-    effect, se = (
-        torch.zeros(n_f, y.shape[1]).double().to(z.device),
-        torch.full_like(y[:1].expand(n_f, -1), torch.inf).clone(),
-    )
-    for some, kept, own in _batches(problem, inverse):
-        part, error = _regress(z, y[:, some], own, noise, block, n_f)
-        effect[:, some], se[:, some] = part * kept, torch.where(kept, error, torch.inf)
+    effect = torch.zeros((n_f, y.shape[1]), dtype=torch.float64, device=z.device)
+    se = torch.full_like(effect, torch.inf)
+    for targets, regulators, reduced in _batches(problem, inverse):
+        b, error = _regress(z, y[:, targets], reduced, noise, block, n_f)
+        effect[:, targets] = b * regulators
+        se[:, targets] = torch.where(regulators, error, torch.inf)
+    # per standard deviation of the noise-free level
     scale = (1.0 - share).sqrt()[:, None]
-    b, error = (
-        (effect * scale).cpu().numpy(),
-        (se * scale * np.sqrt(n / (n - z.shape[1]))).cpu().numpy(),
+    se = se * scale * np.sqrt(n / (n - z.shape[1]))
+    n_blocks = int(block.max()) + 1
+    return _test_effects(
+        (effect * scale).cpu().numpy(), se.cpu().numpy(), smallest_share, n_blocks, n
     )
-    return _tested(b, error, smallest_share, int(block.max()) + 1, n)
+
+
+def _no_effects(n_tfs: int, n_targets: int) -> CorrectedEffects:
+    shape = (n_tfs, n_targets)
+    return CorrectedEffects(
+        np.zeros(shape), np.full(shape, np.inf), np.ones(shape), np.zeros(n_targets), 0.0
+    )
 
 
 def noise_share(problem: Problem) -> Tensor:
-    """(TF genes,) share of the variance of a TF's log counts that is counting."""
+    """(TF genes,) share of the variance of a TF's log counts that comes from counting."""
     variance = problem.tf_count[problem.usable].double().var(0, correction=0)
-    return (problem.tf_noise.double() / variance.clamp_min(1e-12)).clamp_max(MOST_NOISE)
+    return (problem.tf_noise.double() / variance.clamp_min(1e-12)).clamp_max(MAX_NOISE_SHARE)
 
 
-def _tested(
+def _test_effects(
     b: NDArray[np.float64], se: NDArray[np.float64], share: float, n_blocks: int, n_cells: int
-) -> Corrected:
-    found = np.isfinite(se) & (se > 0)
-    error = np.where(found, se, 0.0)
+) -> CorrectedEffects:
+    """Effects with the p-values of the test that they exceed the minimum."""
+    known = np.isfinite(se) & (se > 0)
+    error = np.where(known, se, 0.0)
     minimum = share * np.sqrt(np.maximum(b**2 - error**2, 0.0).sum(0))
-    safe = np.where(found, se, 1.0) * np.sqrt(max(1.0, n_cells / SURE_CELLS))
-    free = max(n_blocks - 1, 1)
-    p = student.sf((np.abs(b) - minimum) / safe, free) + student.sf(
-        (np.abs(b) + minimum) / safe, free
-    )
-    square = float((b[found] ** 2).mean()) if found.any() else 0.0
-    excess = float((b[found] ** 2 - se[found] ** 2).mean()) if found.any() else 0.0
+    scale = np.where(known, se, 1.0) * np.sqrt(max(1.0, n_cells / MAX_EFFECTIVE_CELLS))
+    freedom = max(n_blocks - 1, 1)
+    above = student.sf((np.abs(b) - minimum) / scale, freedom)
+    below = student.sf((np.abs(b) + minimum) / scale, freedom)
+    p = np.where(known, np.clip(above + below, np.finfo(float).tiny, 1.0), 1.0)
+    square = float((b[known] ** 2).mean()) if known.any() else 0.0
+    excess = float((b[known] ** 2 - se[known] ** 2).mean()) if known.any() else 0.0
     reliability = max(excess, 0.0) / square if square > 0 else 0.0
-    return Corrected(
-        b, se, np.where(found, np.clip(p, np.finfo(float).tiny, 1.0), 1.0), minimum, reliability
-    )
+    return CorrectedEffects(b, se, p, minimum, reliability)
 
 
 def _regress(
     z: Tensor, y: Tensor, inverse: Tensor, noise: Tensor, block: Tensor, n_f: int
 ) -> tuple[Tensor, Tensor]:
-    """(F, targets) slopes of the TFs and their standard errors by block."""
+    """(TF genes, targets) slopes of the TFs and their standard errors by block."""
     n = len(z)
     b = inverse @ (z.T @ y / n)
     residual = y - z @ b
     influence = z @ inverse[:, :n_f]
     constant = inverse[:n_f] @ (noise[:, None] * b)
     total = torch.zeros_like(constant)
-    for number in range(int(block.max()) + 1):
-        here = block == number
-        total += (influence[here].T @ residual[here] + int(here.sum()) * constant).square()
+    for code in range(int(block.max()) + 1):
+        cells = block == code
+        total += (influence[cells].T @ residual[cells] + int(cells.sum()) * constant).square()
     return b[:n_f], total.sqrt() / n
 
 
 def _batches(problem: Problem, inverse: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """(targets, (F, 1) TFs that may regulate them, inverse without those that may not): all targets that are no TFs together, the others one by one."""
+    """Targets, mask (TF genes, 1) of TFs that may regulate them, and inverse without the others.
+
+    All targets that are no TFs come together, the others one by one.
+    """
     n_f, device = problem.n_tf_genes, inverse.device
     regulator, target = problem.forbidden
-    own = regulator < n_f
-    alone = {int(g): regulator[own & (target == g)].to(device) for g in torch.unique(target[own])}
-    free = torch.tensor(
-        [g for g in range(problem.targets.shape[1]) if g not in alone],
-        dtype=torch.long,
-        device=device,
-    )
+    by_tf = regulator < n_f
+    excluded = {
+        int(g): regulator[by_tf & (target == g)].to(device) for g in torch.unique(target[by_tf])
+    }
+    free = [g for g in range(problem.targets.shape[1]) if g not in excluded]
     every = torch.ones((n_f, 1), dtype=torch.bool, device=device)
-    batches = [(some, every, inverse) for some in free.split(BATCH)]
-    for g, genes in alone.items():
-        kept = every.clone()
-        kept[genes] = False
-        batches.append((torch.tensor([g], device=device), kept, _without(inverse, genes)))
+    batches = [
+        (targets, every, inverse)
+        for targets in torch.tensor(free, dtype=torch.long, device=device).split(TARGET_BATCH)
+    ]
+    for g, genes in excluded.items():
+        allowed = every.clone()
+        allowed[genes] = False
+        batches.append((torch.tensor([g], device=device), allowed, _without(inverse, genes)))
     return batches
 
 
 def _without(inverse: Tensor, columns: Tensor) -> Tensor:
-    """Inverse of the matrix without some of its rows and columns, those set to 0."""
+    """Inverse of the matrix without some rows and columns, which are 0 in the result."""
     left = inverse[:, columns]
     reduced: Tensor = inverse - left @ torch.linalg.solve(inverse[columns][:, columns], left.T)
     reduced[columns] = 0.0
@@ -185,15 +205,15 @@ def _without(inverse: Tensor, columns: Tensor) -> Tensor:
 
 
 def _inverse(covariance: Tensor) -> Tensor:
+    """Inverse of a covariance with negative eigenvalues set to 0 and the ridge added."""
     values, vectors = torch.linalg.eigh(covariance)
     inverse: Tensor = (vectors / (values.clamp_min(0.0) + RIDGE)) @ vectors.T
     return inverse
 
 
-def _pairs(problem: Problem, fit: Fit, most: int) -> Tensor:
+def _strongest_pairs(problem: Problem, fit: Fit, max_pairs: int) -> Tensor:
     """(N, A) signals of the pairs with the strongest weights."""
-    rows, values = fit.weights.rows, fit.weights.values
-    pairs = (rows >= problem.n_tfs) & (rows < problem.n_tfs + problem.n_pairs)
-    strongest = values[pairs].norm(dim=1).argsort(descending=True)[:most]
-    chosen = rows[pairs][strongest].sort().values - problem.n_tfs
+    rows, values = fit.weights.within(problem.pair_columns)
+    strongest = values.norm(dim=1).argsort(descending=True)[:max_pairs]
+    chosen = rows[strongest].sort().values
     return fit.network.signal(fit.attended.exposure, fit.attended.receptor, chosen)

@@ -1,4 +1,4 @@
-"""One refit of the weights on some blocks of cells, real regulators against decoys."""
+"""One refit of the weights on a set of blocks, real regulators against decoys."""
 
 from __future__ import annotations
 
@@ -10,164 +10,164 @@ import torch
 from torch import Tensor
 
 from ..config import Config
-from ..fit import Fit, base_penalty, second_pass, signals_of
-from ..records import Draw, History, Member, Problem, Weights
-from ..regression.choose_penalty import strength_factors
-from ..regression.design import Design, Plain
+from ..fit import Fit, standardise_targets
+from ..records import Draw, History, Problem, RefitWeights, Weights
+from ..regression.design import Design
 from ..regression.fista import predict
-from ..regression.lasso import Penalty, solve
-from .decoy_counts import SIGNS, Tally, draw_of, nonzero
-from .edge_strength import Rest, strengths
+from ..regression.regression import Regression
+from ..regression.second_pass import second_pass
+from .decoy_counts import DECOY_SIGNS, Tally, draw_of, nonzero
+from .decoy_design import (
+    DesignColumns,
+    design_with_decoys,
+    factor_with_decoys,
+    penalty_with_decoys,
+)
+from .edge_strength import Residual, strengths
 
-#: Looks for violations in the first pass of a refit.
-MAX_CHECKS = 5
+#: Checks of all columns for violations in the first pass of a refit.
+MAX_FIRST_PASS_CHECKS = 5
 
 
 class Refit(NamedTuple):
-    """What one refit says.
-
-    ``tf`` (TF genes, G) weights of the second pass, ``lr`` (E,) those of the listed edges of pairs, ``pairs`` (P,) norms of all a pair's; ``on_tfs`` (P, TF genes) effects of pairs on TFs; ``norms`` (P,) of the pairs in the first pass; logarithms of p of
-    TF edges, of the listed edges of pairs and of pairs; the draws against decoys; the squared norms of L·R, L·R', L'·R, L'·R'; and all weights that are not 0.
-    """
+    """Results of one refit."""
 
     tf: Tensor
+    """(TF genes, G) weights of the second pass."""
     lr: Tensor
+    """(E,) weights of the listed edges of pairs."""
     pairs: Tensor
+    """(P,) norms of the weights of each pair."""
     on_tfs: Tensor
+    """(P, TF genes) weights of pairs on TFs."""
     norms: Tensor
+    """(P,) norms of the weights of each pair in the first pass."""
     tf_log_p: Tensor
+    """(TF genes, G) logarithms of p of TF edges."""
     lr_log_p: Tensor
+    """(E,) logarithms of p of the listed edges of pairs."""
     pair_log_p: Tensor
+    """(P,) logarithms of p of pairs."""
     draws: dict[str, Draw]
+    """Scores of real edges and of decoys, by task."""
     squares: Tensor
-    member: Member
-
-
-class Parts(NamedTuple):
-    """Columns of a design with decoys."""
-
-    tf: range
-    pair: range
-    covariate: range
-    decoy_tf: range
-    decoy_pairs: tuple[range, ...]
-
-    @classmethod
-    def of(cls, problem: Problem) -> Parts:
-        """TFs, pairs, covariates; then decoy TFs, L·R', L'·R, L'·R'."""
-        sizes = [
-            problem.n_tfs,
-            problem.n_pairs,
-            problem.covariates.shape[1],
-            problem.n_tfs,
-            *[problem.n_pairs] * 3,
-        ]
-        parts, start = [], 0
-        for size in sizes:
-            parts.append(range(start, start + size))
-            start += size
-        tf, pair, covariate, decoy_tf, *decoy_pairs = parts
-        return cls(tf, pair, covariate, decoy_tf, tuple(decoy_pairs))
+    """(4,) squared norms of the first-pass weights of L·R, L·R', L'·R and L'·R'."""
+    weights: RefitWeights
+    """All nonzero weights."""
 
 
 @torch.no_grad()
 def refit(
     problem: Problem, fit: Fit, decoys: History, rows: Tensor, listed: Tensor, config: Config
 ) -> Refit:
-    """Fit real regulators and decoys together on the given cells and compare them; ``listed`` (E,) edges of pairs are told one by one."""
-    part, n_genes = Parts.of(problem), problem.n_tf_genes
-    y = (problem.targets - fit.target_mean) / fit.target_sd
-    penalty = _penalty_with_decoys(problem, problem.forbidden)
-    design = _design_with_decoys(problem, fit, decoys, rows, torch.isfinite(penalty.row))
-    floor = config.training.adaptation
-    first, second = _passes(
-        design,
-        y,
-        rows,
-        fit,
-        penalty,
-        config,
-        lambda w: _factor_with_decoys(w, problem, floor),
-        fit.weights,
+    """Fit real regulators and decoys together on the given cells, and compare them.
+
+    ``listed`` (E,) are the edges of pairs that are summarised one by one.
+    """
+    columns, n_genes, floor = (
+        DesignColumns.of(problem),
+        problem.n_tf_genes,
+        config.training.adaptation,
     )
-    norms, *decoy_norms = (_norms(first, columns) for columns in (part.pair, *part.decoy_pairs))
-    residual = y[rows] - predict(design.at(rows)[second.rows], second.values)
-    rest = Rest(residual, rows, second, penalty.forbidden)
-    strongest, of_listed = _real_pairs(design, part.pair, rest, listed)
-    signs = tuple(sign * problem.decoy_weight for sign in SIGNS)
-    decoy_strongest, tally = _decoy_pairs(design, part.decoy_pairs, rest, signs)
-    tf, decoy_tf = (_tf_weights(problem, second, columns) for columns in (part.tf, part.decoy_tf))
-    pair_rows, pair_values = second.part(part.pair)
-    factor = _factor_with_decoys(first, problem, floor)
-    on_tfs, *decoys_on_tfs, among_tfs = _on_tfs(design, rows, problem, fit, factor, config).split(
+    y = (problem.targets - fit.target_mean) / fit.target_sd
+    penalty = penalty_with_decoys(problem, problem.forbidden)
+    design = design_with_decoys(problem, fit, decoys, rows, torch.isfinite(penalty.row))
+    regression = Regression(design, y, rows, penalty, config.training)
+    first, second = _both_passes(
+        regression, fit, lambda w: factor_with_decoys(w, problem, floor), start=fit.weights
+    )
+    norms, *decoy_norms = (_norms(first, part) for part in (columns.pair, *columns.decoy_pairs))
+    predicted = predict(design.at(rows)[second.rows], second.values)
+    residual = Residual(y[rows] - predicted, rows, second, penalty.forbidden)
+
+    # strengths of real pairs and of their decoys
+    strongest, of_listed = _pair_strengths(design, columns.pair, residual, listed)
+    signs = tuple(sign * problem.decoy_weight for sign in DECOY_SIGNS)
+    decoy_strongest, tally = _decoy_strengths(design, columns.decoy_pairs, residual, signs)
+    pair_tally = Tally()
+    may_act = problem.may_act[problem.pair_slice]
+    for norm, strength, sign in zip(decoy_norms, decoy_strongest, signs, strict=True):
+        pair_tally.add(norm[may_act] + strength, sign)
+
+    # weights of TFs, of pairs, and on TFs
+    tf, decoy_tf = (_tf_weights(problem, second, part) for part in (columns.tf, columns.decoy_tf))
+    pair_rows, pair_values = second.within(columns.pair)
+    factor = factor_with_decoys(first, problem, floor)
+    on_tfs, *decoys_on_tfs, among_tfs = _weights_on_tfs(problem, fit, design, factor, config).split(
         [*[problem.n_pairs] * 4, n_genes]
     )
-    nearest = Tally()
-    kept = problem.kept[part.pair.start : part.pair.stop]
-    for norm, strength, sign in zip(decoy_norms, decoy_strongest, signs, strict=True):
-        nearest.add(norm[kept] + strength, sign)
+    decoy_values = [second.within(part)[1] for part in columns.decoy_pairs]
+    decoy_squares = [problem.decoy_weight * norm.square().sum() for norm in decoy_norms]
     return Refit(
-        tf.cpu(),
-        _chosen(pair_rows, pair_values, listed).cpu(),
-        _norms(second, part.pair).cpu(),
-        on_tfs.cpu(),
-        norms.cpu(),
-        _tf_log_p(design, part, problem, rest),
-        tally.log_p(of_listed, problem.n_pairs * y.shape[1]),
-        nearest.log_p(norms + strongest, problem.n_pairs),
-        {
+        tf=tf.cpu(),
+        lr=_listed_weights(pair_rows, pair_values, listed).cpu(),
+        pairs=_norms(second, columns.pair).cpu(),
+        on_tfs=on_tfs.cpu(),
+        norms=norms.cpu(),
+        tf_log_p=_tf_log_p(design, columns, problem, residual),
+        lr_log_p=tally.log_p(of_listed, problem.n_pairs * y.shape[1]),
+        pair_log_p=pair_tally.log_p(norms + strongest, problem.n_pairs),
+        draws={
             "tf": draw_of(nonzero(tf), [decoy_tf], (1.0,)),
-            "lr": draw_of(
-                nonzero(pair_values, pair_rows),
-                [second.part(columns)[1] for columns in part.decoy_pairs],
-                signs,
-            ),
+            "lr": draw_of(nonzero(pair_values, pair_rows), decoy_values, signs),
             "lr_tf": draw_of(nonzero(on_tfs), decoys_on_tfs, signs),
             "pair": draw_of(nonzero(norms[:, None]), decoy_norms, signs),
         },
-        torch.stack(
-            [norms.square().sum(), *(problem.decoy_weight * v.square().sum() for v in decoy_norms)]
-        ).cpu(),
-        _member(tf, (pair_rows, pair_values), among_tfs, on_tfs, problem.block[rows]),
+        squares=torch.stack([norms.square().sum(), *decoy_squares]).cpu(),
+        weights=_nonzero_weights(
+            torch.cat([tf, among_tfs], dim=1), (pair_rows, pair_values), on_tfs, problem.block[rows]
+        ),
     )
+
+
+def _both_passes(
+    regression: Regression,
+    fit: Fit,
+    factor_of: Callable[[Weights], Tensor],
+    start: Weights | None = None,
+) -> tuple[Weights, Weights]:
+    """Weights of the first pass and, with the factors that follow from it, of the second.
+
+    Both are solved at the λ of the fit.
+    """
+    first = regression.solve(fit.weights.penalty, start=start, max_checks=MAX_FIRST_PASS_CHECKS)
+    return first, second_pass(regression, first, factor_of(first))
 
 
 def _tf_weights(problem: Problem, weights: Weights, columns: range) -> Tensor:
-    """(TF genes, G) weights of TFs or of their decoys, summed over the columns of each."""
-    found, values = weights.part(columns)
-    every = values.new_zeros((len(columns), values.shape[1]))
-    every[found] = values
-    return problem.by_tf_gene(every)
+    """(TF genes, G) weights of TFs or of their decoys, summed over the columns of each gene."""
+    rows, values = weights.within(columns)
+    dense = values.new_zeros((len(columns), values.shape[1]))
+    dense[rows] = values
+    return problem.by_tf_gene(dense)
 
 
 def _norms(weights: Weights, columns: range) -> Tensor:
-    """(columns,) norm of every column's weights."""
-    found, values = weights.part(columns)
+    """(columns,) norms of the weights of each column."""
+    rows, values = weights.within(columns)
     norms = values.new_zeros(len(columns))
-    norms[found] = values.norm(dim=1)
+    norms[rows] = values.norm(dim=1)
     return norms
 
 
-def _chosen(rows: Tensor, values: Tensor, listed: Tensor) -> Tensor:
-    """(E,) weights of the listed edges, 0 for those without one, from the weights (A, G) of some pairs, ascending."""
+def _listed_weights(rows: Tensor, values: Tensor, listed: Tensor) -> Tensor:
+    """(E,) weights of the listed edges, from weights (A, G) of the pairs ``rows``, ascending."""
     pair, target = listed // values.shape[1], listed % values.shape[1]
-    place = torch.searchsorted(rows, pair)
-    has = torch.isin(pair, rows)
-    chosen = values.new_zeros(len(listed))
-    chosen[has] = values[place[has], target[has]]
-    return chosen
+    position = torch.searchsorted(rows, pair)
+    has_weight = torch.isin(pair, rows)
+    weights = values.new_zeros(len(listed))
+    weights[has_weight] = values[position[has_weight], target[has_weight]]
+    return weights
 
 
-def _real_pairs(
-    design: Design, columns: range, rest: Rest, listed: Tensor
+def _pair_strengths(
+    design: Design, columns: range, residual: Residual, listed: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(P,) strongest edge of every pair, and (E,) strengths of the listed edges."""
-    strongest, of_listed = (
-        rest.residual.new_zeros(len(columns)),
-        rest.residual.new_zeros(len(listed)),
-    )
-    for block, found in strengths(design, columns, rest):
-        size, pairs = found.abs_(), block - columns.start
+    """(P,) strength of the strongest edge of every pair, and (E,) strengths of listed edges."""
+    strongest = residual.values.new_zeros(len(columns))
+    of_listed = residual.values.new_zeros(len(listed))
+    for block, strength in strengths(design, columns, residual):
+        size, pairs = strength.abs_(), block - columns.start
         strongest[pairs] = size.amax(1)
         ends = torch.stack([pairs[0], pairs[-1] + 1]) * size.shape[1]
         low, high = torch.searchsorted(listed, ends).tolist()
@@ -176,154 +176,82 @@ def _real_pairs(
     return strongest, of_listed
 
 
-def _decoy_pairs(
-    design: Design, parts: tuple[range, ...], rest: Rest, signs: tuple[float, ...]
+def _decoy_strengths(
+    design: Design, parts: tuple[range, ...], residual: Residual, signs: tuple[float, ...]
 ) -> tuple[list[Tensor], Tally]:
-    """Strongest edge of every decoy of L·R', L'·R, L'·R' that competes, and the strengths of all."""
+    """Strongest edge of every decoy that competes, by kind of decoy, and a tally of all edges."""
     tally, strongest = Tally(), []
     for columns, sign in zip(parts, signs, strict=True):
-        largest = [rest.residual.new_zeros(0)]
-        for _, found in strengths(design, columns, rest):
-            size = found.abs_()
+        largest = [residual.values.new_zeros(0)]
+        for _, strength in strengths(design, columns, residual):
+            size = strength.abs_()
             tally.add(size, sign)
             largest.append(size.amax(1))
         strongest.append(torch.cat(largest))
     return strongest, tally
 
 
-def _tf_log_p(design: Design, part: Parts, problem: Problem, rest: Rest) -> Tensor:
-    """(TF genes, G), of strengths added over the columns of a TF."""
-    real, decoy = (
-        problem.by_tf_gene(
-            torch.cat([found for _, found in strengths(design, columns, rest)])
-        ).abs()
-        for columns in (part.tf, part.decoy_tf)
-    )
-    tally = Tally()
-    tally.add(decoy, 1.0)
+def _tf_log_p(
+    design: Design, columns: DesignColumns, problem: Problem, residual: Residual
+) -> Tensor:
+    """(TF genes, G) logarithms of p, of strengths summed over the columns of a TF gene."""
+
+    def strength(part: range) -> Tensor:
+        blocks = [values for _, values in strengths(design, part, residual)]
+        return problem.by_tf_gene(torch.cat(blocks)).abs()
+
+    real, tally = strength(columns.tf), Tally()
+    tally.add(strength(columns.decoy_tf), 1.0)
     return tally.log_p(real, real.numel())
 
 
-def _member(
-    tf: Tensor, pairs: tuple[Tensor, Tensor], among_tfs: Tensor, on_tfs: Tensor, block: Tensor
-) -> Member:
-    """What a refit weighs, without the zeros."""
-    n_genes, n_targets = tf.shape
-    width = n_targets + n_genes
-    of_tfs, of_pairs, onto = (
-        nonzero(torch.cat([tf, among_tfs], dim=1)),
-        nonzero(pairs[1], pairs[0]),
-        nonzero(on_tfs),
-    )
-    numbers = [
-        of_tfs[0],
-        (n_genes + of_pairs[0] // n_targets) * width + of_pairs[0] % n_targets,
-        (n_genes + onto[0] // n_genes) * width + n_targets + onto[0] % n_genes,
-    ]
-    edge, order = torch.cat(numbers).sort()
-    weight = torch.cat([of_tfs[1], of_pairs[1], onto[1]])[order]
-    return Member(edge.cpu().numpy(), weight.cpu().numpy(), torch.unique(block).cpu().numpy())
+def _nonzero_weights(
+    of_tfs: Tensor, of_pairs: tuple[Tensor, Tensor], on_tfs: Tensor, block: Tensor
+) -> RefitWeights:
+    """Record of the nonzero weights of a refit.
 
-
-def _design_with_decoys(
-    problem: Problem, fit: Fit, decoys: History, rows: Tensor, kept: Tensor
-) -> Design:
-    """TFs, pairs, covariates; then decoy TFs, L·R', L'·R, L'·R'."""
-    network, real = fit.network, fit.attended
-    fake = network.gather(fit.look, decoys)
-    return Design(
-        [
-            Plain(real.tf),
-            signals_of(network, real.exposure, real.receptor),
-            Plain(problem.covariates),
-            Plain(fake.tf),
-            signals_of(network, real.exposure, fake.receptor),
-            signals_of(network, fake.exposure, real.receptor),
-            signals_of(network, fake.exposure, fake.receptor),
-        ],
-        rows,
-        kept,
-    )
-
-
-def _penalty_with_decoys(problem: Problem, forbidden: Tensor) -> Penalty:
-    """Decoys carry the penalties and the forbidden edges of the regulators they stand for."""
-    n_f, n_p, n_c = problem.n_tfs, problem.n_pairs, problem.covariates.shape[1]
-    base = base_penalty(problem)
-    tf_of = (
-        base.tf_of if base.tf_of is not None else torch.full_like(base.row, -1, dtype=torch.long)
-    )
-    regulator, target = forbidden
-    tf, pair = regulator < n_f, (regulator >= n_f) & (regulator < n_f + n_p)
-    copies = [forbidden, torch.stack([regulator[tf] + n_f + n_p + n_c, target[tf]])]
-    copies += [
-        torch.stack([regulator[pair] + n_c + n_f + k * n_p, target[pair]]) for k in range(1, 4)
-    ]
-    return Penalty(
-        torch.cat([base.row, base.row[:n_f], *(base.row[n_f : n_f + n_p],) * 3]),
-        torch.cat(copies, dim=1),
-        base.tf,
-        torch.cat(
-            [tf_of, tf_of[:n_f], *(torch.full_like(problem.pair_ligand[:1], -1).expand(n_p),) * 3]
-        ),
-    )
-
-
-def _passes(
-    design: Design,
-    y: Tensor,
-    rows: Tensor,
-    fit: Fit,
-    penalty: Penalty,
-    config: Config,
-    factor: Callable[[Weights], Tensor],
-    start: Weights | None = None,
-) -> tuple[Weights, Weights]:
-    """First pass and, with the factors that follow from it, the second."""
-    options = config.training
-    first = solve(
-        design,
-        y[rows],
-        rows,
-        fit.weights.penalty,
-        penalty,
-        max_iterations=options.max_iterations,
-        tolerance=options.tolerance,
-        start=start,
-        max_checks=MAX_CHECKS,
-    )
-    return first, second_pass(design, y, rows, first, penalty, factor(first), options)
-
-
-def _factor_with_decoys(first: Weights, problem: Problem, floor: float) -> Tensor:
-    """Factors of the second pass; a decoy carries that of the regulator it stands for."""
-    n_f, n_p = problem.n_tfs, problem.n_pairs
-    factor = strength_factors(first, problem, floor)
-    pairs = factor[n_f : n_f + n_p]
-    return torch.cat([factor, factor[:n_f], pairs, pairs, pairs])
-
-
-def _on_tfs(
-    design: Design, rows: Tensor, problem: Problem, fit: Fit, factor: Tensor, config: Config
-) -> Tensor:
-    """Weights of pairs, L·R', L'·R and L'·R', and of TFs in earlier cells on the TFs' own counts, (4 P + TF genes, TF genes): the first half of pair → TF → target.
-
-    Both passes, with the factors of the targets; of TFs only the earlier levels of the others compete.
+    Parameters
+    ----------
+    of_tfs
+        (TF genes, G + TF genes) weights of TFs on targets and on TFs.
+    of_pairs
+        Pairs (A,) with weights on targets (A, G).
+    on_tfs
+        (P, TF genes) weights of pairs on TFs.
+    block
+        (n,) codes of the blocks of the cells.
     """
-    n_genes, n_f, n_p, n_c = (
-        problem.n_tf_genes,
-        problem.n_tfs,
-        problem.n_pairs,
-        problem.covariates.shape[1],
-    )
-    level = problem.tf_count
-    sd = level[problem.usable].std(0, correction=0)
-    level = (level - level[problem.usable].mean(0)) / torch.where(sd > 1e-6, sd, torch.inf)
-    decoys = n_f + n_p + n_c
-    penalty = replace(_penalty_with_decoys(problem, problem.forbidden_on_tfs), tf=None)
-    penalty.row[n_genes:n_f] = torch.inf
-    penalty.row[decoys : decoys + n_f] = torch.inf
-    second = _passes(design, level, rows, fit, penalty, config, lambda first: factor)[1].dense(
-        design.n_columns
-    )
-    return torch.cat([second[n_f : n_f + n_p], second[decoys + n_f :], second[:n_genes]])
+    n_genes, width = of_tfs.shape
+    n_targets = width - n_genes
+    tf_edge, tf_weight = nonzero(of_tfs)
+    pair_edge, pair_weight = nonzero(of_pairs[1], of_pairs[0])
+    onto_edge, onto_weight = nonzero(on_tfs)
+    indices = [
+        tf_edge,
+        (n_genes + pair_edge // n_targets) * width + pair_edge % n_targets,
+        (n_genes + onto_edge // n_genes) * width + n_targets + onto_edge % n_genes,
+    ]
+    edge, order = torch.cat(indices).sort()
+    weight = torch.cat([tf_weight, pair_weight, onto_weight])[order]
+    blocks = torch.unique(block).cpu().numpy()
+    return RefitWeights(edge.cpu().numpy(), weight.cpu().numpy(), blocks)
+
+
+def _weights_on_tfs(
+    problem: Problem, fit: Fit, design: Design, factor: Tensor, config: Config
+) -> Tensor:
+    """(4 P + TF genes, TF genes) weights on counts of TFs, the first step of cascades.
+
+    Rows are pairs, L·R', L'·R, L'·R', and TFs in earlier cells. Both passes are made, with the
+    factors of the targets. Of TFs only the earlier levels of other TFs compete.
+    """
+    n_genes, columns = problem.n_tf_genes, DesignColumns.of(problem)
+    level, _, _ = standardise_targets(problem.tf_count, problem.usable)
+    penalty = replace(penalty_with_decoys(problem, problem.forbidden_on_tfs), tf=None)
+    penalty.row[n_genes : columns.tf.stop] = torch.inf
+    penalty.row[columns.decoy_tf.start : columns.decoy_tf.stop] = torch.inf
+    regression = Regression(design, level, design.fit_on, penalty, config.training)
+    _, second = _both_passes(regression, fit, lambda first: factor)
+    dense = second.dense(design.n_columns)
+    pairs, decoys = dense[problem.pair_slice], dense[columns.decoy_tf.stop :]
+    return torch.cat([pairs, decoys, dense[:n_genes]])

@@ -1,4 +1,4 @@
-"""Refits on resampled blocks against decoy genes."""
+"""Refits on resampled blocks against decoy genes, and their summary."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from ..runtime.distributed import gather_results, is_active, share_tasks, shows
 from .edge_strength import listed_edges
 from .refit import Refit, refit
 
-#: Draws the history of decoy genes: same shapes, same marginal distributions, no relation to the targets.
+#: Draws the history of decoy genes, with the shapes and marginal distributions of the real one
+#: and no relation to the targets.
 DrawDecoys = Callable[[np.random.Generator], History]
 
 
@@ -27,17 +28,23 @@ DrawDecoys = Callable[[np.random.Generator], History]
 def resample(
     problem: Problem, fit: Fit, draw_decoys: DrawDecoys, config: Config, *, seed: int
 ) -> Evidence:
-    r"""Refit the weights on random blocks of cells, real regulators against decoys, the network fixed.
+    """Evidence from refits of the weights on random blocks, real regulators against decoys.
 
-    In each refit every TF competes with a decoy TF, and every pair L·R with L·R', L'·R and L'·R', where a prime marks a decoy. Decoys pass through the same
-    penalty, second pass and selection as real regulators. False LR hits at a threshold are estimated as
-    hits(L·R') + hits(L'·R) − hits(L'·R'): a false pair that shares a true ligand, plus one that shares a true receptor, minus what both count.
+    The network stays fixed. In each refit every TF competes with a decoy TF, and every pair L·R
+    with L·R', L'·R and L'·R', where a prime marks a decoy. Decoys pass through the same penalty,
+    second pass and selection as real regulators. False LR hits at a threshold are estimated as
+    hits(L·R') + hits(L'·R) - hits(L'·R'): false pairs that share a true ligand, plus those that
+    share a true receptor, minus those that both count.
 
-    Standard errors are those of the delete-*d* jackknife, :math:`se^2 = \frac{s}{1 - s} \cdot \frac1B \sum_b (W_b - \bar W)^2` for a share *s* of the blocks in each of *B* refits.
+    Standard errors are those of the delete-d jackknife, se² = s / (1 - s) × mean over refits b of
+    (W_b - mean W)², for a share s of the blocks in each refit.
 
-    Edges of pairs are told one by one where :func:`spatrace_sc._model.evidence.edge_strength.listed_edges` names them; all of them compete.
+    Edges of pairs are summarised one by one if
+    :func:`spatrace_sc._model.evidence.edge_strength.listed_edges` lists them; all of them compete.
 
-    Several processes take turns (:mod:`spatrace_sc._model.runtime.distributed`). Refits are independent tasks on ``config.evidence.n_workers`` threads. Each has a random stream of its own and runs on one core, so the results do not depend on the number of workers.
+    Several processes take turns (:mod:`spatrace_sc._model.runtime.distributed`). Refits are
+    independent tasks on ``config.evidence.n_workers`` threads. Each has its own random stream and
+    runs on one core, so the results do not depend on the number of workers.
     """
     options = config.evidence
     streams = np.random.default_rng(seed).spawn(options.n_resamples)
@@ -48,21 +55,25 @@ def resample(
         rows = _random_blocks(problem.block, problem.usable, options.sample_share, stream)
         return refit(problem, fit, draw_decoys(stream).to(device), rows, listed, config)
 
-    mine = [streams[number] for number in share_tasks(len(streams))]
-    at_a_time = refits_at_a_time(config, device)
-    with _one_core_each(), ThreadPoolExecutor(at_a_time) as pool:
-        # in turn without a thread, which would keep memory of its own; not where other processes wait for their turns
-        each = map if at_a_time == 1 and not is_active() else pool.map
-        done = gather_results(each(task, mine), len(streams))
-        hidden = not shows(config.progress)
+    local = [streams[index] for index in share_tasks(len(streams))]
+    n_threads = refits_at_a_time(config, device)
+    with _one_core_each(), ThreadPoolExecutor(n_threads) as pool:
+        # A thread would keep its own memory, so a single worker runs without one, unless other
+        # processes wait for their turns.
+        run = map if n_threads == 1 and not is_active() else pool.map
+        results = gather_results(run(task, local), len(streams))
         bar = tqdm(
-            done, total=len(streams), desc="refits against decoys", disable=hidden, leave=False
+            results,
+            total=len(streams),
+            desc="refits against decoys",
+            disable=not shows(config.progress),
+            leave=False,
         )
         return _summary(iter(bar), len(streams), options.sample_share, listed.cpu().numpy())
 
 
 def refits_at_a_time(config: Config, device: torch.device) -> int:
-    """Refits that one process works on together."""
+    """Number of refits that one process runs at a time."""
     options = config.evidence
     share = max(1, len(share_tasks(options.n_resamples)))
     return 1 if device.type == "cuda" else min(options.n_workers or torch.get_num_threads(), share)
@@ -79,19 +90,18 @@ def _one_core_each() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class _Sums:
-    """Weights and logarithms of p of some edges, added up as the refits come."""
+class _EdgeSums:
+    """Sums over refits of the weights of a set of edges and of their logarithms of p."""
 
     def __init__(self, weight: Tensor, log_p: Tensor) -> None:
         self.first, self.log_p = weight, log_p.clone()
         self.total, self.away = weight.clone(), torch.zeros_like(weight)
-        self.squares = torch.zeros_like(
-            weight
-        )  # of the distance from the first refit, so that small spreads survive float32
+        # squares are of the distance from the first refit, so that small spreads survive float32
+        self.squares = torch.zeros_like(weight)
         self.positive, self.negative = (weight > 0).to(torch.int16), (weight < 0).to(torch.int16)
 
     def add(self, weight: Tensor, log_p: Tensor) -> None:
-        """One more refit."""
+        """Add a refit."""
         self.total += weight
         away = weight - self.first
         self.away += away
@@ -100,39 +110,40 @@ class _Sums:
         self.negative += weight < 0
         self.log_p += log_p
 
-    def edges(self, number: NDArray[np.int64], n_targets: int, n: int, spread: float) -> Edges:
-        """Means over ``n`` refits; ``spread`` turns their standard deviation into a standard error."""
+    def edges(self, index: NDArray[np.int64], n_targets: int, n: int, spread: float) -> Edges:
+        """Summary of ``n`` refits; ``spread`` turns a standard deviation into a standard error."""
         mean = self.total / n
         sd = (self.squares / n - (self.away / n).square()).clamp_min(0.0).sqrt()
         stability = torch.where(mean >= 0, self.positive, self.negative) / n * (mean != 0)
         p_value = torch.exp(self.log_p / n).double()
-        return Edges(
-            number, n_targets, *(v.numpy() for v in (mean, spread * sd, stability, p_value))
-        )
+        columns = (mean, spread * sd, stability, p_value)
+        return Edges(index, n_targets, *(column.numpy() for column in columns))
 
 
 def _summary(refits: Iterator[Refit], n: int, share: float, listed: NDArray[np.int64]) -> Evidence:
-    """Means, spread and counts, added up as the refits come, in their order."""
+    """Means, spread and counts, summed in the order of the refits as they come."""
     first = next(refits)
     n_targets = first.tf.shape[1]
-    tf, lr = _Sums(first.tf.flatten(), first.tf_log_p.flatten()), _Sums(first.lr, first.lr_log_p)
+    tf = _EdgeSums(first.tf.flatten(), first.tf_log_p.flatten())
+    lr = _EdgeSums(first.lr, first.lr_log_p)
     on_tfs, pair_log_p = first.on_tfs.clone(), first.pair_log_p.clone()
-    strengths, pair_hits, norms = [first.pairs], (first.norms > 0).float(), first.squares.clone()
+    strengths, pair_hits, squares = [first.pairs], (first.norms > 0).float(), first.squares.clone()
     draws: dict[str, list[Draw]] = {task: [draw] for task, draw in first.draws.items()}
-    members = [first.member]
-    for one in refits:
-        tf.add(one.tf.flatten(), one.tf_log_p.flatten())
-        lr.add(one.lr, one.lr_log_p)
-        on_tfs += one.on_tfs
-        pair_log_p += one.pair_log_p
-        pair_hits += one.norms > 0
-        strengths.append(one.pairs)
-        norms += one.squares
-        members.append(one.member)
-        for task, draw in one.draws.items():
+    weights = [first.weights]
+    for result in refits:
+        tf.add(result.tf.flatten(), result.tf_log_p.flatten())
+        lr.add(result.lr, result.lr_log_p)
+        on_tfs += result.on_tfs
+        pair_log_p += result.pair_log_p
+        pair_hits += result.norms > 0
+        strengths.append(result.pairs)
+        squares += result.squares
+        weights.append(result.weights)
+        for task, draw in result.draws.items():
             draws[task].append(draw)
     pair = torch.stack(strengths)
     spread = float(np.sqrt(share / (1.0 - share))) if share < 1 else float("nan")
+    false_share = (squares[1] + squares[2] - squares[3]) / squares[0]
     return Evidence(
         tf=tf.edges(np.arange(first.tf.numel()), n_targets, n, spread),
         lr=lr.edges(listed, n_targets, n, spread),
@@ -141,15 +152,14 @@ def _summary(refits: Iterator[Refit], n: int, share: float, listed: NDArray[np.i
         pair_se=(spread * pair.std(0, correction=0)).numpy(),
         pair_stability=(pair_hits / n).numpy(),
         pair_p_value=torch.exp(pair_log_p / n).double().numpy(),
-        false_share=float(
-            ((norms[1] + norms[2] - norms[3]) / norms[0]).nan_to_num(1.0).clamp(0.0, 1.0)
-        ),
+        false_share=float(false_share.nan_to_num(1.0).clamp(0.0, 1.0)),
         draws=draws,
-        members=members,
+        refits=weights,
     )
 
 
 def _random_blocks(block: Tensor, usable: Tensor, share: float, rng: np.random.Generator) -> Tensor:
+    """(N,) mask of the usable cells of a random share of the blocks."""
     codes = np.unique(block[usable].cpu().numpy())
     chosen = rng.choice(codes, max(1, round(share * len(codes))), replace=False)
     return usable & torch.isin(block, torch.as_tensor(chosen, device=block.device))

@@ -1,4 +1,8 @@
-"""AdamW by torch's functional form: the class, when it is first made, imports torch's compiler (70 MB, a second), which nothing here uses."""
+"""AdamW by the functional form of torch.
+
+The class :class:`torch.optim.AdamW` imports torch's compiler when it is first made (70 MB, one
+second), and nothing here uses the compiler.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,22 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-#: Decay of the mean gradient and of the mean squared gradient, and what keeps their ratio finite: torch's defaults.
+#: Defaults of torch: decay rates of the mean gradient and the mean squared gradient, and the
+#: term that keeps their ratio finite.
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 
 class Adam:
-    """Steps of AdamW as :class:`torch.optim.AdamW` takes them; a parameter without a gradient stays."""
+    """Steps of AdamW as :class:`torch.optim.AdamW` takes them.
+
+    A parameter without a gradient does not move.
+    """
 
     def __init__(
         self, parameters: Sequence[Tensor], learning_rate: float, weight_decay: float
     ) -> None:
-        self.parameters, self.learning_rate, self.weight_decay = (
-            list(parameters),
-            learning_rate,
-            weight_decay,
-        )
+        self.parameters = list(parameters)
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.fused = all(p.device.type == "cuda" for p in self.parameters)
         self.mean = [torch.zeros_like(p) for p in self.parameters]
         self.squared = [torch.zeros_like(p) for p in self.parameters]
@@ -31,7 +36,7 @@ class Adam:
             for p in self.parameters
         ]
 
-    def forget(self) -> None:
+    def clear_gradients(self) -> None:
         """Drop the gradients."""
         for parameter in self.parameters:
             parameter.grad = None
@@ -39,10 +44,10 @@ class Adam:
     @torch.no_grad()
     def step(self) -> None:
         """One step along the gradients."""
-        everything = zip(self.parameters, self.mean, self.squared, self.steps, strict=True)
-        moving = [(p, p.grad, *of_p) for p, *of_p in everything if p.grad is not None]
+        state = zip(self.parameters, self.mean, self.squared, self.steps, strict=True)
+        moving = [(p, p.grad, *of_p) for p, *of_p in state if p.grad is not None]
         parameters, gradients, mean, squared, steps = (
-            list(part) for part in zip(*moving, strict=True)
+            list(column) for column in zip(*moving, strict=True)
         )
         adamw(
             parameters,

@@ -1,6 +1,8 @@
-"""The transformer encoder with dropout whose masks are drawn beforehand, for a whole batch.
+"""Transformer encoder with dropout whose masks are drawn beforehand, for a whole batch.
 
-The library's layers draw masks while they run. Here they are drawn first, on the CPU, for all cells of a batch: processes that take a slice of the batch each, and a GPU, then leave out the same numbers as one process on a CPU does.
+The layers of torch draw masks while they run. Here masks are drawn first, on the CPU, for all
+cells of a batch. Processes that take a slice of the batch each, and a GPU, then drop the same
+numbers as one process on a CPU does.
 """
 
 from __future__ import annotations
@@ -14,32 +16,39 @@ from torch.nn import functional as F
 
 
 class Masks(NamedTuple):
-    """What one layer keeps of n cells: of the attention (n, heads, S, S), of what it says (n, S, d), of the hidden numbers (n, S, 2 d) and of their output (n, S, d)."""
+    """Dropout masks of one layer for n cells and S steps, True where a number is kept."""
 
     attention: Tensor
-    said: Tensor
+    """(n, heads, S, S) attention weights."""
+    attention_output: Tensor
+    """(n, S, d) output of the attention."""
     hidden: Tensor
+    """(n, S, 2 d) hidden units of the feed-forward network."""
     output: Tensor
+    """(n, S, d) output of the feed-forward network."""
 
-    def part(self, cells: slice, device: torch.device) -> Masks:
-        """Those of some cells, on a device."""
+    def subset(self, cells: slice, device: torch.device) -> Masks:
+        """Masks of a slice of the cells, on a device."""
         return Masks(*(_moved(m[cells], device) for m in self))
 
     def fill(self, masks: Masks) -> None:
-        """Take over those of other cells, in place, without waiting for the device."""
-        for mine, theirs in zip(self, masks, strict=True):
-            mine.copy_(_moved(theirs, mine.device))
+        """Copy the masks of other cells, in place, without waiting for the device."""
+        for target, source in zip(self, masks, strict=True):
+            target.copy_(_moved(source, target.device))
 
 
 def _moved(mask: Tensor, device: torch.device) -> Tensor:
-    """On the device, without waiting for it."""
+    """The mask on a device, without waiting for it."""
     if device.type != "cuda" or mask.device.type == "cuda":
         return mask
     return mask.contiguous().pin_memory().to(device, non_blocking=True)
 
 
 def draw_masks(encoder: nn.TransformerEncoder, n_cells: int, n_steps: int) -> list[Masks]:
-    """Masks of every layer, on the CPU, in the order in which the library's layers draw theirs on a CPU. None without dropout."""
+    """Masks of every layer, on the CPU; an empty list without dropout.
+
+    They are drawn in the order in which the layers of torch draw theirs on a CPU.
+    """
     drawn = []
     for layer in encoder.layers:
         rate, d, heads = layer.dropout.p, layer.linear1.in_features, layer.self_attn.num_heads
@@ -51,46 +60,47 @@ def draw_masks(encoder: nn.TransformerEncoder, n_cells: int, n_steps: int) -> li
             (n_cells, n_steps, layer.linear1.out_features),
             (n_cells, n_steps, d),
         ]
-        attention, said, hidden, output = (
-            torch.empty(s, dtype=torch.bool).bernoulli_(1.0 - rate) for s in shapes
+        attention, attention_output, hidden, output = (
+            torch.empty(shape, dtype=torch.bool).bernoulli_(1.0 - rate) for shape in shapes
         )
-        drawn.append(Masks(attention, said.transpose(0, 1), hidden, output))
+        drawn.append(Masks(attention, attention_output.transpose(0, 1), hidden, output))
     return drawn
 
 
 def encode_masked(
     encoder: nn.TransformerEncoder, x: Tensor, blocked: Tensor, masks: list[Masks]
 ) -> Tensor:
-    """(n, S, d), (n, S, S) → (n, S, d): what the encoder computes in training, with these masks. Layers normalise first and take GELU."""
-    may = torch.zeros_like(blocked, dtype=x.dtype).masked_fill_(blocked, -math.inf)
+    """(n, S, d), (n, S, S) → (n, S, d) output of the encoder in training, with these masks.
+
+    Layers normalise first and use GELU.
+    """
+    bias = torch.zeros_like(blocked, dtype=x.dtype).masked_fill_(blocked, -math.inf)
     for layer, mask in zip(encoder.layers, masks, strict=True):
         keep = 1.0 - layer.dropout.p
-        x = x + _kept(
-            _attend(layer.self_attn, layer.norm1(x), may, mask.attention, keep), mask.said, keep
-        )
-        hidden = _kept(F.gelu(layer.linear1(layer.norm2(x))), mask.hidden, keep)
-        x = x + _kept(layer.linear2(hidden), mask.output, keep)
+        attended = _attend(layer.self_attn, layer.norm1(x), bias, mask.attention, keep)
+        x = x + _drop(attended, mask.attention_output, keep)
+        hidden = _drop(F.gelu(layer.linear1(layer.norm2(x))), mask.hidden, keep)
+        x = x + _drop(layer.linear2(hidden), mask.output, keep)
     return x if encoder.norm is None else encoder.norm(x)
 
 
-def _kept(x: Tensor, mask: Tensor, keep: float) -> Tensor:
+def _drop(x: Tensor, mask: Tensor, keep: float) -> Tensor:
     return x * mask.to(x.dtype).div_(keep)
 
 
 def _attend(
-    attention: nn.MultiheadAttention, x: Tensor, may: Tensor, mask: Tensor, keep: float
+    attention: nn.MultiheadAttention, x: Tensor, bias: Tensor, mask: Tensor, keep: float
 ) -> Tensor:
-    """Self-attention of (n, S, d); in the order of operations of the library, so that sums round alike."""
+    """Self-attention of (n, S, d), in torch's order of operations, so that sums round alike."""
     (n, steps, d), heads = x.shape, attention.num_heads
-    qkv = F.linear(x.transpose(0, 1), attention.in_proj_weight, attention.in_proj_bias).unflatten(
-        -1, (3, d)
-    )
+    projected = F.linear(x.transpose(0, 1), attention.in_proj_weight, attention.in_proj_bias)
     q, k, v = (
         t.reshape(steps, n * heads, d // heads).transpose(0, 1).view(n, heads, steps, d // heads)
-        for t in qkv.unbind(-2)
+        for t in projected.unflatten(-1, (3, d)).unbind(-2)
     )
     scale = math.sqrt(math.sqrt(heads / d))
-    weights = torch.softmax((q * scale) @ (k.transpose(-2, -1) * scale) + may[:, None], dim=-1)
-    said = (_kept(weights, mask, keep) @ v).permute(2, 0, 1, 3).reshape(steps * n, d)
-    out: Tensor = attention.out_proj(said)
+    logits = (q * scale) @ (k.transpose(-2, -1) * scale) + bias[:, None]
+    weights = _drop(torch.softmax(logits, dim=-1), mask, keep)
+    attended = (weights @ v).permute(2, 0, 1, 3).reshape(steps * n, d)
+    out: Tensor = attention.out_proj(attended)
     return out.view(steps, n, d).transpose(0, 1)

@@ -14,26 +14,39 @@ from ..records import History
 from ..runtime.memory import rows_at_once
 from .encoder import Masks, draw_masks, encode_masked
 
+#: Cells at a time, on a CPU, when the network runs over all of them.
+CELL_BATCH = 1024
 
-class Look(NamedTuple):
-    """When to look: weights over the steps for TFs (B, K), receptors and exposures (B, K+1), and the ``context`` (B, d) they follow from."""
+
+class AttentionWeights(NamedTuple):
+    """Shares of the steps of a path, and the context of each cell that they follow from."""
 
     tf: Tensor
+    """(B, K) shares for TFs."""
     receptor: Tensor
+    """(B, K+1) shares for receptors."""
     exposure: Tensor
+    """(B, K+1) shares for exposures."""
     context: Tensor
+    """(B, d) contexts."""
 
 
 class Attended(NamedTuple):
-    """What reaches a predicted cell: ``tf`` (B, 2F) log expression in earlier cells and level now, ``receptor`` (B, R) and ``exposure`` (B, L) linear."""
+    """Input of the signals of each predicted cell, averaged over its path."""
 
     tf: Tensor
+    """(B, 2F) log expression of TFs in earlier cells, then their level now."""
     receptor: Tensor
+    """(B, R) receptor expression, linear."""
     exposure: Tensor
+    """(B, L) exposure to ligands, linear."""
 
 
 class TemporalAttention(nn.Module):
-    """Weights over the steps of a path: ``α_k = softmax_k(bias_k + q(z)·key(token_k) / √d)`` over the steps that exist."""
+    """Shares over the existing steps of a path.
+
+    α_k = softmax over k of bias_k + q(z) · key(token_k) / √d.
+    """
 
     def __init__(self, d_model: int, bias: Tensor) -> None:
         super().__init__()
@@ -43,27 +56,29 @@ class TemporalAttention(nn.Module):
         nn.init.zeros_(self.query.weight)
 
     def forward(self, context: Tensor, tokens: Tensor, exists: Tensor) -> Tensor:
-        """(B, d), (B, S, d), (B, S) → (B, S); all zero where no step exists."""
-        logits = self.bias + torch.einsum(
-            "bd,bsd->bs", self.query(context), self.key(tokens)
-        ) / math.sqrt(tokens.shape[-1])
-        weights = torch.softmax(logits.float().masked_fill(~exists, -1e9), dim=-1)
-        return weights * exists
+        """(B, d), (B, S, d), (B, S) → (B, S) shares, all zero where no step exists."""
+        products = torch.einsum("bd,bsd->bs", self.query(context), self.key(tokens))
+        logits = self.bias + products / math.sqrt(tokens.shape[-1])
+        shares = torch.softmax(logits.float().masked_fill(~exists, -1e9), dim=-1)
+        return shares * exists
 
 
 class SignalNetwork(nn.Module):
-    r"""Causal transformer over a cell's past that says when to look and how regulators are modulated.
+    """Causal transformer over a cell's past that weighs its steps and modulates regulators.
 
-    For a predicted cell with tokens :math:`u_K, \dots, u_0` (TFs, receptors, exposures at each lag; lag 0 has no TFs and never a target):
+    For a predicted cell with tokens u_K, ..., u_0 (TFs, receptors and exposures at each lag; lag 0
+    has no TFs, and no token ever holds a target):
 
-    .. math::
-        z &= \mathrm{encoder}(u)_0, \quad \alpha^c_k = \mathrm{softmax}_k(b^c_k + q^c(z) \cdot key^c(u_k) / \sqrt d) \\
-        x_f &= \textstyle\sum_{k \ge 1} \alpha^{tf}_k\, TF_f(k) \text{ and } \hat{TF}_f(0), \quad
-        D_{lr} = (\sum_k \alpha^{E}_k E_l(k)) (\sum_k \alpha^{R}_k R_r(k)), \quad
-        s_{lr} = \frac{D^n}{D^n + K_{lr}^n} \\
-        \hat y_g &= \textstyle\sum_r W_{rg}\, (1 + v_r(z))\, \frac{x_r - \mu_r}{\sigma_r}, \quad v_r(z) = limit \cdot \tanh(V_r \cdot m(z))
+    - context z = encoder(u) at lag 0;
+    - shares α_k = softmax over k of b_k + q(z) · key(u_k) / √d, for TFs and for exposures;
+    - TF columns x_f = sum over k ≥ 1 of α_k TF_f(k), and the filtered level now;
+    - dose of a pair D = (sum of α_k E_l(k)) × (sum of α_k R_r(k)), signal s = D^n / (D^n + K^n);
+    - prediction y_g = sum over r of W_rg (1 + v_r(z)) (x_r - μ_r) / σ_r, with the gate
+      v_r(z) = limit × tanh(V_r · m(z)).
 
-    Receptors have fixed weights, :math:`\alpha^R_k \propto e^{-k/2}`: averaging them is denoising, not timing. *W* is not a parameter: it is solved for exactly (:mod:`spatrace_sc._model.regression.lasso`) and given to the objective.
+    Receptors have fixed shares, proportional to exp(-k/2): averaging them reduces noise and is
+    not meant to find a time. W is no parameter. It is solved for exactly
+    (:mod:`spatrace_sc._model.regression.lasso`) and given to the objective.
     """
 
     pair_ligand: Tensor
@@ -108,7 +123,7 @@ class SignalNetwork(nn.Module):
         self.gates = nn.Parameter(torch.zeros(n_tf_columns + len(pairs[0]), config.gate_rank))
 
     def tokens(self, history: History) -> Tensor:
-        """(B, K+1, d) embedded steps. Lag 0 holds no TF."""
+        """(B, K+1, d) embedded steps; lag 0 holds no TF."""
         tf = (history.tf - self.tf_mean) / self.tf_sd
         tf = torch.cat([tf, tf.new_zeros(len(tf), 1, tf.shape[2])], dim=1)
         receptor = (torch.log1p(history.receptor) - self.receptor_mean) / self.receptor_sd
@@ -117,65 +132,68 @@ class SignalNetwork(nn.Module):
         return embedded + self.position
 
     def encode(self, tokens: Tensor, exists: Tensor, masks: Sequence[Masks] = ()) -> Tensor:
-        """(B, K+1, d) contexts; the one at a step depends on that step and earlier ones only. ``masks``: what dropout keeps, drawn beforehand."""
+        """(B, K+1, d) contexts; each depends on its own step and earlier ones only.
+
+        ``masks`` are dropout masks that were drawn beforehand.
+        """
         steps = tokens.shape[1]
         later = torch.ones(steps, steps, dtype=torch.bool, device=tokens.device).triu(1)
-        blocked = later | ~exists[:, None, :] & ~torch.eye(
-            steps, dtype=torch.bool, device=tokens.device
-        )
+        itself = torch.eye(steps, dtype=torch.bool, device=tokens.device)
+        blocked = later | ~exists[:, None, :] & ~itself
         if masks:
             return encode_masked(self.encoder, tokens, blocked, list(masks))
-        contexts: Tensor = self.encoder(
-            tokens, mask=blocked.repeat_interleave(self.config.n_heads, dim=0)
-        )
+        by_head = blocked.repeat_interleave(self.config.n_heads, dim=0)
+        contexts: Tensor = self.encoder(tokens, mask=by_head)
         return contexts
 
     def draw_masks(self, n_cells: int) -> list[Masks]:
-        """What dropout keeps of a batch, one record a layer, drawn on the CPU; empty without dropout."""
+        """Dropout masks of a batch, one record per layer, on the CPU; empty without dropout."""
         return draw_masks(self.encoder, n_cells, self.config.n_lags + 1)
 
-    def look(self, history: History, masks: Sequence[Masks] = ()) -> Look:
-        """Where in its past each predicted cell looks."""
+    def attend(self, history: History, masks: Sequence[Masks] = ()) -> AttentionWeights:
+        """Attention weights of each predicted cell over its past."""
         tokens, exists = self.tokens(history), history.exists
         z = self.encode(tokens, exists, masks)[:, -1]
         tf = self.attend_tf(z, tokens[:, :-1], exists[:, :-1])
         receptor = self.receptor_share * exists
         receptor = receptor / receptor.sum(1, keepdim=True).clamp_min(1e-12)
-        return Look(tf, receptor, self.attend_exposure(z, tokens, exists), z)
+        return AttentionWeights(tf, receptor, self.attend_exposure(z, tokens, exists), z)
 
     @torch.no_grad()
-    def look_all(self, history: History, batch: int | None = None) -> Look:
-        """Where every cell looks, in batches, without dropout or gradients."""
+    def attend_all(self, history: History, batch: int | None = None) -> AttentionWeights:
+        """Attention weights of all cells, in batches, without dropout or gradients."""
         self.eval()
-        every = torch.arange(len(history), device=history.exists.device)
-        batch = batch or rows_at_once(self.floats_per_cell, every.device, 1024)
-        parts = [self.look(history[i]) for i in every.split(batch)]
-        return Look(*(torch.cat(p) for p in zip(*parts, strict=True)))
+        cells = torch.arange(len(history), device=history.exists.device)
+        batch = batch or rows_at_once(self.floats_per_cell, cells.device, CELL_BATCH)
+        parts = [self.attend(history[i]) for i in cells.split(batch)]
+        return AttentionWeights(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     @property
     def floats_per_cell(self) -> int:
-        """Numbers held for one cell while it is looked at: its steps, their embedding and the layer at work."""
+        """Numbers held for one cell: its steps, their embedding and the layer at work."""
         return (self.config.n_lags + 1) * (4 * self.embed.in_features + 16 * self.config.d_model)
 
     @staticmethod
-    def gather(look: Look, history: History) -> Attended:
-        """What it sees there; ``history`` may be that of decoys."""
+    def gather(attention: AttentionWeights, history: History) -> Attended:
+        """Averages of a history, which may be that of decoys, over the steps."""
+        past_tf = torch.einsum("bs,bsf->bf", attention.tf, history.tf)
         return Attended(
-            torch.cat([torch.einsum("bs,bsf->bf", look.tf, history.tf), history.tf_now], dim=1),
-            torch.einsum("bs,bsr->br", look.receptor, history.receptor),
-            torch.einsum("bs,bsl->bl", look.exposure, history.exposure),
+            torch.cat([past_tf, history.tf_now], dim=1),
+            torch.einsum("bs,bsr->br", attention.receptor, history.receptor),
+            torch.einsum("bs,bsl->bl", attention.exposure, history.exposure),
         )
 
     def signal(self, exposure: Tensor, receptor: Tensor, pairs: Tensor) -> Tensor:
-        """(B, L), (B, R), (A,) → (B, A) saturating signal of the given pairs, 0 to 1."""
-        left, right = self.pair_ligand[pairs], self.pair_receptor[pairs]
-        dose = (
-            exposure[:, left] * receptor[:, right] / self.half_dose[pairs]
-        ) ** self.config.hill_exponent
+        """(B, L), (B, R), (A,) → (B, A) saturating signals of the given pairs, 0 to 1."""
+        ligand, other = self.pair_ligand[pairs], self.pair_receptor[pairs]
+        relative = exposure[:, ligand] * receptor[:, other] / self.half_dose[pairs]
+        dose = relative**self.config.hill_exponent
         return dose / (1.0 + dose)
 
     def gate(self, context: Tensor, regulators: Tensor) -> Tensor:
-        """(B, d), (A,) → (B, A) modulation of the given TFs and pairs, within ± the limit; 0 before it is trained."""
-        return self.config.gate_limit * torch.tanh(
-            self.modulate(context) @ self.gates[regulators].T
-        )
+        """(B, d), (A,) → (B, A) gates of the given TFs and pairs, within ± the limit.
+
+        They are 0 before they are trained.
+        """
+        projected = self.modulate(context) @ self.gates[regulators].T
+        return self.config.gate_limit * torch.tanh(projected)

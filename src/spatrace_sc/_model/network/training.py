@@ -1,212 +1,152 @@
-"""Gradient training of one part of the network, the rest fixed."""
+"""Gradient training of the attention or of the gates, with everything else fixed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..config import Config, TrainingConfig
-from ..records import Problem, Weights
-from ..regression.design import Design
 from ..runtime.distributed import add_up, check_agreement, share_of, shows
 from ..runtime.memory import rows_at_once
 from .adam import Adam
 from .encoder import Masks
-from .signal_network import Attended, SignalNetwork
-from .steps import Loss, products, steps_on
+from .fit_state import FitState
+from .losses import attention_loss, gate_loss
+from .signal_network import SignalNetwork
+from .steps import Loss, steps_on
 
-#: Cells in an epoch and held-out cells looked at after it, at most.
-MOST_CELLS, MOST_HELD_OUT = 50_000, 20_000
-#: Held-out cells at a time.
-EVALUATED = 1024
-#: Numbers up to which fixed regulators of all cells are kept in a table; 32 M are 128 MB.
-TABLE = 32_000_000
-
-
-def gates_of(network: SignalNetwork, context: Tensor, rows: Tensor, problem: Problem) -> Tensor:
-    """(N, A) gates of the given regulators; covariates have none."""
-    gate = context.new_zeros((len(context), len(rows)))
-    regulated = rows < problem.n_tfs + problem.n_pairs
-    gate[:, regulated] = network.gate(context, rows[regulated])
-    return gate
+#: Largest number of cells in an epoch, and of held-out cells that are evaluated after it.
+MAX_CELLS_PER_EPOCH, MAX_HELD_OUT_CELLS = 50_000, 20_000
+#: Held-out cells that are evaluated together.
+EVALUATION_BATCH = 1024
+#: Parameters of the network that belong to the gates.
+GATE_PARAMETERS = frozenset({"gates", "modulate.weight", "modulate.bias"})
 
 
-def train(
-    network: SignalNetwork,
-    problem: Problem,
-    y: Tensor,
-    design: Design,
-    weights: Weights,
-    training: Tensor,
-    held_out: Tensor,
-    config: Config,
-    phase: str,
-    log: list[dict[str, float | str]],
-) -> None:
-    """Adam on one part of the network, early-stopped on the held-out cells; the best state is kept. No epochs or no weights: nothing to train.
+class Phase(NamedTuple):
+    """One phase of training: its name in the log, its parameters, loss and dropout masks."""
 
-    An epoch is a pass over the training cells or, of more than :data:`MOST_CELLS`, over so many drawn anew: when to look back needs no more. Several processes take a slice of every batch each and average their gradients, so that each makes the step of the whole batch. Orders and dropout masks are drawn on the CPU for whole batches:
-    neither the number of processes nor the device changes them. The device is waited for once an epoch, not in a step, and once where a step is recorded.
+    name: str
+    parameters: list[Tensor]
+    loss: Loss
+    draw_masks: Callable[[int], Sequence[Masks]]
+
+
+def train_attention(state: FitState) -> None:
+    """Train the attention by Adam, in place; the state with the lowest held-out error stays.
+
+    Nothing is trained without epochs or without weights. An epoch is a pass over the training
+    cells, or over :data:`MAX_CELLS_PER_EPOCH` newly drawn ones if there are more, because the
+    attention has few parameters. Several processes take a slice of every batch each and average
+    their gradients, so that each makes the step of the whole batch. Orders and dropout masks are
+    drawn on the CPU for whole batches: neither the number of processes nor the device changes
+    them. The device is waited for once per epoch and once where a step is recorded, never in a
+    step.
     """
-    options = config.training
-    train_rows, test_rows = torch.nonzero(training)[:, 0], torch.nonzero(held_out)[:, 0]
-    test_rows = test_rows[:: -(-len(test_rows) // MOST_HELD_OUT)] if len(test_rows) else test_rows
-    check_agreement(
-        training_cells=len(train_rows), held_out_cells=len(test_rows), regulators=len(weights.rows)
-    )
-    loss_of = (_attention_loss if phase == "attention" else _gate_loss)(
-        network, problem, y, design, weights, options
-    )
-    gated = {"gates", "modulate.weight", "modulate.bias"}
-    parameters = [
-        p for name, p in network.named_parameters() if (name in gated) == (phase == "gates")
-    ]
-    if not options.max_epochs or not len(weights.rows):
+    if not _has_work(state):
         return
-    optimiser = Adam(parameters, options.learning_rate, options.weight_decay)
-    if phase == "gates":  # break the symmetry of a product of two zeros
-        with torch.no_grad():
-            network.gates.copy_(torch.empty(network.gates.shape).normal_(std=0.01))
-    take = steps_on(y.device, loss_of, optimiser, options)
-    blocks = test_rows.split(rows_at_once(floats_per_cell(network, weights), y.device, EVALUATED))
-    best, waited = (
-        _errors(network, loss_of, blocks, y.new_zeros((), dtype=torch.float64))[1] / len(test_rows),
-        0,
+    parameters = _parameters(state.network, of_gates=False)
+    masks = state.network.draw_masks
+    _train(state, Phase("attention", parameters, attention_loss(state), masks))
+
+
+def train_gates(state: FitState) -> None:
+    """Train the gates as :func:`train_attention` trains the attention, without dropout."""
+    if not _has_work(state):
+        return
+    loss, gates = gate_loss(state), state.network.gates
+    with torch.no_grad():  # break the symmetry of a product of two zeros
+        gates.copy_(torch.empty(gates.shape).normal_(std=0.01))
+    _train(state, Phase("gates", _parameters(state.network, of_gates=True), loss, lambda n: ()))
+
+
+def _has_work(state: FitState) -> bool:
+    """Whether there is anything to train, after all processes have agreed on the data."""
+    check_agreement(
+        training_cells=int(state.training.sum()),
+        held_out_cells=int(state.held_out.sum()),
+        regulators=len(state.weights.rows),
     )
-    state = {k: v.clone() for k, v in network.state_dict().items()}
-    log.append({"phase": phase, "epoch": 0.0, "train": float("nan"), "held_out": best})
-    for epoch in tqdm(
+    return bool(state.config.training.max_epochs and len(state.weights.rows))
+
+
+def _parameters(network: SignalNetwork, *, of_gates: bool) -> list[Tensor]:
+    return [p for name, p in network.named_parameters() if (name in GATE_PARAMETERS) == of_gates]
+
+
+def _train(state: FitState, phase: Phase) -> None:
+    """Epochs of Adam until the held-out error has not fallen for ``patience`` epochs."""
+    network, device, options = state.network, state.targets.device, state.config.training
+    training_rows = torch.nonzero(state.training)[:, 0]
+    held_out_rows = _thinned(torch.nonzero(state.held_out)[:, 0])
+    n_training, n_held_out = min(len(training_rows), MAX_CELLS_PER_EPOCH), len(held_out_rows)
+    blocks = held_out_rows.split(rows_at_once(state.floats_per_cell, device, EVALUATION_BATCH))
+    optimiser = Adam(phase.parameters, options.learning_rate, options.weight_decay)
+    take_step = steps_on(device, phase.loss, optimiser, options)
+
+    zero = torch.zeros((), dtype=torch.float64, device=device)
+    lowest = _errors(network, phase.loss, blocks, zero)[1] / n_held_out
+    best = _copied_state(network)
+    _log_epoch(state, phase, 0, float("nan"), lowest)
+    n_waited = 0
+    epochs = tqdm(
         range(1, options.max_epochs + 1),
-        desc=f"training {phase}",
-        disable=not shows(config.progress),
+        desc=f"training {phase.name}",
+        disable=not shows(state.config.progress),
         leave=False,
-    ):
+    )
+    for epoch in epochs:
         network.train()
-        total = y.new_zeros((), dtype=torch.float64)
-        for batch in _batches(train_rows, options.batch_size):
-            masks = network.draw_masks(len(batch)) if phase == "attention" else []
-            total += take(batch, masks)
-        seen, now = _errors(network, loss_of, blocks, total)
-        seen, now = seen / min(len(train_rows), MOST_CELLS), now / len(test_rows)
-        log.append({"phase": phase, "epoch": float(epoch), "train": seen, "held_out": now})
-        if now < best:
-            best, waited = now, 0
-            state = {k: v.clone() for k, v in network.state_dict().items()}
-        else:
-            waited += 1
-            if waited >= options.patience:
-                break
-    network.load_state_dict(state)
+        total = torch.zeros_like(zero)
+        for batch in _batches(training_rows, options.batch_size):
+            total += take_step(batch, phase.draw_masks(len(batch)))
+        train_sum, held_out_sum = _errors(network, phase.loss, blocks, total)
+        train, held_out = train_sum / n_training, held_out_sum / n_held_out
+        _log_epoch(state, phase, epoch, train, held_out)
+        n_waited += 1
+        if held_out < lowest:
+            lowest, n_waited, best = held_out, 0, _copied_state(network)
+        elif n_waited >= options.patience:
+            break
+    network.load_state_dict(best)
     network.eval()
+
+
+def _log_epoch(state: FitState, phase: Phase, epoch: int, train: float, held_out: float) -> None:
+    entry: dict[str, float | str] = {"phase": phase.name, "epoch": float(epoch)}
+    state.log.append(entry | {"train": train, "held_out": held_out})
+
+
+def _thinned(rows: Tensor) -> Tensor:
+    """At most MAX_HELD_OUT_CELLS of the rows, evenly spaced."""
+    return rows[:: -(-len(rows) // MAX_HELD_OUT_CELLS)] if len(rows) else rows
+
+
+def _copied_state(network: SignalNetwork) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
 
 
 def _errors(
     network: SignalNetwork, loss_of: Loss, blocks: Sequence[Tensor], total: Tensor
 ) -> tuple[float, float]:
-    """``total`` and the squared error of the held-out cells, each summed over the processes. The only place in an epoch that waits for the device, but for the recording of a step."""
+    """``total`` and the squared error of the held-out cells, each summed over the processes.
+
+    Apart from the recording of a step, only this waits for the device in an epoch.
+    """
     network.eval()
     held_out = torch.zeros_like(total)
     with torch.no_grad():
         for block in blocks:
-            mine = block[share_of(len(block))]
-            if len(mine):
-                held_out += loss_of(mine, ())[0].double() * len(mine)
-    seen, now = add_up(torch.stack([total, held_out])).tolist()
-    return seen, now
+            cells = block[share_of(len(block))]
+            if len(cells):
+                held_out += loss_of(cells, ())[0].double() * len(cells)
+    train_sum, held_out_sum = add_up(torch.stack([total, held_out])).tolist()
+    return train_sum, held_out_sum
 
 
 def _batches(rows: Tensor, size: int) -> Iterator[Tensor]:
-    yield from rows[torch.randperm(len(rows))[:MOST_CELLS].to(rows.device)].split(size)
-
-
-def floats_per_cell(network: SignalNetwork, weights: Weights) -> int:
-    """Numbers held for one cell while its error is computed."""
-    return network.floats_per_cell + 6 * len(weights.rows) + 3 * weights.values.shape[1]
-
-
-def _split(problem: Problem, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Numbers of regulators, ascending, as TF columns, pairs and covariates."""
-    n_f, n_p = problem.n_tfs, problem.n_pairs
-    is_tf, is_cov = rows < n_f, rows >= n_f + n_p
-    return rows[is_tf], rows[~is_tf & ~is_cov] - n_f, rows[is_cov] - n_f - n_p
-
-
-def _attention_loss(
-    network: SignalNetwork,
-    problem: Problem,
-    y: Tensor,
-    design: Design,
-    weights: Weights,
-    options: TrainingConfig,
-) -> Loss:
-    """Squared error as a function of attention; only columns with a weight are computed."""
-    rows = weights.rows
-    tfs, pairs, covariates = _split(problem, rows)
-    n = len(tfs) + len(pairs)
-    with torch.no_grad():
-        left = y - design[rows[n:]] @ weights.values[n:] if len(covariates) else y
-    mean, sd, w = design.mean[rows[:n]], design.sd[rows[:n]], weights.values[:n]
-
-    def loss(batch: Tensor, masks: Sequence[Masks]) -> tuple[Tensor, Tensor]:
-        history = problem.history[batch]
-        with products(options, batch.device):
-            look = network.look(history, masks)
-        seen = network.gather(look, history)
-        x = torch.cat([seen.tf[:, tfs], network.signal(seen.exposure, seen.receptor, pairs)], dim=1)
-        with products(options, batch.device):
-            told = ((x - mean) / sd) @ w
-        error = (left[batch] - told).square().mean()
-        return error, torch.zeros_like(error)
-
-    return loss
-
-
-def _gate_loss(
-    network: SignalNetwork,
-    problem: Problem,
-    y: Tensor,
-    design: Design,
-    weights: Weights,
-    options: TrainingConfig,
-) -> Loss:
-    """Squared error as a function of the gates; attention and weights are fixed."""
-    look = network.look_all(problem.history)
-    columns = _fixed_columns(
-        network, problem, design, weights.rows, network.gather(look, problem.history)
-    )
-    n_gated = len(weights.rows) - len(_split(problem, weights.rows)[2])
-    gated = weights.rows[:n_gated]
-
-    def loss(batch: Tensor, masks: Sequence[Masks]) -> tuple[Tensor, Tensor]:
-        gate = torch.nn.functional.pad(
-            network.gate(look.context[batch], gated), (0, len(weights.rows) - n_gated)
-        )
-        with products(options, batch.device):
-            told = (columns(batch) * (1.0 + gate)) @ weights.values
-        error = (y[batch] - told).square().mean()
-        return error, options.gate_penalty * gate.square().mean()
-
-    return loss
-
-
-@torch.no_grad()
-def _fixed_columns(
-    network: SignalNetwork, problem: Problem, design: Design, rows: Tensor, seen: Attended
-) -> Callable[[Tensor], Tensor]:
-    """Standardised regulators of given cells: from a table of all cells where that is small, otherwise computed anew for each batch."""
-    if len(rows) * len(problem.history) <= TABLE:
-        x = design[rows].contiguous()
-        return lambda cells: x[cells]
-    tfs, pairs, covariates = _split(problem, rows)
-    mean, sd = design.mean[rows], design.sd[rows]
-
-    @torch.no_grad()
-    def columns(cells: Tensor) -> Tensor:
-        signal = network.signal(seen.exposure[cells], seen.receptor[cells], pairs)
-        parts = [seen.tf[cells][:, tfs], signal, problem.covariates[cells][:, covariates]]
-        return (torch.cat(parts, dim=1) - mean) / sd
-
-    return columns
+    order = torch.randperm(len(rows))[:MAX_CELLS_PER_EPOCH]
+    yield from rows[order.to(rows.device)].split(size)

@@ -1,1 +1,1 @@
-"""Sparse regression on streamed columns."""
+"""Sparse regression on columns that are computed when they are needed."""

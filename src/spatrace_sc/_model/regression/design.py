@@ -1,6 +1,7 @@
-"""Columns of regulators, computed when they are needed: memory grows with cells × (TFs + ligands + receptors), never with cells × pairs.
+"""Design matrices whose columns are computed when they are needed.
 
-Columns are laid out one after the other, so that a product over cells reads memory in its order.
+Memory grows with cells × (TFs + ligands + receptors), never with cells × pairs. Columns are
+laid out one after the other, so that a product over cells reads memory in its order.
 """
 
 from __future__ import annotations
@@ -12,33 +13,38 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-#: Floats of a block of columns, at most; 32 M are 128 MB.
-BLOCK = 32_000_000
-#: On a CPU as few as these, 16 MB, if that still makes so many columns: larger ones are fetched from the system and cleared anew for every block.
-SMALL, ENOUGH = 4_000_000, 64
+from ..runtime.memory import rows_within
+
+#: Largest number of floats in a block of columns; 32 M are 128 MB.
+MAX_BLOCK_FLOATS = 32_000_000
+#: Floats in a block of columns on a CPU, 16 MB. Larger blocks would be fetched from the system
+#: and cleared anew every time.
+CPU_BLOCK_FLOATS = 4_000_000
+#: Smallest number of columns in a block on a CPU, as far as MAX_BLOCK_FLOATS allows.
+MIN_BLOCK_COLUMNS = 64
 
 
 def standard(x: Tensor) -> Tensor:
-    """Columns with mean 0 and sd 1; constant ones become 0."""
+    """Columns with mean 0 and standard deviation 1; constant columns become 0."""
     sd = x.std(0, correction=0)
     return (x - x.mean(0)) / torch.where(sd > 1e-6, sd, torch.inf)
 
 
 class Columns(Protocol):
-    """Some columns of a design in some cells."""
+    """Columns of a design in a set of cells."""
 
     n: int
 
     def values(self, columns: Tensor) -> Tensor:
-        """(A, cells) of the columns named, ascending."""
+        """(A, cells) values of the given columns, ascending."""
         ...
 
     def at(self, rows: Tensor) -> Columns:
-        """The same in some of the cells, a mask."""
+        """The same columns in a subset of the cells, given as a mask."""
         ...
 
 
-class Plain:
+class StoredColumns:
     """Columns that are stored, (cells, C)."""
 
     def __init__(self, stored: Tensor, *, transposed: bool = False) -> None:
@@ -46,16 +52,16 @@ class Plain:
         self.n = len(self._stored)
 
     def values(self, columns: Tensor) -> Tensor:
-        """(A, cells)"""
+        """(A, cells) values of the given columns."""
         return self._stored[columns]
 
-    def at(self, rows: Tensor) -> Plain:
-        """In some of the cells."""
-        return Plain(self._stored[:, rows], transposed=True)
+    def at(self, rows: Tensor) -> StoredColumns:
+        """The same columns in a subset of the cells."""
+        return StoredColumns(self._stored[:, rows], transposed=True)
 
 
-class Pairs(NamedTuple):
-    """Saturating signals of pairs: which ligand (P,), which receptor (P,), the half-saturation (P,) and the exponent."""
+class PairParameters(NamedTuple):
+    """Ligand (P,), receptor (P,) and half-saturation (P,) of pairs, and the Hill exponent."""
 
     ligand: Tensor
     receptor: Tensor
@@ -63,66 +69,66 @@ class Pairs(NamedTuple):
     exponent: float
 
 
-class Signals:
-    """:math:`D^n / (D^n + K^n)` of pairs, with the dose :math:`D` = exposure × receptor; (cells, L) and (cells, R)."""
+class SignalColumns:
+    """Saturating signals of pairs, D^n / (D^n + K^n) with the dose D = exposure × receptor.
+
+    Exposures are (cells, L), receptors (cells, R).
+    """
 
     def __init__(
-        self, pairs: Pairs, exposure: Tensor, receptor: Tensor, *, transposed: bool = False
+        self, pairs: PairParameters, exposure: Tensor, receptor: Tensor, *, transposed: bool = False
     ) -> None:
         self._pairs, self.n = pairs, len(pairs.ligand)
         self._exposure, self._receptor = (
             m if transposed else m.T.contiguous() for m in (exposure, receptor)
         )
-        n_r = len(self._receptor)
-        number = torch.arange(self.n, device=exposure.device)
-        self._grid = bool(
-            (pairs.ligand * n_r + pairs.receptor == number).all()
-        )  # ligand by ligand, every receptor
+        # pairs that form a grid, ligand by ligand with every receptor, need no copy per pair
+        index = torch.arange(self.n, device=exposure.device)
+        in_grid = pairs.ligand * len(self._receptor) + pairs.receptor == index
+        self._is_grid = bool(in_grid.all())
 
-    def at(self, rows: Tensor) -> Signals:
-        """In some of the cells."""
-        return Signals(
-            self._pairs, self._exposure[:, rows], self._receptor[:, rows], transposed=True
-        )
+    def at(self, rows: Tensor) -> SignalColumns:
+        """The same signals in a subset of the cells."""
+        exposure, receptor = self._exposure[:, rows], self._receptor[:, rows]
+        return SignalColumns(self._pairs, exposure, receptor, transposed=True)
 
     def values(self, columns: Tensor) -> Tensor:
-        """(A, cells)"""
+        """(A, cells) signals of the given pairs."""
         low, high = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 0)
-        if not self._grid or high - low > len(columns):
-            return self._chosen(columns)
+        if not self._is_grid or high - low > len(columns):
+            return self._scattered(columns)
         out = self._exposure.new_empty((high - low, self._exposure.shape[1]))
         for start, stop in self._rectangles(low, high):
-            self._rectangle(start, stop, out[start - low : stop - low])
+            self._fill_rectangle(start, stop, out[start - low : stop - low])
         return out
 
-    def _chosen(self, columns: Tensor) -> Tensor:
+    def _scattered(self, columns: Tensor) -> Tensor:
+        """(A, cells) signals of pairs that are no contiguous run of the grid."""
         ligand, receptor, half, exponent = self._pairs
         dose = self._exposure[ligand[columns]].mul_(self._receptor[receptor[columns]])
         return _saturate(dose, half[columns][:, None], exponent)
 
     def _rectangles(self, low: int, high: int) -> Iterator[tuple[int, int]]:
-        """A run of pairs cut into the end of one ligand, whole ligands, and the beginning of another."""
+        """A run of pairs cut into the end of a ligand, whole ligands, and the start of another."""
         n_r = len(self._receptor)
         first, last = -(-low // n_r) * n_r, high // n_r * n_r
         cuts = [low, first, last, high] if first <= last else [low, high]
         yield from ((a, b) for a, b in pairwise(cuts) if b > a)
 
-    def _rectangle(self, start: int, stop: int, out: Tensor) -> None:
-        """Every ligand with every receptor of the run: products over a grid, without a copy per pair."""
+    def _fill_rectangle(self, start: int, stop: int, out: Tensor) -> None:
+        """Write the signals of every ligand with every receptor of a rectangle of pairs."""
         n_r = len(self._receptor)
         ligands = slice(start // n_r, (stop - 1) // n_r + 1)
-        receptors = slice(
-            start % n_r, start % n_r + (stop - start) // (ligands.stop - ligands.start)
-        )
-        shape = (ligands.stop - ligands.start, receptors.stop - receptors.start, out.shape[1])
-        torch.mul(
-            self._exposure[ligands, None], self._receptor[None, receptors], out=out.view(shape)
-        )
+        n_ligands = ligands.stop - ligands.start
+        receptors = slice(start % n_r, start % n_r + (stop - start) // n_ligands)
+        shape = (n_ligands, receptors.stop - receptors.start, out.shape[1])
+        exposure, receptor = self._exposure[ligands, None], self._receptor[None, receptors]
+        torch.mul(exposure, receptor, out=out.view(shape))
         _saturate(out, self._pairs.half_dose[start:stop, None], self._pairs.exponent)
 
 
 def _saturate(dose: Tensor, half: Tensor, exponent: float) -> Tensor:
-    """In place."""
+    """The saturating signal of a dose, in place."""
     if exponent != 1.0:
         dose.pow_(exponent)
         half = half**exponent
@@ -130,13 +136,13 @@ def _saturate(dose: Tensor, half: Tensor, exponent: float) -> Tensor:
 
 
 class View:
-    """A design in some of its cells."""
+    """A design in a subset of its cells."""
 
     def __init__(self, design: Design, parts: Sequence[Columns], n: int) -> None:
         self._design, self._parts, self.n = design, parts, n
 
     def raw(self, columns: Tensor) -> Tensor:
-        """(A, n) values as they are; ``columns`` ascending."""
+        """(A, n) values that are not standardised; ``columns`` ascending."""
         starts = self._design.starts
         cuts = torch.searchsorted(columns, torch.tensor(starts, device=columns.device)).tolist()
         pieces = [
@@ -149,45 +155,43 @@ class View:
         return torch.cat(pieces) if pieces else self._design.mean.new_zeros((0, self.n))
 
     def __getitem__(self, columns: Tensor) -> Tensor:
-        """(A, n) standardised; constant columns are 0."""
-        return (
-            self.raw(columns)
-            .sub_(self._design.mean[columns][:, None])
-            .div_(self._design.sd[columns][:, None])
-        )
+        """(A, n) standardised values; constant columns are 0."""
+        mean, sd = self._design.mean[columns], self._design.sd[columns]
+        return self.raw(columns).sub_(mean[:, None]).div_(sd[:, None])
 
     def slopes(self, columns: Tensor, residual: Tensor) -> Tensor:
-        """(A, G) mean over the cells of a standardised column times each of the residuals (n, G)."""
+        """(A, G) mean over the cells of each standardised column times each residual (n, G)."""
         mean, sd = self._design.mean[columns], self._design.sd[columns]
-        found = self.raw(columns) @ residual
-        return found.sub_(mean[:, None] * residual.sum(0)).div_(sd[:, None] * self.n)
+        products = self.raw(columns) @ residual
+        return products.sub_(mean[:, None] * residual.sum(0)).div_(sd[:, None] * self.n)
 
 
-def numbers_at_once(device: torch.device) -> int:
-    """Floats of a piece of work that is thrown away again."""
-    return SMALL if device.type == "cpu" else BLOCK
+def floats_at_once(device: torch.device) -> int:
+    """Number of floats in a temporary array."""
+    return CPU_BLOCK_FLOATS if device.type == "cpu" else MAX_BLOCK_FLOATS
 
 
 def _columns_at_once(n_cells: int, device: torch.device) -> int:
-    n = max(1, n_cells)
-    return min(max(1, BLOCK // n), max(ENOUGH, numbers_at_once(device) // n))
+    usual = max(MIN_BLOCK_COLUMNS, floats_at_once(device) // max(1, n_cells))
+    return min(rows_within(MAX_BLOCK_FLOATS, n_cells), usual)
 
 
 class Design:
-    """Standardised regulators of N cells, addressed by column number.
+    """Standardised regulators of N cells, addressed by column.
 
     Parameters
     ----------
     parts
-        In order.
+        Groups of columns, in order.
     fit_on
-        (N,) cells on which means and standard deviations are taken.
-    kept
-        (columns,) those that may act; the others are never computed and read as 0. None: all.
+        (N,) mask of the cells on which means and standard deviations are taken.
+    may_act
+        (columns,) mask of the columns that may act. The others are never computed and read as 0.
+        None lets all columns act.
     """
 
     def __init__(
-        self, parts: Sequence[Columns], fit_on: Tensor, kept: Tensor | None = None
+        self, parts: Sequence[Columns], fit_on: Tensor, may_act: Tensor | None = None
     ) -> None:
         self._parts = parts
         self.starts = [0]
@@ -195,34 +199,33 @@ class Design:
             self.starts.append(self.starts[-1] + part.n)
         self.n_columns = self.starts[-1]
         self.fit_on = fit_on
-        every = torch.arange(self.n_columns, device=fit_on.device)
-        self._columns = every if kept is None else every[kept]
+        columns = torch.arange(self.n_columns, device=fit_on.device)
+        self._columns = columns if may_act is None else columns[may_act]
         self.block = _columns_at_once(len(fit_on), fit_on.device)
         self.mean = torch.zeros(self.n_columns, device=fit_on.device)
         self.sd = torch.zeros(self.n_columns, device=fit_on.device)
-        self._here = View(self, [part.at(fit_on) for part in parts], int(fit_on.sum()))
-        for columns in self.blocks():
-            variance, self.mean[columns] = torch.var_mean(
-                self._here.raw(columns), dim=1, correction=0
-            )
-            self.sd[columns] = variance.sqrt()
+        self._fit_view = View(self, [part.at(fit_on) for part in parts], int(fit_on.sum()))
+        for block in self.blocks():
+            values = self._fit_view.raw(block)
+            variance, self.mean[block] = torch.var_mean(values, dim=1, correction=0)
+            self.sd[block] = variance.sqrt()
         self.constant = self.sd < 1e-6
         self.sd = torch.where(self.constant, torch.inf, self.sd)
 
     def blocks(self, columns: Tensor | None = None) -> Iterator[Tensor]:
-        """Numbers of the columns that may act, or of those given, in pieces whose values fit in memory."""
+        """Columns in pieces whose values fit into memory; None: all columns that may act."""
         yield from (self._columns if columns is None else columns).split(self.block)
 
     def within(self, columns: range) -> Tensor:
-        """Those of a range that may act."""
+        """Columns of a range that may act."""
         ends = torch.tensor([columns.start, columns.stop], device=self._columns.device)
         low, high = torch.searchsorted(self._columns, ends).tolist()
         return self._columns[low:high]
 
     def at(self, rows: Tensor) -> View:
-        """The design in some cells, a mask; ready at once for those that it was fitted on."""
+        """The design in the cells of a mask; no work for the cells that it was fitted on."""
         if rows is self.fit_on or torch.equal(rows, self.fit_on):
-            return self._here
+            return self._fit_view
         return View(self, [part.at(rows) for part in self._parts], int(rows.sum()))
 
     def __getitem__(self, columns: Tensor) -> Tensor:

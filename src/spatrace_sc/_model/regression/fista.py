@@ -1,4 +1,4 @@
-"""Weights of many targets on working sets of columns: accelerated proximal gradient on Gram matrices."""
+"""Weights of many targets on working sets of columns, by accelerated proximal gradient."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .design import numbers_at_once
+from ..runtime.memory import rows_within
+from .design import floats_at_once
 
-#: Floats of the Gram matrices of one batch of targets; 2 M are 8 MB.
-GRAMS = 2_000_000
-#: How much cheaper a product with one shared matrix is than with many small ones, per number multiplied.
-TOGETHER = 20
+#: Floats in the Gram matrices of one batch of targets; 2 M are 8 MB.
+MAX_GRAM_FLOATS = 2_000_000
+#: How much cheaper a product with one shared matrix is than with many small ones, per number.
+SHARED_GRAM_SPEEDUP = 20
 
 
 class Working(NamedTuple):
-    """Columns in use: ``rows`` (U,) ascending, ``values`` (U, G) weights, ``active`` (U, G) which of them a target may use, ``x`` (U, n)."""
+    """Columns in use by any target.
+
+    ``rows`` (U,) ascending, ``values`` (U, G) weights, ``active`` (U, G) whether a target may use
+    a column, ``x`` (U, n) the columns.
+    """
 
     rows: Tensor
     values: Tensor
@@ -26,57 +31,74 @@ class Working(NamedTuple):
     x: Tensor
 
 
+class Quadratic(NamedTuple):
+    """Quadratic losses of T targets on A columns: w Gram w / 2 - moment w.
+
+    ``multiply`` applies the Gram matrices to (T, A) weights, ``top`` (T, 1) are their largest
+    eigenvalues, and ``moment`` is (T, A).
+    """
+
+    multiply: Callable[[Tensor], Tensor]
+    top: Tensor
+    moment: Tensor
+
+
 def predict(x: Tensor, weights: Tensor) -> Tensor:
-    """(n, G) from columns (A, n) and sparse weights (A, G): of every target only the columns with a weight are added up."""
+    """(n, G) predictions from columns (A, n) and sparse weights (A, G).
+
+    For every target only the columns with a weight are summed.
+    """
     target, column = weights.T.nonzero(as_tuple=True)
-    begins = torch.searchsorted(target, torch.arange(weights.shape[1], device=x.device))
-    found: Tensor = torch.nn.functional.embedding_bag(
-        column, x, begins, mode="sum", per_sample_weights=weights[column, target]
+    starts = torch.searchsorted(target, torch.arange(weights.shape[1], device=x.device))
+    sums: Tensor = torch.nn.functional.embedding_bag(
+        column, x, starts, mode="sum", per_sample_weights=weights[column, target]
     )
-    return found.T
+    return sums.T
 
 
 def descend(
     working: Working, targets: Tensor, threshold: Tensor, max_iterations: int, tolerance: float
 ) -> Tensor:
-    """Solve every target on its working set; all on the union of the sets where that is cheaper."""
+    """(U, G) weights of every target on its working set.
+
+    All targets are solved on the union of the sets where that is cheaper.
+    """
     size = working.active.sum(0)
-    together, apart = len(working.rows) ** 2 * targets.shape[1], TOGETHER * int((size**2).sum())
-    solver = _together if together <= apart else _apart
+    shared = len(working.rows) ** 2 * targets.shape[1]
+    separate = SHARED_GRAM_SPEEDUP * int((size**2).sum())
+    solver = _solve_together if shared <= separate else _solve_apart
     return solver(working, targets, threshold, max_iterations, tolerance)
 
 
-def _together(
+def _solve_together(
     working: Working, targets: Tensor, threshold: Tensor, max_iterations: int, tolerance: float
 ) -> Tensor:
-    """One Gram matrix for all targets, which may use every column of the union."""
+    """Weights by one Gram matrix for all targets, which may use every column of the union."""
     n = len(targets)
     gram, moment = working.x @ working.x.T / n, (working.x @ targets).T / n
     top = _largest_eigenvalue(gram[None]).expand(len(moment), 1)
-    return _fista(
-        lambda v: v @ gram, top, moment, threshold.T, working.values.T, max_iterations, tolerance
-    ).T.contiguous()
+    loss = Quadratic(lambda v: v @ gram, top, moment)
+    weights = _fista(loss, threshold.T, working.values.T, max_iterations, tolerance)
+    return weights.T.contiguous()
 
 
-def _apart(
+def _solve_apart(
     working: Working, targets: Tensor, threshold: Tensor, max_iterations: int, tolerance: float
 ) -> Tensor:
-    """A Gram matrix for every target, in batches of targets with sets of like size."""
+    """Weights by a Gram matrix for every target, in batches of targets with sets of like size."""
     size = working.active.sum(0)
     order = torch.argsort(size, descending=True, stable=True)
     solved = torch.zeros_like(working.values)
     low, n_targets = 0, int((size > 0).sum())
     while low < n_targets:
         width = int(size[order[low]])
-        some = order[low : min(n_targets, low + max(1, GRAMS // width**2))]
-        low += len(some)
-        index, valid = _own_columns(working.active[:, some], width)
-        gram, moment = _grams(working.x, targets[:, some], index, valid)
-        column = some[:, None].expand_as(index)
+        batch = order[low : min(n_targets, low + rows_within(MAX_GRAM_FLOATS, width**2))]
+        low += len(batch)
+        index, valid = _active_columns(working.active[:, batch], width)
+        gram, moment = _grams(working.x, targets[:, batch], index, valid)
+        column = batch[:, None].expand_as(index)
         weights = _fista(
-            partial(_apply, gram),
-            _largest_eigenvalue(gram),
-            moment,
+            Quadratic(partial(_apply, gram), _largest_eigenvalue(gram), moment),
             threshold[index, column],
             working.values[index, column] * valid,
             max_iterations,
@@ -86,67 +108,71 @@ def _apart(
     return solved
 
 
-def _own_columns(active: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """(T, width) places of the columns of every target in the working set, and which of them are meant; the rest are 0."""
-    which, row = active.T.nonzero(as_tuple=True)
+def _active_columns(active: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """(T, width) positions of the columns of every target in the working set, and their validity.
+
+    Positions beyond the set of a target are 0 and not valid.
+    """
+    target, row = active.T.nonzero(as_tuple=True)
     size = active.sum(0)
-    slot = torch.arange(len(which), device=active.device) - (torch.cumsum(size, 0) - size)[which]
+    slot = torch.arange(len(target), device=active.device) - (torch.cumsum(size, 0) - size)[target]
     index = torch.zeros((active.shape[1], width), dtype=torch.long, device=active.device)
-    index[which, slot] = row
+    index[target, slot] = row
     return index, torch.arange(width, device=active.device) < size[:, None]
 
 
 def _grams(x: Tensor, targets: Tensor, index: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """(T, A, A) Gram matrices of the columns ``index`` (T, A) of every target and (T, A) their products with it, each divided by the cells; 0 where a column is not meant. Columns are gathered for some targets at a time."""
+    """(T, A, A) Gram matrices of the columns ``index`` (T, A) and (T, A) moments of the targets.
+
+    Both are divided by the number of cells, and 0 where a column is not valid. Columns are
+    gathered for a few targets at a time.
+    """
     (n_targets, width), n = index.shape, len(targets)
     gram, moment = x.new_empty(n_targets, width, width), x.new_empty(n_targets, width)
-    at_once = max(1, numbers_at_once(x.device) // max(1, width * n))
-    for low in range(0, n_targets, at_once):
-        some = slice(low, min(n_targets, low + at_once))
-        mine = x.index_select(0, index[some].flatten()).view(-1, width, n)
-        torch.bmm(mine, mine.transpose(1, 2), out=gram[some])
-        moment[some] = torch.bmm(targets.T[some, None, :], mine.transpose(1, 2))[:, 0]
+    step = rows_within(floats_at_once(x.device), width * n)
+    for low in range(0, n_targets, step):
+        batch = slice(low, min(n_targets, low + step))
+        columns = x.index_select(0, index[batch].flatten()).view(-1, width, n)
+        torch.bmm(columns, columns.transpose(1, 2), out=gram[batch])
+        moment[batch] = torch.bmm(targets.T[batch, None, :], columns.transpose(1, 2))[:, 0]
     gram.mul_(valid[:, :, None]).mul_(valid[:, None, :]).div_(n)
     return gram, moment.mul_(valid).div_(n)
 
 
 def _apply(gram: Tensor, vectors: Tensor) -> Tensor:
-    """(T, A, A), symmetric, times (T, A): from the left, which is eight times as fast."""
+    """(T, A) products of symmetric (T, A, A) with (T, A); from the left it is 8 times as fast."""
     return torch.bmm(vectors[:, None, :], gram)[:, 0]
 
 
 def _fista(
-    multiply: Callable[[Tensor], Tensor],
-    top: Tensor,
-    moment: Tensor,
-    threshold: Tensor,
-    weights: Tensor,
-    max_iterations: int,
-    tolerance: float,
+    loss: Quadratic, threshold: Tensor, weights: Tensor, max_iterations: int, tolerance: float
 ) -> Tensor:
-    """Accelerated proximal gradient with restart on (T, A) weights. ``multiply`` applies the Gram matrices, whose largest eigenvalues are ``top`` (T, 1).
+    """(T, A) weights by accelerated proximal gradient with restart.
 
-    A target whose step is found too long halves it and begins again.
+    A target whose step turns out to be too long halves it and begins again.
     """
-    step = 1.0 / (top + 1e-12)
+    step = 1.0 / (loss.top + 1e-12)
     start, ahead, momentum = weights, weights, torch.ones_like(step)
     limit = 100.0 * (1.0 + start.abs().amax(1, keepdim=True))
-    reach = step * threshold
+    shrinkage = step * threshold
     for iteration in range(max_iterations):
-        moved = ahead - step * (multiply(ahead) - moment)
-        new = moved - torch.clamp(moved, -reach, reach)
+        # gradient step and soft threshold
+        moved = ahead - step * (loss.multiply(ahead) - loss.moment)
+        new = moved - torch.clamp(moved, -shrinkage, shrinkage)
         change = new - weights
         if iteration % 10 == 9:
             largest = change.abs().amax(1, keepdim=True)
             if float(largest.max()) < tolerance:
                 return new
-            wild = ~(largest < limit)
-            if bool(wild.any()):
-                step = torch.where(wild, step / 2.0, step)
-                reach = step * threshold
-                momentum = torch.where(wild, 1.0, momentum)
-                weights, ahead = torch.where(wild, start, new), torch.where(wild, start, new)
+            diverging = ~(largest < limit)
+            if bool(diverging.any()):
+                step = torch.where(diverging, step / 2.0, step)
+                shrinkage = step * threshold
+                momentum = torch.where(diverging, 1.0, momentum)
+                weights = torch.where(diverging, start, new)
+                ahead = weights
                 continue
+        # Nesterov momentum, restarted where it points uphill
         downhill = ((ahead - new) * change).sum(1, keepdim=True) <= 0
         following = (1.0 + torch.sqrt(1.0 + 4.0 * momentum * momentum)) / 2.0
         ahead = new + downhill * (momentum - 1.0) / following * change
@@ -155,11 +181,13 @@ def _fista(
 
 
 def _largest_eigenvalue(gram: Tensor) -> Tensor:
-    """(T, 1) upper bound in practice: power iteration with a margin, capped by the 1-norm."""
-    spread = torch.arange(gram.shape[1], device=gram.device)
-    vector = ((0.5 + spread / len(spread)) * torch.where(spread % 3 > 0, 1.0, -1.0)).expand(
-        gram.shape[:2]
-    )
+    """(T, 1) largest eigenvalues, in practice an upper bound.
+
+    Power iteration with a margin, capped by the 1-norm.
+    """
+    index = torch.arange(gram.shape[1], device=gram.device)
+    vector = (0.5 + index / len(index)) * torch.where(index % 3 > 0, 1.0, -1.0)
+    vector = vector.expand(gram.shape[:2])
     vector = vector / vector.norm(dim=1, keepdim=True)
     for _ in range(40):
         vector = _apply(gram, vector)

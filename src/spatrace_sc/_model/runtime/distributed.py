@@ -1,8 +1,13 @@
-"""Several processes that work on one inference, as ``torchrun`` starts them. With one process nothing here does anything.
+"""Several processes that work on one inference, as ``torchrun`` starts them.
 
-Every process reads the same data and draws the same random numbers. What costs time is shared: the cells of each batch (:func:`share_of`, :func:`average_gradients`) and tasks that know
-nothing of each other (:func:`share_tasks`, :func:`gather_results`). What is exchanged has the same bits everywhere, so all processes take the same decisions and end with the same result.
-All functions but :func:`world`, :func:`is_active`, :func:`is_first`, :func:`shows`, :func:`share_of` and :func:`share_tasks` are collective: every process has to call them, in the same order.
+Every process reads the same data and draws the same random numbers. The expensive work is
+shared: the cells of each batch (:func:`share_of`, :func:`average_gradients`) and independent
+tasks (:func:`share_tasks`, :func:`gather_results`). All processes receive the same bits, so they
+take the same decisions and end with the same result.
+
+Most functions are collective: every process has to call them, in the same order. The exceptions
+are :func:`world`, :func:`is_active`, :func:`is_first`, :func:`shows`, :func:`share_of` and
+:func:`share_tasks`. With one process nothing here does anything.
 """
 
 from __future__ import annotations
@@ -24,25 +29,29 @@ logger = logging.getLogger("spatrace_sc")
 
 T = TypeVar("T")
 
-#: Environment variable; ``1``: processes of one ``torchrun`` work each for itself, on data of its own.
-ALONE = "SPATRACE_SC_ALONE"
-#: A process waits so long for the others: one of them may have the longest refit.
-PATIENCE = timedelta(hours=6)
+#: Environment variable. With ``1`` every process of one ``torchrun`` works on its own data.
+ALONE_VARIABLE = "SPATRACE_SC_ALONE"
+#: How long a process waits for the others, one of which may have the longest refit.
+TIMEOUT = timedelta(hours=6)
 
 
 def is_active() -> bool:
     """Whether there are other processes to work with."""
     joined = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-    return joined and os.environ.get(ALONE, "0") in {"", "0"}
+    return joined and not _works_alone()
+
+
+def _works_alone() -> bool:
+    return os.environ.get(ALONE_VARIABLE, "0") not in {"", "0"}
 
 
 def world() -> tuple[int, int]:
-    """Number of this process, from 0, and number of processes."""
+    """Rank of this process, from 0, and number of processes."""
     return (dist.get_rank(), dist.get_world_size()) if is_active() else (0, 1)
 
 
 def is_first() -> bool:
-    """Whether this is process 0, the one that speaks."""
+    """Whether this is process 0, the one that logs."""
     return world()[0] == 0
 
 
@@ -52,56 +61,61 @@ def shows(progress: bool) -> bool:
 
 
 def init_from_environment(device: torch.device) -> torch.device:
-    """Join the processes that ``torchrun`` started, unless the script did, and return the device of this one.
+    """Device of this process, after it has joined the processes that ``torchrun`` started.
 
-    Does nothing where ``WORLD_SIZE`` is unset or 1, or where :data:`ALONE` is set. ``cuda`` without a number becomes the GPU of this process, ``LOCAL_RANK``. Tensors on GPUs travel by NCCL, others by gloo.
-    Processes other than 0 log warnings only.
+    Nothing is joined if the script has done so, if ``WORLD_SIZE`` is unset or 1, or if
+    :data:`ALONE_VARIABLE` is set. ``cuda`` without an index becomes the GPU of this process,
+    ``LOCAL_RANK``. Tensors on GPUs travel by NCCL, others by gloo. Only process 0 logs more
+    than warnings.
 
     Raises
     ------
     DeviceError
-        If ``WORLD_SIZE`` names several processes that cannot be joined, or this machine has fewer GPUs than processes.
+        If ``WORLD_SIZE`` names several processes that cannot be joined, or if this machine has
+        fewer GPUs than processes.
     """
-    if os.environ.get(ALONE, "0") not in {"", "0"}:
-        return _own_gpu(device)
+    if _works_alone():
+        return _gpu_of_process(device)
     if not (dist.is_available() and dist.is_initialized()):
         size = os.environ.get("WORLD_SIZE", "1")
         if size == "1":
             return device
-        device = _own_gpu(device)
+        device = _gpu_of_process(device)
         _join(size, device)
         atexit.register(_leave)
     else:
-        device = _own_gpu(device)
-    rank, size_now = world()
+        device = _gpu_of_process(device)
+    rank, n_processes = world()
     if rank and not any(isinstance(f, _OnlyWarnings) for f in logger.filters):
         logger.addFilter(_OnlyWarnings())
-    if size_now > 1:
+    if n_processes > 1:
         logger.info(
-            "%d processes share the work; this is number %d, on %s.", size_now, rank, device
+            "%d processes share the work; this is process %d, on %s.", n_processes, rank, device
         )
     return device
 
 
 class _OnlyWarnings(logging.Filter):
-    """Process 0 tells what all do."""
+    """Drops what process 0 logs for all processes."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.levelno >= logging.WARNING or is_first()
 
 
-def _own_gpu(device: torch.device) -> torch.device:
-    """``cuda`` without a number becomes that of this process."""
-    number = os.environ.get("LOCAL_RANK", "")
-    if device.type != "cuda" or device.index is not None or not number.isdigit():
+def _gpu_of_process(device: torch.device) -> torch.device:
+    """The device, where ``cuda`` without an index becomes the GPU of this process."""
+    rank = os.environ.get("LOCAL_RANK", "")
+    if device.type != "cuda" or device.index is not None or not rank.isdigit():
         return device
-    if int(number) >= torch.cuda.device_count():
+    n_gpus = torch.cuda.device_count()
+    if int(rank) >= n_gpus:
         raise DeviceError(
-            f"Process {number} of this machine has no GPU of its own: there are {torch.cuda.device_count()}. "
-            f"Start as many processes as GPUs, `torchrun --nproc-per-node {torch.cuda.device_count()} script.py`, or pass `device='cpu'`."
+            f"Process {rank} of this machine has no GPU of its own: there are {n_gpus}. "
+            f"Start as many processes as GPUs, `torchrun --nproc-per-node {n_gpus} script.py`, "
+            "or pass `device='cpu'`."
         )
-    torch.cuda.set_device(int(number))
-    return torch.device("cuda", int(number))
+    torch.cuda.set_device(int(rank))
+    return torch.device("cuda", int(rank))
 
 
 def _join(size: str, device: torch.device) -> None:
@@ -109,33 +123,34 @@ def _join(size: str, device: torch.device) -> None:
         if int(size) < 1:
             raise ValueError("it must be at least 1")
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=PATIENCE)
-    except (
-        ValueError,
-        RuntimeError,
-        AttributeError,
-    ) as error:  # AttributeError: a build of torch without it
+        dist.init_process_group(backend, timeout=TIMEOUT)
+    # a build of torch without distributed execution raises AttributeError
+    except (ValueError, RuntimeError, AttributeError) as error:
         raise DeviceError(
-            f"WORLD_SIZE={size!r} in the environment says that several processes work together, but they cannot be joined: {error}. "
-            "Start the script with `torchrun --nproc-per-node 2 script.py`, or unset WORLD_SIZE to work with one process."
+            f"WORLD_SIZE={size!r} in the environment says that several processes work together, "
+            f"but they cannot be joined: {error}. Start the script with "
+            "`torchrun --nproc-per-node 2 script.py`, or unset WORLD_SIZE to use one process."
         ) from error
 
 
 def _leave() -> None:
-    """Take the group down that :func:`init_from_environment` made; a process that ends first would cut the others off."""
+    """Destroy the group of :func:`init_from_environment`.
+
+    At exit only, because a process that ends first would cut the others off.
+    """
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def _transport(device: torch.device) -> torch.device:
-    """Where a tensor of that device has to lie to travel."""
+    """Device on which a tensor of ``device`` has to lie to travel."""
     backend = str(dist.get_backend_config())  # "cpu:gloo,cuda:nccl"
-    known = dict(part.split(":") for part in backend.split(",") if ":" in part)
-    if device.type in known and not (device.type == "cuda" and known["cuda"] == "gloo"):
+    backends = dict(pair.split(":") for pair in backend.split(",") if ":" in pair)
+    if device.type in backends and not (device.type == "cuda" and backends["cuda"] == "gloo"):
         return device
-    return (
-        torch.device("cpu") if "cpu" in known else torch.device("cuda", torch.cuda.current_device())
-    )
+    if "cpu" in backends:
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device())
 
 
 def add_up(tensor: Tensor) -> Tensor:
@@ -148,58 +163,66 @@ def add_up(tensor: Tensor) -> Tensor:
 
 
 def average_gradients(parameters: Iterable[Tensor], weight: float) -> None:
-    """Gradients of the mean over the cells of all processes, from each one's mean over ``weight`` cells of its own, in place and in one exchange.
+    """Average gradients over the cells of all processes, in place and in one exchange.
 
-    A process without cells takes part with ``weight`` 0 and any gradients; the same parameters must have some everywhere.
+    The gradients of each process are means over its ``weight`` cells. A process without cells
+    takes part with ``weight`` 0 and any gradients. The same parameters must have gradients in
+    every process.
     """
     if not is_active():
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([*(g.flatten() for g in gradients), gradients[0].new_ones(1)]) * weight
     total = add_up(flat)
-    parts = (total[:-1] / total[-1]).split([g.numel() for g in gradients])
-    for gradient, mean in zip(gradients, parts, strict=True):
+    means = (total[:-1] / total[-1]).split([g.numel() for g in gradients])
+    for gradient, mean in zip(gradients, means, strict=True):
         gradient.copy_(mean.view_as(gradient))
 
 
 def share_of(n: int) -> slice:
-    """Which of *n* rows are this process's: contiguous, sizes that differ by at most one."""
+    """Slice of *n* rows for this process; sizes differ by at most one between processes."""
     rank, size = world()
     return slice(n * rank // size, n * (rank + 1) // size)
 
 
 def share_tasks(n: int) -> Sequence[int]:
-    """Which of *n* tasks are this process's, in turn: 0, 2, 4, … and 1, 3, 5, … of two."""
+    """Indices of the tasks of this process, in turn: 0, 2, 4, … and 1, 3, 5, … of two."""
     rank, size = world()
     return range(rank, n, size)
 
 
 def gather_results(results: Iterable[T], n: int) -> Iterator[T]:
-    """The results of all *n* tasks, in their order, in every process, from those of this one's :func:`share_tasks`.
+    """Results of all *n* tasks in order, in every process, from those of its :func:`share_tasks`.
 
-    One at a time: a process holds the results that it has not handed over yet and one of another process. To be read to the end by all.
+    One result travels at a time: a process holds the results that it has not handed over yet and
+    one of another process. Every process has to read the iterator to its end.
     """
     rank, size = world()
     if size == 1:
         yield from results
         return
-    own = iter(results)
+    remaining = iter(results)
     for task in range(n):
-        yield broadcast(next(own) if task % size == rank else None, task % size)  # type: ignore[misc]
+        source = task % size
+        yield broadcast(next(remaining) if source == rank else None, source)  # type: ignore[misc]
 
 
 def broadcast(value: T, source: int = 0) -> T:
-    """What ``source`` has, in every process: anything that can be pickled. Only among the processes of one inference."""
+    """The value of process ``source``, in every process; anything that can be pickled.
+
+    It travels only among the processes of one inference.
+    """
     if not is_active():
         return value
     box: list[T] = [value]
-    where = _transport(torch.device("cpu"))
-    dist.broadcast_object_list(box, src=source, device=where)
+    dist.broadcast_object_list(box, src=source, device=_transport(torch.device("cpu")))
     return value if source == dist.get_rank() else box[0]
 
 
 def check_agreement(**numbers: int) -> None:
-    """Refuse to go on where the processes do not work on the same thing; they would wait for each other for ever, or mix two data sets.
+    """Check that all processes work on the same data.
+
+    Otherwise they would wait for each other for ever, or mix two data sets.
 
     Raises
     ------
@@ -208,14 +231,16 @@ def check_agreement(**numbers: int) -> None:
     """
     if not is_active():
         return
-    mine = torch.tensor(list(numbers.values()), dtype=torch.int64)
-    mine = mine.to(_transport(mine.device))
-    all_of_them = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
-    dist.all_gather(all_of_them, mine)
-    found = torch.stack(all_of_them).cpu()
-    for name, values in zip(numbers, found.T.tolist(), strict=True):
+    local = torch.tensor(list(numbers.values()), dtype=torch.int64)
+    local = local.to(_transport(local.device))
+    gathered = [torch.empty_like(local) for _ in range(dist.get_world_size())]
+    dist.all_gather(gathered, local)
+    by_name = torch.stack(gathered).cpu().T.tolist()
+    for name, values in zip(numbers, by_name, strict=True):
         if len(set(values)) > 1:
             raise DataError(
-                f"The processes do not work on the same data: {name.replace('_', ' ')} {', '.join(map(str, values))}. "
-                f"Every process has to read the same data and call with the same arguments and seed; set {ALONE}=1 if each shall work for itself."
+                "The processes do not work on the same data: "
+                f"{name.replace('_', ' ')} {', '.join(map(str, values))}. Every process has to "
+                "read the same data and call with the same arguments and seed. "
+                f"Set {ALONE_VARIABLE}=1 if each process should work on its own."
             )

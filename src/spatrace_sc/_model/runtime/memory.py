@@ -1,4 +1,4 @@
-"""How much memory is needed, and how many cells at a time there is room for."""
+"""Memory that an inference needs, and the number of rows that fit into one piece of work."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import torch
 
 from ..._errors import DataError
 
-#: Floats of one piece of work on a CPU, 1 GB; a fixed number, so that a result does not depend on what else runs.
-PIECE = 2**28
+#: Floats of one piece of work on a CPU, 1 GB. The number is fixed, so that a result does not
+#: depend on what else runs.
+MAX_CPU_FLOATS = 2**28
 #: Share of a GPU's free memory that one piece of work may take.
-FREE_SHARE = 0.25
-#: A GPU may take so many times the usual number of rows.
-MOST_TIMES = 16
-#: Where Linux keeps the limits of a container.
+MAX_GPU_SHARE = 0.25
+#: Factor by which a GPU may exceed the usual number of rows.
+MAX_GPU_ROW_FACTOR = 16
+#: Targets that the steps of the evidence handle together.
+TARGET_BATCH = 256
+#: Folder in which Linux keeps the limits of a container.
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -27,24 +30,31 @@ def free_on(device: torch.device) -> int | None:
     return int(torch.cuda.mem_get_info(device)[0]) + idle
 
 
-def rows_at_once(floats_per_row: int, device: torch.device, usual: int) -> int:
-    """Rows of a piece of work that needs so many single-precision numbers a row.
+def rows_within(n_floats: int, floats_per_row: int) -> int:
+    """Number of rows that fit into a number of floats, at least 1."""
+    return max(1, n_floats // max(1, floats_per_row))
 
-    On a CPU ``usual``, fewer where that would exceed :data:`PIECE`; on a GPU what a share of its free memory holds, up to :data:`MOST_TIMES` × ``usual``.
-    Blocks of evaluation only: the batch of a training step is what the configuration says, whatever the device.
+
+def rows_at_once(floats_per_row: int, device: torch.device, usual: int) -> int:
+    """Number of rows of a piece of work that needs ``floats_per_row`` single-precision numbers.
+
+    On a CPU it is ``usual``, or less where that would exceed :data:`MAX_CPU_FLOATS`. On a GPU it
+    is what a share of the free memory holds, up to :data:`MAX_GPU_ROW_FACTOR` × ``usual``.
+    It serves evaluation only: the batch of a training step is what the configuration says,
+    whatever the device.
     """
     return _rows(floats_per_row, free_on(device), usual)
 
 
 def _rows(floats_per_row: int, free: int | None, usual: int) -> int:
-    floats_per_row = max(1, floats_per_row)
     if free is None:
-        return max(1, min(usual, PIECE // floats_per_row))
-    return max(1, min(MOST_TIMES * usual, int(FREE_SHARE * free) // (4 * floats_per_row)))
+        return min(max(1, usual), rows_within(MAX_CPU_FLOATS, floats_per_row))
+    fitting = rows_within(int(MAX_GPU_SHARE * free), 4 * max(1, floats_per_row))
+    return min(max(1, MAX_GPU_ROW_FACTOR * usual), fitting)
 
 
 class Sizes(NamedTuple):
-    """What one inference works on: receivers, steps back, genes of each role, and edges that are listed."""
+    """Sizes of one inference: receivers, steps back, genes of each role, and listed edges."""
 
     cells: int
     lags: int
@@ -53,59 +63,69 @@ class Sizes(NamedTuple):
     receptors: int
     targets: int
     listed: int
-    """Edges of pairs that are told one by one, ``config.max_edges`` at most."""
+    """Edges of pairs that are summarised one by one, ``config.max_edges`` at most."""
 
 
-#: What to change where a part takes most.
+#: What to change, by the item that takes most memory.
 ADVICE = {
-    "what cells and their past express": "fewer cells or genes, a smaller config.model.n_lags, or config.evidence.n_workers=1",
+    "expression of cells and their past": (
+        "fewer cells or genes, a smaller config.model.n_lags, or config.evidence.n_workers=1"
+    ),
     "targets": "fewer cells or targets",
     "sums over refits of listed edges": "a smaller config.max_edges or fewer targets",
 }
 
 
 def least_needed(sizes: Sizes, refits_at_a_time: int) -> dict[str, int]:
-    """Bytes that are held at once for certain, by what they hold. Working memory comes on top, so this is a lower bound."""
-    n, k, f, le, r, g, most = sizes
-    past, seen = k * f + f + (k + 1) * (le + r), 2 * f + le + r
+    """Bytes that are certainly held at once, by item.
+
+    It is a lower bound, because working memory comes on top.
+    """
+    n, k, f, le, r, g, listed = sizes
+    past, attended = k * f + f + (k + 1) * (le + r), 2 * f + le + r
     return {
-        "what cells and their past express": 4 * n * (past + seen) * (1 + refits_at_a_time),
+        "expression of cells and their past": 4 * n * (past + attended) * (1 + refits_at_a_time),
         "targets": 4 * n * g * 3,
-        "sums over refits of listed edges": 4 * (f * g + min(le * r * g, most)) * 6,
+        "sums over refits of listed edges": 4 * (f * g + min(le * r * g, listed)) * 6,
     }
 
 
 def check_memory(
     sizes: Sizes, refits_at_a_time: int, device: torch.device, *, available: int | None = None
 ) -> int:
-    """Refuse before anything is allocated what cannot fit. Returns the bytes needed at least.
+    """Bytes needed at least; refuses an inference that cannot fit before anything is allocated.
+
+    Parameters
+    ----------
+    available
+        Bytes that are free. None asks the system; nothing is checked where it does not answer.
 
     Raises
     ------
     DataError
-        If :func:`least_needed` exceeds what is free on the device (``available``; None: asked of the system, and no check where it does not say).
+        If :func:`least_needed` exceeds the free memory of the device.
     """
-    parts = least_needed(sizes, refits_at_a_time)
-    total = sum(parts.values())
-    free = (
-        available
-        if available is not None
-        else free_on(device)
-        if device.type == "cuda"
-        else free_memory()
-    )
+    needed = least_needed(sizes, refits_at_a_time)
+    total = sum(needed.values())
+    free = available
+    if free is None:
+        free = free_on(device) if device.type == "cuda" else free_memory()
     if free is None or total <= free:
         return total
-    largest = max(parts, key=lambda part: parts[part])
-    held = ", ".join(f"{part} {size / 1e9:.1f} GB" for part, size in parts.items())
+    largest = max(needed, key=lambda item: needed[item])
+    items = ", ".join(f"{item} {size / 1e9:.1f} GB" for item, size in needed.items())
     raise DataError(
-        f"{sizes.cells} receivers, {sizes.tfs} TFs, {sizes.ligands} ligands × {sizes.receptors} receptors and {sizes.targets} targets need at least {total / 1e9:.1f} GB "
-        f"({held}), and {free / 1e9:.1f} GB are free on {device}. Use {ADVICE[largest]}."
+        f"{sizes.cells} receivers, {sizes.tfs} TFs, {sizes.ligands} ligands × {sizes.receptors} "
+        f"receptors and {sizes.targets} targets need at least {total / 1e9:.1f} GB ({items}), "
+        f"and {free / 1e9:.1f} GB are free on {device}. Use {ADVICE[largest]}."
     )
 
 
 def free_memory() -> int | None:
-    """Bytes of main memory that can still be used without swapping; None where the system does not say. A container's own limit counts."""
+    """Bytes of main memory that can be used without swapping; None if the system does not say.
+
+    The limit of a container counts.
+    """
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -114,12 +134,12 @@ def free_memory() -> int | None:
     if "MemAvailable" not in table:
         return None
     free = 1024 * int(table["MemAvailable"].split()[0])
-    limit, used = (_number(CGROUP / name) for name in ("memory.max", "memory.current"))
+    limit, used = (_read_integer(CGROUP / name) for name in ("memory.max", "memory.current"))
     return free if limit is None or used is None else min(free, max(0, limit - used))
 
 
-def _number(path: Path) -> int | None:
-    """A number in a file; None if there is none, such as ``max``."""
+def _read_integer(path: Path) -> int | None:
+    """The integer in a file; None if it holds something else, such as ``max``."""
     try:
         text = path.read_text(encoding="ascii").strip()
     except OSError:
