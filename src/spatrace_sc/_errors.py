@@ -52,9 +52,9 @@ class SpatraceWarning(UserWarning):
     """Something of the user's data deserves a second look; the computation goes on."""
 
 
-def warn(message: str) -> None:
-    """A :class:`SpatraceWarning` at the line of the user's that called the package, however deep this was called."""
+def warn(message: str, category: type[Warning] = SpatraceWarning) -> None:
+    """Warn at the line of the user's code that called the package, however deep this call is."""
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, SpatraceWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)

@@ -78,21 +78,12 @@ COMMUNICATION = [
     *("score_se", "n_slices", "slices_above", "type_p_value", "pair_q_value"),
 ]
 MODULES = {
-    "pairs": ["module", "ligand", "receptor", "weight", "score", "main"],
+    "lr_pairs": ["module", "ligand", "receptor", "weight", "score", "main"],
     "targets": ["module", "target", "effect", "score", "n_pairs", "agreement"],
     "stages": ["module", "stage", "score", "score_se", "n_cells", "n_slices"],
     "summary": ["module", "ligand", "receptor", "target", "n_pairs", "score", "share"],
     "stability": ["rank", "stability", "shuffled", "smallest", "chosen"],
     "enrichment": ["module", "source", "score", "q_value", "method"],
-}
-#: Columns that name what is compared between groups, by kind: responses and, of the last two, levels.
-COMPARED = {
-    "tf_targets": ["tf", "target"],
-    "lr_targets": ["ligand", "receptor", "target"],
-    "tfs": ["tf"],
-    "lr_pairs": ["ligand", "receptor"],
-    "tf_activity": ["tf"],
-    "pair_activity": ["ligand", "receptor"],
 }
 COMPARISON = [
     *("group", "reference", "effect", "effect_se", "effect_reference", "effect_reference_se"),

@@ -1,4 +1,4 @@
-"""Who talks to whom, by cell type and by cell, from the activity of pairs."""
+"""Which cells send to which, by cell type and by cell, from the activity of pairs."""
 
 from __future__ import annotations
 
@@ -10,154 +10,191 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.stats import false_discovery_control
 from tqdm.auto import tqdm
 
 from .. import _keys
 from .._core.communication import (
+    PermutationTest,
     Scene,
-    Tested,
     cell_matrix,
-    exchanged_labels,
-    exchanged_positions,
-    judge_types,
+    permutation_test,
+    permute_labels,
+    permute_positions,
     square_blocks,
 )
-from .._core.statistics import benjamini_hochberg
+from .._regulators import Regulators
+from .._study.records import Cells
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Side of the blocks within which labels are exchanged, in radii.
-BLOCK_RADII = 2.0
+#: Side of the squares within which labels are permuted, in radii.
+BLOCK_SIDE_IN_RADII = 2.0
+#: (receivers, L) exposure → (receivers, P) activity.
+ActivityAtExposure = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Talk:
-    """What :func:`talk` needs to know of the data.
+class CommunicationInput:
+    """The data behind :func:`communication_tables`.
 
-    ``pairs`` table ligand, receptor (names), p_value, q_value; ``activity`` (receivers, P); ``ligand`` (P,) column of each pair's ligand in ``sender_ligand`` (senders, L), which is linear; ``weights`` (receivers, senders);
-    ``sender_type``, ``receiver_type`` names; ``sender_sample``, ``receiver_sample`` and ``stage`` codes, ``stages`` their names; ``sender_coords``, ``receiver_coords``.
+    ``cells`` and the names of the ``stages`` in order of time; ``pairs`` table ligand,
+    receptor (names), p_value, q_value; ``activity`` (receivers, P); ``ligand`` (P,) column of each
+    pair's ligand in ``sender_ligand`` (senders, L), which is linear; ``weights`` (receivers,
+    senders).
     """
 
+    cells: Cells
+    stages: list[str]
     pairs: pd.DataFrame
     activity: NDArray[np.float32]
-    ligand: NDArray[np.intp]
+    ligand: NDArray[np.int64]
     sender_ligand: NDArray[np.float32]
     weights: sparse.csr_matrix
-    sender_type: NDArray[np.str_]
-    receiver_type: NDArray[np.str_]
-    sender_sample: NDArray[np.integer]
-    receiver_sample: NDArray[np.integer]
-    stage: NDArray[np.integer]
-    stages: list[str]
-    sender_coords: NDArray[np.float64]
-    receiver_coords: NDArray[np.float64]
+
+    @property
+    def stage(self) -> NDArray[np.intp]:
+        """(receivers,) position in ``stages``."""
+        names = pd.Index(self.cells.stage[self.cells.receivers])
+        return pd.Index(self.stages).get_indexer(names)
 
 
-def talk(
-    what: Talk,
+def communication_input(
+    cells: Cells,
+    stages: list[str],
+    genes: Regulators,
+    *,
+    pairs: pd.DataFrame,
+    activity: NDArray[np.float32],
+    sender_ligand: NDArray[np.float32],
+    weights: sparse.csr_matrix,
+) -> CommunicationInput:
+    """Return the input of :func:`communication_tables`, ligands of the pairs found by name."""
+    ligand = genes.index("ligands", pairs["ligand"])
+    return CommunicationInput(cells, stages, pairs, activity, ligand, sender_ligand, weights)
+
+
+def communication_tables(
+    data: CommunicationInput,
     *,
     block_size: float,
     n_permutations: int,
     rng: np.random.Generator,
     progress: bool,
-    moved: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
+    at_exposure: ActivityAtExposure | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Tables sender type × receiver type × pair, all stages together and by stage. Labels are exchanged, or, with ``moved`` (exposure → activity), positions."""
-    sender_names, sender_code = np.unique(what.sender_type, return_inverse=True)
-    receiver_names, receiver_code = np.unique(what.receiver_type, return_inverse=True)
-    units, unit = np.unique(
-        np.stack([what.receiver_sample, what.stage], axis=1), axis=0, return_inverse=True
-    )
-    place = np.vstack([what.sender_coords, what.receiver_coords])
-    block = square_blocks(
-        place, np.concatenate([what.sender_sample, what.receiver_sample]), block_size
-    )
-    n_sender = len(sender_code)
+    """Return tables of sender type × receiver type × pair, of all stages together and by stage.
+
+    Labels are permuted or, with ``at_exposure``, the positions of senders.
+    """
+    cells, receivers, senders = data.cells, data.cells.receivers, data.cells.senders
+    sender_names, sender_code = np.unique(cells.types[senders], return_inverse=True)
+    receiver_names, receiver_code = np.unique(cells.types[receivers], return_inverse=True)
+    replicates = np.stack([cells.sample[receivers], data.stage], axis=1)
+    units, unit = np.unique(replicates, axis=0, return_inverse=True)
+    sender_block, receiver_block = _blocks(data, block_size)
     scene = Scene(
-        weights=what.weights,
-        expression=what.sender_ligand,
-        activity=what.activity,
-        pair_ligand=what.ligand,
+        weights=data.weights,
+        expression=data.sender_ligand,
+        activity=data.activity,
+        pair_ligand=data.ligand,
         sender_type=sender_code,
         receiver_type=receiver_code,
-        sender_block=block[:n_sender],
-        receiver_block=np.unique(
-            np.stack([block[n_sender:], what.stage]), axis=1, return_inverse=True
-        )[1].reshape(-1),
+        sender_block=sender_block,
+        receiver_block=receiver_block,
         unit=unit.reshape(-1),
         unit_stage=units[:, 1],
     )
-    _report_blocks(scene, block_size)
-    draws = (
-        exchanged_labels(scene, n_permutations, rng)
-        if moved is None
-        else exchanged_positions(scene, n_permutations, rng, moved)
-    )
-    name = "exchanging labels" if moved is None else "exchanging positions"
+    _log_blocks(scene, block_size)
+    if at_exposure is None:
+        name, draws = "permuting labels", permute_labels(scene, n_permutations, rng)
+    else:
+        name = "permuting positions"
+        draws = permute_positions(scene, n_permutations, rng, at_exposure)
     with tqdm(total=n_permutations, desc=name, disable=not progress, leave=False) as bar:
-        found = judge_types(scene, draws, tick=lambda: bar.update())
-    frame = _frame(what, found, sender_names, receiver_names)
-    out = {}
-    for table, part in (
-        ("communication", frame[frame["stage"] == ""]),
-        ("communication_by_stage", frame[frame["stage"] != ""]),
-    ):
-        part = part.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
-        out[table] = _judged(part)[["stage", *_keys.COMMUNICATION]]
-    out["communication"] = out["communication"].drop(columns="stage")
-    return out
+        test = permutation_test(scene, draws, tick=lambda: bar.update())
+    rows = _rows(data, test, sender_names, receiver_names)
+    together = rows["stage"] == ""
+    by_stage = _with_significance(rows[~together])
+    return {
+        "communication": _with_significance(rows[together])[_keys.COMMUNICATION],
+        "communication_by_stage": by_stage[["stage", *_keys.COMMUNICATION]],
+    }
 
 
-def cells_matrix(what: Talk, chosen: NDArray[np.integer] | None = None) -> sparse.csr_matrix:
-    """(senders, receivers) signal of the chosen pairs together, of all where None."""
-    pairs = np.arange(len(what.pairs)) if chosen is None else chosen
-    by_ligand = np.zeros((len(what.activity), what.sender_ligand.shape[1]), dtype=np.float32)
-    np.add.at(by_ligand.T, what.ligand[pairs], what.activity.T[pairs])
-    exposure = np.asarray(what.weights @ what.sender_ligand)
-    return cell_matrix(what.weights, what.sender_ligand, by_ligand, exposure)
+def cells_matrix(
+    data: CommunicationInput, pairs: NDArray[np.integer] | None = None
+) -> sparse.csr_matrix:
+    """(senders, receivers) signal of the given pairs together, of all where None."""
+    index = np.arange(len(data.pairs)) if pairs is None else pairs
+    by_ligand = np.zeros((len(data.activity), data.sender_ligand.shape[1]), dtype=np.float32)
+    np.add.at(by_ligand.T, data.ligand[index], data.activity.T[index])
+    exposure = np.asarray(data.weights @ data.sender_ligand)
+    return cell_matrix(data.weights, data.sender_ligand, by_ligand, exposure)
 
 
-def _report_blocks(scene: Scene, side: float) -> None:
-    kinds = pd.Series(scene.sender_type).groupby(scene.sender_block).transform("nunique").to_numpy()
+def _blocks(
+    data: CommunicationInput, side: float
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Codes of the squares of senders, and of receivers by square and stage."""
+    cells, senders, receivers = data.cells, data.cells.senders, data.cells.receivers
+    coords = np.vstack([cells.coords[senders], cells.coords[receivers]])
+    sample = np.concatenate([cells.sample[senders], cells.sample[receivers]])
+    block = square_blocks(coords, sample, side)
+    n_senders = int(senders.sum())
+    by_stage = np.stack([block[n_senders:], data.stage])
+    receiver_block = np.unique(by_stage, axis=1, return_inverse=True)[1].reshape(-1)
+    return block[:n_senders], receiver_block
+
+
+def _log_blocks(scene: Scene, side: float) -> None:
+    n_types = pd.Series(scene.sender_type).groupby(scene.sender_block).transform("nunique")
+    alone = 100 * float((n_types == 1).mean()) if len(n_types) else 0.0
     logger.info(
-        "Communication: labels or positions are exchanged within %d squares of side %.4g; %.0f %% of senders stand in one with a single type, where nothing can be told from the place.",
-        len(np.unique(scene.sender_block)),
-        side,
-        100 * float((kinds == 1).mean()) if len(kinds) else 0.0,
+        "Communication: labels or positions are permuted within %d squares of side %.4g; %.0f %% "
+        "of senders are in single-type squares, where type and location are confounded.",
+        *(len(np.unique(scene.sender_block)), side, alone),
     )
 
 
-def _frame(
-    what: Talk, found: Tested, senders: NDArray[np.str_], receivers: NDArray[np.str_]
+def _rows(
+    data: CommunicationInput,
+    test: PermutationTest,
+    senders: NDArray[np.str_],
+    receivers: NDArray[np.str_],
 ) -> pd.DataFrame:
-    """Every stage ("" for all), sender type, receiver type and pair as a row."""
-    grid = np.indices(found.score.shape).reshape(4, -1)
-    stage, sender, receiver, pair = grid
-    pairs = what.pairs.iloc[pair].reset_index(drop=True)
+    """Return a row for every stage ("" for all), sender type, receiver type and pair."""
+    stage, sender, receiver, pair = np.indices(test.score.shape).reshape(4, -1)
+    pairs = data.pairs.iloc[pair].reset_index(drop=True)
     return pd.DataFrame(
         {
-            "stage": np.array(["", *what.stages], dtype=object)[stage],
+            "stage": np.array(["", *data.stages], dtype=object)[stage],
             "sender": senders.astype(object)[sender],
             "receiver": receivers.astype(object)[receiver],
             "ligand": pairs["ligand"].to_numpy(dtype=object),
             "receptor": pairs["receptor"].to_numpy(dtype=object),
-            "score": found.score.ravel(),
-            "score_se": found.se.ravel(),
-            "n_slices": found.n_units.ravel(),
-            "slices_above": found.above.ravel(),
-            "type_p_value": found.p_value.ravel(),
+            "score": test.score.ravel(),
+            "score_se": test.se.ravel(),
+            "n_slices": test.n_units.ravel(),
+            "slices_above": test.above.ravel(),
+            "type_p_value": test.p_value.ravel(),
             "pair_p_value": pairs["p_value"].to_numpy(dtype=float),
             "pair_q_value": pairs["q_value"].to_numpy(dtype=float),
         }
     )
 
 
-def _judged(table: pd.DataFrame) -> pd.DataFrame:
-    """With p and q of "the pair acts, and these types have it": the larger of the two p, and of the two q, where q of the types is Benjamini–Hochberg among the rows of supported pairs."""
-    of_types = np.ones(len(table))
-    supported = (table["pair_q_value"] <= _keys.SUPPORTED).to_numpy()
-    of_types[supported] = benjamini_hochberg(table["type_p_value"].to_numpy()[supported])
-    return table.assign(
-        p_value=np.maximum(table["type_p_value"], table["pair_p_value"]),
-        q_value=np.maximum(of_types, table["pair_q_value"]),
+def _with_significance(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows, strongest first, with p and q of "the pair acts between these types".
+
+    Both are the larger of the pair's and the types'. The q of the types is adjusted by Benjamini
+    and Hochberg among the rows of significant pairs.
+    """
+    rows = rows.sort_values("score", ascending=False, kind="stable", ignore_index=True)
+    q_types = np.ones(len(rows))
+    significant = (rows["pair_q_value"] <= _keys.SUPPORTED).to_numpy()
+    q_types[significant] = false_discovery_control(rows["type_p_value"].to_numpy()[significant])
+    return rows.assign(
+        p_value=np.maximum(rows["type_p_value"], rows["pair_p_value"]),
+        q_value=np.maximum(q_types, rows["pair_q_value"]),
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .. import _keys
-from .._check import closest, shorten
+from .._check import one_of, shorten
 from .._errors import InvalidArgumentError, MissingPackageError
 
 #: Packages and what each computes here.
@@ -45,10 +45,8 @@ def usable_sets(sets: pd.DataFrame, targets: list[str]) -> pd.DataFrame:
 
 def enrichment_package(wanted: str | None) -> ModuleType:
     """The package named, or the first that is installed."""
-    if wanted is not None and wanted not in METHODS:
-        raise InvalidArgumentError(
-            f"`enrichment_with` must be one of {shorten(METHODS)} or None, found {wanted!r}.{closest(str(wanted), METHODS)}"
-        )
+    if wanted is not None:
+        one_of(wanted, "enrichment_with", METHODS, " or None")
     names = list(METHODS) if wanted is None else [wanted]
     for name in names:
         try:

@@ -1,4 +1,4 @@
-"""Names for what the data cannot tell apart."""
+"""Regulators that the data cannot distinguish: the rival test, and names for their groups."""
 
 from __future__ import annotations
 
@@ -9,47 +9,55 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import false_discovery_control
 
-from .._core.statistics import benjamini_hochberg
+from .. import _keys
+from .._edges import LR_PAIRS, LR_TARGETS, NAME_SEPARATOR, TF_TARGETS
 from .._model.evidence.rivals import Rivals
 from .._model.records import Evidence
-from .._study.records import Study
+from .._regulators import Indices, Regulators
 from .edge_tables import Values
 
-#: Edges of a table, the strongest first, whose rivals are looked for, whatever their q.
-STRONGEST = 100
-#: Members named; of larger groups the first, and how many more there are.
-NAMED = 12
-BETWEEN = " | "
-#: Pairs with a larger q, and without an edge that has, are not asked whether another would do as well in their place.
-ASKED = 0.3
+#: The strongest edges of a table that are tested against rivals, whatever their q.
+N_STRONGEST_TESTED = 100
+#: Members of a group that are named; of larger groups the first.
+MAX_NAMED = 12
+#: Pairs with a larger q, and without an edge below it, are not tested against rivals.
+MAX_Q_TESTED = 0.3
 #: Stands for all targets of a pair.
-WHOLE = -1
+ALL_TARGETS = -1
 
 
-def edges_to_check(
-    evidence: Evidence, values: dict[str, Values], n_tfs: int, level: float
+def edges_to_test(
+    evidence: Evidence, values: dict[str, Values], genes: Regulators
 ) -> NDArray[np.int64]:
-    """(edges, 2) regulator, TF genes first, and target of what has q ≤ level, belongs to a pair that has, or is among the strongest of its kind."""
-    found = []
-    for task, edges, first in (("tf", evidence.tf, 0), ("lr", evidence.lr, n_tfs)):
+    """(edges, 2) regulator and target of the edges that are tested against rivals.
+
+    These are the significant ones, those of significant pairs, and the strongest of each kind.
+    """
+    parts = []
+    for task, edges, first in (("tf", evidence.tf, 0), ("lr", evidence.lr, genes.n_tfs)):
         size = np.abs(edges.effect)
-        strongest = np.argsort(-size, kind="stable")[:STRONGEST]
-        chosen = (values[task][1] <= level) | np.isin(
-            np.arange(len(size)), strongest[size[strongest] > 0]
-        )
+        strongest = np.argsort(-size, kind="stable")[:N_STRONGEST_TESTED]
+        strongest = strongest[size[strongest] > 0]
+        tested = values[task][1] <= _keys.SUPPORTED
+        tested |= np.isin(np.arange(len(size)), strongest)
         if task == "lr":
-            chosen |= (values["pair"][1] <= level)[edges.regulator] & (size > 0)
-        found.append(np.stack([first + edges.regulator[chosen], edges.target[chosen]], axis=1))
-    return np.concatenate(found).astype(np.int64)
+            tested |= (values["pair"][1] <= _keys.SUPPORTED)[edges.regulator] & (size > 0)
+        parts.append(np.stack([first + edges.regulator[tested], edges.target[tested]], axis=1))
+    return np.concatenate(parts).astype(np.int64)
 
 
-def pairs_to_check(
-    evidence: Evidence, values: dict[str, Values], n_tfs: int, edges: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Numbers, TF genes first, of pairs that have q ≤ 0.3, or an edge that has or that is checked."""
-    asked = np.flatnonzero(_smallest_q(evidence, values) <= ASKED)
-    return np.union1d(n_tfs + asked, edges[edges[:, 0] >= n_tfs, 0])
+def pairs_to_test(
+    evidence: Evidence, values: dict[str, Values], genes: Regulators, edges: NDArray[np.int64]
+) -> Indices:
+    """Return the regulator numbers of pairs that are tested against rivals.
+
+    These are pairs with q ≤ 0.3, or with an edge that has such a q or is tested itself.
+    """
+    candidates = np.flatnonzero(_smallest_q(evidence, values) <= MAX_Q_TESTED)
+    of_edges = edges[edges[:, 0] >= genes.n_tfs, 0]
+    return np.union1d(genes.regulator_of_pair(candidates), of_edges)
 
 
 def _smallest_q(evidence: Evidence, values: dict[str, Values]) -> NDArray[np.float64]:
@@ -59,94 +67,115 @@ def _smallest_q(evidence: Evidence, values: dict[str, Values]) -> NDArray[np.flo
     return smallest
 
 
-def only_told_apart(
-    evidence: Evidence, values: dict[str, Values], rivals: Rivals, n_tfs: int, level: float
+def apply_rival_test(
+    evidence: Evidence, values: dict[str, Values], rivals: Rivals, genes: Regulators
 ) -> tuple[dict[str, Values], Rivals, NDArray[np.float64]]:
-    """Values in which a pair must explain its targets better than any other in its place; rivals with those of whole pairs among them, as of target −1; and (P,) the floor under the q of a pair and of all its edges.
+    """Require that a pair explains its targets better than any other pair in its place.
 
-    The p of a pair is the largest over the others that were tried. Its q after Benjamini and Hochberg is that floor: among the pairs that have
-    such others and q ≤ ``level``, or such an edge, and of one with a larger q among those with up to that q. What no p that small speaks against is named as a rival.
+    The p of a pair is the largest over its rivals. Its q by Benjamini and Hochberg is a floor under
+    the q of the pair and of all its edges. It is computed among the pairs that have rivals and are
+    significant themselves or by an edge; for a pair with a larger q, among those with up to that q.
+
+    Returns
+    -------
+    Values with the floor applied; rivals, with those that no small p excludes as rivals of the
+    target −1; and the floor (P,).
     """
-    largest = np.full(len(values["pair"][1]), np.nan)
-    np.fmax.at(largest, rivals.pair - n_tfs, rivals.p_value)
-    floor, limit = _floor(largest, _smallest_q(evidence, values), level)
-    pair = values["pair"][0], np.maximum(values["pair"][1], floor)
-    edge = values["lr"][0], np.maximum(values["lr"][1], floor[evidence.lr.regulator])
-    same = np.flatnonzero(rivals.p_value > limit[rivals.pair - n_tfs])
-    same = same[np.argsort(-rivals.p_value[same], kind="stable")]
+    largest = np.full(genes.n_pairs, np.nan)
+    pair = genes.pair_of_regulator(rivals.pair)
+    np.fmax.at(largest, pair, rivals.p_value)
+    floor, limit = _floor(largest, _smallest_q(evidence, values))
+    tested = {
+        "pair": (values["pair"][0], np.maximum(values["pair"][1], floor)),
+        "lr": (values["lr"][0], np.maximum(values["lr"][1], floor[evidence.lr.regulator])),
+    }
+    equal = np.flatnonzero(rivals.p_value > limit[pair])
+    equal = equal[np.argsort(-rivals.p_value[equal], kind="stable")]
     named = replace(
         rivals,
-        regulator=np.r_[rivals.regulator, rivals.pair[same]],
-        rival=np.r_[rivals.rival, rivals.stand_in[same]],
-        target=np.r_[rivals.target, np.full(len(same), WHOLE)],
+        regulator=np.r_[rivals.regulator, rivals.pair[equal]],
+        rival=np.r_[rivals.rival, rivals.stand_in[equal]],
+        target=np.r_[rivals.target, np.full(len(equal), ALL_TARGETS)],
     )
-    return values | {"pair": pair, "lr": edge}, named, floor
+    return values | tested, named, floor
 
 
 def _floor(
-    p: NDArray[np.float64], smallest_q: NDArray[np.float64], level: float
+    p: NDArray[np.float64], smallest_q: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(P,) q after Benjamini and Hochberg among the pairs with a p whose ``smallest_q`` is at most a pair's own, or ``level`` if that is larger, 0 of pairs that are not asked or have no p; and the p that is small enough."""
-    floor, limit = np.zeros(len(p)), np.full(len(p), level)
-    reach = np.maximum(smallest_q, level)
-    for q in np.unique(reach[smallest_q <= ASKED]):
-        asked = (smallest_q <= q) & np.isfinite(p)
-        adjusted = benjamini_hochberg(p[asked])
-        here = reach == q
-        floor[here & asked] = adjusted[here[asked]]
-        limit[here] = q * max(1, (adjusted <= q).sum()) / max(1, len(adjusted))
+    """(P,) q of the rival test, and the largest p that is significant.
+
+    The floor is 0 for pairs that are not tested or have no rival.
+    """
+    floor, limit = np.zeros(len(p)), np.full(len(p), _keys.SUPPORTED)
+    level = np.maximum(smallest_q, _keys.SUPPORTED)
+    for q in np.unique(level[smallest_q <= MAX_Q_TESTED]):
+        tested = (smallest_q <= q) & np.isfinite(p)
+        adjusted = false_discovery_control(p[tested])
+        at_level = level == q
+        floor[at_level & tested] = adjusted[at_level[tested]]
+        limit[at_level] = q * max(1, (adjusted <= q).sum()) / max(1, len(adjusted))
     return floor, limit
 
 
-def add_groups(tables: dict[str, pd.DataFrame], study: Study, rivals: Rivals) -> list[str]:
-    """Write a column ``group`` with the number of a group, 0 for none, into every table; returns the names, the first empty. Who could stand in for a pair could do so on each of its edges, but for those of its own genes."""
-    n_f, n_r = len(study.genes["tfs"]), len(study.genes["receptors"])
+def add_groups(tables: dict[str, pd.DataFrame], genes: Regulators, rivals: Rivals) -> list[str]:
+    """Write a column ``group``, the number of a group or 0, into every table.
+
+    Returns the names of the groups, the first empty. A rival of a pair as a whole is a rival on
+    each of its edges, except on the rival's own genes.
+    """
     members: dict[tuple[int, int], list[int]] = defaultdict(list)
     for regulator, rival, target in zip(rivals.regulator, rivals.rival, rivals.target, strict=True):
         members[int(regulator), int(target)].append(int(rival))
-    lr, pairs = tables["lr_targets"], tables["lr_pairs"]
-    number = n_f + lr["ligand"] * n_r + lr["receptor"]
-    whole = rivals.target == WHOLE
-    genes = {int(k): _genes_of(int(k), study) for k in np.unique(rivals.rival[whole])}
-    replaceable = np.isin(number, rivals.regulator[whole])
-    for pair, target in zip(number[replaceable], lr["target"][replaceable], strict=True):
-        others = [k for k in members[pair, WHOLE] if study.genes["targets"][target] not in genes[k]]
-        if others:
-            members[pair, target] += others
+    tf, lr, pairs = (tables[kind.name] for kind in (TF_TARGETS, LR_TARGETS, LR_PAIRS))
+    edge_regulator = genes.regulator_of_pair(genes.pair_of_rows(lr))
+    pair_regulator = genes.regulator_of_pair(genes.pair_of_rows(pairs))
+    _pass_to_edges(members, rivals, genes, edge_regulator, lr["target"].to_numpy())
     names = {"": 0}
     code = {
-        edge: names.setdefault(_group_name([edge[0], *others], study), len(names))
+        edge: names.setdefault(_group_name([edge[0], *others], genes), len(names))
         for edge, others in members.items()
         if others
     }
-    tf = tables["tf_targets"]
 
-    def of(regulator: Iterable[int], target: Iterable[int]) -> NDArray[np.int32]:
-        return np.array(
-            [code.get(key, 0) for key in zip(regulator, target, strict=True)], dtype=np.int32
-        )
+    def numbers(regulator: Iterable[int], target: Iterable[int]) -> NDArray[np.int32]:
+        edges = zip(regulator, target, strict=True)
+        return np.array([code.get(edge, 0) for edge in edges], dtype=np.int32)
 
-    tables["tf_targets"] = tf.assign(group=of(tf["tf"], tf["target"]))
-    tables["lr_targets"] = lr.assign(group=of(number, lr["target"]))
-    number = n_f + pairs["ligand"] * n_r + pairs["receptor"]
-    tables["lr_pairs"] = pairs.assign(group=of(number, np.full(len(pairs), WHOLE)))
+    tables[TF_TARGETS.name] = tf.assign(group=numbers(tf["tf"], tf["target"]))
+    tables[LR_TARGETS.name] = lr.assign(group=numbers(edge_regulator, lr["target"]))
+    all_targets = np.full(len(pairs), ALL_TARGETS)
+    tables[LR_PAIRS.name] = pairs.assign(group=numbers(pair_regulator, all_targets))
     return list(names)
 
 
-def _genes_of(pair: int, study: Study) -> tuple[object, object]:
-    """Ligand and receptor of a pair."""
-    pair -= len(study.genes["tfs"])
-    n_r = len(study.genes["receptors"])
-    return study.genes["ligands"][pair // n_r], study.genes["receptors"][pair % n_r]
+def _pass_to_edges(
+    members: dict[tuple[int, int], list[int]],
+    rivals: Rivals,
+    genes: Regulators,
+    regulator: Indices,
+    target: NDArray[np.integer],
+) -> None:
+    """Add the rivals of whole pairs to those of their edges."""
+    of_pairs = rivals.target == ALL_TARGETS
+    distinct = np.unique(rivals.rival[of_pairs])
+    genes_of_rival = genes.pair_genes(genes.pair_of_regulator(distinct)).to_numpy()
+    own_genes = dict(zip(distinct.tolist(), map(set, genes_of_rival), strict=True))
+    replaceable = np.isin(regulator, rivals.regulator[of_pairs])
+    for pair, gene in zip(regulator[replaceable], target[replaceable], strict=True):
+        others = [
+            rival
+            for rival in members[pair, ALL_TARGETS]
+            if genes.targets[gene] not in own_genes[rival]
+        ]
+        if others:
+            members[pair, gene] += others
 
 
-def _group_name(regulators: list[int], study: Study) -> str:
-    """Of many the first are named, in the order of genes."""
-    n_f = len(study.genes["tfs"])
+def _group_name(regulators: list[int], genes: Regulators) -> str:
+    """Names of the members in the order of genes; of many the first."""
     distinct = list(dict.fromkeys(regulators))
-    shown = [
-        str(study.genes["tfs"][k]) if k < n_f else "^".join(map(str, _genes_of(k, study)))
-        for k in sorted(distinct[:NAMED])
-    ]
-    more = len(distinct) - NAMED
-    return BETWEEN.join(shown if more <= 0 else [*shown, f"{more} more"])
+    names = [genes.regulator_name(regulator) for regulator in sorted(distinct[:MAX_NAMED])]
+    if len(distinct) > MAX_NAMED:
+        names.append(f"{len(distinct) - MAX_NAMED} more")
+    return NAME_SEPARATOR.join(names)

@@ -1,4 +1,7 @@
-"""What a stored model says will happen when ligands, receptors, TFs or senders are removed. This module imports torch; the verb imports it when it is called."""
+"""Predict what happens when ligands, receptors, TFs or senders are removed.
+
+This module imports torch: import it when it is called.
+"""
 
 from __future__ import annotations
 
@@ -12,38 +15,59 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from .._core.knockout import Paths, agreement, damped, group_means, roll_forward
+from .._core.knockout import Paths, agreement, group_means, limit_growth, roll_forward
 from .._model.evidence.errors_in_variables import noise_share
 from .._settings import settings
-from .._study import histories
+from .._study.histories import build_history
 from .ensemble import Ensemble, read_ensemble
 from .restore import Restored, restore
 
 #: Pairs whose signals are held in memory at a time.
-PAIRS = 500
+PAIRS_AT_A_TIME = 500
+#: A TF or signal that varies less counts as constant.
+MIN_SD = 1e-6
 
 
 class Removed(NamedTuple):
-    """Names of what is removed, by role. A ligand and a receptor together: only the pairs of the two."""
+    """Names of what is removed, by role. A ligand and a receptor: the pairs of the two only."""
 
     ligand: list[str]
     receptor: list[str]
     tf: list[str]
     sender: list[str]
 
+    @property
+    def genes(self) -> list[str]:
+        """Genes whose expression is gone; none when a pair is blocked or senders are silent."""
+        if self.ligand and self.receptor:
+            return []
+        return [*self.ligand, *self.receptor, *self.tf]
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """``cells`` (cells, G) change of the targets in standard deviations, NaN in cells that do not receive; (1 + stages, G), all receivers first: ``change``, ``direct``, ``se``, ``agreed``."""
+    """Predicted changes, in standard deviations of the targets.
+
+    ``cells`` (cells, G), NaN in cells that do not receive; ``change``, ``direct``, ``se`` and
+    ``agreement`` (1 + stages, G), all receivers first.
+    """
 
     cells: NDArray[np.float32]
     change: NDArray[np.float64]
     direct: NDArray[np.float64]
     se: NDArray[np.float64]
-    agreed: NDArray[np.float64]
+    agreement: NDArray[np.float64]
     targets: NDArray[np.str_]
     target_sd: NDArray[np.float64]
     stages: list[str]
+
+
+class _MemberOutcome(NamedTuple):
+    """Mean changes of TFs (S, F), and direct and total changes of targets (S, G), of one fit."""
+
+    tf: NDArray[np.float64]
+    direct: NDArray[np.float64]
+    change: NDArray[np.float64]
 
 
 @torch.no_grad()
@@ -51,23 +75,15 @@ def remove(adata: AnnData, key: str, removed: Removed, rounds: int) -> Outcome:
     """Remove and roll forward, with the weights of the result and with those of every refit."""
     model = restore(adata, key)
     study, problem = model.study, model.problem
-    pairs = _touched(model, removed)
+    pairs = _changed_pairs(model, removed)
     ensemble = read_ensemble(model.result, noise_share(problem).numpy(), pairs)
-    pairs = ensemble.pairs
-    held = np.isin(study.genes["tfs"], removed.tf)
+    is_removed = np.isin(study.genes.tfs, removed.tf)
     level, gate = _tf_levels(model)
-    direct_tf = np.where(held, np.minimum(-level, 0.0) * gate, 0.0).astype(np.float32)
-    paths = Paths(study.backward, model.fit.look.tf.numpy())
-    n_groups = len(study.stages)
-
-    on_tfs = [direct_tf.copy() for _ in ensemble.members]
-    signal = np.zeros((1 + n_groups, len(pairs)))
-    for some, change in _signal_changes(model, removed, pairs):
-        signal[:, some] = group_means(change, study.stage, n_groups)
-        for total, member in zip(on_tfs, ensemble.members, strict=True):
-            total += change @ member.pair_on_tf[some]
     lowest = np.minimum(-level, 0.0)
-    outcomes: list[tuple[NDArray[np.float64], ...]] = []
+    direct_tf = np.where(is_removed, lowest * gate, 0.0).astype(np.float32)
+    on_tfs, signal = _changes_by_pairs(model, removed, ensemble, direct_tf)
+    paths = Paths(study.backward, model.fit.attention.tf.numpy())
+    outcomes: list[_MemberOutcome] = []
     cells: NDArray[np.floating] = np.empty(0)
     bar = tqdm(
         zip(on_tfs, ensemble.members, strict=True),
@@ -77,108 +93,142 @@ def remove(adata: AnnData, key: str, removed: Removed, rounds: int) -> Outcome:
         leave=False,
     )
     for number, (onto, member) in enumerate(bar):
-        onto[:, held] = direct_tf[:, held]
-        tf = roll_forward(onto, damped(member.tf_on_tf), held, paths, lowest=lowest, rounds=rounds)
-        mean = group_means(tf, study.stage, n_groups)
-        direct = mean[:, held] @ member.tf_on_target[held] + signal @ member.pair_on_target
-        outcomes.append((mean, direct, direct + mean[:, ~held] @ member.tf_on_target[~held]))
+        onto[:, is_removed] = direct_tf[:, is_removed]
+        tf = roll_forward(
+            onto, limit_growth(member.tf_on_tf), is_removed, paths, lowest=lowest, rounds=rounds
+        )
+        mean = group_means(tf, study.stage, len(study.stages))
+        direct = mean[:, is_removed] @ member.tf_on_target[is_removed]
+        direct = direct + signal @ member.pair_on_target
+        mediated = mean[:, ~is_removed] @ member.tf_on_target[~is_removed]
+        outcomes.append(_MemberOutcome(mean, direct, direct + mediated))
         if not number:
             cells = tf @ member.tf_on_target
-    for some, change in _signal_changes(model, removed, pairs):
-        cells += change @ ensemble.members[0].pair_on_target[some]
-    return _outcome(adata, model, removed, ensemble, outcomes, signal, cells)
+    for batch, change in _signal_changes(model, removed, ensemble.pairs):
+        cells += change @ ensemble.members[0].pair_on_target[batch]
+    summary = _summary(model, removed, ensemble, outcomes, signal)
+    if len(summary.removed_targets):
+        cells[:, summary.removed_targets] = summary.fall
+    every = np.full((adata.n_obs, study.genes.n_targets), np.nan, dtype=np.float32)
+    every[model.rows] = cells
+    return Outcome(
+        *(every, summary.change, summary.direct, summary.se, summary.agreement),
+        *(study.genes.targets, summary.target_sd, study.stages),
+    )
 
 
-def _outcome(
-    adata: AnnData,
+def _changes_by_pairs(
+    model: Restored, removed: Removed, ensemble: Ensemble, direct_tf: NDArray[np.float32]
+) -> tuple[list[NDArray[np.float32]], NDArray[np.float64]]:
+    """(receivers, F) changes of TFs by pairs, for each member, and (S, A) mean changes of signals."""
+    study = model.study
+    on_tfs = [direct_tf.copy() for _ in ensemble.members]
+    signal = np.zeros((1 + len(study.stages), len(ensemble.pairs)))
+    for batch, change in _signal_changes(model, removed, ensemble.pairs):
+        signal[:, batch] = group_means(change, study.stage, len(study.stages))
+        for total, member in zip(on_tfs, ensemble.members, strict=True):
+            total += change @ member.pair_on_tf[batch]
+    return on_tfs, signal
+
+
+@dataclass(frozen=True)
+class _Summary:
+    """Centre, spread and agreement of the members, and the fall of targets that are removed."""
+
+    change: NDArray[np.float64]
+    direct: NDArray[np.float64]
+    se: NDArray[np.float64]
+    agreement: NDArray[np.float64]
+    target_sd: NDArray[np.float64]
+    removed_targets: NDArray[np.intp]
+    fall: NDArray[np.floating]
+
+
+def _summary(
     model: Restored,
     removed: Removed,
     ensemble: Ensemble,
-    outcomes: list[tuple[NDArray[np.float64], ...]],
+    outcomes: list[_MemberOutcome],
     signal: NDArray[np.float64],
-    cells: NDArray[np.floating],
-) -> Outcome:
-    """Centre, spread and agreement; a removed gene that is a target itself falls to 0."""
-    study = model.study
-    mean, direct, change = (v.copy() for v in outcomes[0])
-    members = np.stack([o[2] for o in outcomes[1:]])
-    se = np.sqrt(ensemble.spread**2 * members.var(axis=0) + ensemble.unseen(mean, signal))
+) -> _Summary:
+    """Summarise the members; a removed gene that is a target itself falls to 0."""
+    study, centre = model.study, outcomes[0]
+    change, direct = centre.change.copy(), centre.direct.copy()
+    members = np.stack([outcome.change for outcome in outcomes[1:]])
+    variance = ensemble.spread**2 * members.var(axis=0)
+    se = np.sqrt(variance + ensemble.unresampled_variance(centre.tf, signal))
     agreed = agreement(change, members)
     sd = model.fit.target_sd.numpy().astype(np.float64)
     sd = np.where(np.isfinite(sd), sd, 0.0)
-    gone = np.flatnonzero(np.isin(study.genes["targets"], _genes_gone(removed)))
+    gone = np.flatnonzero(np.isin(study.genes.targets, removed.genes))
+    fall = -study.target[:, gone] / np.where(sd[gone] > 0, sd[gone], np.inf)
     if len(gone):
-        fall = -study.target[:, gone] / np.where(sd[gone] > 0, sd[gone], np.inf)
-        cells[:, gone] = fall
-        change[:, gone] = direct[:, gone] = group_means(fall, study.stage, len(study.stages))
+        mean_fall = group_means(fall, study.stage, len(study.stages))
+        change[:, gone] = direct[:, gone] = mean_fall
         se[:, gone], agreed[:, gone] = 0.0, 1.0
-    every = np.full((adata.n_obs, len(sd)), np.nan, dtype=np.float32)
-    every[model.rows] = cells
-    return Outcome(every, change, direct, se, agreed, study.genes["targets"], sd, study.stages)
+    return _Summary(change, direct, se, agreed, sd, gone, fall)
 
 
-def _genes_gone(removed: Removed) -> list[str]:
-    """Genes whose expression is gone; none when only a pair is blocked or senders are silent."""
-    if removed.ligand and removed.receptor:
-        return []
-    return [*removed.ligand, *removed.receptor, *removed.tf]
-
-
-def _touched(model: Restored, removed: Removed) -> NDArray[np.intp]:
-    """Numbers of the pairs whose signal the removal changes."""
-    problem, genes = model.problem, model.study.genes
+def _changed_pairs(model: Restored, removed: Removed) -> NDArray[np.int64]:
+    """Return the pairs whose signal the removal changes."""
+    genes = model.genes
+    pair = np.arange(genes.n_pairs)
     if removed.sender:
-        return np.arange(problem.n_pairs)
-    left = np.isin(genes["ligands"], removed.ligand)[problem.pair_ligand.numpy()]
-    right = np.isin(genes["receptors"], removed.receptor)[problem.pair_receptor.numpy()]
-    return np.flatnonzero(left & right if removed.ligand and removed.receptor else left | right)
+        return pair
+    ligand = np.isin(genes.ligands, removed.ligand)[genes.ligand_of(pair)]
+    receptor = np.isin(genes.receptors, removed.receptor)[genes.receptor_of(pair)]
+    both = removed.ligand and removed.receptor
+    return np.flatnonzero(ligand & receptor if both else ligand | receptor)
 
 
 def _tf_levels(model: Restored) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(receivers, F) how far every TF is above 0, in standard deviations of its noise-free level, and the gate of its level now.
+    """(receivers, F) distance of every TF from 0, and the gate of its current level.
 
-    Its mean over its standard deviation, plus the filtered level of the cell in standard deviations.
+    In standard deviations of its noise-free level: its mean over its standard deviation, plus the
+    filtered level of the cell.
     """
     problem, fit = model.problem, model.fit
     n = problem.n_tf_genes
     count = problem.tf_count.double()
     sd = count[problem.usable].std(0, correction=0) * torch.sqrt(1.0 - noise_share(problem))
-    above = torch.where(sd > 1e-6, count.mean(0) / sd.clamp_min(1e-6), 0.0).numpy()
-    now = fit.attended.tf[:, n:].double().numpy()
-    spread = now.std(axis=0)
-    own = (now - now.mean(axis=0)) / np.where(spread > 1e-6, spread, np.inf)
-    gate = 1.0 + fit.network.gate(fit.look.context, torch.arange(n, problem.n_tfs))
-    return (above + own).astype(np.float32), gate.numpy()
+    mean_level = torch.where(sd > MIN_SD, count.mean(0) / sd.clamp_min(MIN_SD), 0.0).numpy()
+    current = fit.attended.tf[:, n:].double().numpy()
+    spread = current.std(axis=0)
+    deviation = (current - current.mean(axis=0)) / np.where(spread > MIN_SD, spread, np.inf)
+    gate = 1.0 + fit.network.gate(fit.attention.context, torch.arange(n, problem.n_tfs))
+    return (mean_level + deviation).astype(np.float32), gate.numpy()
 
 
 def _signal_changes(
-    model: Restored, removed: Removed, pairs: NDArray[np.intp]
+    model: Restored, removed: Removed, pairs: NDArray[np.integer]
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Blocks of pairs, and the change (receivers, block) of their signals in standard deviations, times the gate."""
-    network, seen, problem = model.fit.network, model.fit.attended, model.problem
+    """Batches of pairs, and (receivers, batch) changes of their signals times the gate.
+
+    In standard deviations of the signal.
+    """
+    network, attended, problem = model.fit.network, model.fit.attended, model.problem
     exposure = _exposure_without(model, removed.sender) if removed.sender else None
-    for low in range(0, len(pairs), PAIRS):
-        some = slice(low, min(low + PAIRS, len(pairs)))
-        chosen = torch.as_tensor(pairs[some])
-        before = network.signal(seen.exposure, seen.receptor, chosen)
-        after = (
-            torch.zeros_like(before)
-            if exposure is None
-            else network.signal(exposure, seen.receptor, chosen)
-        )
+    for low in range(0, len(pairs), PAIRS_AT_A_TIME):
+        batch = slice(low, min(low + PAIRS_AT_A_TIME, len(pairs)))
+        chosen = torch.as_tensor(pairs[batch])
+        before = network.signal(attended.exposure, attended.receptor, chosen)
+        after = torch.zeros_like(before)
+        if exposure is not None:
+            after = network.signal(exposure, attended.receptor, chosen)
         sd = before[problem.usable].std(0, correction=0)
-        gate = 1.0 + network.gate(model.fit.look.context, problem.n_tfs + chosen)
-        yield some, ((after - before) * gate / torch.where(sd > 1e-6, sd, torch.inf)).numpy()
+        gate = 1.0 + network.gate(model.fit.attention.context, problem.n_tfs + chosen)
+        change = (after - before) * gate / torch.where(sd > MIN_SD, sd, torch.inf)
+        yield batch, change.numpy()
 
 
-def _exposure_without(model: Restored, sender: list[str]) -> torch.Tensor:
-    """(receivers, L) attended exposure when cells of these types send nothing."""
+def _exposure_without(model: Restored, silent: list[str]) -> torch.Tensor:
+    """(receivers, L) attended exposure when senders of these types send nothing."""
     study = model.study
-    sending = ~np.isin(study.types[study.senders], sender)
-    ligand = study.sender_ligand * sending[:, None]
-    exposure = np.asarray(study.weights @ ligand, dtype=np.float32)
-    n_lags = model.config.model.n_lags
-    history = histories.build_history(
-        study, exposure, study.receptor, study.tf, n_lags, lambda tf: tf
+    sending = ~np.isin(study.sender_types, silent)
+    exposure = np.asarray(study.weights @ (study.sender_ligand * sending[:, None]))
+    history = build_history(
+        *(study, exposure.astype(np.float32), study.receptor, study.tf),
+        model.config.model.n_lags,
+        lambda tf: tf,
     )
-    return torch.einsum("bs,bsl->bl", model.fit.look.exposure, history.exposure)
+    return torch.einsum("bs,bsl->bl", model.fit.attention.exposure, history.exposure)

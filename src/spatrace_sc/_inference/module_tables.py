@@ -2,93 +2,131 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .. import _keys, get
+from .. import _keys
 from .._data.cells import categories
+from .._edges import PAIR_SEPARATOR
+from .._result import Result
 
 
-class Scene(NamedTuple):
-    """What modules are found in; pairs and targets in the order of their names."""
+class PairProfiles(NamedTuple):
+    """Effects and activity of the pairs that are grouped, pairs and targets by name.
+
+    ``pairs`` table ligand, receptor, score; ``effect`` (pairs, targets) signed, direct and through
+    TFs; ``activity`` (receivers, pairs); ``receivers`` (cells,) mask.
+    """
 
     pairs: pd.DataFrame
-    """``ligand, receptor, score``"""
     targets: list[str]
     effect: NDArray[np.float64]
-    """(pairs, targets) signed, direct and through TFs."""
     activity: NDArray[np.floating]
-    """(receivers, pairs)"""
-    receiving: NDArray[np.bool_]
-    """(cells,)"""
+    receivers: NDArray[np.bool_]
+
+
+class Modules(NamedTuple):
+    """``tables`` by name, strongest module first; ``scores`` (receivers, K); ``effects`` K × G."""
+
+    tables: dict[str, pd.DataFrame]
+    scores: NDArray[np.float32]
+    effects: pd.DataFrame
 
 
 def module_tables(
-    adata: AnnData, scene: Scene, weight: NDArray[np.float64], key: str
-) -> tuple[dict[str, Any], NDArray[np.float32], pd.DataFrame]:
-    """Tables of the modules, strongest first; (receivers, K) scores; modules × targets effects."""
-    weight = weight[
-        :, np.argsort(-(scene.activity.mean(axis=0, dtype=np.float64) @ weight), kind="stable")
-    ]
-    scores = (scene.activity @ weight.astype(scene.activity.dtype)).astype(np.float32)
-    effect = weight.T @ scene.effect
+    adata: AnnData, result: Result, profiles: PairProfiles, weight: NDArray[np.float64]
+) -> Modules:
+    """Return the tables, scores and effects of modules with ``weight`` (pairs, K)."""
+    strength = profiles.activity.mean(axis=0, dtype=np.float64) @ weight
+    weight = weight[:, np.argsort(-strength, kind="stable")]
+    scores = (profiles.activity @ weight.astype(profiles.activity.dtype)).astype(np.float32)
+    effect = weight.T @ profiles.effect
     main = np.zeros(weight.shape, dtype=bool)
     if weight.shape[1]:
         main[np.arange(len(weight)), weight.argmax(axis=1)] = True
-    summary = _summary(scene, weight, effect, main, scores)
+    summary = _summary(profiles, weight, effect, main, scores)
     names = summary["module"].to_numpy(dtype=object)
+    tables = {
+        "summary": summary,
+        "stages": _stages(adata, result, profiles, scores, names),
+        "lr_pairs": _pairs(profiles, weight, main, names),
+        "targets": _targets(profiles, weight, effect, main, names),
+    }
+    return Modules(tables, scores, pd.DataFrame(effect, index=names, columns=profiles.targets))
+
+
+def _pairs(
+    profiles: PairProfiles,
+    weight: NDArray[np.float64],
+    main: NDArray[np.bool_],
+    names: NDArray[np.object_],
+) -> pd.DataFrame:
+    """Pairs of every module, strongest first."""
     module, pair = np.nonzero(weight.T)
-    pairs = scene.pairs.iloc[pair].reset_index(drop=True)
-    pairs = pairs.assign(
+    table = profiles.pairs.iloc[pair].reset_index(drop=True)
+    table = table.assign(
         module=names[module], weight=weight[pair, module], main=main[pair, module], order=module
     )
-    pairs["score"] = pairs["weight"] * pairs["score"]
+    table["score"] = table["weight"] * table["score"]
+    return _ordered(table)[_keys.MODULES["lr_pairs"]]
+
+
+def _targets(
+    profiles: PairProfiles,
+    weight: NDArray[np.float64],
+    effect: NDArray[np.float64],
+    main: NDArray[np.bool_],
+    names: NDArray[np.object_],
+) -> pd.DataFrame:
+    """Targets of every module, strongest first."""
     module, target = np.nonzero(effect)
-    sizes = weight.T @ np.abs(scene.effect)
-    targets = pd.DataFrame(
+    size = np.abs(effect[module, target])
+    total_size = weight.T @ np.abs(profiles.effect)
+    n_pairs = main.T.astype(int) @ (profiles.effect != 0)
+    table = pd.DataFrame(
         {
             "module": names[module],
-            "target": np.array(scene.targets, dtype=object)[target],
+            "target": np.array(profiles.targets, dtype=object)[target],
             "effect": effect[module, target],
-            "score": np.abs(effect[module, target]),
-            "n_pairs": (main.T.astype(int) @ (scene.effect != 0))[module, target],
-            "agreement": np.abs(effect[module, target]) / sizes[module, target],
+            "score": size,
+            "n_pairs": n_pairs[module, target],
+            "agreement": size / total_size[module, target],
             "order": module,
         }
     )
-    found: dict[str, Any] = {
-        "summary": summary,
-        "stages": _stages(adata, scene, scores, names, key),
-    }
-    for name, table in (("pairs", pairs), ("targets", targets)):
-        table = table.sort_values(
-            ["order", "score"], ascending=[True, False], kind="stable", ignore_index=True
-        )
-        found[name] = table[_keys.MODULES[name]]
-    return found, scores, pd.DataFrame(effect, index=names, columns=scene.targets)
+    return _ordered(table)[_keys.MODULES["targets"]]
+
+
+def _ordered(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows by module, strongest first within each."""
+    return table.sort_values(
+        ["order", "score"], ascending=[True, False], kind="stable", ignore_index=True
+    )
 
 
 def _summary(
-    scene: Scene,
+    profiles: PairProfiles,
     weight: NDArray[np.float64],
     effect: NDArray[np.float64],
     main: NDArray[np.bool_],
     scores: NDArray[np.float32],
 ) -> pd.DataFrame:
-    """A row per module, with its name: number, strongest pair, target it changes most."""
+    """A row per module, named by number, strongest pair and most changed target."""
     strength = scores.mean(axis=0, dtype=np.float64)
     total = float(strength.sum())
     rows = []
     for k in range(weight.shape[1]):
-        top = scene.pairs.iloc[int((weight[:, k] * scene.pairs["score"].to_numpy()).argmax())]
-        target = scene.targets[int(np.abs(effect[k]).argmax())] if effect[k].any() else ""
+        share = weight[:, k] * profiles.pairs["score"].to_numpy()
+        top = profiles.pairs.iloc[int(share.argmax())]
+        target = profiles.targets[int(np.abs(effect[k]).argmax())] if effect[k].any() else ""
+        pair = f"{top['ligand']}{PAIR_SEPARATOR}{top['receptor']}"
         rows.append(
             {
-                "module": f"M{k + 1} {top['ligand']}^{top['receptor']} {target}".rstrip(),
+                "module": f"M{k + 1} {pair} {target}".rstrip(),
                 "ligand": top["ligand"],
                 "receptor": top["receptor"],
                 "target": target,
@@ -101,35 +139,39 @@ def _summary(
 
 
 def _stages(
-    adata: AnnData, scene: Scene, scores: NDArray[np.float32], names: NDArray[np.object_], key: str
+    adata: AnnData,
+    result: Result,
+    profiles: PairProfiles,
+    scores: NDArray[np.float32],
+    names: NDArray[np.object_],
 ) -> pd.DataFrame:
-    """Mean score by stage: the mean of the means of its slices, with the standard error between them."""
+    """Mean score by stage: the mean over the means of slices, with its standard error."""
     if not len(names):
         return pd.DataFrame(columns=_keys.MODULES["stages"])
-    used = get.params(adata, key=key)
-    sample = _column(adata, used["sample_key"], "sample_key", scene)
-    stage = (
-        sample
-        if used["stage_key"] is None
-        else _column(adata, used["stage_key"], "stage_key", scene)
-    )
-    frame = pd.DataFrame(scores.astype(np.float64), columns=names).assign(stage=stage, slice=sample)
-    slices = frame.groupby(["stage", "slice"], sort=True)[list(names)].mean()
-    grouped = slices.groupby(level="stage")
-    mean, n = grouped.mean(), grouped.size()
-    error = grouped.std(ddof=1).div(np.sqrt(n), axis=0)
-    cells = frame["stage"].value_counts()
-    order = [s for s in get.stages(adata, key=key) if s in mean.index]
+    source = result.source
+    sample = _column(adata, source.sample_key, "sample_key", profiles.receivers)
+    stage = sample
+    if source.stage_key is not None:
+        stage = _column(adata, source.stage_key, "stage_key", profiles.receivers)
+    cells = pd.DataFrame(scores.astype(np.float64), columns=names).assign(stage=stage, slice=sample)
+    slices = cells.groupby(["stage", "slice"], sort=True)[list(names)].mean()
+    by_stage = slices.groupby(level="stage")
+    mean, n_slices = by_stage.mean(), by_stage.size()
+    error = by_stage.std(ddof=1).div(np.sqrt(n_slices), axis=0)
+    n_cells = cells["stage"].value_counts()
     rows = [
-        (name, s, mean.loc[s, name], error.loc[s, name], int(cells[s]), int(n[s]))
+        (name, s, mean.loc[s, name], error.loc[s, name], int(n_cells[s]), int(n_slices[s]))
         for name in names
-        for s in order
+        for s in result.stages
+        if s in mean.index
     ]
     return pd.DataFrame(rows, columns=_keys.MODULES["stages"])
 
 
-def _column(adata: AnnData, key: str | None, argument: str, scene: Scene) -> NDArray[np.str_]:
+def _column(
+    adata: AnnData, key: str | None, argument: str, receivers: NDArray[np.bool_]
+) -> NDArray[np.str_]:
     """A column of the receivers; one word for all where there is none."""
     if key is None:
-        return np.full(int(scene.receiving.sum()), "all")
-    return categories(adata, key, argument)[scene.receiving].astype(str)
+        return np.full(int(receivers.sum()), "all")
+    return categories(adata, key, argument)[receivers].astype(str)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._core.uncertainty import shrink, stage_factors
+from .._edges import LR_PAIRS, LR_TARGETS, LR_TFS, TESTED_KINDS, TF_TARGETS
 from .._model.config import Config
-from .._model.evidence.errors_in_variables import corrected_effects, noise_share
+from .._model.evidence.errors_in_variables import CorrectedEffects, corrected_effects, noise_share
 from .._model.evidence.latent_levels import joint_effects
-from .._model.evidence.prior_trust import borne_out
+from .._model.evidence.prior_trust import calibrate_prior
 from .._model.evidence.resample import refits_at_a_time, resample
 from .._model.evidence.rivals import find_rivals
 from .._model.evidence.screen_pairs import screen
@@ -24,194 +26,266 @@ from .._model.fit import Fit, fit
 from .._model.network.checkpoint import to_arrays
 from .._model.records import Evidence, Problem
 from .._model.runtime.memory import Sizes, check_memory
+from .._result import NewResult, Restoration
 from .._study.histories import decoy_drawer
 from .._study.prior_penalties import Prior
 from .._study.problem import build_problem
 from .._study.records import Study
 from .activity import activity_of, tf_activity_of
-from .communication import BLOCK_RADII, Talk, cells_matrix, talk
+from .communication import (
+    BLOCK_SIDE_IN_RADII,
+    CommunicationInput,
+    cells_matrix,
+    communication_input,
+    communication_tables,
+)
 from .edge_tables import (
     Values,
-    combined,
+    combine_effects,
     edge_tables,
-    first_steps,
     p_and_q,
+    pair_tf_table,
     refit_weights,
-    regulator_levels,
 )
-from .indistinguishable import add_groups, edges_to_check, only_told_apart, pairs_to_check
-from .restore import target_moments
+from .indistinguishable import (
+    add_groups,
+    apply_rival_test,
+    edges_to_test,
+    pairs_to_test,
+)
+from .levels import regulator_levels
+from .restore import MAX_STORED_TRANSITIONS, target_moments
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Candidate edges of pairs from which on the user is told that it takes long.
-MANY = 20_000_000
-#: What is known of pairs that have an activity.
-SCORED = ["score", "p_value", "q_value"]
+#: From this many candidate pair → target edges on, the log warns that the run takes long.
+MANY_EDGES = 20_000_000
+#: Regulators whose stage factors are computed at a time.
+REGULATORS_AT_A_TIME = 500
+
+
+@dataclass(frozen=True)
+class EdgeEvidence:
+    """Evidence with shared credit, and the tables made of it.
+
+    ``values`` are p and q of the pairs after the rival test; ``p_values`` those of every candidate
+    by kind, empty where they are too many; ``minimum_effect`` (G,).
+    """
+
+    evidence: Evidence
+    tables: dict[str, pd.DataFrame]
+    groups: list[str]
+    values: Values
+    p_values: dict[str, NDArray[np.float32]]
+    minimum_effect: NDArray[np.float64]
 
 
 def run(
     study: Study, config: Config, seed: int, device: torch.device, prior: Prior | None
-) -> dict[str, Any]:
-    """Everything that is stored, from a study. This module imports torch; the verb imports it when it is called."""
-    n_f, n_l, n_r, n_g = (
-        len(study.genes[role]) for role in ("tfs", "ligands", "receptors", "targets")
+) -> NewResult:
+    """Return everything that is stored. This module imports torch: import it when it is called."""
+    genes = study.genes
+    sizes = Sizes(
+        *(len(study.time), config.model.n_lags, genes.n_tfs),
+        *(genes.n_ligands, genes.n_receptors, genes.n_targets, config.max_edges),
     )
-    sizes = Sizes(len(study.time), config.model.n_lags, n_f, n_l, n_r, n_g, config.max_edges)
     check_memory(sizes, refits_at_a_time(config, device), device)
     problem = build_problem(study, config, prior).to(device)
-    logger.info(
-        "%d receivers, %d senders; %d TFs and %d ligand–receptor pairs on %d targets; device %s.",
-        *(len(study.time), int(study.senders.sum()), len(study.genes["tfs"])),
-        *(problem.n_pairs, problem.targets.shape[1], device),
-    )
-    if problem.n_pairs * n_g > MANY:
-        logger.warning(
-            "%.0f million candidate pair → target edges: this takes minutes to hours. Fewer targets (%d here) or genes that can signal (%d × %d) shorten it.",
-            *(problem.n_pairs * n_g / 1e6, n_g, n_l, n_r),
-        )
-    fit_seed, resample_seed, permute_seed = (
-        int(s) for s in np.random.default_rng(seed).integers(2**31, size=3)
-    )
-    problem, trust = borne_out(problem, config, seed=fit_seed)
-    fitted = fit(problem, config, seed=fit_seed)
+    _log_sizes(study, problem, device)
+    streams = _random_streams(seed)
+    problem, trust = calibrate_prior(problem, config, seed=streams["fit"])
+    fitted = fit(problem, config, seed=streams["fit"])
     draw = decoy_drawer(study, problem.covariates.cpu().numpy(), config.model.n_lags)
-    evidence = resample(screen(problem, fitted, config), fitted, draw, config, seed=resample_seed)
-    evidence, edges = _edges(study, problem, fitted, evidence, config)
-    ranked = np.argsort(-evidence.pair_score, kind="stable")[: int((evidence.pair_score > 0).sum())]
-    top = ranked[: config.max_activity].astype(np.int64)
+    evidence = resample(
+        screen(problem, fitted, config), fitted, draw, config, seed=streams["resample"]
+    )
+    edges = _test_edges(study, problem, fitted, evidence, config)
+    evidence = edges.evidence
+    top = _strongest_pairs(evidence.pair_score, config.max_activity)
     strength = evidence.pair_score[top].astype(np.float32)
     activity, activity_se = activity_of(study, problem, fitted, top, strength)
-    tf_activity, tf_strength = tf_activity_of(
-        problem, fitted, evidence.tf.effect.reshape(problem.n_tf_genes, -1)
-    )
-    said = _talk(study, edges.pop("pair_values"), top, activity)
-    edges["tables"] |= talk(
-        said,
-        block_size=BLOCK_RADII * study.radius,
+    tf_effect = evidence.tf.effect.reshape(problem.n_tf_genes, -1)
+    tf_activity, tf_strength = tf_activity_of(problem, fitted, tf_effect)
+    scene = _communication_input(study, edges.values, top, activity)
+    tables = edges.tables | communication_tables(
+        scene,
+        block_size=BLOCK_SIDE_IN_RADII * study.radius,
         n_permutations=config.evidence.n_permutations,
-        rng=np.random.default_rng(permute_seed),
+        rng=np.random.default_rng(streams["permute"]),
         progress=config.progress,
     )
-    return {
-        **edges,
+    scored = ["ligand", "receptor", "score", "p_value", "q_value"]
+    values = {
+        "p_values": edges.p_values,
+        "minimum_effect": edges.minimum_effect,
         "target_moments": target_moments(study),
-        "refits": refit_weights(evidence.members, config.max_edges),
-        "stage_factors": _stage_factors(study, problem, fitted, edges["tables"]["lr_pairs"]),
-        "fit": {f"r2_{k}": float(v) for k, v in fitted.r2.items()}
-        | {"penalty": fitted.weights.penalty, "held_out_cells": int(fitted.held_out.sum())}
-        | {f"prior_{kind}": least for kind, least in trust.items()},
+        "refits": refit_weights(evidence.refits, config.max_edges),
+        "stage_factors": _stage_factors(study, problem, fitted, edges.tables[LR_PAIRS.name]),
+        "fit": _fit_summary(fitted, trust),
         "history": pd.DataFrame(fitted.history, columns=_keys.HISTORY),
         "model": to_arrays(fitted),
-        "activity": activity,
-        "activity_se": activity_se,
-        "tf_activity": tf_activity,
+        "activity_pairs": scene.pairs.assign(score=strength.astype(float))[scored],
         "tf_scores": tf_strength.astype(float),
-        "activity_pairs": said.pairs.assign(score=strength.astype(float))[
-            ["ligand", "receptor", *SCORED]
-        ],
-        "matrix": cells_matrix(said),
+    }
+    return NewResult(
+        genes=genes,
+        stages=study.stages,
+        senders=study.senders,
+        receivers=study.receivers,
+        tables=tables,
+        groups=edges.groups,
+        activity=activity,
+        activity_se=activity_se,
+        tf_activity=tf_activity,
+        matrix=cells_matrix(scene),
+        restoration=_restoration(study, fitted, streams),
+        values=values,
+    )
+
+
+def _log_sizes(study: Study, problem: Problem, device: torch.device) -> None:
+    genes = study.genes
+    logger.info(
+        "%d receivers, %d senders; %d TFs and %d ligand–receptor pairs on %d targets; device %s.",
+        *(len(study.time), int(study.senders.sum()), genes.n_tfs),
+        *(genes.n_pairs, genes.n_targets, device),
+    )
+    n_edges = genes.n_pairs * genes.n_targets
+    if n_edges > MANY_EDGES:
+        logger.warning(
+            "%.0f million candidate pair → target edges: this takes minutes to hours. "
+            "Fewer targets (%d here) or genes that can signal (%d × %d) shorten it.",
+            *(n_edges / 1e6, genes.n_targets, genes.n_ligands, genes.n_receptors),
+        )
+
+
+def _random_streams(seed: int) -> dict[str, int]:
+    """Seeds of the steps that draw random numbers, by name."""
+    seeds = np.random.default_rng(seed).integers(2**31, size=3)
+    return dict(zip(("fit", "resample", "permute"), map(int, seeds), strict=True))
+
+
+def _strongest_pairs(score: NDArray[np.floating], n: int) -> NDArray[np.int64]:
+    """Pairs with a score above 0, strongest first, at most ``n``."""
+    ranked = np.argsort(-score, kind="stable")[: int((score > 0).sum())]
+    return ranked[:n].astype(np.int64)
+
+
+def _fit_summary(fitted: Fit, trust: dict[str, float]) -> dict[str, float]:
+    """Held-out R² by stage of the fit, the penalty, and how far a prior was trusted."""
+    return {
+        **{f"r2_{stage}": float(value) for stage, value in fitted.r2.items()},
+        "penalty": fitted.weights.penalty,
+        "held_out_cells": int(fitted.held_out.sum()),
+        **{f"prior_{kind}": least for kind, least in trust.items()},
     }
 
 
-def _talk(
-    study: Study, values: Values, top: NDArray[np.int64], activity: NDArray[np.float32]
-) -> Talk:
-    """The strongest pairs between the cells of a study."""
-    n_r, genes = len(study.genes["receptors"]), study.genes
-    pairs = pd.DataFrame(
-        {
-            "ligand": genes["ligands"].astype(object)[top // n_r],
-            "receptor": genes["receptors"].astype(object)[top % n_r],
-            "p_value": values[0][top],
-            "q_value": values[1][top],
-        }
+def _restoration(study: Study, fitted: Fit, streams: dict[str, int]) -> Restoration:
+    """What the model needs besides the data when it is restored."""
+    stored = study.backward.nnz + study.state.nnz <= MAX_STORED_TRANSITIONS
+    return Restoration(
+        held_out=fitted.held_out.cpu().numpy(),
+        backward=study.backward if stored else None,
+        state=study.state if stored else None,
+        streams=streams,
     )
-    return Talk(
-        pairs=pairs,
+
+
+def _communication_input(
+    study: Study, values: Values, pairs: NDArray[np.int64], activity: NDArray[np.float32]
+) -> CommunicationInput:
+    """The strongest pairs between the cells of a study."""
+    table = study.genes.pair_genes(pairs)
+    table["p_value"], table["q_value"] = (column[pairs] for column in values)
+    return communication_input(
+        *(study.cells, study.stages, study.genes),
+        pairs=table,
         activity=activity,
-        ligand=top // n_r,
         sender_ligand=study.sender_ligand,
         weights=study.weights,
-        sender_type=study.types[study.senders],
-        receiver_type=study.types[study.receivers],
-        sender_sample=study.sample[study.senders],
-        receiver_sample=study.sample[study.receivers],
-        stage=study.stage,
-        stages=study.stages,
-        sender_coords=study.sender_coords,
-        receiver_coords=study.coords,
     )
 
 
-def _edges(
+def _test_edges(
     study: Study, problem: Problem, fitted: Fit, evidence: Evidence, config: Config
-) -> tuple[Evidence, dict[str, Any]]:
-    """Evidence with every share of credit in it, and the tables of edges with their p, q, groups and mediators."""
-    share, n_tfs = config.evidence.smallest_share, len(study.genes["tfs"])
+) -> EdgeEvidence:
+    """Correct, combine and test the effects; return the tables with p, q and groups."""
+    share, genes = config.evidence.smallest_share, study.genes
     corrected = corrected_effects(problem, fitted, share)
-    values = p_and_q(evidence, corrected, share, len(study.genes["receptors"]))
-    supported, pairs = (values[task][1] <= _keys.SUPPORTED for task in ("lr", "pair"))
-    pairs[evidence.lr.regulator[supported]] = True
-    evidence = combined(evidence, corrected, joint_effects(problem, fitted))
-    evidence = share_credit(problem, fitted, evidence, supported, pairs)
-    to_check = edges_to_check(evidence, values, n_tfs, _keys.SUPPORTED)
-    whole = pairs_to_check(evidence, values, n_tfs, to_check)
-    rivals = find_rivals(problem, fitted, to_check, whole, evidence.members)
-    alone, rivals, floor = only_told_apart(evidence, values, rivals, n_tfs, _keys.SUPPORTED)
-    tables = edge_tables(study, evidence, alone, values, config.max_edges)
-    groups = add_groups(tables, study, rivals)
-    tables["lr_tfs"] = first_steps(study, evidence, noise_share(problem).cpu().numpy(), floor)
+    values = p_and_q(evidence, corrected, share, genes)
+    edge_significant, pair_significant = (
+        values[task][1] <= _keys.SUPPORTED for task in ("lr", "pair")
+    )
+    pair_significant[evidence.lr.regulator[edge_significant]] = True
+    evidence = combine_effects(evidence, corrected, joint_effects(problem, fitted))
+    evidence = share_credit(problem, fitted, evidence, edge_significant, pair_significant)
+    edges = edges_to_test(evidence, values, genes)
+    pairs = pairs_to_test(evidence, values, genes, edges)
+    rivals = find_rivals(problem, fitted, edges, pairs, evidence.refits)
+    tested, rivals, floor = apply_rival_test(evidence, values, rivals, genes)
+    tables = edge_tables(genes, evidence, tested, values, config.max_edges)
+    groups = add_groups(tables, genes, rivals)
+    noise = noise_share(problem).cpu().numpy()
+    tables[LR_TFS.name] = pair_tf_table(genes, evidence, noise, floor)
     logger.info(
         "At q ≤ %g: %d TF → target edges, %d pair → target edges, %d pairs.",
         _keys.SUPPORTED,
-        *(
-            int((tables[name]["q_value"] <= _keys.SUPPORTED).sum())
-            for name in ("tf_targets", "lr_targets", "lr_pairs")
-        ),
+        *(int((tables[k.name]["q_value"] <= _keys.SUPPORTED).sum()) for k in TESTED_KINDS),
     )
-    names = {"tf": "tf_targets", "lr": "lr_targets", "pair": "lr_pairs"}
-    n_targets = problem.targets.shape[1]
-    candidates = {
-        "tf": n_tfs * n_targets,
-        "lr": problem.n_pairs * n_targets,
-        "pair": problem.n_pairs,
+    p_values = _p_of_candidates(study, evidence, values, config.max_edges)
+    return EdgeEvidence(
+        evidence, tables, groups, tested["pair"], p_values, _minimum_effect(corrected)
+    )
+
+
+def _minimum_effect(corrected: CorrectedEffects) -> NDArray[np.float64]:
+    return np.asarray(corrected.minimum, dtype=np.float64)
+
+
+def _p_of_candidates(
+    study: Study, evidence: Evidence, values: dict[str, Values], max_edges: int
+) -> dict[str, NDArray[np.float32]]:
+    """P-values of all candidates of each kind; empty where they exceed ``max_edges``."""
+    genes = study.genes
+    listed = {
+        TF_TARGETS: (values["tf"], evidence.tf.index),
+        LR_TARGETS: (values["lr"], evidence.lr.index),
+        LR_PAIRS: (values["pair"], np.arange(genes.n_pairs)),
     }
-    numbers = {
-        "tf": evidence.tf.number,
-        "lr": evidence.lr.number,
-        "pair": np.arange(problem.n_pairs),
-    }
-    listed = {name: np.empty(0, dtype=np.float32) for name in names.values()}
-    for task, (p, _) in values.items():
-        if candidates[task] <= config.max_edges:
-            listed[names[task]] = np.ones(candidates[task], dtype=np.float32)
-            listed[names[task]][numbers[task]] = p
-    found = {
-        "tables": tables,
-        "groups": groups,
-        "p_values": listed,
-        "minimum_effect": corrected.minimum,
-    }
-    return evidence, found | {"pair_values": alone["pair"]}
+    p_values = {}
+    for kind, ((p, _), candidate) in listed.items():
+        n = genes.n_candidates(kind)
+        p_values[kind.name] = np.ones(n if n <= max_edges else 0, dtype=np.float32)
+        if n <= max_edges:
+            p_values[kind.name][candidate] = p
+    return p_values
 
 
 def _stage_factors(
     study: Study, problem: Problem, fitted: Fit, pairs: pd.DataFrame
 ) -> dict[str, Any]:
-    """Factors of TFs and of the listed pairs by stage, with their standard errors, those of a kind drawn towards 1 together."""
-    n_f, n_r = problem.n_tfs, len(study.genes["receptors"])
-    number = n_f + (pairs["ligand"] * n_r + pairs["receptor"]).to_numpy(dtype=np.int64)
+    """Factors of TFs and of the listed pairs by stage, with their standard errors.
+
+    Those of a kind are shrunk towards 1 together.
+    """
+    genes = study.genes
+    columns = {
+        "tf": genes.columns_of_past_tfs,
+        "pair": genes.column_of_pair(genes.pair_of_rows(pairs)),
+    }
     block = problem.block.cpu().numpy()
-    out: dict[str, Any] = {}
-    for kind, regulators in (("tf", np.arange(problem.n_tf_genes)), ("pair", number)):
-        parts = [
+    factors: dict[str, Any] = {}
+    for kind, regulators in columns.items():
+        batches = np.array_split(regulators, max(1, len(regulators) // REGULATORS_AT_A_TIME))
+        estimates = [
             stage_factors(
-                regulator_levels(problem, fitted, part), study.stage, block, len(study.stages)
+                regulator_levels(problem, fitted, batch), study.stage, block, len(study.stages)
             )
-            for part in np.array_split(regulators, max(1, len(regulators) // 500))
+            for batch in batches
         ]
-        raw, raw_se = (np.hstack([p[k] for p in parts]) for k in range(2))
+        raw, raw_se = (np.hstack([estimate[k] for estimate in estimates]) for k in range(2))
         factor, se = shrink(raw, raw_se, 1.0, axis=1)
-        out |= {kind: factor.astype(np.float32), f"{kind}_se": se.astype(np.float32)}
-    return out
+        factors[kind] = factor.astype(np.float32)
+        factors[f"{kind}_se"] = se.astype(np.float32)
+    return factors

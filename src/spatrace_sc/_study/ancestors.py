@@ -1,8 +1,9 @@
-"""Which earlier cells each receiver came from."""
+"""Which earlier cells each receiver came from, and which share its state."""
 
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from anndata import AnnData
@@ -10,97 +11,143 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._check import shorten
-from .._core.transitions import backward, forward_knn, has_cycle, linear_extension, order_of_cells
+from .._core.cell_order import has_cycle, linear_extension, order_of_cells
+from .._core.transitions import backward, forward_knn
 from .._data.embedding import principal_components, reliable_components
 from .._data.on_disk import in_memory
+from .._data.transitions import written_transitions
 from .._errors import DataError, InvalidArgumentError, MissingKeyError
-from ..get._transitions import written_transitions
 
 logger = logging.getLogger("spatrace_sc")
 
 #: Principal components and neighbours of the default transitions.
 N_PCS, N_NEIGHBORS = 30, 30
-
-
-#: Principal components looked at for those that describe a cell's state.
+#: Principal components tested for describing a cell's state.
 N_STATE_PCS = 50
+#: A larger share of transitions backward in time is warned of.
+MAX_BACKWARD_SHARE = 0.01
+
+Matrix: TypeAlias = "sparse.csr_matrix | NDArray[np.floating]"
 
 
-def earlier_in_state(
-    matrix: sparse.csr_matrix | NDArray[np.floating],
+class Ancestors(NamedTuple):
+    """(receivers, receivers) matrices, rows sum to 1 or to 0.
+
+    ``backward`` holds the transitions from each cell to the cells it came from, ``state`` the
+    weights of earlier cells of nearly the same state.
+    """
+
+    backward: sparse.csr_matrix
+    state: sparse.csr_matrix
+
+
+def find_ancestors(
+    adata: AnnData,
+    matrix: Matrix,
+    genes: NDArray[np.intp],
+    receivers: NDArray[np.bool_],
+    time: NDArray[np.float64],
+    transitions_key: str | None,
+) -> Ancestors:
+    """Return the ancestors of the receivers, from ``obsp`` or by neighbours along time.
+
+    ``matrix`` holds the receivers, of which ``genes`` are used. Both results follow one order of
+    cells, in which no cell comes before its ancestors.
+    """
+    if transitions_key is None:
+        transitions, order = _along_time(adata, matrix, genes, time)
+    else:
+        transitions, order = _from_obsp(adata, matrix, genes, receivers, time, transitions_key)
+    return Ancestors(transitions, _earlier_of_same_state(matrix, genes, time, order))
+
+
+def _earlier_of_same_state(
+    matrix: Matrix,
     genes: NDArray[np.intp],
     time: NDArray[np.float64],
     order: NDArray[np.floating],
 ) -> sparse.csr_matrix:
-    """Weights of the earlier cells that are nearest in the reliable principal components; cells that have none stand for themselves.
+    """Weights of the nearest earlier cells in the reliable principal components.
 
-    Earlier in the order of the transitions, so that what is denoised with it holds nothing of cells that are yet to be predicted.
+    "Earlier" is by the order of the transitions, so nothing of a cell that is yet to be predicted
+    enters. A cell without earlier cells has weight 1 on itself.
     """
     embedding = reliable_components(matrix, genes, N_STATE_PCS)
     earlier = backward(forward_knn(embedding, time, n_neighbors=N_NEIGHBORS, order=order))
-    first = np.flatnonzero(np.diff(earlier.indptr) == 0)
-    alone = sparse.coo_matrix(
-        (np.ones(len(first), dtype=np.float32), (first, first)), shape=earlier.shape
-    )
-    return (earlier + alone.tocsr()).tocsr()
+    without = np.flatnonzero(np.diff(earlier.indptr) == 0)
+    ones = np.ones(len(without), dtype=np.float32)
+    itself = sparse.coo_matrix((ones, (without, without)), shape=earlier.shape)
+    return (earlier + itself.tocsr()).tocsr()
 
 
-def read_backward(
-    adata: AnnData,
-    matrix: sparse.csr_matrix | NDArray[np.floating],
-    genes: NDArray[np.intp],
-    receiving: NDArray[np.bool_],
-    time: NDArray[np.float64],
-    transitions_key: str | None,
+def _along_time(
+    adata: AnnData, matrix: Matrix, genes: NDArray[np.intp], time: NDArray[np.float64]
 ) -> tuple[sparse.csr_matrix, NDArray[np.floating]]:
-    """Backward transitions among receivers and an order of them in which nobody comes before its ancestors: from ``obsp`` or, by default, forward nearest neighbours along time.
-
-    ``matrix`` holds the receivers.
-    """
-    if transitions_key is None:
-        unused = [k for k in written_transitions(adata) if k in adata.obsp]
+    """Backward transitions to the nearest earlier cells, and the order of cells."""
+    unused = [name for name in written_transitions(adata) if name in adata.obsp]
+    hint = "name your own with `transitions_key`"
+    if unused:
         hint = (
-            f"obsp[{unused[-1]!r}], which st.pp.transitions wrote, is taken only if you name it, `transitions_key={unused[-1]!r}`"
-            if unused
-            else "name your own with `transitions_key`"
+            f"obsp[{unused[-1]!r}], which st.pp.transitions wrote, is used only if you name it, "
+            f"`transitions_key={unused[-1]!r}`"
         )
-        logger.info(
-            "transitions: %d forward nearest neighbours along time, computed here; %s.",
-            N_NEIGHBORS,
-            hint,
-        )
-        embedding = principal_components(matrix, genes, N_PCS)
-        order = order_of_cells(embedding, time)
-        return backward(forward_knn(embedding, time, n_neighbors=N_NEIGHBORS, order=order)), order
-    if transitions_key not in adata.obsp:
-        raise MissingKeyError(
-            f"`transitions_key={transitions_key!r}` is not in `adata.obsp`; it has {shorten(adata.obsp.keys())}. Call `st.pp.transitions(adata)` or leave it None."
-        )
-    here = np.flatnonzero(receiving)
-    given = sparse.csr_matrix(in_memory(adata.obsp[transitions_key]))[here][:, here].tocoo()
-    if not np.isfinite(given.data).all() or (given.data < 0).any():
-        raise DataError(
-            f"`adata.obsp[{transitions_key!r}]` has negative or non-finite entries; it must hold transition probabilities."
-        )
-    forward = (time[given.col] >= time[given.row]) & (given.row != given.col) & (given.data > 0)
+    logger.info(
+        "transitions: %d forward nearest neighbours along time, computed here; %s.",
+        N_NEIGHBORS,
+        hint,
+    )
+    embedding = principal_components(matrix, genes, N_PCS)
+    order = order_of_cells(embedding, time)
+    forward = forward_knn(embedding, time, n_neighbors=N_NEIGHBORS, order=order)
+    return backward(forward), order
+
+
+def _from_obsp(
+    adata: AnnData,
+    matrix: Matrix,
+    genes: NDArray[np.intp],
+    receivers: NDArray[np.bool_],
+    time: NDArray[np.float64],
+    key: str,
+) -> tuple[sparse.csr_matrix, NDArray[np.floating]]:
+    """Backward transitions of the user's matrix that go forward in time, and the order of cells."""
+    entries = _read_transitions(adata, receivers, key).tocoo()
+    between = entries.row != entries.col
+    forward = (time[entries.col] >= time[entries.row]) & between & (entries.data > 0)
     order = order_of_cells(principal_components(matrix, genes, N_PCS), time)
-    agreeing = forward & (order[given.col] > order[given.row])
-    if has_cycle(given.row[forward], given.col[forward], len(time)):
+    agreeing = forward & (order[entries.col] > order[entries.row])
+    if has_cycle(entries.row[forward], entries.col[forward], len(time)):
         forward = agreeing
     elif not (agreeing == forward).all():
-        order = linear_extension(given.row[forward], given.col[forward], time)
-    dropped = float(
-        given.data[(given.row != given.col) & ~forward].sum() / max(given.data.sum(), 1e-12)
-    )
+        order = linear_extension(entries.row[forward], entries.col[forward], time)
     if not forward.any():
         raise InvalidArgumentError(
-            f"`adata.obsp[{transitions_key!r}]` has no transition between receivers that goes forward along `time_key`; is it transposed?"
+            f"`adata.obsp[{key!r}]` has no transition between receivers that goes forward along "
+            "`time_key`; is it transposed?"
         )
-    if dropped > 0.01:
+    dropped = float(entries.data[between & ~forward].sum() / max(entries.data.sum(), 1e-12))
+    if dropped > MAX_BACKWARD_SHARE:
         logger.warning(
             "%.0f %% of the transitions in obsp[%r] do not go forward in time and were left out.",
             100 * dropped,
-            transitions_key,
+            key,
         )
-    edges = (given.data[forward], (given.row[forward], given.col[forward]))
-    return backward(sparse.csr_matrix(edges, shape=given.shape)), order
+    edges = (entries.data[forward], (entries.row[forward], entries.col[forward]))
+    return backward(sparse.csr_matrix(edges, shape=entries.shape)), order
+
+
+def _read_transitions(adata: AnnData, receivers: NDArray[np.bool_], key: str) -> sparse.csr_matrix:
+    """(receivers, receivers) the user's matrix, checked."""
+    if key not in adata.obsp:
+        raise MissingKeyError(
+            f"`transitions_key={key!r}` is not in `adata.obsp`; it has "
+            f"{shorten(adata.obsp.keys())}. Call `st.pp.transitions(adata)` or leave it None."
+        )
+    rows = np.flatnonzero(receivers)
+    matrix = sparse.csr_matrix(in_memory(adata.obsp[key]))[rows][:, rows]
+    if not np.isfinite(matrix.data).all() or (matrix.data < 0).any():
+        raise DataError(
+            f"`adata.obsp[{key!r}]` has negative or non-finite entries; it must hold transition "
+            "probabilities."
+        )
+    return matrix

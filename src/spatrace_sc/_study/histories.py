@@ -16,9 +16,9 @@ from .._core.statistics import shuffle_within
 from .._model.records import History
 from .records import Study
 
-#: Receivers per bin of time within which decoys are shuffled, and at most so many bins.
-PER_BIN, MAX_BINS = 50, 10
-#: (receivers, F) log expression → (receivers, F) level now.
+#: Receivers in a bin of time within which decoys are shuffled, and the most bins.
+RECEIVERS_PER_BIN, MAX_BINS = 50, 10
+#: (receivers, F) log expression → (receivers, F) current level.
 CurrentTF = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
@@ -28,31 +28,34 @@ def build_history(
     receptor: NDArray[np.float32],
     tf: NDArray[np.float32],
     n_lags: int,
-    now: CurrentTF,
+    current: CurrentTF,
 ) -> History:
-    """Histories of the regulators, with nothing in them of the targets of the predicted cell.
+    """Return the histories of the regulators, free of the targets of the predicted cell.
 
-    A receptor that is a target is not read in the predicted cell itself, and a ligand that is a target not from its ancestors' neighbourhoods, to which the predicted cell
-    may belong: there the previous step, and the predicted cell's own exposure (which never counts itself), stand in. TFs come twice: as they were counted in earlier cells,
-    and as they are ``now`` (:func:`tf_filter`).
+    A receptor that is also a target is not read in the predicted cell: its previous step is used
+    again. A ligand that is also a target is not read in the neighbourhoods of ancestors, which may
+    hold the predicted cell: the cell's own exposure, which never counts itself, is used at every
+    step. TFs enter twice: as counted in earlier cells, and as their ``current`` level
+    (:func:`current_tf_filter`).
     """
     past_tf, exists = expected_history(study.backward, tf, n_lags=n_lags)
     past_receptor, _ = expected_history(study.backward, receptor, n_lags=n_lags)
     past_exposure, _ = expected_history(study.backward, exposure, n_lags=n_lags)
-    targets = study.genes["targets"]
-    shared = np.isin(study.genes["receptors"], targets)
-    before = np.flatnonzero(exists[:, -2])[:, None]
-    past_receptor[before, n_lags, np.flatnonzero(shared)] = past_receptor[
-        before, n_lags - 1, np.flatnonzero(shared)
-    ]
-    shared = np.isin(study.genes["ligands"], targets)
-    past_exposure[:, :, shared] = past_exposure[:, -1:, shared]
-    tensors = (past_tf[:, :-1], now(tf), past_receptor, past_exposure, exists)
-    return History(*(torch.from_numpy(np.ascontiguousarray(t)) for t in tensors))
+    targets = study.genes.targets
+    is_target = np.flatnonzero(np.isin(study.genes.receptors, targets))
+    with_past = np.flatnonzero(exists[:, -2])[:, None]
+    past_receptor[with_past, n_lags, is_target] = past_receptor[with_past, n_lags - 1, is_target]
+    is_target = np.flatnonzero(np.isin(study.genes.ligands, targets))
+    past_exposure[:, :, is_target] = past_exposure[:, -1:, is_target]
+    arrays = (past_tf[:, :-1], current(tf), past_receptor, past_exposure, exists)
+    return History(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
 
 
 def recent_past(study: Study, values: NDArray[np.float32], n_lags: int) -> NDArray[np.float32]:
-    """(receivers, features) mean over the steps before a cell, each step back counting e times less; 0 where there are none."""
+    """(receivers, features) weighted mean over earlier steps; 0 where there are none.
+
+    Each step further back has a weight e times smaller.
+    """
     past, exists = expected_history(study.backward, values, n_lags=n_lags)
     share = np.exp(np.arange(-n_lags, 0, dtype=np.float32)) * exists[:, :-1]
     share /= np.maximum(share.sum(1, keepdims=True), 1e-12)
@@ -61,7 +64,10 @@ def recent_past(study: Study, values: NDArray[np.float32], n_lags: int) -> NDArr
 
 
 def receptor_levels(study: Study, history: History) -> NDArray[np.float32]:
-    """(receivers, R) log1p of a receptor's level, counted and denoised in equal parts, over the steps of the history."""
+    """(receivers, R) log1p of the mean level of each receptor over the steps of the history.
+
+    A level is the mean of the counted and the denoised one.
+    """
     n_lags = history.receptor.shape[1] - 1
     denoised, exists = expected_history(study.backward, study.state @ study.receptor, n_lags=n_lags)
     both = (history.receptor.numpy() + denoised) / 2.0
@@ -70,60 +76,55 @@ def receptor_levels(study: Study, history: History) -> NDArray[np.float32]:
     return np.log1p(mean)
 
 
-def tf_filter(study: Study, covariates: NDArray[np.float32]) -> CurrentTF:
-    """What gives the level of every TF in every receiver now, in standard deviations, without the noise of counting.
+def current_tf_filter(study: Study, covariates: NDArray[np.float32]) -> CurrentTF:
+    """Return a function that gives the current level of every TF without count noise.
 
-    A linear filter of all TFs' counts in the cell, of their means over earlier cells
-    of nearly the same state, and of the covariates (:func:`spatrace_sc._core.counts.wiener_filter`).
-
-    The counts of TFs that are targets too are left out, so that no target of a cell reaches its prediction. The filter is fitted on the real TFs and applied to decoys as it is.
+    It is a linear filter of all TF counts in the cell, of their means over earlier cells of nearly
+    the same state, and of the covariates (:func:`spatrace_sc._core.counts.wiener_filter`), and
+    returns standard deviations. Counts of TFs that are also targets are left out, so that no target
+    of a cell reaches its prediction. The filter is fitted on real TFs and applied to decoys as is.
     """
-    free = np.flatnonzero(~np.isin(study.genes["tfs"], study.genes["targets"]))
+    readable = np.flatnonzero(~np.isin(study.genes.tfs, study.genes.targets))
 
-    def readings(tf: NDArray[np.float32]) -> NDArray[np.float64]:
-        return np.hstack([tf[:, free], study.state @ tf, covariates]).astype(np.float64)
+    def predictors(tf: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.hstack([tf[:, readable], study.state @ tf, covariates]).astype(np.float64)
 
-    noise = np.concatenate(
-        [study.tf_noise[free], np.zeros(study.tf.shape[1] + covariates.shape[1])]
-    )
-    own = np.full(study.tf.shape[1], -1)
-    own[free] = np.arange(len(free))
-    fitted = wiener_filter(readings(study.tf), noise, study.tf.astype(np.float64), own)
-    return lambda tf: fitted(readings(tf))
+    n_noise_free = study.tf.shape[1] + covariates.shape[1]
+    noise = np.concatenate([study.noise.logged[readable], np.zeros(n_noise_free)])
+    column_of_tf = np.full(study.tf.shape[1], -1)
+    column_of_tf[readable] = np.arange(len(readable))
+    fitted = wiener_filter(predictors(study.tf), noise, study.tf.astype(np.float64), column_of_tf)
+    return lambda tf: fitted(predictors(tf))
 
 
 def decoy_drawer(
     study: Study, covariates: NDArray[np.float32], n_lags: int
 ) -> Callable[[np.random.Generator], History]:
-    """Draws decoy genes.
+    """Return a function that draws the histories of decoy genes.
 
-    A decoy ligand is a ligand's expression shuffled among senders of one type and slice, its exposure recomputed with the same kernel. A decoy receptor or TF is the gene's expression
-    shuffled among receivers of one type, slice and bin of time. Each gene is shuffled on its own; histories follow the same transitions.
+    A decoy ligand is a ligand's expression permuted among senders of one type and sample, with the
+    exposure recomputed by the same kernel. A decoy receptor or TF is the gene's expression permuted
+    among receivers of one type, sample and bin of time. Each gene is permuted on its own; histories
+    follow the same transitions.
     """
-    sender_strata = pd.factorize(
-        pd.Series(study.types[study.senders])
-        + "\t"
-        + pd.Series(study.sample[study.senders]).astype(str)
-    )[0]
-    n_bins = int(np.clip(len(study.time) // PER_BIN, 1, MAX_BINS))
-    edges = np.quantile(study.time, np.linspace(0, 1, n_bins + 1)[1:-1])
-    bins = pd.Series(np.searchsorted(edges, study.time)).astype(str)
-    receiver_strata = pd.factorize(
-        pd.Series(study.types[study.receivers])
-        + "\t"
-        + pd.Series(study.sample[study.receivers]).astype(str)
-        + "\t"
-        + bins
-    )[0]
-
-    now = tf_filter(study, covariates)
+    sender_strata = _strata(study.sender_types, study.sender_sample)
+    n_bins = int(np.clip(len(study.time) // RECEIVERS_PER_BIN, 1, MAX_BINS))
+    limits = np.quantile(study.time, np.linspace(0, 1, n_bins + 1)[1:-1])
+    time_bin = np.searchsorted(limits, study.time)
+    receiver_strata = _strata(study.receiver_types, study.receiver_sample, time_bin)
+    current = current_tf_filter(study, covariates)
 
     def draw(rng: np.random.Generator) -> History:
         ligand = shuffle_within(study.sender_ligand, sender_strata, rng)
         exposure = ligand_exposure(study.weights, np.log1p(ligand))
         receptor = shuffle_within(study.receptor, receiver_strata, rng)
-        return build_history(
-            study, exposure, receptor, shuffle_within(study.tf, receiver_strata, rng), n_lags, now
-        )
+        tf = shuffle_within(study.tf, receiver_strata, rng)
+        return build_history(study, exposure, receptor, tf, n_lags, current)
 
     return draw
+
+
+def _strata(*labels: NDArray[np.generic]) -> NDArray[np.intp]:
+    """(N,) code of each combination of labels, in order of appearance."""
+    codes: NDArray[np.intp] = pd.factorize(pd.MultiIndex.from_arrays(labels))[0]
+    return codes

@@ -11,103 +11,126 @@ from torch import Tensor
 from .._errors import DataError
 from .._model.config import Config
 from .._model.records import Problem
+from .._regulators import Regulators
 from . import histories
 from .prior_penalties import Prior, prior_penalties
-from .read import levels
+from .read import tf_levels
 from .records import Study
+
+#: Fewest receivers with an earlier cell.
+MIN_USABLE_CELLS = 20
+#: Time enters as a polynomial of at most this degree.
+MAX_TIME_POWER = 3
+#: A covariate that varies less is left out.
+MIN_COVARIATE_SD = 1e-6
 
 
 def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
-    """Tensors of a study. Pairs are every ligand with every receptor, ligand by ligand; every TF has two columns, in earlier cells and now."""
+    """Return the tensors of a study, columns numbered as in :class:`Regulators`.
+
+    Raises
+    ------
+    DataError
+        If too few receivers have an earlier cell.
+    """
     genes, n_lags = study.genes, config.model.n_lags
-    n_l, n_r, n_f = (len(genes[r]) for r in ("ligands", "receptors", "tfs"))
-    covariates = build_covariates(study)
+    covariates = torch.from_numpy(build_covariates(study))
+    current = histories.current_tf_filter(study, covariates.numpy())
     history = histories.build_history(
-        study,
-        study.exposure,
-        study.receptor,
-        study.tf,
-        n_lags,
-        histories.tf_filter(study, covariates.numpy()),
+        study, study.exposure, study.receptor, study.tf, n_lags, current
     )
     usable = history.exists[:, -2]
-    if int(usable.sum()) < 20:
+    if int(usable.sum()) < MIN_USABLE_CELLS:
         raise DataError(
-            f"only {int(usable.sum())} receivers have an earlier cell to look back on; check `time_key` and the transitions."
+            f"only {int(usable.sum())} receivers have an earlier cell to look back on; check "
+            "`time_key` and the transitions."
         )
     pair_penalty, tf_penalty = prior_penalties(prior, genes)
-    past = torch.full((n_f,), config.training.past_penalty)
-    penalty = torch.cat(
-        [past, torch.ones(n_f), torch.from_numpy(pair_penalty), torch.ones(covariates.shape[1])]
-    )
+    pair = torch.arange(genes.n_pairs)
     return Problem(
         history=history,
-        pair_ligand=torch.arange(n_l).repeat_interleave(n_r),
-        pair_receptor=torch.arange(n_r).repeat(n_l),
-        tf_gene=torch.arange(n_f).repeat(2),
-        tf_count=torch.from_numpy(levels(study.tf, study.tf_scale)),
-        tf_noise=torch.from_numpy(study.level_noise.astype(np.float32)),
+        pair_ligand=torch.from_numpy(genes.ligand_of(pair)),
+        pair_receptor=torch.from_numpy(genes.receptor_of(pair)),
+        tf_gene=torch.arange(genes.n_tfs).repeat(2),
+        tf_count=torch.from_numpy(tf_levels(study.tf, study.noise.scale)),
+        tf_noise=torch.from_numpy(study.noise.level.astype(np.float32)),
         receptor_level=torch.from_numpy(histories.receptor_levels(study, history)),
         target_past=torch.from_numpy(histories.recent_past(study, study.target, n_lags)),
         covariates=covariates,
         targets=torch.from_numpy(study.target),
         usable=usable,
         block=torch.from_numpy(spatial_blocks(study, config.n_blocks)),
-        penalty=penalty,
+        penalty=torch.cat(
+            [
+                torch.full((genes.n_tfs,), config.training.past_penalty),
+                torch.ones(genes.n_tfs),
+                torch.from_numpy(pair_penalty),
+                torch.ones(covariates.shape[1]),
+            ]
+        ),
         tf_penalty=None if tf_penalty is None else torch.from_numpy(tf_penalty),
-        forbidden=forbidden_edges(genes),
-        forbidden_on_tfs=forbidden_edges(genes | {"targets": genes["tfs"]}),
+        forbidden=forbidden_edges(genes, genes.targets),
+        forbidden_on_tfs=forbidden_edges(genes, genes.tfs),
     )
 
 
-def build_covariates(study: Study) -> Tensor:
-    """(receivers, C) standardised: cell type, slice, and time up to its cube. They compete with the regulators for what changes with type, place and time alone."""
-    types = study.types[study.receivers]
-    time = (study.time - study.time.mean()) / study.time.std()
+def build_covariates(study: Study) -> NDArray[np.float32]:
+    """(receivers, C) cell type, sample and powers of time, standardised.
+
+    They compete with the regulators for what changes with type, sample and time alone.
+    """
     parts = [
-        pd.get_dummies(types).to_numpy(dtype=float),
-        pd.get_dummies(study.sample[study.receivers]).to_numpy(dtype=float),
+        pd.get_dummies(study.receiver_types).to_numpy(dtype=float),
+        pd.get_dummies(study.receiver_sample).to_numpy(dtype=float),
+        time_powers((study.time - study.time.mean()) / study.time.std()),
     ]
-    parts.append(
-        np.stack([time**power for power in range(1, min(4, len(np.unique(time))))], axis=1)
-    )
-    raw = np.hstack(parts)
-    raw = raw[:, raw.std(axis=0) > 1e-6]
-    return torch.from_numpy(((raw - raw.mean(axis=0)) / raw.std(axis=0)).astype(np.float32))
+    values = np.hstack(parts)
+    values = values[:, values.std(axis=0) > MIN_COVARIATE_SD]
+    standardised = (values - values.mean(axis=0)) / values.std(axis=0)
+    return np.asarray(standardised, dtype=np.float32)
+
+
+def time_powers(time: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(N, 1 to 3) powers of time up to its cube, fewer than there are time points."""
+    highest = min(MAX_TIME_POWER, len(np.unique(time)) - 1)
+    if highest < 1:
+        return np.empty((len(time), 0))
+    return np.stack([time**power for power in range(1, highest + 1)], axis=1)
 
 
 def spatial_blocks(study: Study, n_blocks: int) -> NDArray[np.int64]:
-    """(receivers,) code of the square block of the slice; the longer side of a slice holds ``n_blocks``."""
-    sample = study.sample[study.receivers]
+    """(receivers,) code of the square block; the longer side of a slice holds ``n_blocks``."""
+    sample = study.receiver_sample
     code = np.zeros((len(sample), study.coords.shape[1] + 1), dtype=np.int64)
     for s in np.unique(sample):
-        here = sample == s
-        corner = study.coords[here].min(axis=0)
-        side = max(float(np.ptp(study.coords[here], axis=0).max()) / n_blocks, 1e-12)
-        code[here, 1:] = np.minimum((study.coords[here] - corner) // side, n_blocks - 1)
-        code[here, 0] = s
+        rows = sample == s
+        corner = study.coords[rows].min(axis=0)
+        side = max(float(np.ptp(study.coords[rows], axis=0).max()) / n_blocks, 1e-12)
+        code[rows, 1:] = np.minimum((study.coords[rows] - corner) // side, n_blocks - 1)
+        code[rows, 0] = s
     return np.unique(code, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def forbidden_edges(genes: dict[str, NDArray[np.str_]]) -> Tensor:
-    """(2, edges) regulator and target numbers of a TF (both its columns) on itself and of a pair on its own ligand or receptor."""
-    targets = genes["targets"]
-    n_tf, n_r = len(genes["tfs"]), len(genes["receptors"])
-    n_f = 2 * n_tf
-    tf, tf_target = np.nonzero(genes["tfs"][:, None] == targets)
-    left, left_target = np.nonzero(genes["ligands"][:, None] == targets)
-    right, right_target = np.nonzero(genes["receptors"][:, None] == targets)
-    regulators = [
-        tf,
-        n_tf + tf,
-        *(n_f + left * n_r + r for r in range(n_r)),
-        *(n_f + k * n_r + right for k in range(len(genes["ligands"]))),
+def forbidden_edges(genes: Regulators, targets: NDArray[np.str_]) -> Tensor:
+    """(2, edges) column and target of edges of a gene on itself.
+
+    A TF (both its columns) may not act on itself, nor a pair on its own ligand or receptor.
+    """
+    tf, tf_target = np.nonzero(genes.tfs[:, None] == targets)
+    ligand, ligand_target = np.nonzero(genes.ligands[:, None] == targets)
+    receptor, receptor_target = np.nonzero(genes.receptors[:, None] == targets)
+    of_ligand = genes.pair(ligand[:, None], np.arange(genes.n_receptors))
+    of_receptor = genes.pair(np.arange(genes.n_ligands)[:, None], receptor)
+    columns = [
+        genes.columns_of_past_tfs[tf],
+        genes.columns_of_current_tfs[tf],
+        genes.column_of_pair(of_ligand.ravel()),
+        genes.column_of_pair(of_receptor.ravel()),
     ]
     regulated = [
-        tf_target,
-        tf_target,
-        *([left_target] * n_r),
-        *([right_target] * len(genes["ligands"])),
+        *(tf_target, tf_target),
+        np.repeat(ligand_target, genes.n_receptors),
+        np.tile(receptor_target, genes.n_ligands),
     ]
-    edges = np.unique(np.stack([np.concatenate(regulators), np.concatenate(regulated)]), axis=1)
+    edges = np.unique(np.stack([np.concatenate(columns), np.concatenate(regulated)]), axis=1)
     return torch.from_numpy(edges.astype(np.int64))

@@ -2,45 +2,110 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-logger = logging.getLogger("spatrace_sc")
+from .._regulators import Regulators
+
+
+class Cells(NamedTuple):
+    """Checked columns of ``obs`` and coordinates of all cells, and masks of senders and receivers.
+
+    ``sample`` has codes, ``types`` and ``stage`` names; ``time`` is NaN where a cell has none.
+    """
+
+    coords: NDArray[np.float64]
+    types: NDArray[np.str_]
+    sample: NDArray[np.integer]
+    stage: NDArray[np.str_]
+    time: NDArray[np.float64]
+    senders: NDArray[np.bool_]
+    receivers: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class CountNoise:
+    """Share of the variance of TFs that is count noise; zeros where the data are not counts.
+
+    ``logged`` (F,) of log-normalised expression and ``level`` (F,) of the level at ``scale``
+    (:func:`spatrace_sc._study.read.tf_levels`).
+    """
+
+    logged: NDArray[np.float64]
+    level: NDArray[np.float64]
+    scale: float
 
 
 @dataclass(frozen=True)
 class Study:
-    """One data set as arrays. Receivers and senders are rows of their own; genes of a role are in alphabetical order.
+    """One data set as arrays. Receivers and senders are numbered separately.
 
-    ``weights`` (receivers, senders); ``sender_ligand`` (senders, L), ``exposure`` (receivers, L) and ``receptor`` (receivers, R) linear; ``tf`` (receivers, F) and ``target``
-    (receivers, G) log-normalised; ``tf_noise`` (F,) what of a TF's variance is counting, ``level_noise`` (F,) the same of its level at ``tf_scale`` (:func:`levels`); ``unit`` (all cells,) linear value
-    of one molecule, None if the data are not counts; ``backward`` (receivers, receivers) where a cell came from; ``state`` (receivers, receivers) earlier cells of nearly the same state, by which expression is denoised.
+    - ``cells``: columns of all cells; properties give those of receivers and senders.
+    - ``stage`` (receivers,): position in ``stages``, which are in order of time; ``time``
+      (receivers,).
+    - ``radius``: in the units of the coordinates; ``weights`` (receivers, senders): kernel over
+      distance.
+    - ``sender_ligand`` (senders, L), ``exposure`` (receivers, L), ``receptor`` (receivers, R):
+      linear; ``tf`` (receivers, F), ``target`` (receivers, G): log-normalised.
+    - ``noise``: count noise of the TFs; ``unit`` (cells,): linear value of one molecule, None if
+      the data are not counts.
+    - ``backward`` (receivers, receivers): transitions from each cell to the cells it came from;
+      ``state`` (receivers, receivers): weights of earlier cells of nearly the same state, by which
+      expression is denoised.
     """
 
-    genes: dict[str, NDArray[np.str_]]
-    receivers: NDArray[np.bool_]
-    senders: NDArray[np.bool_]
-    types: NDArray[np.str_]
-    sample: NDArray[np.integer]
+    genes: Regulators
+    cells: Cells
     stage: NDArray[np.integer]
     stages: list[str]
     time: NDArray[np.float64]
-    coords: NDArray[np.float64]
-    sender_coords: NDArray[np.float64]
     radius: float
     weights: sparse.csr_matrix
     sender_ligand: NDArray[np.float32]
     exposure: NDArray[np.float32]
     receptor: NDArray[np.float32]
     tf: NDArray[np.float32]
-    tf_noise: NDArray[np.float64]
-    level_noise: NDArray[np.float64]
-    tf_scale: float
+    noise: CountNoise
     unit: NDArray[np.float64] | None
     target: NDArray[np.float32]
     backward: sparse.csr_matrix
     state: sparse.csr_matrix
+
+    @property
+    def receivers(self) -> NDArray[np.bool_]:
+        """(cells,) mask."""
+        return self.cells.receivers
+
+    @property
+    def senders(self) -> NDArray[np.bool_]:
+        """(cells,) mask."""
+        return self.cells.senders
+
+    @property
+    def coords(self) -> NDArray[np.float64]:
+        """(receivers, 2 or 3) coordinates."""
+        return self.cells.coords[self.receivers]
+
+    @property
+    def receiver_types(self) -> NDArray[np.str_]:
+        """(receivers,) cell types."""
+        return self.cells.types[self.receivers]
+
+    @property
+    def receiver_sample(self) -> NDArray[np.integer]:
+        """(receivers,) codes of the samples."""
+        return self.cells.sample[self.receivers]
+
+    @property
+    def sender_types(self) -> NDArray[np.str_]:
+        """(senders,) cell types."""
+        return self.cells.types[self.senders]
+
+    @property
+    def sender_sample(self) -> NDArray[np.integer]:
+        """(senders,) codes of the samples."""
+        return self.cells.sample[self.senders]

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._check import closest, shorten
-from .._core.uncertainty import shrunk_by_group
+from .._core.uncertainty import shrink_by_group
 from .._data.table import annotation
-from .._errors import InvalidArgumentError
-from .._result import stored
+from .._edges import ACTIVITY_KINDS, joined, public_word
+from .._result import Result
 from ._modules import module_scores
-from ._tables import stage_number
-
-KINDS = ("pairs", "tfs", "modules")
 
 
 def activity(
-    adata: AnnData, kind: str = "pairs", stage: str | None = None, *, key: str = _keys.RESULT
+    adata: AnnData, kind: str = "lr_pairs", stage: str | None = None, *, key: str = _keys.RESULT
 ) -> AnnData:
     """Activity of the strongest pairs, of the TFs, or of signaling modules, in every cell.
 
@@ -58,47 +52,35 @@ def activity(
     >>> st.get.activity(adata).n_obs
     600
     """
-    result = stored(adata, key)
-    if kind not in KINDS:
-        raise InvalidArgumentError(
-            f"`kind` must be one of {shorten(KINDS)}, found {kind!r}.{closest(str(kind), KINDS)}"
-        )
+    result = Result.read(adata, key)
+    kind = public_word(kind, ACTIVITY_KINDS)
     if stage is not None:
-        stage_number(result, stage)
-        column = str(result["params"]["stage_key"]) or str(result["params"]["sample_key"])
+        result.stage_index(stage)
+        column = result.source.stage_column
         whole = activity(adata, kind, key=key)
         return (
             whole[(adata.obs[column].astype(str) == str(stage)).to_numpy()].copy()
             if column
             else whole
         )
-    ours = {result[slot] for slot in ("obsm", "obsm_se", "obsm_tf")}
-    slots = {k: v for k, v in adata.obsm.items() if k not in ours | {_keys.modules_key(key)}}
+    own_slots = {*result.cell_slots.values(), _keys.modules_key(key)}
+    slots = {name: value for name, value in adata.obsm.items() if name not in own_slots}
+    layers: dict[str, NDArray[np.float32]] = {}
     if kind == "modules":
-        values, summary = module_scores(adata, result, key)
-        return AnnData(
-            X=values.copy(), obs=adata.obs.copy(), var=summary, obsm=slots, uns=annotation(adata)
-        )
-    if kind == "tfs":
-        tfs = pd.DataFrame(
-            {"score": np.asarray(result["tf_scores"], dtype=float)},
-            index=[str(g) for g in result["genes"]["tfs"]],
-        )
-        order = np.argsort(-tfs["score"].to_numpy(), kind="stable")
-        values = np.asarray(adata.obsm[result["obsm_tf"]], dtype=np.float32)[:, order]
-        return AnnData(
-            X=values, obs=adata.obs.copy(), var=tfs.iloc[order], obsm=slots, uns=annotation(adata)
-        )
-    pairs = result["activity_pairs"].astype({"ligand": str, "receptor": str}).reset_index(drop=True)
-    pairs.index = (pairs["ligand"] + "^" + pairs["receptor"]).to_numpy()
-    values, se = (
-        np.asarray(adata.obsm[result[slot]], dtype=np.float32) for slot in ("obsm", "obsm_se")
-    )
-    layers = {"se": se.copy(), "shrunk": _shrunk(adata, result, values, se)}
+        values, features = module_scores(result)
+    elif kind == "tfs":
+        scores = pd.DataFrame({"score": result.tf_scores}, index=[str(g) for g in result.genes.tfs])
+        order = np.argsort(-result.tf_scores, kind="stable")
+        values, features = result.per_cell("tf_activity")[:, order], scores.iloc[order]
+    else:
+        features = result.activity_pairs
+        features.index = joined(features, ["ligand", "receptor"]).to_numpy()
+        values, se = result.per_cell("activity"), result.per_cell("activity_se")
+        layers = {"se": se.copy(), "shrunk": _shrunk(adata, result, values, se)}
     return AnnData(
         X=values.copy(),
         obs=adata.obs.copy(),
-        var=pairs,
+        var=features,
         obsm=slots,
         layers=layers,
         uns=annotation(adata),
@@ -106,14 +88,16 @@ def activity(
 
 
 def _shrunk(
-    adata: AnnData, result: dict[str, Any], values: NDArray[np.float32], se: NDArray[np.float32]
+    adata: AnnData, result: Result, values: NDArray[np.float32], se: NDArray[np.float32]
 ) -> NDArray[np.float32]:
+    """(cells, pairs) activity shrunk towards the mean of the same type and stage."""
     known = np.isfinite(se).all(axis=1)
-    keys = [result["params"][k] for k in ("cell_type_key", "stage_key", "sample_key")]
-    present = [adata.obs[k].astype(str) for k in dict.fromkeys(keys) if k and k in adata.obs]
+    source = result.source
+    columns = dict.fromkeys([source.cell_type_key, source.stage_key, source.sample_key])
+    present = [adata.obs[c].astype(str) for c in columns if c is not None and c in adata.obs]
     if not known.any() or not present:
         return values.copy()
-    group = pd.factorize(pd.concat(present[:2], axis=1).agg("\t".join, axis=1))[0]
+    group = pd.factorize(pd.MultiIndex.from_arrays(present[:2]))[0]
     shrunk = values.copy()
-    shrunk[known] = shrunk_by_group(values[known], se[known], group[known])
+    shrunk[known] = shrink_by_group(values[known], se[known], group[known])
     return shrunk

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 from .. import _keys
-from .._errors import MissingKeyError
-from .._result import stored
-from ._tables import _factor
+from .._edges import LR_TFS
+from .._result import Result
 
 
 def lr_tfs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT) -> pd.DataFrame:
@@ -40,13 +35,10 @@ def lr_tfs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT)
     >>> list(st.get.lr_tfs(adata).columns)
     ['ligand', 'receptor', 'tf', 'effect', 'score', 'q_value']
     """
-    result = stored(adata, key)
-    table = result["lr_tfs"].assign(score=lambda t: t["effect"].abs())
-    for column, role in (("ligand", "ligands"), ("receptor", "receptors"), ("tf", "tfs")):
-        table[column] = np.asarray(result["genes"][role], dtype=object)[
-            table[column].to_numpy(dtype=np.intp)
-        ]
-    table = _at_stage(table, result, stage, ["effect", "score"])
+    result = Result.read(adata, key)
+    table = result.table(LR_TFS).assign(score=lambda t: t["effect"].abs())
+    table = _at_stage(table, result, stage, ["effect", "score"], by_name=False)
+    table = result.genes.with_names(table, LR_TFS.columns)
     return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)[
         _keys.LR_TFS
     ]
@@ -87,13 +79,13 @@ def cascades(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
     >>> list(st.get.cascades(adata).columns)[-2:]
     ['direct_effect', 'direct_share']
     """
-    result = stored(adata, key)
-    if "cascades" not in result:
-        raise MissingKeyError(
-            f"`adata.uns[{key!r}]` has no cascades; call `st.tl.cascades(adata, key={key!r})` first."
-        )
+    result = Result.read(adata, key)
     table = _at_stage(
-        result["cascades"], result, stage, ["effect", "score", "pair_on_tf", "direct_effect"]
+        result.cascades,
+        result,
+        stage,
+        ["effect", "score", "pair_on_tf", "direct_effect"],
+        by_name=True,
     )
     return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)[
         _keys.CASCADES
@@ -101,20 +93,15 @@ def cascades(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
 
 
 def _at_stage(
-    table: pd.DataFrame, result: dict[str, Any], stage: str | None, columns: list[str]
+    table: pd.DataFrame, result: Result, stage: str | None, columns: list[str], *, by_name: bool
 ) -> pd.DataFrame:
-    """Columns times the factor of the row's pair in a stage; pairs that are not listed have factor 1."""
+    """Return the table with columns times the factor of each row's pair in a stage.
+
+    Pairs that are not listed have the factor 1.
+    """
     if stage is None:
         return table.copy()
-    factor: NDArray[np.float64] = _factor(result, stage, "pair")[0]
-    pairs, genes = result["lr_pairs"], result["genes"]
-    names = (
-        np.asarray(genes[r], dtype=object)[pairs[r[:-1]].to_numpy(dtype=np.intp)]
-        for r in ("ligands", "receptors")
-    )
-    known = pd.Series(
-        factor, index=pd.MultiIndex.from_arrays([n.astype(str) for n in names]), dtype=float
-    )
-    mine = pd.MultiIndex.from_frame(table[["ligand", "receptor"]].astype(str))
-    scale = known.reindex(mine).fillna(1.0).to_numpy()
-    return table.assign(**{c: table[c].to_numpy() * scale for c in columns})
+    genes = result.genes
+    factor, _ = result.stage_factor(stage, pairs=True)
+    pair = genes.pair_of_names(table) if by_name else genes.pair_of_rows(table)
+    return table.assign(**{column: table[column].to_numpy() * factor[pair] for column in columns})

@@ -8,9 +8,9 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import closest, shorten
+from .._edges import PAIR_SEPARATOR
 from .._errors import MissingKeyError
-from .._result import stored
-from ._tables import stage_number
+from .._result import Result
 
 
 def communication(
@@ -46,12 +46,11 @@ def communication(
     >>> list(st.get.communication(adata).columns)[:4]
     ['sender', 'receiver', 'ligand', 'receptor']
     """
-    result = stored(adata, key)
+    result = Result.read(adata, key)
     if stage is None:
-        whole: pd.DataFrame = result["communication"]
-        return whole[_keys.COMMUNICATION].copy()
-    stage_number(result, stage)
-    table: pd.DataFrame = result["communication_by_stage"]
+        return result.communication()[_keys.COMMUNICATION].copy()
+    result.stage_index(stage)
+    table = result.communication(by_stage=True)
     return table.loc[table["stage"].astype(str) == str(stage), _keys.COMMUNICATION].reset_index(
         drop=True
     )
@@ -90,26 +89,34 @@ def sent_received(
     >>> st.tl.infer_ccc(adata)
     >>> adata.obs[["sent", "received"]] = st.get.sent_received(adata)
     """
-    result = stored(adata, key)
-    name = "" if pair is None else pair if isinstance(pair, str) else "^".join(map(str, pair))
+    result = Result.read(adata, key)
+    name = ""
+    if pair is not None:
+        name = pair if isinstance(pair, str) else PAIR_SEPARATOR.join(map(str, pair))
     slot = _keys.communication_key(key, name)
     if slot not in adata.obsp:
-        total = _keys.communication_key(key)
-        there = [s.removeprefix(f"{total}_") for s in adata.obsp if s.startswith(f"{total}_")]
-        raise MissingKeyError(
-            f"`adata.obsp[{slot!r}]` is not stored; of single pairs there are {shorten(there)}.{closest(name, there)} "
-            f"Call `st.tl.communication(adata, pairs=[{name!r}], key={key!r})` first."
-            if name
-            else f"`adata.obsp[{slot!r}]` is gone; call `st.tl.communication(adata, key={key!r})`."
-        )
-    matrix = adata.obsp[slot]
-    types = adata.obs[str(result["params"]["cell_type_key"])].astype(str).to_numpy()
+        raise MissingKeyError(_missing_matrix(adata, key, slot, name))
+    matrix, source = adata.obsp[slot], result.source
+    types = adata.obs[source.cell_type_key].astype(str).to_numpy()
+    sums = {
+        "sent": (source.senders, matrix.sum(axis=1)),
+        "received": (source.receivers, matrix.sum(axis=0)),
+    }
     columns = {
-        column: np.where(
-            np.isin(types, list(map(str, result["params"][role]))),
-            np.asarray(matrix.sum(axis=axis)).ravel(),
-            np.nan,
-        )
-        for column, role, axis in (("sent", "senders", 1), ("received", "receivers", 0))
+        name: np.where(np.isin(types, list(chosen or ())), np.asarray(total).ravel(), np.nan)
+        for name, (chosen, total) in sums.items()
     }
     return pd.DataFrame(columns, index=adata.obs_names)
+
+
+def _missing_matrix(adata: AnnData, key: str, slot: str, name: str) -> str:
+    """Message about a matrix that is not in ``obsp``."""
+    if not name:
+        return f"`adata.obsp[{slot!r}]` is gone; call `st.tl.communication(adata, key={key!r})`."
+    prefix = f"{_keys.communication_key(key)}_"
+    available = [s.removeprefix(prefix) for s in adata.obsp if s.startswith(prefix)]
+    return (
+        f"`adata.obsp[{slot!r}]` is not stored; of single pairs there are {shorten(available)}."
+        f"{closest(name, available)} "
+        f"Call `st.tl.communication(adata, pairs=[{name!r}], key={key!r})` first."
+    )

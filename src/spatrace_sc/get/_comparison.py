@@ -7,8 +7,9 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import closest, shorten
-from .._errors import InvalidArgumentError, MissingKeyError
-from .._result import stored
+from .._edges import COMPARED_COLUMNS, public_word
+from .._errors import InvalidArgumentError
+from .._result import Result
 
 
 def comparison(
@@ -22,7 +23,7 @@ def comparison(
         After :func:`spatrace_sc.tl.compare`.
     kind
         Responses: ``"tf_targets"``, ``"lr_targets"`` (edges), ``"tfs"``, ``"lr_pairs"`` (a regulator's edges together: its slopes along the effects it has in the whole). Levels: ``"tf_activity"``,
-        ``"pair_activity"`` (mean of :func:`spatrace_sc.get.activity`); over consecutive stages these are the transitions of pathways.
+        ``"lr_pair_activity"`` (mean of :func:`spatrace_sc.get.activity`); over consecutive stages these are the transitions of pathways.
     group
         Only this group against its reference. None: all.
     key
@@ -53,25 +54,17 @@ def comparison(
     >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
     >>> st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage")
     >>> st.tl.compare(adata, "stage", top_n=20)
-    >>> list(st.get.comparison(adata, "pair_activity", group="E2")["reference"].unique())
+    >>> list(st.get.comparison(adata, "lr_pair_activity", group="E2")["reference"].unique())
     ['E1']
     """
-    result = stored(adata, key)
-    if "comparison" not in result:
-        raise MissingKeyError(
-            f"`adata.uns[{key!r}]` has no comparison; call `st.tl.compare(adata, groups=..., key={key!r})` first."
-        )
-    if kind not in _keys.COMPARED:
-        raise InvalidArgumentError(
-            f"`kind` must be one of {shorten(_keys.COMPARED)}, found {kind!r}.{closest(str(kind), _keys.COMPARED)}"
-        )
-    found = result["comparison"]
-    table: pd.DataFrame = found[kind][[*_keys.COMPARED[kind], *_keys.COMPARISON]]
+    comparison = Result.read(adata, key).comparison
+    kind = public_word(kind, COMPARED_COLUMNS)
+    table = comparison.tables[kind][[*COMPARED_COLUMNS[kind], *_keys.COMPARISON]]
     if group is not None:
-        names = [str(n) for n in found["names"]]
-        if str(group) not in names:
+        if str(group) not in comparison.names:
             raise InvalidArgumentError(
-                f"`group={group!r}` was not compared; the groups are {shorten(names, 20)}.{closest(str(group), names)}"
+                f"`group={group!r}` was not compared; the groups are "
+                f"{shorten(comparison.names, 20)}.{closest(str(group), comparison.names)}"
             )
         table = table[table["group"].astype(str) == str(group)]
     return table.reset_index(drop=True).copy()

@@ -1,88 +1,85 @@
-"""What stands behind an edge, and behind what is predicted from edges."""
+"""The evidence column: how far an edge, or a prediction made of edges, can be believed."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from .. import _keys
+from .._edges import LR_TARGETS, LR_TFS, ROLE_OF_COLUMN, TF_TARGETS
+from .._result import Knockout, Result
 
 
-def judged(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of the whole data set with a column ``evidence``, and NaN instead of the standard error 0 of what no refit has kept.
+def add_evidence(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of the whole data set with a column ``evidence``.
 
-    A standard error of 0 over refits would read as perfect precision; it says that there was nothing to compare.
+    A standard error of 0 over refits becomes NaN: it would read as perfect precision, but no refit
+    kept the edge and there was nothing to compare.
     """
     column = "effect_se" if "effect_se" in table else "score_se"
     error = table[column].to_numpy(dtype=np.float64)
-    acts = table["score"].to_numpy() > 0
-    unseen = (table["stability"].to_numpy() == 0) | (error == 0)
-    group_q = table.get("group_q_value", table["q_value"])
-    found = np.select(
+    has_score = table["score"].to_numpy() > 0
+    never_refitted = (table["stability"].to_numpy() == 0) | (error == 0)
+    q, group_q = table["q_value"], table.get("group_q_value", table["q_value"])
+    level = np.select(
         [
-            acts & (table["q_value"].to_numpy() <= _keys.SUPPORTED),
-            acts & (group_q.to_numpy() <= _keys.SUPPORTED),
-            acts & unseen & ("ligand" in table),
-            acts,
+            has_score & (q.to_numpy() <= _keys.SUPPORTED),
+            has_score & (group_q.to_numpy() <= _keys.SUPPORTED),
+            has_score & never_refitted & ("ligand" in table),
+            has_score,
         ],
         ["supported", "group", "co-variation", "ranked"],
         "none",
     )
-    evidence = pd.Categorical(found, categories=_keys.EVIDENCE_LEVELS, ordered=True)
-    return table.assign(**{column: np.where(error == 0, np.nan, error)}).assign(evidence=evidence)
+    judged = table.assign(**{column: np.where(error == 0, np.nan, error)})
+    return judged.assign(evidence=as_evidence(level))
 
 
-def behind_removal(result: dict[str, Any], removed: Mapping[str, Any]) -> NDArray[np.object_]:
-    """(G,) the best evidence among the edges that lead from what is removed to each target.
+def as_evidence(level: NDArray[np.str_] | NDArray[np.object_]) -> pd.Categorical:
+    """Return levels of evidence as an ordered categorical."""
+    return pd.Categorical(level, categories=_keys.EVIDENCE_LEVELS, ordered=True)
 
-    From pairs and TFs directly, by the edges of the tables; and from pairs through a TF, by paths whose steps are both supported. ``removed`` names ligands, receptors, TFs or types of senders; of these,
-    the pairs that the table of communication lists with a score.
+
+def evidence_of_knockout(result: Result, knockout: Knockout) -> NDArray[np.object_]:
+    """(G,) the best evidence among the edges from what is removed to each target.
+
+    Edges of pairs and TFs count directly; a path from a pair through a TF counts where both steps
+    are significant. Of silent sender types, the pairs count that the communication table lists with
+    a score.
     """
-    genes = {role: [str(g) for g in names] for role, names in result["genes"].items()}
-    tf, lr, steps = (result[name] for name in ("tf_targets", "lr_targets", "lr_tfs"))
-    gone = np.isin(genes["tfs"], list(map(str, removed.get("tf", []))))
-    edges, onward = (_of_pairs(result, genes, table, removed) for table in (lr, steps))
-    through = np.zeros(len(gone), dtype=bool)
-    through[onward.loc[onward["q_value"] <= _keys.SUPPORTED, "tf"].to_numpy(dtype=np.intp)] = True
-    on_targets = judged(tf)
-    best = np.zeros(len(genes["targets"]), dtype=np.intp)
-    for table in (judged(edges), on_targets[gone[tf["tf"].to_numpy(dtype=np.intp)]]):
-        np.maximum.at(
-            best,
-            table["target"].to_numpy(dtype=np.intp),
-            table["evidence"].cat.codes.to_numpy(dtype=np.intp),
-        )
-    mediated = on_targets[through[tf["tf"].to_numpy(dtype=np.intp)]]
-    reached = mediated.loc[mediated["q_value"] <= _keys.SUPPORTED, "target"].to_numpy(dtype=np.intp)
-    best[reached] = _keys.EVIDENCE_LEVELS.index("supported")
+    genes, removed = result.genes, knockout.removed
+    tf_edges = result.table(TF_TARGETS)
+    is_removed = np.isin(genes.tfs, removed.get("tf", []))
+    pair_edges = _of_removed_pairs(result, result.table(LR_TARGETS), removed)
+    steps = _of_removed_pairs(result, result.table(LR_TFS), removed)
+    changed_tfs = np.zeros(genes.n_tfs, dtype=bool)
+    significant = steps["q_value"] <= _keys.SUPPORTED
+    changed_tfs[steps.loc[significant, "tf"].to_numpy(dtype=np.intp)] = True
+    tf = tf_edges["tf"].to_numpy(dtype=np.intp)
+    of_tfs = add_evidence(tf_edges)
+    best = np.zeros(genes.n_targets, dtype=np.intp)
+    for edges in (add_evidence(pair_edges), of_tfs[is_removed[tf]]):
+        codes = edges["evidence"].cat.codes.to_numpy(dtype=np.intp)
+        np.maximum.at(best, edges["target"].to_numpy(dtype=np.intp), codes)
+    onward = of_tfs[changed_tfs[tf]]
+    reached = onward.loc[onward["q_value"] <= _keys.SUPPORTED, "target"]
+    best[reached.to_numpy(dtype=np.intp)] = _keys.EVIDENCE_LEVELS.index("supported")
     return np.asarray(_keys.EVIDENCE_LEVELS, dtype=object)[best]
 
 
-def _of_pairs(
-    result: dict[str, Any],
-    genes: dict[str, list[str]],
-    table: pd.DataFrame,
-    removed: Mapping[str, Any],
+def _of_removed_pairs(
+    result: Result, table: pd.DataFrame, removed: dict[str, list[str]]
 ) -> pd.DataFrame:
-    """Rows of a table with genes as numbers whose pair is removed."""
-    parts = {role: list(map(str, removed.get(role, []))) for role in ("ligand", "receptor")}
-    kept = np.full(len(table), any(parts.values()) or "sender" in removed)
-    for role, names in parts.items():
-        if names:
-            kept &= np.isin(genes[f"{role}s"], names)[table[role].to_numpy(dtype=np.intp)]
-    if "sender" in removed:
-        talk = result["communication"]
-        said = talk[
-            talk["sender"].astype(str).isin(list(map(str, removed["sender"]))) & (talk["score"] > 0)
-        ]
-        pairs = pd.MultiIndex.from_frame(said[["ligand", "receptor"]].astype(str))
-        mine = [
-            np.asarray(genes[f"{role}s"], dtype=object)[table[role].to_numpy(dtype=np.intp)]
-            for role in parts
-        ]
-        kept &= pd.MultiIndex.from_arrays(mine).isin(pairs)
-    return table[kept]
+    """Rows, genes as indices, whose pair is removed."""
+    genes = result.genes
+    mask = np.full(len(table), any(removed.get(r) for r in ("ligand", "receptor", "sender")))
+    for column in ("ligand", "receptor"):
+        if removed.get(column):
+            names = genes[ROLE_OF_COLUMN[column]][table[column].to_numpy(dtype=np.intp)]
+            mask &= np.isin(names, removed[column])
+    if removed.get("sender"):
+        rows = result.communication()
+        rows = rows[rows["sender"].astype(str).isin(removed["sender"]) & (rows["score"] > 0)]
+        mask &= np.isin(genes.pair_of_rows(table), genes.pair_of_names(rows))
+    return table[mask]

@@ -11,7 +11,8 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
-from .._check import closest, shorten
+from .._check import closest, number_in, shorten
+from .._edges import EDGE_KINDS, PAIR_SEPARATOR, public_word
 from .._errors import InvalidArgumentError, MissingPackageError
 from ._cascades import lr_tfs
 from ._communication import communication
@@ -22,20 +23,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("spatrace_sc")
 
-Reader = Callable[..., pd.DataFrame]
-
-#: Tables of edges: reader, and the columns that name where an edge begins and where it ends. Two columns are joined as ``ligand^receptor``.
-EDGES: dict[str, tuple[Reader, list[str], str]] = {
-    "tf_targets": (tf_targets, ["tf"], "target"),
-    "lr_targets": (lr_targets, ["ligand", "receptor"], "target"),
-    "lr_tfs": (lr_tfs, ["ligand", "receptor"], "tf"),
-    "lr_pairs": (lr_pairs, ["ligand"], "receptor"),
+#: Readers of tables of edges, by kind.
+READERS: dict[str, Callable[..., pd.DataFrame]] = {
+    reader.__name__: reader for reader in (tf_targets, lr_targets, lr_tfs, lr_pairs)
 }
-#: Those with a signed effect.
-SIGNED = ("tf_targets", "lr_targets", "lr_tfs")
+#: Kinds with a signed effect.
+SIGNED = [name for name in READERS if EDGE_KINDS[name].signed]
 #: Columns that an edge of a graph carries where the table has them. None of them is ever missing.
 ATTRIBUTES = ["effect", "p_value", "q_value", "stability"]
-PAIR = "^"
 
 
 def to_decoupler(
@@ -74,10 +69,7 @@ def to_decoupler(
     >>> list(net.columns)
     ['source', 'target', 'weight']
     """
-    if kind not in SIGNED:
-        raise InvalidArgumentError(
-            f"`kind` must be one of {shorten(SIGNED)}, found {kind!r}.{closest(str(kind), SIGNED)}"
-        )
+    kind = public_word(kind, SIGNED)
     table = _edges(adata, kind, stage, max_q, key)
     return table.rename(columns={"effect": "weight"})[_keys.DECOUPLER].reset_index(drop=True)
 
@@ -177,9 +169,9 @@ def to_networkx(
             f"`st.get.to_networkx` needs networkx, which cannot be imported ({error}): `pip install networkx`."
         ) from error
     kinds = [kind] if isinstance(kind, str) else list(kind)
-    wrong = [k for k in kinds if k not in EDGES and k != "communication"]
+    wrong = [k for k in kinds if k not in READERS and k != "communication"]
     if wrong or not kinds:
-        every = [*EDGES, "communication"]
+        every = [*READERS, "communication"]
         hint = closest(str(wrong[0]), every) if wrong else ""
         raise InvalidArgumentError(
             f"`kind` must be one or several of {shorten(every)}, found {kind!r}.{hint}"
@@ -202,23 +194,15 @@ def _edges(
     adata: AnnData, kind: str, stage: str | None, max_q: float | None, key: str
 ) -> pd.DataFrame:
     """Rows with a score and a small enough q, with columns ``source`` and ``target`` beside their own."""
-    reader, source, target = EDGES[kind]
-    table = _up_to(reader(adata, stage, key=key), kind, max_q)
-    names = table[source[0]].astype(str)
-    if len(source) > 1:
-        names = names + PAIR + table[source[1]].astype(str)
-    return table.assign(
-        source=names.astype(object), target=table[target].astype(str).astype(object)
-    )
+    table = _up_to(READERS[kind](adata, stage, key=key), kind, max_q)
+    names = EDGE_KINDS[kind].source_names(table)
+    ends = table[EDGE_KINDS[kind].target].astype(str).astype(object)
+    return table.assign(source=names, target=ends)
 
 
 def _up_to(table: pd.DataFrame, kind: str, max_q: float | None) -> pd.DataFrame:
-    if max_q is not None and (
-        isinstance(max_q, bool) or not isinstance(max_q, int | float) or not 0 <= max_q <= 1
-    ):
-        raise InvalidArgumentError(
-            f"`max_q` must be a number from 0 to 1, or None for every edge, found {max_q!r}."
-        )
+    if max_q is not None:
+        number_in(max_q, "max_q", 0, 1, ", or None for every edge")
     kept = (
         table[table["score"] > 0]
         if max_q is None
@@ -236,8 +220,8 @@ def _up_to(table: pd.DataFrame, kind: str, max_q: float | None) -> pd.DataFrame:
 
 def _add(graph: Any, kind: str, table: pd.DataFrame) -> None:
     """Edges of a table with their attributes as plain numbers, and the roles of their nodes."""
-    _, columns, end = EDGES[kind]
-    begin = "pair" if len(columns) > 1 else columns[0]
+    edges = EDGE_KINDS[kind]
+    begin, end = "pair" if edges.of_pairs else edges.source[0], edges.target
     present = [c for c in ATTRIBUTES if c in table]
     values = zip(*(table[c].tolist() for c in ("source", "target", "score", *present)), strict=True)
     for source, target, weight, *rest in values:
@@ -260,7 +244,7 @@ def _of_types(graph: Any, table: pd.DataFrame, max_q: float | None) -> Any:
         graph.add_edge(
             str(sender),
             str(receiver),
-            key=f"{ligand}{PAIR}{receptor}",
+            key=f"{ligand}{PAIR_SEPARATOR}{receptor}",
             kind="communication",
             ligand=str(ligand),
             receptor=str(receptor),

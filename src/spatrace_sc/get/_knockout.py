@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -11,8 +9,8 @@ from anndata import AnnData
 from .. import _keys
 from .._check import closest, shorten
 from .._errors import InvalidArgumentError, MissingKeyError
-from .._result import stored
-from ._evidence import behind_removal
+from .._result import Knockout, Result
+from ._evidence import as_evidence, evidence_of_knockout
 
 
 def knockout(
@@ -59,18 +57,13 @@ def knockout(
     >>> list(st.get.knockout(adata, "tf:TF000").columns)
     ['target', 'change', 'se', 'direct', 'mediated', 'log_change', 'agreement', 'evidence']
     """
-    entry = _entry(adata, name, key)
+    result, entry = _stored_knockout(adata, name, key)
     if stage is None:
-        targets: pd.DataFrame = entry["targets"]
-        return _judged(targets[_keys.KNOCKOUT], stored(adata, key), entry)
-    stages = [str(s) for s in stored(adata, key)["stages"]]
-    if stage not in stages:
-        raise InvalidArgumentError(
-            f"`stage={stage!r}` is not a stage of the result; it has {shorten(stages)}.{closest(str(stage), stages)}"
-        )
-    table: pd.DataFrame = entry["by_stage"]
-    here = table.loc[(table["stage"] == stage).to_numpy(), _keys.KNOCKOUT].reset_index(drop=True)
-    return _judged(here, stored(adata, key), entry)
+        return _with_evidence(entry.targets[_keys.KNOCKOUT], result, entry)
+    result.stage_index(stage)
+    rows = (entry.by_stage["stage"] == stage).to_numpy()
+    table = entry.by_stage.loc[rows, _keys.KNOCKOUT].reset_index(drop=True)
+    return _with_evidence(table, result, entry)
 
 
 def knockout_cells(adata: AnnData, name: str | None = None, *, key: str = _keys.RESULT) -> AnnData:
@@ -106,23 +99,24 @@ def knockout_cells(adata: AnnData, name: str | None = None, *, key: str = _keys.
     >>> st.get.knockout_cells(adata).shape
     (600, 20)
     """
-    entry = _entry(adata, name, key)
-    slot, label = str(entry["obsm"]), str(entry["name"])
-    if not slot:
+    result, entry = _stored_knockout(adata, name, key)
+    if not entry.obsm_slot:
         raise MissingKeyError(
-            f"the knockout {label!r} has no values per cell and target: there were more than `max_values`; call `st.tl.knockout` again with a larger one. `adata.obs[{str(entry['obs'])!r}]` has the size of the change per cell."
+            f"the knockout {entry.name!r} has no values per cell and target: there were more than "
+            "`max_values`; call `st.tl.knockout` again with a larger one. "
+            f"`adata.obs[{entry.obs_slot!r}]` has the size of the change per cell."
         )
-    for attribute, found in (("obsm", slot), ("obs", str(entry["obs"]))):
-        if found not in getattr(adata, attribute):
+    for attribute, slot in (("obsm", entry.obsm_slot), ("obs", entry.obs_slot)):
+        if slot not in getattr(adata, attribute):
             raise MissingKeyError(
-                f"`adata.{attribute}[{found!r}]` is gone; call `st.tl.knockout` again."
+                f"`adata.{attribute}[{slot!r}]` is gone; call `st.tl.knockout` again."
             )
-    result = stored(adata, key)
-    ours = {str(other["obsm"]) for other in result["knockouts"].values()}
-    slots = {k: v for k, v in adata.obsm.items() if k not in ours}
-    obs = adata.obs.assign(knockout=adata.obs[str(entry["obs"])])
-    targets = pd.DataFrame(index=[str(g) for g in result["genes"]["targets"]])
-    return AnnData(X=np.array(adata.obsm[slot], dtype=np.float32), obs=obs, var=targets, obsm=slots)
+    own_slots = {other.obsm_slot for other in result.knockouts.values()}
+    slots = {name: value for name, value in adata.obsm.items() if name not in own_slots}
+    obs = adata.obs.assign(knockout=adata.obs[entry.obs_slot])
+    targets = pd.DataFrame(index=[str(g) for g in result.genes.targets])
+    changes = np.array(adata.obsm[entry.obsm_slot], dtype=np.float32)
+    return AnnData(X=changes, obs=obs, var=targets, obsm=slots)
 
 
 def knockouts(adata: AnnData, *, key: str = _keys.RESULT) -> list[str]:
@@ -136,39 +130,42 @@ def knockouts(adata: AnnData, *, key: str = _keys.RESULT) -> list[str]:
     >>> st.get.knockouts(adata)
     []
     """
-    return sorted(str(entry["name"]) for entry in stored(adata, key).get("knockouts", {}).values())
+    return sorted(entry.name for entry in Result.read(adata, key).knockouts.values())
 
 
-def _judged(table: pd.DataFrame, result: dict[str, Any], entry: dict[str, Any]) -> pd.DataFrame:
-    """A copy with the evidence of every target: at least "ranked" where it changes, "none" where it does not."""
-    targets = [str(g) for g in result["genes"]["targets"]]
-    best = pd.Series(behind_removal(result, entry["params"]), index=targets)
-    found = best.reindex(table["target"].astype(str)).to_numpy(dtype=object)
+def _with_evidence(table: pd.DataFrame, result: Result, entry: Knockout) -> pd.DataFrame:
+    """Return the table with the evidence of every target.
+
+    At least "ranked" where a target changes, "none" where it does not.
+    """
+    best = pd.Series(evidence_of_knockout(result, entry), index=result.genes.targets.astype(str))
+    level = best.reindex(table["target"].astype(str)).to_numpy(dtype=object)
     changes = table["change"].to_numpy() != 0
-    found = np.where(changes, np.where(found == "none", "ranked", found), "none")
-    blind = found == "co-variation"
-    unknown = {column: table[column].where(~blind) for column in ("se", "agreement")}
-    return table.assign(
-        **unknown, evidence=pd.Categorical(found, categories=_keys.EVIDENCE_LEVELS, ordered=True)
-    )
+    level = np.where(changes, np.where(level == "none", "ranked", level), "none")
+    never_refitted = level == "co-variation"
+    errors = {column: table[column].where(~never_refitted) for column in ("se", "agreement")}
+    return table.assign(**errors, evidence=as_evidence(level))
 
 
-def _entry(adata: AnnData, name: str | None, key: str) -> dict[str, Any]:
-    names = knockouts(adata, key=key)
+def _stored_knockout(adata: AnnData, name: str | None, key: str) -> tuple[Result, Knockout]:
+    """Return the result, and the knockout of a name or the only one."""
+    result = Result.read(adata, key)
+    entries = {entry.name: entry for entry in result.knockouts.values()}
+    names = sorted(entries)
     if not names:
         hint = "" if key == _keys.RESULT else f", key={key!r}"
         raise MissingKeyError(
-            f"`adata.uns[{key!r}]` has no knockout; call e.g. `st.tl.knockout(adata, ligand=...{hint})` first."
+            f"`adata.uns[{key!r}]` has no knockout; call e.g. "
+            f"`st.tl.knockout(adata, ligand=...{hint})` first."
         )
     if name is None and len(names) > 1:
         raise InvalidArgumentError(
             f"{len(names)} knockouts are stored: {shorten(names)}; give one as `name`."
         )
     label = names[0] if name is None else name
-    if label not in names:
+    if label not in entries:
         raise InvalidArgumentError(
-            f"`name={name!r}` is no stored knockout; there are {shorten(names)}.{closest(str(name), names)}"
+            f"`name={name!r}` is no stored knockout; there are {shorten(names)}."
+            f"{closest(str(name), names)}"
         )
-    return next(
-        dict(e) for e in stored(adata, key)["knockouts"].values() if str(e["name"]) == label
-    )
+    return result, entries[label]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._check import closest, shorten
-from .._errors import InvalidArgumentError, MissingKeyError
-from .._result import stored
+from .._edges import public_word
+from .._result import Result
 
 
-def modules(adata: AnnData, kind: str = "pairs", *, key: str = _keys.RESULT) -> pd.DataFrame:
+def modules(adata: AnnData, kind: str = "lr_pairs", *, key: str = _keys.RESULT) -> pd.DataFrame:
     r"""Signaling modules: their pairs, targets and stages, and how their number was chosen.
 
     Parameters
@@ -32,7 +29,7 @@ def modules(adata: AnnData, kind: str = "pairs", *, key: str = _keys.RESULT) -> 
     Table. Modules are named by number, ``M1`` the strongest, strongest pair and target: ``M1 CXCL12^PTPRZ1 ELN`` has the ligand CXCL12 with the receptor PTPRZ1 as its strongest pair, and changes ELN most. It has other pairs and
     targets too.
 
-    - ``"pairs"``: ``module, ligand, receptor, weight, score, main``, strongest first within a module. ``weight`` is the share of the pair that belongs to the module, over all modules 1; ``score`` is
+    - ``"lr_pairs"``: ``module, ligand, receptor, weight, score, main``, strongest first within a module. ``weight`` is the share of the pair that belongs to the module, over all modules 1; ``score`` is
       ``weight`` times the score of the pair; ``main`` marks the module that has most of the pair.
     - ``"targets"``: ``module, target, effect, score, n_pairs, agreement``, strongest first within a module. ``effect`` is signed: by how many standard deviations the target changes when the signals of all pairs rise by one standard
       deviation, each pair counted by its weight; direct and through TFs. ``score`` is its size, ``n_pairs`` the number of main pairs that change the target, ``agreement`` the size of the sum over the sum of sizes: 1 where all pairs pull the same way, 0 where they cancel.
@@ -54,40 +51,14 @@ def modules(adata: AnnData, kind: str = "pairs", *, key: str = _keys.RESULT) -> 
     >>> list(st.get.modules(adata, "stages").columns)
     ['module', 'stage', 'score', 'score_se', 'n_cells', 'n_slices']
     """
-    found = stored_modules(stored(adata, key), key)
-    if kind not in _keys.MODULES:
-        raise InvalidArgumentError(
-            f"`kind` must be one of {shorten(_keys.MODULES)}, found {kind!r}.{closest(str(kind), _keys.MODULES)}"
-        )
-    table: pd.DataFrame = found[kind]
+    tables = Result.read(adata, key).modules
+    kind = public_word(kind, _keys.MODULES)
+    table: pd.DataFrame = tables[kind]
     return table[_keys.MODULES[kind]].copy()
 
 
-def stored_modules(result: dict[str, Any], key: str) -> dict[str, Any]:
-    """What :func:`spatrace_sc.tl.modules` has written into a result."""
-    if "modules" not in result:
-        raise MissingKeyError(
-            f"`adata.uns[{key!r}]` has no modules; call `st.tl.modules(adata, key={key!r})` first."
-        )
-    return dict(result["modules"])
-
-
-def module_scores(
-    adata: AnnData, result: dict[str, Any], key: str
-) -> tuple[NDArray[np.float32], pd.DataFrame]:
-    """(cells, K) scores and the table of the modules, by name."""
-    found = stored_modules(result, key)
-    values = np.asarray(adata.obsm[found["obsm"]], dtype=np.float32)
-    summary = found["summary"][_keys.MODULES["summary"]]
-    return values, summary.set_index(summary["module"].astype(str).to_numpy()).drop(
-        columns="module"
-    )
-
-
-def pair_activity(
-    adata: AnnData, *, key: str = _keys.RESULT
-) -> tuple[NDArray[np.float32], pd.DataFrame]:
-    """(cells, pairs) activity as it is stored, not a copy, and its pairs ``ligand, receptor, score``."""
-    result = stored(adata, key)
-    pairs = result["activity_pairs"].astype({"ligand": str, "receptor": str}).reset_index(drop=True)
-    return np.asarray(adata.obsm[result["obsm"]]), pairs
+def module_scores(result: Result) -> tuple[NDArray[np.float32], pd.DataFrame]:
+    """Return (cells, K) scores and the table of the modules, by name."""
+    summary = result.modules["summary"][_keys.MODULES["summary"]]
+    by_name = summary.set_index(summary["module"].astype(str).to_numpy()).drop(columns="module")
+    return result.module_scores, by_name

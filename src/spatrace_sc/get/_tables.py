@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,10 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._check import closest, shorten
-from .._errors import InvalidArgumentError
-from .._result import stored
-from ._evidence import judged
-from ._mediation import add_route
+from .._edges import LR_PAIRS, LR_TARGETS, TF_TARGETS, EdgeKind
+from .._result import Result
+from ._evidence import add_evidence
+from ._mediation import add_mediation
 
 
 def tf_targets(
@@ -63,15 +61,11 @@ def tf_targets(
     >>> len(st.get.tf_targets(adata))
     240
     """
-    result = stored(adata, key)
-    table = _expand(result, "tf_targets", ["tfs", "targets"])
-    minimum = np.asarray(result["minimum_effect"], dtype=np.float64)
+    result = Result.read(adata, key)
+    table = _every_candidate(result, TF_TARGETS)
+    minimum = result.minimum_effect
     table["minimum_effect"] = np.where(minimum > 0, minimum, np.nan)[table["target"].to_numpy()]
-    if stage is not None:
-        at = table["tf"].to_numpy()
-        factor, error = _factor(result, stage, "tf")
-        table = _scaled(table, factor[at], error[at])
-    return _named(table, result, {"tf": "tfs", "target": "targets"})[_keys.TF_TARGETS]
+    return _presented(table, result, TF_TARGETS, stage)
 
 
 def lr_targets(
@@ -103,13 +97,9 @@ def lr_targets(
     >>> len(st.get.lr_targets(adata))
     2880
     """
-    result = stored(adata, key)
-    table = add_route(_expand(result, "lr_targets", ["ligands", "receptors", "targets"]), result)
-    return _named(
-        _pair_stage(table, result, stage),
-        result,
-        {"ligand": "ligands", "receptor": "receptors", "target": "targets"},
-    )[_keys.LR_TARGETS]
+    result = Result.read(adata, key)
+    table = add_mediation(_every_candidate(result, LR_TARGETS), result)
+    return _presented(table, result, LR_TARGETS, stage)
 
 
 def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT) -> pd.DataFrame:
@@ -135,11 +125,8 @@ def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
     >>> len(st.get.lr_pairs(adata))
     144
     """
-    result = stored(adata, key)
-    table = _expand(result, "lr_pairs", ["ligands", "receptors"])
-    return _named(
-        _pair_stage(table, result, stage), result, {"ligand": "ligands", "receptor": "receptors"}
-    )[_keys.LR_PAIRS]
+    result = Result.read(adata, key)
+    return _presented(_every_candidate(result, LR_PAIRS), result, LR_PAIRS, stage)
 
 
 def training_history(adata: AnnData, *, key: str = _keys.RESULT) -> pd.DataFrame:
@@ -149,8 +136,7 @@ def training_history(adata: AnnData, *, key: str = _keys.RESULT) -> pd.DataFrame
     -------
     Table ``phase`` (attention, gates), ``epoch``, ``train``, ``held_out``.
     """
-    history: pd.DataFrame = stored(adata, key)["history"]
-    return history[_keys.HISTORY].copy()
+    return Result.read(adata, key).history
 
 
 def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
@@ -160,90 +146,64 @@ def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
     -------
     Dictionary of the keys, the cell types that send and receive, the radius in the units of the coordinates, the seed, the device and the configuration.
     """
-    found = deepcopy(dict(stored(adata, key)["params"]))
-    found |= {role: [str(name) for name in found[role]] for role in ("senders", "receivers")}
+    values = Result.read(adata, key).params
+    values |= {role: [str(name) for name in values[role]] for role in ("senders", "receivers")}
     return {
         name: None if isinstance(value, str) and not value else value
-        for name, value in found.items()
+        for name, value in values.items()
     }
 
 
 def stages(adata: AnnData, *, key: str = _keys.RESULT) -> list[str]:
     """Stages of a result, in order of time; its slices where the inference was told no ``stage_key``, one "all" where it was told neither."""
-    return [str(s) for s in stored(adata, key)["stages"]]
+    return list(Result.read(adata, key).stages)
 
 
-def _expand(result: dict[str, Any], name: str, roles: list[str]) -> pd.DataFrame:
-    """All candidates, those that are not stored with score 0; only the stored ones where there are more than the limit. Groups by name."""
-    table: pd.DataFrame = result[name].copy()
-    table["group"] = np.asarray(result["groups"], dtype=object)[table["group"].to_numpy()]
-    sizes = [len(result["genes"][r]) for r in roles]
-    if int(result["candidates"][name]) > int(result["params"]["config"]["max_edges"]):
-        return judged(table)
-    columns = [r[:-1] for r in roles]
-    code = np.ravel_multi_index([table[c].to_numpy() for c in columns], sizes)
-    absent = np.ones(int(np.prod(sizes)), dtype=bool)
-    absent[code] = False
-    rest = np.flatnonzero(absent)
+def _every_candidate(result: Result, kind: EdgeKind) -> pd.DataFrame:
+    """Return all candidates of a kind, those that are not stored with score 0, genes as indices.
+
+    Only the stored ones where there are more than the limit. Groups are names.
+    """
+    table = result.table(kind).copy()
+    table["group"] = result.group_names[table["group"].to_numpy()]
+    if not result.lists_all(kind):
+        return add_evidence(table)
+    absent = np.ones(result.genes.n_candidates(kind), dtype=bool)
+    absent[result.genes.candidate(table, kind)] = False
+    candidates = np.flatnonzero(absent)
     empty: dict[str, Any] = dict.fromkeys(table.columns, 0.0)
-    empty |= dict(zip(columns, np.unravel_index(rest, sizes), strict=True)) | {
-        "q_value": 1.0,
-        "group": "",
-    }
+    empty |= result.genes.candidate_genes(candidates, kind) | {"q_value": 1.0, "group": ""}
     if "group_q_value" in table:
         empty["group_q_value"] = 1.0
-    empty["p_value"] = np.asarray(result["p_values"][name], dtype=float)[rest]
-    return judged(pd.concat([table, pd.DataFrame(empty, columns=table.columns)], ignore_index=True))
+    empty["p_value"] = result.p_values(kind)[candidates]
+    without_score = pd.DataFrame(empty, columns=table.columns)
+    return add_evidence(pd.concat([table, without_score], ignore_index=True))
 
 
-def stage_number(result: dict[str, Any], stage: str) -> int:
-    names = [str(s) for s in result["stages"]]
-    if str(stage) not in names:
-        raise InvalidArgumentError(
-            f"`stage={stage!r}` is not in the result; its stages are {shorten(names, 20)}.{closest(str(stage), names)}"
-        )
-    return names.index(str(stage))
-
-
-def _factor(
-    result: dict[str, Any], stage: str, kind: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Factors of a stage and their standard errors."""
-    number, factors = stage_number(result, stage), result["stage_factors"]
-    return np.asarray(factors[kind])[number], np.asarray(factors[f"{kind}_se"])[number]
-
-
-def _pair_stage(table: pd.DataFrame, result: dict[str, Any], stage: str | None) -> pd.DataFrame:
-    if stage is None:
-        return table
-    factor, error = _factor(result, stage, "pair")
-    pairs, n_r = result["lr_pairs"], len(result["genes"]["receptors"])
-    n = len(result["genes"]["ligands"]) * n_r
-    full, full_error = np.ones(n), np.zeros(n)
-    place = (pairs["ligand"] * n_r + pairs["receptor"]).to_numpy()
-    full[place], full_error[place] = factor, error
-    number = (table["ligand"] * n_r + table["receptor"]).to_numpy()
-    return _scaled(table, full[number], full_error[number])
+def _presented(
+    table: pd.DataFrame, result: Result, kind: EdgeKind, stage: str | None
+) -> pd.DataFrame:
+    """Return the table with names of genes, its effects and scores those of a stage."""
+    genes = result.genes
+    if stage is not None:
+        pairs = kind is not TF_TARGETS
+        factor, error = result.stage_factor(stage, pairs=pairs)
+        regulator = genes.pair_of_rows(table) if pairs else table["tf"].to_numpy()
+        table = _scaled(table, kind, factor[regulator], error[regulator])
+    return genes.with_names(table, kind.columns)[list(kind.table_columns)]
 
 
 def _scaled(
-    table: pd.DataFrame, factor: NDArray[np.float64], error: NDArray[np.float64]
+    table: pd.DataFrame, kind: EdgeKind, factor: NDArray[np.float64], error: NDArray[np.float64]
 ) -> pd.DataFrame:
-    """Effects and scores times the factor of a stage; standard errors of both together."""
-    size = "effect" if "effect" in table else "score"
+    """Effects and scores times the factor of a stage; standard errors of the product."""
     scaled = table.assign(
-        **{c: table[c].to_numpy() * factor for c in ("effect", "score", "mediated") if c in table}
-    )
-    scaled[f"{size}_se"] = np.hypot(
-        table[f"{size}_se"].to_numpy() * factor, table[size].to_numpy() * error
-    )
-    return scaled.sort_values("score", ascending=False, kind="stable", ignore_index=True)
-
-
-def _named(table: pd.DataFrame, result: dict[str, Any], roles: dict[str, str]) -> pd.DataFrame:
-    return table.assign(
         **{
-            c: np.asarray(result["genes"][role], dtype=object)[table[c].to_numpy(dtype=np.intp)]
-            for c, role in roles.items()
+            column: table[column].to_numpy() * factor
+            for column in ("effect", "score", "mediated")
+            if column in table
         }
     )
+    se = f"{kind.size}_se"
+    scaled[se] = np.hypot(table[se].to_numpy() * factor, table[kind.size].to_numpy() * error)
+    return scaled.sort_values("score", ascending=False, kind="stable", ignore_index=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
 from .._check import shorten
+from .._data.transitions import written_transitions
 from .._errors import InvalidArgumentError, MissingKeyError
 
 
@@ -65,12 +64,3 @@ def transition_reach(adata: AnnData, *, key: str = _keys.TRANSITIONS) -> pd.Data
         )
     table: pd.DataFrame = adata.uns[key][_keys.REACH]
     return table[_keys.REACH_COLUMNS].copy()
-
-
-def written_transitions(adata: AnnData) -> list[str]:
-    """Names of the transitions that :func:`spatrace_sc.pp.transitions` wrote."""
-    return [
-        name
-        for name, found in adata.uns.items()
-        if isinstance(found, Mapping) and _keys.REACH in found
-    ]

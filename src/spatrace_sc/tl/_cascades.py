@@ -13,6 +13,7 @@ from .. import _keys, get
 from .._check import share_of_one, whole
 from .._core.cascades import Steps, join
 from .._data.table import as_table, check_copy
+from .._result import add_cascades
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -87,7 +88,7 @@ def cascades(
         logger.info("No path: no pair → TF step and TF → target step with q ≤ %g meet.", max_q)
     if copy:
         adata = adata.copy()
-    adata.uns[key] = dict(adata.uns[key]) | {"cascades": table.head(max_paths).copy()}
+    add_cascades(adata, key, table.head(max_paths).copy())
     return adata if copy else None
 
 

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import logging
-import numbers
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from .. import _keys, get
-from .._check import share_of_one, whole
+from .._check import share_below_one, share_of_one, whole
 from .._data.table import as_table, check_copy
-from .._errors import InvalidArgumentError
-from .._result import stored
+from .._edges import COMPARED_COLUMNS, LEVELS, TARGET_KINDS
+from .._result import Comparison, Result, add_comparison
 from ._comparison_groups import Groups, comparisons, enough_cells, read_groups, read_replicates
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-    from .._inference.group_differences import Plan
+    from .._inference.group_slopes import Plan
     from .._inference.restore import Restored
 
 logger = logging.getLogger("spatrace_sc")
@@ -110,131 +110,109 @@ def compare(
     """
     adata = as_table(data, table_key)
     check_copy(adata, copy)
-    result = stored(adata, key)
-    _check_numbers(max_q, top_n, smallest_share)
-    names = str(result["params"]["stage_key"]) or str(result["params"]["sample_key"])
-    cells = (
-        np.isfinite(np.asarray(adata.obsm[result["obsm_tf"]])).all(axis=1)
-        if result["obsm_tf"] in adata.obsm
-        else np.ones(adata.n_obs, dtype=bool)
+    result = Result.read(adata, key)
+    share_of_one(max_q, "max_q")
+    whole(top_n, "top_n", low=0)
+    share_below_one(smallest_share, "smallest_share")
+    receivers: NDArray[np.bool_] = np.asarray(
+        np.isfinite(result.per_cell("tf_activity")).all(axis=1)
     )
-    found = read_groups(
-        adata, groups, categories, n_bins, (names, [str(s) for s in result["stages"]]), cells
+    compared = read_groups(
+        *(adata, groups, categories, n_bins),
+        stages=(result.source.stage_column or "", result.stages),
+        cells=receivers,
     )
-    pairs = comparisons(found, reference)
+    pairs = comparisons(compared, reference)
 
     from .._inference.restore import restore
 
     restored = restore(adata, key)
-    plan = _plan(adata, restored, found, pairs, (groups, replicate_key), (smallest_share, max_q))
-    tables = _tables(adata, restored, plan, key, top_n)
+    plan = _plan(
+        *(adata, restored, compared, pairs),
+        groups=groups,
+        replicate_key=replicate_key,
+        share=float(smallest_share),
+        max_q=float(max_q),
+    )
+    tables = _tables(adata, restored, plan, top_n)
     if copy:
         adata = adata.copy()
-    params = {
-        "groups": groups,
-        "names": np.array(found.names, dtype=object),
-        "unit": plan.unit,
-        "max_q": float(max_q),
-    }
-    params |= {"replicate_key": replicate_key or ""}
-    adata.uns[key] = dict(adata.uns[key]) | {"comparison": params | tables}
+    comparison = Comparison(
+        *(groups, compared.names, plan.unit, float(max_q), replicate_key), tables
+    )
+    add_comparison(adata, key, comparison)
     return adata if copy else None
-
-
-def _check_numbers(max_q: object, top_n: object, smallest_share: object) -> None:
-    share_of_one(max_q, "max_q")
-    whole(top_n, "top_n", low=0)
-    if (
-        isinstance(smallest_share, bool)
-        or not isinstance(smallest_share, numbers.Real)
-        or not 0 <= float(smallest_share) < 1
-    ):
-        raise InvalidArgumentError(
-            f"`smallest_share` must be at least 0 and below 1, found {smallest_share!r}."
-        )
 
 
 def _plan(
     adata: AnnData,
     restored: Restored,
-    found: Groups,
+    compared: Groups,
     pairs: list[tuple[int, int]],
-    names: tuple[str, str | None],
-    limits: tuple[float, float],
+    *,
+    groups: str,
+    replicate_key: str | None,
+    share: float,
+    max_q: float,
 ) -> Plan:
-    """Cells that are compared, with group, replicate and stage."""
-    from .._inference.group_differences import Plan
+    """Return the cells that are compared, with group, replicate and stage."""
+    from .._inference.group_slopes import Plan
 
     study, usable = restored.study, restored.problem.usable.numpy()
     code = np.full(adata.n_obs, -1, dtype=np.intp)
-    kept = restored.rows[usable]
-    code[kept] = found.code[kept]
-    enough_cells(found, code, names[0])
-    default = str(restored.result["params"]["sample_key"]) or None
-    replicate = read_replicates(adata, names[1], default, code, found.names)
+    rows_with_past = restored.rows[usable]
+    code[rows_with_past] = compared.code[rows_with_past]
+    enough_cells(compared, code, groups)
+    sample_key = restored.result.source.sample_key
+    replicate = read_replicates(adata, replicate_key, sample_key, code, compared.names)
     if replicate is not None:
         code = np.where(replicate >= 0, code, -1)
     rows = np.flatnonzero(code[restored.rows] >= 0)
     if replicate is None:
         logger.info(
-            "Fewer than two slices in a group: blocks of space are the unit, and p is about these slices only."
+            "Fewer than two slices in a group: spatial blocks are the unit of replication, and p "
+            "speaks of these slices only."
         )
     return Plan(
         rows=rows,
         group=code[restored.rows][rows],
-        names=found.names,
+        names=compared.names,
         pairs=pairs,
         replicate=None if replicate is None else replicate[restored.rows][rows],
         stage=np.unique(study.stage[rows], return_inverse=True)[1],
-        share=float(limits[0]),
-        max_q=float(limits[1]),
+        share=share,
+        max_q=max_q,
     )
 
 
-def _tables(
-    adata: AnnData, restored: Restored, plan: Plan, key: str, top_n: int
-) -> dict[str, pd.DataFrame]:
-    from .._inference.group_differences import responses
+def _tables(adata: AnnData, restored: Restored, plan: Plan, top_n: int) -> dict[str, pd.DataFrame]:
+    """Return the tables of responses and levels, with a line in the log for each."""
+    from .._inference.group_differences import response_tables
 
-    genes = restored.study.genes
-    number = {role: {g: k for k, g in enumerate(names)} for role, names in genes.items()}
+    genes, key = restored.genes, restored.result.key
     edges = {}
-    for kind in ("tf_targets", "lr_targets"):
-        table = getattr(get, kind)(adata, key=key)
-        table = table[
-            (table["score"] > 0)
-            & ((table["q_value"] <= plan.max_q) | (np.arange(len(table)) < top_n))
-        ]
-        at = table["target"].map(number["targets"])
-        regulator = (
-            table["tf"].map(number["tfs"])
-            if kind == "tf_targets"
-            else table["ligand"].map(number["ligands"]) * len(genes["receptors"])
-            + table["receptor"].map(number["receptors"])
-        )
-        edges[kind] = table.assign(at=at.astype(int), regulator=regulator.astype(int)).reset_index(
-            drop=True
-        )
-    tables: dict[str, Any] = dict(responses(restored, edges, plan))
-    tables |= {
-        kind: _levels(adata, restored, plan, key, kind, edges, top_n)
-        for kind in ("tf_activity", "pair_activity")
-    }
-    for kind, table in tables.items():
+    for kind in TARGET_KINDS:
+        table = getattr(get, kind.name)(adata, key=key)
+        compared = (table["q_value"] <= plan.max_q) | (np.arange(len(table)) < top_n)
+        table = table[(table["score"] > 0) & compared]
+        regulator = genes.pair_of_names(table) if kind.of_pairs else genes.index("tfs", table["tf"])
+        edges[kind.name] = table.assign(
+            target_index=genes.index("targets", table["target"]), regulator=regulator
+        ).reset_index(drop=True)
+    tables = response_tables(restored, edges, plan)
+    for level, activity in LEVELS.items():
+        tables[level] = _levels(adata, restored, plan, (level, activity), edges, top_n=top_n)
+    for name, table in tables.items():
         n = int((table["q_value"] <= plan.max_q).sum())
         if len(table):
             logger.info(
                 "%s: %d of %d differences with q ≤ %g (unit: %s).",
-                kind,
-                n,
-                len(table),
-                plan.max_q,
-                plan.unit,
+                *(name, n, len(table), plan.max_q, plan.unit),
             )
         else:
             logger.info(
                 "%s: nothing to compare, no edge has q ≤ %g; `top_n` takes the strongest.",
-                kind,
+                name,
                 plan.max_q,
             )
     return tables
@@ -244,34 +222,31 @@ def _levels(
     adata: AnnData,
     restored: Restored,
     plan: Plan,
-    key: str,
-    kind: str,
+    level: tuple[str, str],
     edges: dict[str, pd.DataFrame],
+    *,
     top_n: int,
 ) -> pd.DataFrame:
-    """Activities of the regulators of compared edges, of supported pairs, and of the strongest."""
-    from .._inference.group_differences import levels
+    """Compare the activity of regulators of compared edges, significant pairs and the strongest.
 
-    columns = _keys.COMPARED[kind]
-    activity = get.activity(adata, "tfs" if kind == "tf_activity" else "pairs", key=key)
-    names = (
-        activity.var.reset_index(names="tf")
-        if kind == "tf_activity"
-        else activity.var.reset_index(drop=True)
+    ``level`` has the kind of level and the kind of activity that it is the mean of.
+    """
+    from .._inference.group_differences import level_table
+
+    kind, activity_kind = level
+    columns, key = COMPARED_COLUMNS[kind], restored.result.key
+    activity = get.activity(adata, activity_kind, key=key)
+    if activity_kind == "tfs":
+        names, regulators = activity.var.reset_index(names="tf"), edges["tf_targets"][columns]
+    else:
+        names, pairs = activity.var.reset_index(drop=True), get.lr_pairs(adata, key=key)
+        significant = (pairs["q_value"] <= plan.max_q) & (pairs["score"] > 0)
+        regulators = pd.concat([edges["lr_targets"][columns], pairs.loc[significant, columns]])
+    compared = pd.MultiIndex.from_frame(names[columns].astype(str)).isin(
+        pd.MultiIndex.from_frame(regulators.astype(str))
     )
-    wanted = edges["tf_targets" if kind == "tf_activity" else "lr_targets"][columns]
-    if kind == "pair_activity":
-        pairs = get.lr_pairs(adata, key=key)
-        wanted = pd.concat(
-            [wanted, pairs.loc[(pairs["q_value"] <= plan.max_q) & (pairs["score"] > 0), columns]]
-        )
-    listed = pd.MultiIndex.from_frame(names[columns].astype(str)).isin(
-        pd.MultiIndex.from_frame(wanted.astype(str))
-    )
-    chosen = np.flatnonzero(
-        (listed | (np.arange(len(names)) < top_n)) & (names["score"] > 0).to_numpy()
-    )
+    compared |= np.arange(len(names)) < top_n
+    chosen = np.flatnonzero(compared & (names["score"] > 0).to_numpy())
     values = np.asarray(activity.X, dtype=float)[restored.rows][plan.rows][:, chosen]
     block = restored.problem.block.numpy()[plan.rows]
-    names = names.iloc[chosen].reset_index(drop=True)
-    return levels(values, names, names["score"].to_numpy(dtype=float), block, plan, kind)
+    return level_table(values, names.iloc[chosen].reset_index(drop=True), block, plan, kind)

@@ -11,9 +11,10 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys, get
-from .._check import closest, shorten, whole
-from .._core.networks import ranking_scores, rewired
+from .._check import shorten, whole
+from .._core.networks import ranking_scores, rewire
 from .._data.table import as_table
+from .._edges import EDGE_KINDS, TESTED_KINDS, EdgeKind, public_word
 from .._errors import DataError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -21,12 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Columns that name the source and the target of an edge. What acts by pairs is named ``ligand^receptor``.
-EDGES = {
-    "tf_targets": (["tf"], "target"),
-    "lr_targets": (["ligand", "receptor"], "target"),
-    "lr_pairs": (["ligand"], "receptor"),
-}
+#: Kinds of edges that can be judged.
+JUDGED_KINDS = [kind.name for kind in TESTED_KINDS]
 MEASURES = ["auroc", "auprc", "auprc_ratio", "early_precision"]
 
 
@@ -80,25 +77,20 @@ def evaluate(
     >>> st.tl.evaluate(adata, adata.uns["truth"]["tf_targets"], n_random=9)["measure"].tolist()
     ['auroc', 'auprc', 'auprc_ratio', 'early_precision']
     """
-    if edges not in EDGES:
-        raise InvalidArgumentError(
-            f"`edges` must be one of {shorten(EDGES)}, found {edges!r}.{closest(str(edges), EDGES)}"
-        )
+    kind = EDGE_KINDS[public_word(edges, JUDGED_KINDS, "edges")]
     whole(n_random, "n_random", low=0)
     whole(seed, "seed", low=0)
     table = (
         data
         if isinstance(data, pd.DataFrame)
-        else getattr(get, edges)(as_table(data, table_key), key=key)
+        else getattr(get, kind.name)(as_table(data, table_key), key=key)
     )
-    source, target = (pd.Index(names) for names in _named(table, edges, "data"))
+    source, target = (pd.Index(names) for names in _named(table, kind, "data"))
     if score not in table:
         raise InvalidArgumentError(
             f"`score={score!r}` is not a column of the table; it has {shorten(table.columns)}."
         )
-    known_source, known_target = (
-        pd.Index(names) for names in _named(reference, edges, "reference")
-    )
+    known_source, known_target = (pd.Index(names) for names in _named(reference, kind, "reference"))
     sources, targets = (
         pd.Index(np.intersect1d(a, b)) for a, b in ((source, known_source), (target, known_target))
     )
@@ -139,7 +131,7 @@ def _against_chance(
     observed = ranking_scores(true, value)
     rng = np.random.default_rng(seed)
     random = pd.DataFrame(
-        [ranking_scores(rewired(network, rng)[place], value) for _ in range(n_random)],
+        [ranking_scores(rewire(network, rng)[place], value) for _ in range(n_random)],
         columns=MEASURES,
         dtype=float,
     )
@@ -154,21 +146,21 @@ def _against_chance(
 
 
 def _named(
-    table: pd.DataFrame, edges: str, argument: str
+    table: pd.DataFrame, kind: EdgeKind, argument: str
 ) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
-    """Names of sources and targets."""
+    """Return the names of sources and targets."""
     if not isinstance(table, pd.DataFrame):
         raise InvalidArgumentError(f"`{argument}` must be a table, found {type(table).__name__}.")
-    parts, target = EDGES[edges]
-    if {*parts, target} <= set(table):
-        source = table[parts[0]].astype(str)
-        for part in parts[1:]:
-            source = source + "^" + table[part].astype(str)
-        return source.to_numpy(dtype=object), table[target].astype(str).to_numpy(dtype=object)
-    if {"source", "target"} <= set(table):
-        return table["source"].astype(str).to_numpy(dtype=object), table["target"].astype(
-            str
-        ).to_numpy(dtype=object)
-    raise InvalidArgumentError(
-        f"`{argument}` must have columns source, target or {', '.join([*parts, target])}; it has {shorten(table.columns)}."
+    if set(kind.columns) <= set(table):
+        source, target = kind.source_names(table), table[kind.target]
+    elif {"source", "target"} <= set(table):
+        source, target = table["source"], table["target"]
+    else:
+        raise InvalidArgumentError(
+            f"`{argument}` must have columns source, target or {', '.join(kind.columns)}; it has "
+            f"{shorten(table.columns)}."
+        )
+    return (
+        source.astype(str).to_numpy(dtype=object),
+        target.astype(str).to_numpy(dtype=object),
     )

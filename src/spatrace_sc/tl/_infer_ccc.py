@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import logging
 import time as clock
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from anndata import AnnData
 
 from .. import _keys
-from .._check import shorten, whole
-from .._data.notices import hint_at_symbols, look_at_columns, look_at_result
+from .._check import whole
+from .._data.notices import hint_at_symbols, review_columns, warn_if_none_significant
 from .._data.table import as_table, check_copy
 from .._errors import InvalidArgumentError
+from .._result import check_key, write_result
 from .._settings import resolve_device, settings
-from .._study.prior_penalties import Prior, described
+from .._study.prior_penalties import Prior, describe_prior
 from .._study.read import read_study
-from .._study.records import Study
+from .._study.source import Source
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -27,14 +28,6 @@ if TYPE_CHECKING:
     from .._model.config import Config
 
 logger = logging.getLogger("spatrace_sc")
-
-#: Columns of text in ``obs``.
-TEXT = ("cell_type_key", "sample_key", "stage_key")
-#: How p and q were obtained, for ``uns``.
-EVIDENCE = (
-    "lr_targets, lr_pairs: target-decoy competition of genes (q: median over refits; p: geometric mean); tf_targets: the larger of that and of a test, Benjamini-Hochberg, that the effect corrected "
-    "for the noise of counting exceeds the smallest worth naming; communication: cell types exchanged among cells of one place, Benjamini-Hochberg, and the evidence of the pair"
-)
 
 
 def infer_ccc(
@@ -176,122 +169,35 @@ def infer_ccc(
             f"`config` must be a spatrace_sc.Config, found {type(config).__name__}."
         )
     whole(seed, "seed", low=0)
-    _check_key(adata, key_added)
-    chosen = init_from_environment(resolve_device(device))
-    keys: dict[str, Any] = {
-        "cell_type_key": cell_type_key,
-        "sample_key": sample_key,
-        "stage_key": stage_key,
-        "time_key": time_key,
-        "spatial_key": spatial_key,
-        "layer": layer,
-        "transitions_key": transitions_key,
-        "gene_symbols": gene_symbols,
-    }
+    check_key(adata, key_added)
+    chosen_device = init_from_environment(resolve_device(device))
+    source = Source(
+        *(cell_type_key, sample_key, stage_key, time_key),
+        *(spatial_key, layer, transitions_key, gene_symbols),
+        *(senders, receivers, radius),
+    )
     roles = {"ligands": ligands, "receptors": receptors, "tfs": tfs, "targets": targets}
-    study = read_study(adata, roles, **keys, senders=senders, receivers=receivers, radius=radius)
-    look_at_columns(adata, {k: keys[k] for k in TEXT}, study.senders | study.receivers)
+    study = read_study(adata, roles, source)
+    columns = {k: getattr(source, k) for k in ("cell_type_key", "sample_key", "stage_key")}
+    review_columns(adata, columns, study.senders | study.receivers)
     hint_at_symbols(adata, gene_symbols, any(genes is None for genes in roles.values()))
     started = clock.perf_counter()
     shown = replace(config, progress=shows(config.progress and settings.progress))
-    result = run(study, shown, int(seed), chosen, prior)
-    logger.info("Inference took %.1f s on %s.", clock.perf_counter() - started, chosen)
-    params: dict[str, Any] = {k: "" if v is None else v for k, v in keys.items()} | {
-        "prior": described(prior)
-    }
-    params |= {
-        "radius": study.radius,
+    result = run(study, shown, int(seed), chosen_device, prior)
+    logger.info("Inference took %.1f s on %s.", clock.perf_counter() - started, chosen_device)
+    used = source.resolved(
+        np.unique(study.sender_types).tolist(),
+        np.unique(study.receiver_types).tolist(),
+        study.radius,
+    )
+    params = used.to_params() | {
+        "prior": describe_prior(prior),
         "seed": int(seed),
-        "device": str(chosen),
+        "device": str(chosen_device),
         "config": config.to_dict(),
-    }
-    params |= {
-        role: np.unique(study.types[cells]).astype(object)
-        for role, cells in (("senders", study.senders), ("receivers", study.receivers))
     }
     if copy:
         adata = adata.copy()
-    _write(adata, study, result, params, key_added)
-    look_at_result(result["tables"])
+    write_result(adata, key_added, result, params)
+    warn_if_none_significant(result.tables)
     return adata if copy else None
-
-
-def _check_key(adata: AnnData, key: str) -> None:
-    if not isinstance(key, str) or not key or "/" in key:
-        raise InvalidArgumentError(f"`key_added` must be a name without '/', found {key!r}.")
-    if key in adata.uns and not (
-        isinstance(adata.uns[key], Mapping)
-        and "lr_targets" in adata.uns[key]
-        and "genes" in adata.uns[key]
-    ):
-        raise InvalidArgumentError(
-            f"`key_added={key!r}`: `adata.uns[{key!r}]` holds something else, which would be lost; choose another name."
-        )
-
-
-def _write(
-    adata: AnnData, study: Study, result: dict[str, Any], params: dict[str, Any], key: str
-) -> None:
-    n_r, genes = len(study.genes["receptors"]), study.genes
-    candidates = {
-        "tf_targets": len(genes["tfs"]) * len(genes["targets"]),
-        "lr_targets": len(genes["ligands"]) * n_r * len(genes["targets"]),
-    }
-    candidates["lr_pairs"] = len(genes["ligands"]) * n_r
-    if key in adata.uns:
-        _forget(adata, key)
-    adata.uns[key] = {
-        "params": params,
-        "genes": {role: names.astype(object) for role, names in genes.items()},
-        "cells": adata.obs_names.to_numpy(dtype=object),
-        "stages": np.array(study.stages, dtype=object),
-        "candidates": candidates,
-        "evidence": EVIDENCE,
-        **result["tables"],
-        "p_values": result["p_values"],
-        "minimum_effect": result["minimum_effect"],
-        "groups": np.array(result["groups"], dtype=object),
-        "stage_factors": result["stage_factors"],
-        "target_moments": result["target_moments"],
-        "refits": result["refits"],
-        "fit": result["fit"],
-        "history": result["history"],
-        "model": result["model"],
-        "activity_pairs": result["activity_pairs"],
-        "obsp": _keys.communication_key(key),
-        "obsm": _keys.activity_key(key),
-        "obsm_se": _keys.activity_error_key(key),
-        "tf_scores": result["tf_scores"],
-        "obsm_tf": _keys.tf_activity_key(key),
-    }
-    slots = {
-        "activity": _keys.activity_key,
-        "activity_se": _keys.activity_error_key,
-        "tf_activity": _keys.tf_activity_key,
-    }
-    for name, slot in slots.items():
-        every = np.full((adata.n_obs, result[name].shape[1]), np.nan, dtype=np.float32)
-        every[study.receivers] = result[name]
-        adata.obsm[slot(key)] = every
-    entries = result["matrix"].tocoo()
-    rows, cols = (
-        np.flatnonzero(study.senders)[entries.row],
-        np.flatnonzero(study.receivers)[entries.col],
-    )
-    adata.obsp[_keys.communication_key(key)] = type(result["matrix"])(
-        (entries.data, (rows, cols)), shape=(adata.n_obs, adata.n_obs)
-    )
-
-
-def _forget(adata: AnnData, key: str) -> None:
-    """Take away what other verbs derived from the result that is about to be replaced."""
-    gone = []
-    for slots in (adata.obs, adata.obsm, adata.obsp):
-        gone += [(slots, name) for name in list(slots) if str(name).startswith(_keys.outdated(key))]
-    for slots, name in gone:
-        del slots[name]
-    if gone:
-        logger.info(
-            "Results derived from the former one are removed: %s.",
-            shorten(name for _, name in gone),
-        )

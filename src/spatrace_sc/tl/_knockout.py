@@ -13,8 +13,9 @@ from anndata import AnnData
 from .. import _keys
 from .._check import closest, shorten, whole
 from .._data.table import as_table, check_copy
-from .._errors import DataError, InvalidArgumentError
-from .._result import stored
+from .._edges import ROLE_OF_COLUMN
+from .._errors import InvalidArgumentError
+from .._result import Knockout, Result, add_knockout
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("spatrace_sc")
 
 #: Longest name, so that it fits the names of files.
-LONGEST = 120
-#: Role in the result of what every argument names.
-ROLES = {"ligand": "ligands", "receptor": "receptors", "tf": "tfs"}
+MAX_NAME_LENGTH = 120
 
 
 def knockout(
@@ -106,38 +105,50 @@ def knockout(
     """
     adata = as_table(data, table_key)
     check_copy(adata, copy)
-    result = stored(adata, key)
+    result = Result.read(adata, key)
     given = {"ligand": ligand, "receptor": receptor, "tf": tf, "sender": sender}
     removed = _removed(given, result)
     whole(max_chain, "max_chain", low=0)
     whole(max_values, "max_values", low=0)
     label = _default_name(removed) if name is None else name
     slug = _slug(label, result)
-    if "refits" not in result:
-        raise DataError(
-            f"`adata.uns[{key!r}]` was written by an earlier version of spatrace-sc; call `st.tl.infer_ccc` again."
-        )
     from .._inference.knockout import Removed, remove
 
     outcome = remove(adata, key, Removed(**removed), int(max_chain))
+    if not outcome.change.any():
+        logger.info("Nothing changes without %s: the model gives it no effect.", label)
     if copy:
         adata = adata.copy()
-    _write(adata, key, slug, label, removed, outcome, max_values, max_chain)
+    slot = _keys.knockout_key(key, slug)
+    adata.obs[slot] = np.sqrt(np.square(outcome.cells, dtype=np.float64).sum(axis=1))
+    stores_cells = _fits(outcome, max_values)
+    knockout_entry = Knockout(
+        name=label,
+        removed={role: names for role, names in removed.items() if names},
+        targets=_table(outcome, 0),
+        by_stage=_by_stage(outcome),
+        obs_slot=slot,
+        obsm_slot=slot if stores_cells else "",
+        max_chain=int(max_chain),
+    )
+    add_knockout(adata, key, slug, knockout_entry, outcome.cells if stores_cells else None)
     return adata if copy else None
 
 
-def _removed(given: dict[str, Any], result: dict[str, Any]) -> dict[str, list[str]]:
-    """What is removed, by argument, in alphabetical order."""
+def _removed(given: dict[str, Any], result: Result) -> dict[str, list[str]]:
+    """Return what is removed, by argument, in alphabetical order."""
     named = [argument for argument, value in given.items() if value is not None]
     if len(named) != 1 and named != ["ligand", "receptor"]:
-        found = " and ".join(f"`{n}`" for n in named) or "none"
+        finding = " and ".join(f"`{n}`" for n in named) or "none"
         raise InvalidArgumentError(
-            f"give one of `ligand`, `receptor`, `tf` and `sender` (or `ligand` and `receptor`: the pair of the two), found {found}."
+            "give one of `ligand`, `receptor`, `tf` and `sender` (or `ligand` and `receptor`: the "
+            f"pair of the two), found {finding}."
         )
     available = {
-        argument: [str(g) for g in result["genes"][role]] for argument, role in ROLES.items()
+        column: [str(g) for g in result.genes[ROLE_OF_COLUMN[column]]]
+        for column in ("ligand", "receptor", "tf")
     }
-    available["sender"] = [str(t) for t in result["params"]["senders"]]
+    available["sender"] = [str(name) for name in result.source.senders or ()]
     return {
         argument: _names(argument, value, available) if value is not None else []
         for argument, value in given.items()
@@ -177,63 +188,45 @@ def _default_name(removed: dict[str, list[str]]) -> str:
     return f"{kind}:" + "+".join(n for _, names in parts for n in names)
 
 
-def _slug(label: object, result: dict[str, Any]) -> str:
-    """The name as part of a slot; refused when another name would be lost."""
+def _slug(label: object, result: Result) -> str:
+    """Return the name as the end of a slot; refuse one that would replace another knockout."""
     if not isinstance(label, str) or not label.strip():
         raise InvalidArgumentError(f"`name` must be a text that is not empty, found {label!r}.")
-    if len(label) > LONGEST:
+    if len(label) > MAX_NAME_LENGTH:
         raise InvalidArgumentError(
-            f"`name` has {len(label)} signs, more than the {LONGEST} that fit a slot; give a shorter one ({label[:30]!r}...)."
+            f"`name` has {len(label)} characters, more than the {MAX_NAME_LENGTH} that fit a slot; "
+            f"give a shorter one ({label[:30]!r}...)."
         )
     slug = _keys.plain(label)
-    other = result.get("knockouts", {}).get(slug)
-    if other is not None and str(other["name"]) != label:
+    other = result.knockouts.get(slug)
+    if other is not None and other.name != label:
         raise InvalidArgumentError(
-            f"`name={label!r}` would be stored in the slot of the knockout {str(other['name'])!r}; choose another name."
+            f"`name={label!r}` would be stored in the slot of the knockout {other.name!r}; choose "
+            "another name."
         )
     return slug
 
 
-def _write(
-    adata: AnnData,
-    key: str,
-    slug: str,
-    label: str,
-    removed: dict[str, list[str]],
-    outcome: Outcome,
-    max_values: int,
-    max_chain: int,
-) -> None:
-    slot = _keys.knockout_key(key, slug)
-    adata.obs[slot] = np.sqrt(np.square(outcome.cells, dtype=np.float64).sum(axis=1))
-    kept = outcome.cells.size <= max_values
-    if kept:
-        adata.obsm[slot] = outcome.cells
-    else:
-        adata.obsm.pop(slot, None)
+def _fits(outcome: Outcome, max_values: int) -> bool:
+    """Whether the change of every target in every cell is stored; log where it is not."""
+    fits = outcome.cells.size <= max_values
+    if not fits:
         logger.info(
-            "%d cells × %d targets are more than `max_values=%d`: the change per cell and target is not stored, its size per cell is.",
+            "%d cells × %d targets are more than `max_values=%d`: the change per cell and target "
+            "is not stored, its size per cell is.",
             *outcome.cells.shape,
             max_values,
         )
-    if not outcome.change.any():
-        logger.info("Nothing changes without %s: the model gives it no effect.", label)
-    tables = [_table(outcome, number) for number in range(len(outcome.stages) + 1)]
-    by_stage = [
-        table.assign(stage=stage) for table, stage in zip(tables[1:], outcome.stages, strict=True)
+    return fits
+
+
+def _by_stage(outcome: Outcome) -> pd.DataFrame:
+    """Return the targets of every stage, stages in order of time."""
+    tables = [
+        _table(outcome, row).assign(stage=stage) for row, stage in enumerate(outcome.stages, 1)
     ]
-    stage = pd.concat(by_stage, ignore_index=True)[["stage", *_keys.KNOCKOUT]]
-    stored_before = dict(adata.uns[key].get("knockouts", {}))
-    entry = {
-        "name": label,
-        "params": {k: np.array(v, dtype=object) for k, v in removed.items() if v}
-        | {"max_chain": int(max_chain)},
-        "targets": tables[0],
-        "by_stage": stage.astype({"stage": object}),
-        "obs": slot,
-        "obsm": slot if kept else "",
-    }
-    adata.uns[key] = dict(adata.uns[key]) | {"knockouts": stored_before | {slug: entry}}
+    table = pd.concat(tables, ignore_index=True)
+    return table[["stage", *_keys.KNOCKOUT]].astype({"stage": object})
 
 
 def _table(outcome: Outcome, row: int) -> pd.DataFrame:
@@ -247,7 +240,7 @@ def _table(outcome: Outcome, row: int) -> pd.DataFrame:
             "direct": outcome.direct[row],
             "mediated": change - outcome.direct[row],
             "log_change": change * outcome.target_sd,
-            "agreement": outcome.agreed[row],
+            "agreement": outcome.agreement[row],
         }
     )
     order = np.argsort(-np.abs(change), kind="stable")

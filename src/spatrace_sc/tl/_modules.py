@@ -273,7 +273,7 @@ def _choose_number(
         observed, shuffled = core.stability(
             inputs, shares, ranks, draws=n_draws, seed=seed, tick=tick
         )
-    smallest = core.smallest_module(core.joint_table(inputs, shares), ranks, seed)
+    smallest = core.smallest_module_sizes(core.joint_table(inputs, shares), ranks, seed)
     rank = core.choose_rank(ranks, observed, shuffled, smallest)
     if rank == 1:
         logger.info(

@@ -1,0 +1,96 @@
+"""Read the input of communication tables from data with a stored result."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from .._check import shorten
+from .._core.exposure import linear, neighbour_weights
+from .._data.cells import categories, coordinates
+from .._data.expression import columns, expression
+from .._data.genes import names_by_label
+from .._errors import DataError
+from .._result import Result
+from .._study.records import Cells
+from .communication import CommunicationInput, communication_input
+
+
+def read_communication_input(adata: AnnData, result: Result) -> CommunicationInput:
+    """Return what :func:`communication_tables` needs of the data and of the result.
+
+    Cells that were removed since the inference are missing as senders; the activity of their
+    receivers stays as it was.
+
+    Raises
+    ------
+    DataError
+        If other cells receive, ligands are gone, or a stage has no senders.
+    """
+    source, genes = result.source, result.genes
+    cells = _read_cells(adata, result)
+    activity = result.per_cell("activity")[cells.receivers]
+    if not np.isfinite(activity).all() or not cells.senders.any() or not cells.receivers.any():
+        raise DataError(
+            "the cells or their types are not those that "
+            f"`adata.uns[{result.key!r}]` was inferred from; call "
+            f"`st.tl.infer_ccc(adata, key_added={result.key!r})` again."
+        )
+    _check_senders(cells, result)
+    name_of = names_by_label(adata, source.gene_symbols)
+    missing = [str(g) for g in genes.ligands if str(g) not in name_of]
+    if missing:
+        raise DataError(
+            f"the ligands {shorten(missing)}, which `adata.uns[{result.key!r}]` was inferred with, "
+            "are gone."
+        )
+    position = adata.var_names.get_indexer([name_of[str(g)] for g in genes.ligands])
+    matrix = expression(adata, source.layer)
+    weights = neighbour_weights(
+        *(cells.coords, cells.sample, cells.receivers, cells.senders),
+        radius=float(source.radius or 0.0),
+    )
+    return communication_input(
+        *(cells, result.stages, genes),
+        pairs=result.activity_pairs,
+        activity=activity,
+        sender_ligand=linear(columns(matrix[np.flatnonzero(cells.senders)], position)),
+        weights=weights[cells.receivers][:, cells.senders],
+    )
+
+
+def _read_cells(adata: AnnData, result: Result) -> Cells:
+    """Read the columns of ``obs`` that the inference read, and the coordinates."""
+    source = result.source
+    types = categories(adata, source.cell_type_key, "cell_type_key").astype(str)
+    everywhere = np.full(adata.n_obs, "all", dtype=object)
+    sample = stage = everywhere
+    if source.sample_key is not None:
+        sample = categories(adata, source.sample_key, "sample_key")
+    if source.stage_column is not None:
+        stage = categories(adata, source.stage_column, "stage_key")
+    return Cells(
+        coords=coordinates(adata, source.spatial_key),
+        types=types,
+        sample=pd.factorize(sample)[0],
+        stage=stage.astype(str),
+        time=np.full(adata.n_obs, np.nan),
+        senders=np.isin(types, list(source.senders or ())),
+        receivers=np.isin(types, list(source.receivers or ())),
+    )
+
+
+def _check_senders(cells: Cells, result: Result) -> None:
+    """Raise DataError unless every stage with receivers has a slice with senders."""
+    stage, sample = cells.stage[cells.receivers], cells.sample[cells.receivers]
+    has_senders = np.isin(sample, np.unique(cells.sample[cells.senders]))
+    with_senders = set(stage[has_senders])
+    silent = sorted(set(stage) - with_senders)
+    if silent:
+        raise DataError(
+            f"the stages {shorten(silent)} have receivers but no cell that sends "
+            f"({shorten(result.source.senders or ())}) in any of their slices; those with senders "
+            f"are {shorten(sorted(with_senders))}. Leave them out (`adata[...]`), or name other "
+            "`senders` in `st.tl.infer_ccc`."
+        )

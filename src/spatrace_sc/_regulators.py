@@ -1,0 +1,186 @@
+"""Genes by role, and every number that stands for a gene, a pair or a regulator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from ._edges import PAIR_SEPARATOR, ROLE_OF_COLUMN, EdgeKind
+
+Indices: TypeAlias = NDArray[np.int64]
+#: The four roles of genes.
+ROLES = ("ligands", "receptors", "tfs", "targets")
+
+
+@dataclass(frozen=True)
+class Regulators:
+    """Genes of the four roles, in alphabetical order, and their numbering.
+
+    With L ligands, R receptors, F TFs and G targets:
+
+    - *pair* ``p = ligand · R + receptor``, so all receptors of the first ligand come first;
+    - *regulator*: TFs 0 … F−1, then pairs F + p (one number a gene or pair);
+    - *column* of the model: TFs in earlier cells 0 … F−1, TFs now F … 2F−1, pairs 2F + p;
+    - *edge* ``regulator · G + target``, or ``pair · G + target`` among edges of pairs.
+    """
+
+    ligands: NDArray[np.str_]
+    receptors: NDArray[np.str_]
+    tfs: NDArray[np.str_]
+    targets: NDArray[np.str_]
+
+    @classmethod
+    def from_mapping(cls, genes: Mapping[str, Sequence[str] | NDArray[np.generic]]) -> Regulators:
+        """Build from a dictionary of role → names."""
+        return cls(
+            **{role: np.array([str(name) for name in genes[role]], dtype=str) for role in ROLES}
+        )
+
+    def __getitem__(self, role: str) -> NDArray[np.str_]:
+        """Names of the genes of a role."""
+        names: NDArray[np.str_] = getattr(self, role)
+        return names
+
+    def to_mapping(self) -> dict[str, NDArray[np.object_]]:
+        """Role → names, in the form that is stored."""
+        return {role: self[role].astype(object) for role in ROLES}
+
+    @property
+    def n_ligands(self) -> int:
+        """L"""
+        return len(self.ligands)
+
+    @property
+    def n_receptors(self) -> int:
+        """R"""
+        return len(self.receptors)
+
+    @property
+    def n_tfs(self) -> int:
+        """F"""
+        return len(self.tfs)
+
+    @property
+    def n_targets(self) -> int:
+        """G"""
+        return len(self.targets)
+
+    @property
+    def n_pairs(self) -> int:
+        """L · R"""
+        return self.n_ligands * self.n_receptors
+
+    @property
+    def n_regulators(self) -> int:
+        """F + L · R"""
+        return self.n_tfs + self.n_pairs
+
+    def n_candidates(self, kind: EdgeKind) -> int:
+        """Return the number of possible edges of a kind."""
+        return int(np.prod([len(self[role]) for role in kind.roles]))
+
+    # --- number → number -------------------------------------------------------------------
+
+    def pair(self, ligand: ArrayLike, receptor: ArrayLike) -> Indices:
+        """Return the pairs of ligands and receptors, given by index."""
+        return np.asarray(ligand, dtype=np.int64) * self.n_receptors + np.asarray(
+            receptor, dtype=np.int64
+        )
+
+    def ligand_of(self, pair: ArrayLike) -> Indices:
+        """Return the index of each pair's ligand."""
+        return np.asarray(np.asarray(pair, dtype=np.int64) // self.n_receptors)
+
+    def receptor_of(self, pair: ArrayLike) -> Indices:
+        """Return the index of each pair's receptor."""
+        return np.asarray(np.asarray(pair, dtype=np.int64) % self.n_receptors)
+
+    def regulator_of_pair(self, pair: ArrayLike) -> Indices:
+        """Return the regulator number of pairs."""
+        return self.n_tfs + np.asarray(pair, dtype=np.int64)
+
+    def pair_of_regulator(self, regulator: ArrayLike) -> Indices:
+        """Return the pair of regulators that are pairs; negative for TFs."""
+        return np.asarray(regulator, dtype=np.int64) - self.n_tfs
+
+    def column_of_pair(self, pair: ArrayLike) -> Indices:
+        """Return the column of the model that holds the signal of pairs."""
+        return 2 * self.n_tfs + np.asarray(pair, dtype=np.int64)
+
+    @property
+    def columns_of_past_tfs(self) -> Indices:
+        """Columns of the model with the level of TFs in earlier cells."""
+        return np.arange(self.n_tfs, dtype=np.int64)
+
+    @property
+    def columns_of_current_tfs(self) -> Indices:
+        """Columns of the model with the level of TFs now."""
+        return np.arange(self.n_tfs, 2 * self.n_tfs, dtype=np.int64)
+
+    def pair_edge(self, pair: ArrayLike, target: ArrayLike) -> Indices:
+        """Return the edge numbers of pairs and targets."""
+        return np.asarray(pair, dtype=np.int64) * self.n_targets + np.asarray(
+            target, dtype=np.int64
+        )
+
+    def candidate(self, table: pd.DataFrame, kind: EdgeKind) -> Indices:
+        """Return each row's number among all possible edges of its kind, genes given by index."""
+        indices = [table[column].to_numpy() for column in kind.columns]
+        sizes = [len(self[role]) for role in kind.roles]
+        return np.asarray(np.ravel_multi_index(indices, sizes), dtype=np.int64)
+
+    def candidate_genes(self, numbers: Indices, kind: EdgeKind) -> dict[str, Indices]:
+        """Return column → gene index of possible edges; the inverse of :meth:`candidate`."""
+        sizes = [len(self[role]) for role in kind.roles]
+        indices = np.unravel_index(numbers, sizes)
+        return {
+            c: np.asarray(i, dtype=np.int64) for c, i in zip(kind.columns, indices, strict=True)
+        }
+
+    def pair_of_rows(self, table: pd.DataFrame) -> Indices:
+        """Return the pair of every row of a table with ligand and receptor as indices."""
+        return self.pair(table["ligand"].to_numpy(), table["receptor"].to_numpy())
+
+    # --- number ↔ name ----------------------------------------------------------------------
+
+    def index(self, role: str, names: Sequence[str] | pd.Series) -> Indices:
+        """Return the index of genes of a role by name, −1 for a name that it does not have."""
+        known = pd.Index(self[role])
+        return np.asarray(known.get_indexer(pd.Index(pd.Series(names).astype(str))), dtype=np.int64)
+
+    def pair_of_names(self, table: pd.DataFrame) -> Indices:
+        """Return the pair of every row of a table with ligand and receptor by name."""
+        return self.pair(
+            self.index("ligands", table["ligand"]), self.index("receptors", table["receptor"])
+        )
+
+    def pair_genes(self, pair: ArrayLike) -> pd.DataFrame:
+        """Return a table ``ligand, receptor`` with the names of pairs."""
+        return pd.DataFrame(
+            {
+                "ligand": self.ligands.astype(object)[self.ligand_of(pair)],
+                "receptor": self.receptors.astype(object)[self.receptor_of(pair)],
+            }
+        )
+
+    def regulator_name(self, regulator: int) -> str:
+        """Return the name of a TF, or ``ligand^receptor`` of a pair."""
+        if regulator < self.n_tfs:
+            return str(self.tfs[regulator])
+        genes = self.pair_genes([regulator - self.n_tfs]).iloc[0]
+        return PAIR_SEPARATOR.join(genes)
+
+    def with_names(self, table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+        """Return the table with names in place of gene indices in some columns."""
+        names = {
+            column: self[ROLE_OF_COLUMN[column]].astype(object)[
+                table[column].to_numpy(dtype=np.intp)
+            ]
+            for column in columns
+        }
+        return table.assign(**names)

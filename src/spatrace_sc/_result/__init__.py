@@ -1,0 +1,33 @@
+"""The stored result: the only room that knows its slots in ``uns``, ``obsm`` and ``obsp``."""
+
+from .parts import Comparison, Knockout, Restoration
+from .record import Result
+from .write import (
+    NewResult,
+    add_cascades,
+    add_communication,
+    add_comparison,
+    add_knockout,
+    add_modules,
+    between_cells,
+    check_key,
+    spread_over_cells,
+    write_result,
+)
+
+__all__ = [
+    "Comparison",
+    "Knockout",
+    "NewResult",
+    "Restoration",
+    "Result",
+    "add_cascades",
+    "add_communication",
+    "add_comparison",
+    "add_knockout",
+    "add_modules",
+    "between_cells",
+    "check_key",
+    "spread_over_cells",
+    "write_result",
+]

@@ -1,0 +1,131 @@
+"""Parts of a stored result that are records of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+#: Names of tables in form 1 → their names now.
+FORMER_TABLES = {"pair_activity": "lr_pair_activity", "pairs": "lr_pairs"}
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """What :func:`spatrace_sc._inference.restore.restore` cannot derive from the data alone.
+
+    ``held_out`` (receivers,) marks the cells that training did not see. ``backward`` and ``state``
+    (receivers, receivers) are the transitions to earlier cells and to earlier cells of the same
+    state, None where they are too many to be stored. ``streams`` are the seeds of the random
+    streams, by the name of the step that draws from them.
+    """
+
+    held_out: NDArray[np.bool_]
+    backward: sparse.csr_matrix | None
+    state: sparse.csr_matrix | None
+    streams: dict[str, int]
+
+    def to_slots(self) -> dict[str, Any]:
+        """Return plain values for ``uns``."""
+        matrices = {"backward": self.backward, "state": self.state}
+        present = {name: matrix for name, matrix in matrices.items() if matrix is not None}
+        return {"held_out": self.held_out, "streams": self.streams} | present
+
+    @classmethod
+    def from_slots(cls, slots: Mapping[str, Any]) -> Restoration:
+        """Build from what :meth:`to_slots` returned, after a file has been written and read."""
+        backward, state = (
+            sparse.csr_matrix(slots[name]) if name in slots else None
+            for name in ("backward", "state")
+        )
+        streams = {str(name): int(seed) for name, seed in slots["streams"].items()}
+        return cls(np.asarray(slots["held_out"], dtype=bool), backward, state, streams)
+
+
+@dataclass(frozen=True)
+class Knockout:
+    """One stored knockout.
+
+    ``removed`` has the names by role, ``targets`` and ``by_stage`` are tables, ``obs_slot`` and
+    ``obsm_slot`` name the values per cell, the latter "" where none are stored.
+    """
+
+    name: str
+    removed: dict[str, list[str]]
+    targets: pd.DataFrame
+    by_stage: pd.DataFrame
+    obs_slot: str
+    obsm_slot: str
+    max_chain: int
+
+    @classmethod
+    def from_slots(cls, slots: Mapping[str, Any]) -> Knockout:
+        """Build from what :meth:`to_slots` returned, after a file has been written and read."""
+        roles = ("ligand", "receptor", "tf", "sender")
+        removed = {role: [str(g) for g in slots["params"].get(role, ())] for role in roles}
+        return cls(
+            str(slots["name"]),
+            {role: names for role, names in removed.items() if names},
+            slots["targets"],
+            slots["by_stage"],
+            str(slots["obs"]),
+            str(slots["obsm"]),
+            int(slots["params"]["max_chain"]),
+        )
+
+    def to_slots(self) -> dict[str, Any]:
+        """Return plain values for ``uns``."""
+        removed = {role: np.array(names, dtype=object) for role, names in self.removed.items()}
+        return {
+            "name": self.name,
+            "params": removed | {"max_chain": self.max_chain},
+            "targets": self.targets,
+            "by_stage": self.by_stage,
+            "obs": self.obs_slot,
+            "obsm": self.obsm_slot,
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A stored comparison: the ``column`` of groups, their ``names`` and a table for each kind."""
+
+    column: str
+    names: list[str]
+    unit: str
+    max_q: float
+    replicate_key: str | None
+    tables: dict[str, pd.DataFrame]
+
+    @classmethod
+    def from_slots(cls, slots: Mapping[str, Any]) -> Comparison:
+        """Build from what :meth:`to_slots` returned, after a file has been written and read."""
+        tables = {
+            FORMER_TABLES.get(name, name): value
+            for name, value in slots.items()
+            if isinstance(value, pd.DataFrame)
+        }
+        return cls(
+            str(slots["groups"]),
+            [str(name) for name in slots["names"]],
+            str(slots["unit"]),
+            float(slots["max_q"]),
+            str(slots["replicate_key"]) or None,
+            tables,
+        )
+
+    def to_slots(self) -> dict[str, Any]:
+        """Return plain values for ``uns``."""
+        params = {
+            "groups": self.column,
+            "names": np.array(self.names, dtype=object),
+            "unit": self.unit,
+            "max_q": self.max_q,
+            "replicate_key": self.replicate_key or "",
+        }
+        return params | self.tables

@@ -1,0 +1,295 @@
+"""The stored result: what every verb and reader knows of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from .. import _keys
+from .._check import closest, shorten
+from .._edges import EdgeKind
+from .._errors import DataError, InvalidArgumentError, MissingKeyError
+from .._model.config import Config
+from .._regulators import Regulators
+from .._study.source import Source
+from .parts import FORMER_TABLES, Comparison, Knockout, Restoration
+
+logger = logging.getLogger("spatrace_sc")
+
+#: Version of the stored form. 1: spatrace-sc 0.1.0, which stored no version.
+FORM = 2
+#: Slots of ``uns`` that every result has since the first version that can be read.
+REQUIRED = ("params", "genes", "groups", "target_moments", "refits", "model")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result of :func:`spatrace_sc.tl.infer_ccc` under ``key`` of an AnnData.
+
+    ``slots`` is ``adata.uns[key]``; only this file knows its keys. Properties that a later verb
+    fills raise a MissingKeyError that names the call.
+    """
+
+    adata: AnnData
+    key: str
+    slots: dict[str, Any]
+
+    # --- reading ------------------------------------------------------------------------------
+
+    @classmethod
+    def read(cls, adata: AnnData, key: str) -> Result:
+        """Return the result under a key.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If ``adata`` is no AnnData.
+        MissingKeyError
+            If there is no result; the message lists those that exist.
+        DataError
+            If a version of the package wrote it that this one cannot read.
+        """
+        if not isinstance(adata, AnnData):
+            hint = (
+                " Pass the table that holds the result, e.g. `sdata['table']`."
+                if hasattr(adata, "tables")
+                else ""
+            )
+            raise InvalidArgumentError(
+                f"`adata` must be AnnData, found {type(adata).__name__}.{hint}"
+            )
+        slots = adata.uns.get(key)
+        if not isinstance(slots, Mapping) or "lr_targets" not in slots:
+            others = [name for name, value in adata.uns.items() if is_result(value)]
+            hint = (
+                f"; results are under {shorten(others)}, pass it as `key`"
+                if others
+                else f"; call `st.tl.infer_ccc(adata, key_added={key!r})` first"
+            )
+            raise MissingKeyError(
+                f"`adata.uns[{key!r}]` holds no result of `st.tl.infer_ccc`{hint}."
+            )
+        absent = [name for name in REQUIRED if name not in slots]
+        form = int(slots.get("form", 1))
+        if absent or "senders" not in slots["params"] or form > FORM:
+            writer = "a later" if form > FORM else "an earlier"
+            remedy = "install that version, or call" if form > FORM else "call"
+            raise DataError(
+                f"`adata.uns[{key!r}]` was written by {writer} version of spatrace-sc; "
+                f"{remedy} `st.tl.infer_ccc(adata, key_added={key!r})` again."
+            )
+        return cls(adata, key, dict(slots))
+
+    @cached_property
+    def genes(self) -> Regulators:
+        """Genes by role and their numbering."""
+        return Regulators.from_mapping(self.slots["genes"])
+
+    @cached_property
+    def source(self) -> Source:
+        """The parts of the AnnData that were read."""
+        return Source.from_params(self.slots["params"])
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration of the inference."""
+        return Config.from_dict(self.slots["params"]["config"])
+
+    @property
+    def seed(self) -> int:
+        """The seed of the inference."""
+        return int(self.slots["params"]["seed"])
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """A copy of the arguments, in their stored form."""
+        return deepcopy(dict(self.slots["params"]))
+
+    @cached_property
+    def stages(self) -> list[str]:
+        """Stages in order of time."""
+        return [str(stage) for stage in self.slots["stages"]]
+
+    def stage_index(self, stage: object) -> int:
+        """Return the position of a stage.
+
+        Raises
+        ------
+        InvalidArgumentError
+            For an unknown stage; the message lists the stages.
+        """
+        if str(stage) not in self.stages:
+            raise InvalidArgumentError(
+                f"`stage={stage!r}` is not in the result; its stages are "
+                f"{shorten(self.stages, 20)}.{closest(str(stage), self.stages)}"
+            )
+        return self.stages.index(str(stage))
+
+    @property
+    def cells(self) -> pd.Index:
+        """Names of the cells at the time of the inference; empty where they were not stored."""
+        names: pd.Index = pd.Index(np.asarray(self.slots.get("cells", ()), dtype=object))
+        return names
+
+    def table(self, kind: EdgeKind) -> pd.DataFrame:
+        """Return the compact table of a kind: rows with a score, genes as indices."""
+        table: pd.DataFrame = self.slots[kind.name]
+        return table
+
+    def lists_all(self, kind: EdgeKind) -> bool:
+        """Whether every candidate of a kind is listed, also those with score 0."""
+        return int(self.slots["candidates"][kind.name]) <= self.config.max_edges
+
+    def p_values(self, kind: EdgeKind) -> NDArray[np.float64]:
+        """(candidates,) p-values of a kind, those with score 0 among them."""
+        return np.asarray(self.slots["p_values"][kind.name], dtype=np.float64)
+
+    @property
+    def minimum_effect(self) -> NDArray[np.float64]:
+        """(G,) smallest effect worth naming, of each target."""
+        return np.asarray(self.slots["minimum_effect"], dtype=np.float64)
+
+    @property
+    def group_names(self) -> NDArray[np.object_]:
+        """Names of the groups that the column ``group`` numbers; the first is empty."""
+        return np.asarray(self.slots["groups"], dtype=object)
+
+    def stage_factor(
+        self, stage: str, *, pairs: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the factors of the TFs, or of all pairs, in a stage, and their standard errors.
+
+        Pairs that are not listed have the factor 1 without an error.
+        """
+        row, factors = self.stage_index(stage), self.slots["stage_factors"]
+        name = "pair" if pairs else "tf"
+        values = [np.asarray(factors[slot], dtype=np.float64)[row] for slot in (name, f"{name}_se")]
+        if not pairs:
+            return values[0], values[1]
+        factor, error = np.ones(self.genes.n_pairs), np.zeros(self.genes.n_pairs)
+        listed = self.genes.pair_of_rows(self.slots["lr_pairs"])
+        factor[listed], error[listed] = values
+        return factor, error
+
+    def communication(self, *, by_stage: bool = False) -> pd.DataFrame:
+        """Return the table of sender type × receiver type × pair."""
+        table: pd.DataFrame = self.slots["communication_by_stage" if by_stage else "communication"]
+        return table
+
+    @property
+    def target_moments(self) -> NDArray[np.float64]:
+        """(2, G) moments of the targets, by which changed data are recognised."""
+        return np.asarray(self.slots["target_moments"], dtype=np.float64)
+
+    @property
+    def refits(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """(A,) edge numbers over (F + P, G + F) and (refits, A) weights."""
+        edge, weight = (np.asarray(self.slots["refits"][name]) for name in ("edge", "weight"))
+        return edge.astype(np.int64), weight.astype(np.float64)
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """Parameters of the fitted model as arrays."""
+        return dict(self.slots["model"])
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """Training error by epoch."""
+        table: pd.DataFrame = self.slots["history"]
+        return table[_keys.HISTORY].copy()
+
+    @property
+    def restoration(self) -> Restoration | None:
+        """What restoring needs besides the data; None in form 1, where it was not stored."""
+        slots = self.slots.get("restoration")
+        return None if slots is None else Restoration.from_slots(slots)
+
+    # --- values per cell ----------------------------------------------------------------------
+
+    @property
+    def activity_pairs(self) -> pd.DataFrame:
+        """Pairs with a stored activity, strongest first: ligand, receptor, score, p and q."""
+        table: pd.DataFrame = self.slots["activity_pairs"]
+        return table.astype({"ligand": str, "receptor": str}).reset_index(drop=True)
+
+    @property
+    def tf_scores(self) -> NDArray[np.float64]:
+        """(F,) strength of every TF, by which its activity was multiplied."""
+        return np.asarray(self.slots["tf_scores"], dtype=np.float64)
+
+    @property
+    def cell_slots(self) -> dict[str, str]:
+        """Slots of ``obsm`` with values per cell, by what they hold."""
+        return {
+            "activity": str(self.slots["obsm"]),
+            "activity_se": str(self.slots["obsm_se"]),
+            "tf_activity": str(self.slots["obsm_tf"]),
+        }
+
+    def per_cell(self, values: str) -> NDArray[np.float32]:
+        """Return (cells, pairs or TFs) ``"activity"``, ``"activity_se"`` or ``"tf_activity"``.
+
+        Raises
+        ------
+        MissingKeyError
+            If the slot has been removed from ``obsm``.
+        """
+        slot = self.cell_slots[values]
+        if slot not in self.adata.obsm:
+            raise MissingKeyError(
+                f"`adata.obsm[{slot!r}]`, which the inference wrote, is gone; "
+                f"call `st.tl.infer_ccc(adata, key_added={self.key!r})` again."
+            )
+        return np.asarray(self.adata.obsm[slot], dtype=np.float32)
+
+    # --- results of later verbs ---------------------------------------------------------------
+
+    def _derived(self, name: str, call: str) -> Any:
+        if name not in self.slots:
+            raise MissingKeyError(
+                f"`adata.uns[{self.key!r}]` has no {name}; call `{call}key={self.key!r})` first."
+            )
+        return self.slots[name]
+
+    @property
+    def cascades(self) -> pd.DataFrame:
+        """Paths pair → TF → target."""
+        table: pd.DataFrame = self._derived("cascades", "st.tl.cascades(adata, ")
+        return table
+
+    @property
+    def comparison(self) -> Comparison:
+        """Differences between groups."""
+        return Comparison.from_slots(
+            self._derived("comparison", "st.tl.compare(adata, groups=..., ")
+        )
+
+    @property
+    def modules(self) -> dict[str, Any]:
+        """Tables and parameters of the modules, by name; ``obsm`` is the slot of their scores."""
+        slots = self._derived("modules", "st.tl.modules(adata, ")
+        return {FORMER_TABLES.get(name, name): value for name, value in slots.items()}
+
+    @property
+    def module_scores(self) -> NDArray[np.float32]:
+        """(cells, K) scores of the modules."""
+        return np.asarray(self.adata.obsm[str(self.modules["obsm"])], dtype=np.float32)
+
+    @cached_property
+    def knockouts(self) -> dict[str, Knockout]:
+        """Stored knockouts by the end of their slots."""
+        stored = self.slots.get("knockouts", {})
+        return {str(slug): Knockout.from_slots(slots) for slug, slots in stored.items()}
+
+
+def is_result(value: object) -> bool:
+    return isinstance(value, Mapping) and "lr_targets" in value and "genes" in value

@@ -1,0 +1,178 @@
+"""Write a result, add what later verbs derive from it, and remove what a new one makes void."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .. import _keys
+from .._check import shorten
+from .._edges import TESTED_KINDS
+from .._errors import InvalidArgumentError
+from .._regulators import Regulators
+from .parts import Comparison, Knockout, Restoration
+from .record import FORM, is_result
+
+logger = logging.getLogger("spatrace_sc")
+
+#: How p and q were obtained, stored with the result.
+EVIDENCE = (
+    "lr_targets, lr_pairs: target-decoy competition of genes (q: median over refits; p: geometric "
+    "mean of the refits); tf_targets: the larger of that and of a test, with Benjamini-Hochberg "
+    "adjustment, that the noise-corrected effect exceeds the minimum effect; communication: "
+    "permutation of cell types within local squares, Benjamini-Hochberg, and the evidence of the "
+    "pair"
+)
+
+
+@dataclass(frozen=True)
+class NewResult:
+    """What an inference stores.
+
+    ``tables`` by name, genes as indices; ``activity`` and ``activity_se`` (receivers, A),
+    ``tf_activity`` (receivers, F); ``matrix`` (senders, receivers); ``senders`` and ``receivers``
+    (cells,) masks; ``values`` whatever else goes into ``uns`` under its own name.
+    """
+
+    genes: Regulators
+    stages: list[str]
+    senders: NDArray[np.bool_]
+    receivers: NDArray[np.bool_]
+    tables: dict[str, pd.DataFrame]
+    groups: list[str]
+    activity: NDArray[np.float32]
+    activity_se: NDArray[np.float32]
+    tf_activity: NDArray[np.float32]
+    matrix: sparse.csr_matrix
+    restoration: Restoration
+    values: dict[str, Any]
+
+
+def check_key(adata: AnnData, key: object) -> None:
+    """Refuse a name under which no result can be stored, or under which something else is.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If ``key`` is no name, or ``adata.uns[key]`` is no result.
+    """
+    if not isinstance(key, str) or not key or "/" in key:
+        raise InvalidArgumentError(f"`key_added` must be a name without '/', found {key!r}.")
+    if key in adata.uns and not is_result(adata.uns[key]):
+        raise InvalidArgumentError(
+            f"`key_added={key!r}`: `adata.uns[{key!r}]` holds something else, which would be lost; "
+            "choose another name."
+        )
+
+
+def write_result(adata: AnnData, key: str, new: NewResult, params: Mapping[str, Any]) -> None:
+    """Store a new result under a key, in place of a former one and of what was derived from it."""
+    if key in adata.uns:
+        _remove_derived(adata, key)
+    adata.uns[key] = {
+        "form": FORM,
+        "params": dict(params),
+        "genes": new.genes.to_mapping(),
+        "cells": adata.obs_names.to_numpy(dtype=object),
+        "stages": np.array(new.stages, dtype=object),
+        "candidates": {kind.name: new.genes.n_candidates(kind) for kind in TESTED_KINDS},
+        "evidence": EVIDENCE,
+        **new.tables,
+        "groups": np.array(new.groups, dtype=object),
+        **new.values,
+        "restoration": new.restoration.to_slots(),
+        "obsp": _keys.communication_key(key),
+        "obsm": _keys.activity_key(key),
+        "obsm_se": _keys.activity_error_key(key),
+        "obsm_tf": _keys.tf_activity_key(key),
+    }
+    adata.obsm[_keys.activity_key(key)] = spread_over_cells(new.activity, new.receivers)
+    adata.obsm[_keys.activity_error_key(key)] = spread_over_cells(new.activity_se, new.receivers)
+    adata.obsm[_keys.tf_activity_key(key)] = spread_over_cells(new.tf_activity, new.receivers)
+    adata.obsp[_keys.communication_key(key)] = between_cells(new.matrix, new.senders, new.receivers)
+
+
+def spread_over_cells(
+    values: NDArray[np.floating], receivers: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Return (cells, features) values of the receivers, NaN in all other cells."""
+    cells = np.full((len(receivers), values.shape[1]), np.nan, dtype=np.float32)
+    cells[receivers] = values
+    return cells
+
+
+def between_cells(
+    matrix: sparse.csr_matrix, senders: NDArray[np.bool_], receivers: NDArray[np.bool_]
+) -> sparse.csr_matrix:
+    """Return a senders × receivers matrix as cells × cells."""
+    entries = matrix.tocoo()
+    rows, columns = np.flatnonzero(senders)[entries.row], np.flatnonzero(receivers)[entries.col]
+    return sparse.csr_matrix((entries.data, (rows, columns)), shape=(len(senders), len(receivers)))
+
+
+def _remove_derived(adata: AnnData, key: str) -> None:
+    """Remove what other verbs derived from the result that is about to be replaced."""
+    slots = [
+        (mapping, name)
+        for mapping in (adata.obs, adata.obsm, adata.obsp)
+        for name in list(mapping)
+        if str(name).startswith(_keys.outdated(key))
+    ]
+    for mapping, name in slots:
+        del mapping[name]
+    if slots:
+        logger.info(
+            "Results derived from the former one are removed: %s.",
+            shorten(name for _, name in slots),
+        )
+
+
+def _merge(adata: AnnData, key: str, slots: Mapping[str, Any]) -> None:
+    """Add slots to a stored result; other AnnData that share its dictionary keep theirs."""
+    adata.uns[key] = dict(adata.uns[key]) | dict(slots)
+
+
+def add_cascades(adata: AnnData, key: str, table: pd.DataFrame) -> None:
+    """Store the paths pair → TF → target."""
+    _merge(adata, key, {"cascades": table})
+
+
+def add_communication(
+    adata: AnnData, key: str, tables: Mapping[str, pd.DataFrame], params: Mapping[str, Any]
+) -> None:
+    """Store the tables of sender and receiver types, and how they were computed."""
+    _merge(adata, key, {**tables, "communication_params": dict(params)})
+
+
+def add_comparison(adata: AnnData, key: str, comparison: Comparison) -> None:
+    """Store differences between groups."""
+    _merge(adata, key, {"comparison": comparison.to_slots()})
+
+
+def add_modules(
+    adata: AnnData, key: str, tables: Mapping[str, Any], scores: NDArray[np.float32]
+) -> None:
+    """Store the tables of modules and (cells, K) scores."""
+    slot = _keys.modules_key(key)
+    adata.obsm[slot] = scores
+    _merge(adata, key, {"modules": {**tables, "obsm": slot}})
+
+
+def add_knockout(
+    adata: AnnData, key: str, slug: str, knockout: Knockout, cells: NDArray[np.floating] | None
+) -> None:
+    """Store a knockout, and (cells, G) changes where there are any to be stored."""
+    if cells is None:
+        adata.obsm.pop(_keys.knockout_key(key, slug), None)
+    else:
+        adata.obsm[knockout.obsm_slot] = cells
+    former = dict(adata.uns[key].get("knockouts", {}))
+    _merge(adata, key, {"knockouts": former | {slug: knockout.to_slots()}})

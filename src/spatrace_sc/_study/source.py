@@ -1,0 +1,61 @@
+"""Which parts of an AnnData an inference reads, so that they can be read again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+#: Fields that name a column or a slot; stored as "" where they are None.
+KEYS = (
+    *("cell_type_key", "sample_key", "stage_key", "time_key"),
+    *("spatial_key", "layer", "transitions_key", "gene_symbols"),
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The reading keys of :func:`spatrace_sc.tl.infer_ccc`, under the names of its arguments.
+
+    ``senders`` and ``receivers`` are cell types and ``radius`` a length in the units of the
+    coordinates; None until the data have been read, when the user gave none.
+    """
+
+    cell_type_key: str
+    sample_key: str | None
+    stage_key: str | None
+    time_key: str
+    spatial_key: str
+    layer: str | None
+    transitions_key: str | None
+    gene_symbols: str | None
+    senders: Sequence[str] | None
+    receivers: Sequence[str] | None
+    radius: float | None
+
+    @property
+    def stage_column(self) -> str | None:
+        """Column of ``obs`` with the stages: the samples where no stages were named."""
+        return self.stage_key if self.stage_key is not None else self.sample_key
+
+    def resolved(self, senders: Sequence[str], receivers: Sequence[str], radius: float) -> Source:
+        """Return the source with the cell types and the radius that were used."""
+        return replace(self, senders=list(senders), receivers=list(receivers), radius=radius)
+
+    def to_params(self) -> dict[str, Any]:
+        """Return plain values that every file format takes."""
+        params: dict[str, Any] = {key: getattr(self, key) or "" for key in KEYS}
+        for role in ("senders", "receivers"):
+            params[role] = np.array(sorted(map(str, getattr(self, role) or ())), dtype=object)
+        return params | {"radius": self.radius}
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Source:
+        """Build from what :meth:`to_params` returned, after a file has been written and read."""
+        keys: dict[str, Any] = {key: str(params[key]) or None for key in KEYS}
+        types: dict[str, Any] = {
+            role: [str(name) for name in params[role]] for role in ("senders", "receivers")
+        }
+        return cls(**keys, **types, radius=float(params["radius"]))
