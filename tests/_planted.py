@@ -18,7 +18,10 @@ CONFIG = Config(
 
 
 def planted(seed=0):
-    """Target 0 follows TF 1 in earlier cells, target 1 follows pair (2, 0) with a minus, the rest nothing."""
+    """Problem in which target 0 follows TF 1 in earlier cells, and target 1 pair (2, 0).
+
+    The effect of the pair is negative. The other targets follow nothing.
+    """
     g = torch.Generator().manual_seed(seed)
     tf = torch.randn(N, K, F, generator=g).abs()
     tf_now = torch.randn(N, F, generator=g)

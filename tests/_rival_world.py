@@ -1,4 +1,4 @@
-"""A world with rivals: pairs and TFs that are alike, and what refits say of them."""
+"""A problem with rivals: similar pairs and TFs, and their weights in refits."""
 
 from __future__ import annotations
 
@@ -32,13 +32,17 @@ class Fixed:
 
 @pytest.fixture(autouse=True)
 def given_signals(monkeypatch):
-    monkeypatch.setattr(observe, "signals_of", lambda network, exposure, receptor: StoredColumns(receptor))
+    def given(network, exposure, receptor):
+        return StoredColumns(receptor)
+
+    monkeypatch.setattr(observe, "signals_of", given)
 
 
 def world(seed=1, alike=0.9999, tf_alike=0.0, noise=1.0):
-    """Pairs 0 and 1 correlate as asked for, pairs 2 and 3 are on their own; targets 0 and 1 follow pair 0, target 2 TF 1.
+    """Problem and fit in which targets 0 and 1 follow pair 0, and target 2 follows TF 1.
 
-    TF 2's level now goes with that of TF 1.
+    Pairs 0 and 1 correlate by ``alike``, the levels now of TFs 1 and 2 by ``tf_alike``. Pairs 2
+    and 3 are independent.
     """
     g = torch.Generator().manual_seed(seed)
 

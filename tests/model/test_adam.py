@@ -29,12 +29,14 @@ def made():
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_steps_are_those_of_adamw(decay):
-    ours, theirs = made(), made()
-    found = steps(Adam(ours, 0.03, decay), ours)
-    expected = steps(torch.optim.AdamW(theirs, lr=0.03, weight_decay=decay, foreach=False), theirs)
-    for a, b in zip(found, expected, strict=True):
+    functional, reference = made(), made()
+    actual = steps(Adam(functional, 0.03, decay), functional)
+    expected = steps(
+        torch.optim.AdamW(reference, lr=0.03, weight_decay=decay, foreach=False), reference
+    )
+    for a, b in zip(actual, expected, strict=True):
         assert torch.equal(a, b)
-    assert not torch.equal(found[0], made()[0])
+    assert not torch.equal(actual[0], made()[0])
 
 
 def test_a_parameter_without_gradient_stays():

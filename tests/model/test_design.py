@@ -59,8 +59,8 @@ def test_signals_are_those_of_the_network():
     network = build_network(problem, CONFIG, problem.usable)
     exposure, receptor = problem.history.exposure[:, -1], problem.history.receptor[:, -1]
     every = torch.arange(problem.n_pairs)
-    found = signals_of(network, exposure, receptor).values(every)
-    torch.testing.assert_close(found.T, network.signal(exposure, receptor, every))
+    actual = signals_of(network, exposure, receptor).values(every)
+    torch.testing.assert_close(actual.T, network.signal(exposure, receptor, every))
 
 
 @pytest.fixture
@@ -95,9 +95,9 @@ def test_slopes_are_means_of_products_of_standardised_columns(design):
     residual = torch.randn(int(rows.sum()), 3, generator=torch.Generator().manual_seed(4)) + 0.2
     every = torch.arange(design.n_columns)
     slow = design[every][rows].double().T @ residual.double() / len(residual)
-    found = design.at(rows).slopes(every, residual)
-    np.testing.assert_allclose(found, slow, atol=2e-6)
-    assert (found[-2:] == 0).all()
+    actual = design.at(rows).slopes(every, residual)
+    np.testing.assert_allclose(actual, slow, atol=2e-6)
+    assert (actual[-2:] == 0).all()
 
 
 def test_what_is_read_is_not_changed(design):

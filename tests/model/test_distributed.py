@@ -1,4 +1,4 @@
-"""Two processes that torchrun starts give what one gives, and say what is wrong when they cannot."""
+"""Two processes of torchrun give the results of one, and report why if they cannot."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def without_launcher():
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
-    """What both processes found, and what they said."""
+    """Results of both processes, and their log."""
     folder = tmp_path_factory.mktemp("ranks")
     command = [
         sys.executable,
@@ -67,7 +67,7 @@ def alone():
 
 
 def exchanged(ranks):
-    return [found["exchanged"] for found in ranks[0]]
+    return [results["exchanged"] for results in ranks[0]]
 
 
 def test_work_is_shared_without_overlap(ranks):
@@ -78,31 +78,31 @@ def test_work_is_shared_without_overlap(ranks):
 
 
 def test_results_come_in_the_order_of_tasks_in_every_process(ranks):
-    for found in exchanged(ranks):
-        for task, (weights, draws) in enumerate(found["gathered"]):
+    for results in exchanged(ranks):
+        for task, (weights, draws) in enumerate(results["gathered"]):
             expected = result(task)
             assert torch.equal(weights, expected.weights)
             np.testing.assert_array_equal(draws["hit"], expected.draws["hit"])
-        assert len(found["gathered"]) == 5
-        assert found["fewer tasks than processes"] == [0]
+        assert len(results["gathered"]) == 5
+        assert results["fewer tasks than processes"] == [0]
 
 
 def test_sums_broadcasts_and_weighted_gradients_by_hand(ranks):
-    for found in exchanged(ranks):
-        assert found["from 1"] == {"rank": 1}
-        assert found["sum"].tolist() == [2.0, 1.0]
-        first, none, last = found[
+    for results in exchanged(ranks):
+        assert results["from 1"] == {"rank": 1}
+        assert results["sum"].tolist() == [2.0, 1.0]
+        first, none, last = results[
             "gradients"
         ]  # 3 cells and 1 cell: (3·[1, 2] + [2, 3]) / 4 and (3·0 + 10) / 4
         assert (first.tolist(), none, last.tolist()) == ([1.25, 2.25], None, [[2.5, 2.5]])
-        assert found["without cells"].tolist() == [6.0, 6.0]  # only those of process 1 count
+        assert results["without cells"].tolist() == [6.0, 6.0]  # only those of process 1 count
 
 
 def test_processes_with_different_data_are_stopped(ranks):
-    for found in exchanged(ranks):
-        assert "training cells 3, 4" in found["error"]
-        assert "cells 7" not in found["error"].replace("training cells", "")
-        assert f"{distributed.ALONE_VARIABLE}=1" in found["error"]
+    for results in exchanged(ranks):
+        assert "training cells 3, 4" in results["error"]
+        assert "cells 7" not in results["error"].replace("training cells", "")
+        assert f"{distributed.ALONE_VARIABLE}=1" in results["error"]
 
 
 def differences(one, other):
@@ -113,27 +113,27 @@ def differences(one, other):
 
 
 def test_training_makes_the_steps_of_one_process(ranks, alone):
-    one, (first, second) = alone["fitted"], [found["fitted"] for found in ranks[0]]
+    one, (first, second) = alone["fitted"], [results["fitted"] for results in ranks[0]]
     assert max(differences(first, second).values()) == 0
     assert str(first["log"]) == str(second["log"])
     assert max(differences(one, first).values()) < 1e-5
     torch.testing.assert_close(first["weights"], one["weights"], atol=1e-5, rtol=0)
-    for mine, theirs in zip(one["attention"], first["attention"], strict=True):
-        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=0)
+    for alone_weights, shared_weights in zip(one["attention"], first["attention"], strict=True):
+        torch.testing.assert_close(alone_weights, shared_weights, atol=1e-5, rtol=0)
     held_out = [[row["held_out"] for row in log] for log in (one["log"], first["log"])]
     np.testing.assert_allclose(held_out[1], held_out[0], atol=1e-5)
 
 
 def test_without_averaged_gradients_it_would_not(ranks, alone):
-    """What the test above must catch."""
-    first, second = (found["not averaged"] for found in ranks[0])
+    """The test above must notice this."""
+    first, second = (results["not averaged"] for results in ranks[0])
     assert max(differences(first, second).values()) > 1e-3
     assert max(differences(alone["fitted"], first).values()) > 1e-3
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_tables_are_those_of_one_process(ranks, alone, name):
-    one, (first, second) = alone["tables"][name], [found["tables"][name] for found in ranks[0]]
+    one, (first, second) = alone["tables"][name], [results["tables"][name] for results in ranks[0]]
     assert first.equals(second)
     names = [c for c in ("sender", "receiver", "ligand", "receptor", "tf", "target") if c in one]
     one, first = (
@@ -149,10 +149,10 @@ def test_tables_are_those_of_one_process(ranks, alone, name):
 
 
 def test_one_process_speaks_for_all(ranks):
-    said = ranks[1]
-    assert said.count("receivers, 300 senders") == 1
-    assert "this is process 0" in said
-    assert "this is process 1" not in said
+    log = ranks[1]
+    assert log.count("receivers, 300 senders") == 1
+    assert "this is process 0" in log
+    assert "this is process 1" not in log
 
 
 @pytest.fixture

@@ -26,9 +26,9 @@ def slow_strengths(problem, fitted):
     x = design[torch.arange(design.n_columns)][rows].double()
     weights = fitted.weights.dense(design.n_columns).double()
     y = ((problem.targets - fitted.target_mean) / fitted.target_sd)[rows].double()
-    found = weights + x.T @ (y - x @ weights) / len(x)
-    found[tuple(problem.forbidden)] = 0
-    return found[C : C + L * R].numpy()
+    actual = weights + x.T @ (y - x @ weights) / len(x)
+    actual[tuple(problem.forbidden)] = 0
+    return actual[C : C + L * R].numpy()
 
 
 @pytest.mark.parametrize("block", [1, 2, 4, 100])
@@ -39,12 +39,14 @@ def test_strengths_are_the_same_in_blocks_of_any_size(fitted, block):
     y = ((problem.targets - result.target_mean) / result.target_sd)[problem.usable]
     residual = y - design[result.weights.rows][problem.usable] @ result.weights.values
     barred = torch.tensor([[C + 3, C, C + 3], [2, 1, 0]])
-    left = Residual(residual, problem.usable, result.weights, barred)
-    found = torch.cat([values for _, values in strengths(design, range(C, C + L * R), left)])
-    assert (found[barred[0] - C, barred[1]] == 0).all()
+    residual_record = Residual(residual, problem.usable, result.weights, barred)
+    actual = torch.cat(
+        [values for _, values in strengths(design, range(C, C + L * R), residual_record)]
+    )
+    assert (actual[barred[0] - C, barred[1]] == 0).all()
     slow = slow_strengths(problem, result)
     slow[barred[0] - C, barred[1]] = 0
-    np.testing.assert_allclose(found, slow, atol=1e-5)
+    np.testing.assert_allclose(actual, slow, atol=1e-5)
 
 
 def test_all_edges_are_listed_as_long_as_there_are_few(fitted):

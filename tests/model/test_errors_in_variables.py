@@ -1,4 +1,4 @@
-"""Effects of TFs once the noise of counting is taken out, and the test of their size."""
+"""Effects of TFs corrected for count noise, and the test of their size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHARE = 0.2
 
 
 def problem_of(count, targets, *, noise=None, block=None, forbidden=()):
-    """TFs and targets only: one pair without a weight, one covariate that says nothing."""
+    """TFs and targets, with one pair without a weight and one covariate of noise."""
     n, f = count.shape
     edges = torch.tensor(list(forbidden), dtype=torch.long).reshape(-1, 2).T
     g = torch.Generator().manual_seed(0)
@@ -69,7 +69,10 @@ def corrected(problem, share=SHARE):
 
 
 def followed(seed=0, n=3000, along=0.7, extra=2):
-    """TF a drives the target, TF b goes with a and does nothing, others are on their own; levels are counted."""
+    """TF 0 drives target 0, TF 1 follows TF 0 and does nothing, the others are independent.
+
+    Levels are read as counts.
+    """
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(n, 2 + extra))
     z[:, 1] = along * z[:, 0] + np.sqrt(1 - along**2) * z[:, 1]
@@ -88,21 +91,23 @@ def slopes(x, y):
 def test_a_tf_that_follows_the_true_one_is_cleared():
     problem, level, y = followed()
     plain = slopes(problem.tf_count.numpy(), y)
-    assert plain[1, 0] > 0.1, "least squares must go wrong, otherwise this test sees nothing"
-    found, true = corrected(problem), slopes(level, y)
-    assert abs(found.effect[1, 0]) < 0.06
-    assert found.effect[0, 0] == pytest.approx(true[0, 0], rel=0.12), "the ridge costs a tenth"
-    assert abs(found.effect[0, 0] - true[0, 0]) < 0.5 * abs(plain[0, 0] - true[0, 0])
-    assert found.p_value[1, 0] > 0.5
-    assert found.p_value[0, 0] < 1e-6
+    assert plain[1, 0] > 0.1, "least squares must go wrong, otherwise this test shows nothing"
+    actual, true = corrected(problem), slopes(level, y)
+    assert abs(actual.effect[1, 0]) < 0.06
+    assert actual.effect[0, 0] == pytest.approx(true[0, 0], rel=0.12), "the ridge costs a tenth"
+    assert abs(actual.effect[0, 0] - true[0, 0]) < 0.5 * abs(plain[0, 0] - true[0, 0])
+    assert actual.p_value[1, 0] > 0.5
+    assert actual.p_value[0, 0] < 1e-6
     uncorrected = corrected(replace(problem, tf_noise=torch.zeros(4)))
     assert uncorrected.effect[1, 0] == pytest.approx(plain[1, 0], abs=0.03)
     assert uncorrected.p_value[1, 0] < 0.05
 
 
 def test_a_target_of_nothing_has_no_tf():
-    found = np.stack([corrected(followed(seed, n=800)[0], 0.0).p_value[:, 1] for seed in range(40)])
-    assert 0.005 < (found < 0.05).mean() < 0.12
+    actual = np.stack(
+        [corrected(followed(seed, n=800)[0], 0.0).p_value[:, 1] for seed in range(40)]
+    )
+    assert 0.005 < (actual < 0.05).mean() < 0.12
 
 
 def test_noise_share_is_that_of_the_variance_and_capped():
@@ -118,26 +123,26 @@ def test_without_noise_it_is_ridge_regression_with_errors_by_block():
     x = rng.normal(size=(n, 3))
     y = x @ rng.normal(size=(3, 2)) + rng.normal(size=(n, 2))
     problem = problem_of(x, y, block=blocks)
-    found = corrected(problem, 0.0)
+    actual = corrected(problem, 0.0)
     z = np.column_stack([x, problem.covariates.numpy()])
     z, t = (z - z.mean(0)) / z.std(0), (y - y.mean(0)) / y.std(0)
     inverse = np.linalg.inv(z.T @ z / n + RIDGE * np.eye(4))
     b = inverse @ z.T @ t / n
-    np.testing.assert_allclose(found.effect, b[:3], atol=1e-5)
+    np.testing.assert_allclose(actual.effect, b[:3], atol=1e-5)
     for g in range(2):
         residual = t[:, g] - z @ b[:, g]
         scores = [(z[blocks == k] * residual[blocks == k, None]).sum(0) for k in range(15)]
         cover = inverse @ sum(np.outer(s, s) for s in scores) @ inverse / n**2
         se = np.sqrt(np.diag(cover)[:3] * n / (n - 4))
-        np.testing.assert_allclose(found.se[:, g], se, rtol=1e-4)
+        np.testing.assert_allclose(actual.se[:, g], se, rtol=1e-4)
         np.testing.assert_allclose(
-            found.p_value[:, g], 2 * student.sf(np.abs(b[:3, g]) / se, 14), rtol=1e-2
+            actual.p_value[:, g], 2 * student.sf(np.abs(b[:3, g]) / se, 14), rtol=1e-2
         )
 
 
 def test_an_error_with_noise_by_hand():
     problem, _, _ = followed(n=400)
-    found = corrected(problem)
+    actual = corrected(problem)
     share = noise_share(problem).numpy().astype(float)
     z = np.column_stack([problem.tf_count.numpy(), problem.covariates.numpy()]).astype(float)
     z = (z - z.mean(0)) / z.std(0)
@@ -149,19 +154,19 @@ def test_an_error_with_noise_by_hand():
     b = inverse @ z.T @ y[:, 0] / 400
     cover = np.zeros((5, 5))
     for k in np.unique(problem.block):
-        here = problem.block.numpy() == k
-        score = sum(z[i] * (y[i, 0] - z[i] @ b) + d @ b for i in np.flatnonzero(here))
+        cells = problem.block.numpy() == k
+        score = sum(z[i] * (y[i, 0] - z[i] @ b) + d @ b for i in np.flatnonzero(cells))
         cover += np.outer(score, score) / 400**2
     se = np.sqrt(np.diag(inverse @ cover @ inverse)[:4] * 400 / 395)
     # per standard deviation of the noise-free level
-    np.testing.assert_allclose(found.effect[:, 0], b[:4] * np.sqrt(1 - share), atol=1e-4)
-    np.testing.assert_allclose(found.se[:, 0], se * np.sqrt(1 - share), rtol=1e-3)
+    np.testing.assert_allclose(actual.effect[:, 0], b[:4] * np.sqrt(1 - share), atol=1e-4)
+    np.testing.assert_allclose(actual.se[:, 0], se * np.sqrt(1 - share), rtol=1e-3)
 
 
 def test_standard_errors_are_the_spread_over_repetitions():
-    found = [corrected(followed(seed, n=400)[0]) for seed in range(80)]
-    spread = np.std([f.effect for f in found], axis=0, ddof=1)
-    se = np.mean([f.se for f in found], axis=0)
+    actual = [corrected(followed(seed, n=400)[0]) for seed in range(80)]
+    spread = np.std([f.effect for f in actual], axis=0, ddof=1)
+    se = np.mean([f.se for f in actual], axis=0)
     np.testing.assert_allclose(se / spread, 1, atol=0.3)
 
 
@@ -169,17 +174,17 @@ def test_what_is_significant_but_small_is_not_named():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(6000, 3))
     y = x @ np.array([[1.0], [0.1], [0.5]]) + 0.3 * rng.normal(size=(6000, 1))
-    found = corrected(problem_of(x, y))
-    assert abs(found.effect[1, 0]) > 10 * found.se[1, 0]
-    assert found.p_value[1, 0] > 0.99
-    assert (found.p_value[[0, 2], 0] < 1e-6).all()
-    total = np.sqrt(np.maximum(found.effect[:, 0] ** 2 - found.se[:, 0] ** 2, 0).sum())
-    assert found.minimum[0] == pytest.approx(SHARE * total)
-    size, free = np.abs(found.effect[1, 0]), 39
+    actual = corrected(problem_of(x, y))
+    assert abs(actual.effect[1, 0]) > 10 * actual.se[1, 0]
+    assert actual.p_value[1, 0] > 0.99
+    assert (actual.p_value[[0, 2], 0] < 1e-6).all()
+    total = np.sqrt(np.maximum(actual.effect[:, 0] ** 2 - actual.se[:, 0] ** 2, 0).sum())
+    assert actual.minimum[0] == pytest.approx(SHARE * total)
+    size, free = np.abs(actual.effect[1, 0]), 39
     tails = [
-        student.sf((size + side * found.minimum[0]) / found.se[1, 0], free) for side in (-1, 1)
+        student.sf((size + side * actual.minimum[0]) / actual.se[1, 0], free) for side in (-1, 1)
     ]
-    assert found.p_value[1, 0] == pytest.approx(sum(tails))
+    assert actual.p_value[1, 0] == pytest.approx(sum(tails))
     anything = corrected(problem_of(x, y), 0.0)
     assert anything.p_value[1, 0] < 1e-6
     assert (anything.minimum == 0).all()
@@ -187,26 +192,28 @@ def test_what_is_significant_but_small_is_not_named():
 
 def test_a_gene_is_left_out_of_the_regression_of_itself():
     problem, _, y = followed(n=900)
-    own = problem.tf_count.numpy()[:, 0]
+    count_itself = problem.tf_count.numpy()[:, 0]
     problem = replace(
         problem,
-        targets=torch.as_tensor(np.column_stack([y, own]), dtype=torch.float32),
+        targets=torch.as_tensor(np.column_stack([y, count_itself]), dtype=torch.float32),
         forbidden=torch.tensor([[0, 4], [2, 2]]),
     )
-    found = corrected(problem)
-    assert found.effect[0, 2] == 0
-    assert found.p_value[0, 2] == 1
-    assert np.isinf(found.se[0, 2])
+    actual = corrected(problem)
+    assert actual.effect[0, 2] == 0
+    assert actual.p_value[0, 2] == 1
+    assert np.isinf(actual.se[0, 2])
     share = noise_share(problem).numpy().astype(float)
     z = np.column_stack([problem.tf_count.numpy(), problem.covariates.numpy()]).astype(float)
     z = (z - z.mean(0)) / z.std(0)
     values, vectors = np.linalg.eigh(z.T @ z / 900 - np.diag([*share, 0.0]))
-    whole = (vectors * np.maximum(values, 0)) @ vectors.T + RIDGE * np.eye(5)
-    target = (own - own.mean()) / own.std()
-    by_hand = np.linalg.inv(whole[1:, 1:]) @ z[:, 1:].T @ target / 900
-    np.testing.assert_allclose(found.effect[1:, 2], by_hand[:3] * np.sqrt(1 - share[1:]), atol=1e-4)
+    full = (vectors * np.maximum(values, 0)) @ vectors.T + RIDGE * np.eye(5)
+    target = (count_itself - count_itself.mean()) / count_itself.std()
+    by_hand = np.linalg.inv(full[1:, 1:]) @ z[:, 1:].T @ target / 900
+    np.testing.assert_allclose(
+        actual.effect[1:, 2], by_hand[:3] * np.sqrt(1 - share[1:]), atol=1e-4
+    )
     free = corrected(replace(problem, forbidden=torch.empty((2, 0), dtype=torch.long)))
-    np.testing.assert_allclose(found.effect[:, :2], free.effect[:, :2], atol=1e-6)
+    np.testing.assert_allclose(actual.effect[:, :2], free.effect[:, :2], atol=1e-6)
     assert free.effect[0, 2] > 0.5
 
 
@@ -226,10 +233,10 @@ def test_removed_columns_against_an_explicit_inverse():
 
 def test_too_many_tfs_for_the_cells(caplog):
     rng = np.random.default_rng(0)
-    found = corrected(problem_of(rng.normal(size=(40, 25)), rng.normal(size=(40, 2))))
-    assert (found.p_value == 1).all()
-    assert (found.effect == 0).all()
-    assert found.weight == 0
+    actual = corrected(problem_of(rng.normal(size=(40, 25)), rng.normal(size=(40, 2))))
+    assert (actual.p_value == 1).all()
+    assert (actual.effect == 0).all()
+    assert actual.weight == 0
     assert "25 TFs are too many for 40 receivers" in caplog.text
     caplog.clear()
     corrected(problem_of(rng.normal(size=(60, 25)), rng.normal(size=(60, 2))))
@@ -238,7 +245,7 @@ def test_too_many_tfs_for_the_cells(caplog):
 
 def test_units_and_order_do_not_matter():
     problem, _, _ = followed(n=500)
-    found = corrected(problem)
+    actual = corrected(problem)
     order = torch.tensor([2, 0, 3, 1])
     other = replace(
         problem,
@@ -250,7 +257,7 @@ def test_units_and_order_do_not_matter():
     for name in ("effect", "se", "p_value"):
         np.testing.assert_allclose(
             getattr(corrected(other), name),
-            getattr(found, name)[order.numpy()],
+            getattr(actual, name)[order.numpy()],
             rtol=1e-2,
             atol=1e-4,
         )
@@ -274,12 +281,12 @@ def test_more_cells_than_the_model_is_right_for_make_no_test_surer(monkeypatch):
     problem, _, _ = followed()
     usual = corrected(problem)
     monkeypatch.setattr("spatrace_sc._model.evidence.errors_in_variables.MAX_EFFECTIVE_CELLS", 750)
-    found = corrected(problem)
-    np.testing.assert_array_equal(found.effect, usual.effect)
-    np.testing.assert_array_equal(found.se, usual.se)
-    size, error = np.abs(found.effect), 2 * found.se  # the square root of 3000 cells over 750
-    slow = student.sf((size - found.minimum) / error, 39) + student.sf(
-        (size + found.minimum) / error, 39
+    actual = corrected(problem)
+    np.testing.assert_array_equal(actual.effect, usual.effect)
+    np.testing.assert_array_equal(actual.se, usual.se)
+    size, error = np.abs(actual.effect), 2 * actual.se  # the square root of 3000 cells over 750
+    slow = student.sf((size - actual.minimum) / error, 39) + student.sf(
+        (size + actual.minimum) / error, 39
     )
-    np.testing.assert_allclose(found.p_value, slow, rtol=1e-9)
-    assert found.p_value[0, 0] > usual.p_value[0, 0]
+    np.testing.assert_allclose(actual.p_value, slow, rtol=1e-9)
+    assert actual.p_value[0, 0] > usual.p_value[0, 0]

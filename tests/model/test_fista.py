@@ -35,11 +35,11 @@ def test_grams_are_those_of_every_target(monkeypatch, working, at_once):
     index, valid = fista._active_columns(working.active, width)
     gram, moment = fista._grams(working.x, targets, index, valid)
     for t in range(G):
-        mine = torch.nonzero(working.active[:, t])[:, 0]
-        k = len(mine)
-        assert torch.equal(index[t, :k], mine)
+        columns = torch.nonzero(working.active[:, t])[:, 0]
+        k = len(columns)
+        assert torch.equal(index[t, :k], columns)
         assert valid[t].tolist() == [True] * k + [False] * (width - k)
-        x = working.x[mine]
+        x = working.x[columns]
         torch.testing.assert_close(gram[t, :k, :k], x @ x.T / N)
         torch.testing.assert_close(moment[t, :k], x @ targets[:, t] / N)
         assert not gram[t, k:].any()

@@ -1,4 +1,4 @@
-"""Whether a pair explains its targets better than another would in its place."""
+"""Whether a pair explains its targets better than a rival pair would."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from _rival_world import BLOCKS, PAIR, F, G, N, P, as_a_whole, given_signals, refits, world  # noqa: F401  (a fixture)
+from _rival_world import (
+    BLOCKS,
+    PAIR,
+    F,
+    G,
+    N,
+    P,
+    as_a_whole,
+    given_signals,  # noqa: F401  (a fixture)
+    refits,
+    world,
+)
 
 from spatrace_sc._model.evidence.rival_candidates import MAX_RIVALS
 from spatrace_sc._model.evidence.rival_test import Blocks, Contest, advantage, p_of_no_advantage
@@ -17,7 +28,9 @@ from spatrace_sc._model.evidence.rivals import find_rivals
 def test_a_pair_as_a_whole_is_judged_where_it_was_not_fitted():
     problem, fit = world(alike=0.9)
     values = fit.weights.values
-    fit.weights = replace(fit.weights, rows=torch.tensor([F + 1, 2 * F, 2 * F + 1]), values=torch.cat([values, torch.tensor([[0.2, 0.1, 0.0]])]))  # fmt: skip
+    rows = torch.tensor([F + 1, 2 * F, 2 * F + 1])
+    values = torch.cat([values, torch.tensor([[0.2, 0.1, 0.0]])])
+    fit.weights = replace(fit.weights, rows=rows, values=values)
     members = refits(problem, fit)
     signal = problem.history.receptor[:, 0]
     usable = problem.usable
@@ -70,7 +83,7 @@ def test_targets_count_by_the_weights_of_each_refit():
 
 
 @pytest.mark.parametrize("n_blocks", [2, BLOCKS])
-def test_few_blocks_are_told_of(n_blocks, caplog):
+def test_few_left_out_blocks_are_reported(n_blocks, caplog):
     problem, fit = world(alike=0.6)
     problem = replace(problem, block=torch.arange(N) * n_blocks // N)
     p = as_a_whole(problem, fit)[PAIR, PAIR + 1]
@@ -97,17 +110,17 @@ def test_tfs_that_are_alike_do_not_crowd_out_pairs():
     edges = np.array([[n_f, 0], [n_f, 1]])
     width = G + n_f
     members = [m._replace(edge=n_f * width + np.array([0, 1])) for m in refits(problem, fit)]
-    found = find_rivals(problem, fit, edges, np.array([n_f]), members)
-    assert (found.pair.tolist(), found.stand_in.tolist()) == ([n_f], [n_f + 1])
-    assert (found.rival < n_f).all(), "of single edges the most alike are named, which are TFs"
+    rivals = find_rivals(problem, fit, edges, np.array([n_f]), members)
+    assert (rivals.pair.tolist(), rivals.stand_in.tolist()) == ([n_f], [n_f + 1])
+    assert (rivals.rival < n_f).all(), "the most similar rivals of single edges are TFs"
 
 
-def test_without_left_out_blocks_no_pair_is_told_from_its_rivals():
+def test_without_left_out_blocks_no_pair_is_distinguished_from_its_rivals():
     problem, fit = world(alike=0.6)
     assert set(as_a_whole(problem, fit, members=refits(problem, fit, share=1.0)).values()) == {1.0}
 
 
-def test_a_pair_that_no_refit_gives_anything_is_not_told_from_its_rivals():
+def test_a_pair_without_weights_in_refits_is_not_distinguished_from_its_rivals():
     problem, fit = world(alike=0.9)
     empty = [m._replace(edge=m.edge[:0], weight=m.weight[:0]) for m in refits(problem, fit)]
     assert as_a_whole(problem, fit, members=empty)[PAIR, PAIR + 1] == 1.0

@@ -35,7 +35,7 @@ def no_edges():
 def test_solve_equals_lasso(lam):
     design, y, rows = make()
     x = design[torch.arange(30)].numpy()
-    found = solve(
+    weights_found = solve(
         design,
         y,
         rows,
@@ -50,16 +50,16 @@ def test_solve_equals_lasso(lam):
             .fit(x, y[:, g].numpy())
             .coef_
         )
-        np.testing.assert_allclose(found[:, g], expected, atol=2e-3)
-        np.testing.assert_array_equal(found[:, g].numpy() == 0, np.abs(expected) < 1e-9)
+        np.testing.assert_allclose(weights_found[:, g], expected, atol=2e-3)
+        np.testing.assert_array_equal(weights_found[:, g].numpy() == 0, np.abs(expected) < 1e-9)
 
 
 def test_optimality_holds_for_every_column():
     design, y, rows = make(p=60)
     penalty = Penalty(torch.linspace(0.5, 2.0, 60), no_edges())
     lam = 0.08
-    found = solve(design, y, rows, lam, penalty, max_iterations=3000, tolerance=1e-7)
-    weights = found.dense(60)
+    weights_found = solve(design, y, rows, lam, penalty, max_iterations=3000, tolerance=1e-7)
+    weights = weights_found.dense(60)
     slope = design[torch.arange(60)].T @ (y - design[torch.arange(60)] @ weights) / len(y)
     bound = lam * penalty.row[:, None]
     assert bool((slope.abs() <= 1.0021 * bound + 1e-4).all())
@@ -71,7 +71,7 @@ def test_optimality_holds_for_every_column():
 
 
 def worst_outside():
-    """By how much the slope of a column without a weight exceeds its penalty, many columns being alike."""
+    """Largest ratio of slope to penalty of a column without a weight, among similar columns."""
     rng = np.random.default_rng(5)
     x = rng.normal(size=(400, 15)) @ rng.normal(size=(15, 600)) + rng.normal(size=(400, 600))
     y = x[:, :40] @ rng.normal(size=(40, 20)) + 20 * rng.normal(size=(400, 20))
@@ -147,8 +147,8 @@ def test_design_standardises_on_the_given_rows_and_ignores_block_size(monkeypatc
 
     x = torch.randn(50, 7, generator=torch.Generator().manual_seed(1)) * 3 + 2
     rows = torch.arange(50) < 30
-    whole = Design([StoredColumns(x)], rows)
-    values = whole[torch.arange(7)]
+    full = Design([StoredColumns(x)], rows)
+    values = full[torch.arange(7)]
     torch.testing.assert_close(values[rows].mean(0), torch.zeros(7), atol=1e-5, rtol=0)
     torch.testing.assert_close(values[rows].std(0, correction=0), torch.ones(7))
     assert (values[~rows].mean(0).abs() > 1e-3).any()

@@ -70,7 +70,11 @@ def effects(problem, weights=None, signal=None):
 
 
 def noisy(seed=0, n=1500, noise=3.0, hidden=0.0, targets=G):
-    """Levels, every target driven by one TF or by none, and counts of which three quarters are noise. ``hidden``: how much a regulator without a reading does to half of the targets."""
+    """Problem, true effects and levels; every target has one TF or none, and noise dominates.
+
+    Three quarters of the variance of the counts are noise. ``hidden`` is the effect of an
+    unmeasured regulator on half of the targets.
+    """
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, F))
     x[:, 1] = 0.6 * x[:, 0] + 0.8 * x[:, 1]
@@ -93,14 +97,14 @@ def moments_of(problem):
     return torch.from_numpy(both.T @ both / len(both)), both
 
 
-def wrong(found, true):
-    return np.abs(found - true)[true == 0].max(), np.abs(found[true != 0]).min()
+def wrong(actual, true):
+    return np.abs(actual - true)[true == 0].max(), np.abs(actual[true != 0]).min()
 
 
 def test_other_targets_make_up_for_noise():
     problem, true, _ = noisy()
-    found = effects(problem)
-    worst, least = wrong(found.effect, true)
+    actual = effects(problem)
+    worst, least = wrong(actual.effect, true)
     assert least > 3 * worst
     z, y = moments_of(problem)[1][:, :F], moments_of(problem)[1][:, F:]
     alone = np.linalg.solve(z.T @ z / len(z) - 0.75 * np.eye(F), z.T @ y / len(z)) / 2
@@ -118,9 +122,9 @@ def test_effects_are_those_of_the_levels():
 
 def test_targets_that_share_an_unmeasured_regulator_get_a_factor():
     problem, true, _ = noisy(hidden=1.5, n=3000, targets=16)
-    found = effects(problem)
-    assert found.n_factors >= 1
-    worst, least = wrong(found.effect, true)
+    actual = effects(problem)
+    assert actual.n_factors >= 1
+    worst, least = wrong(actual.effect, true)
     assert least > 2 * worst
 
 
@@ -133,7 +137,7 @@ def test_the_likelihood_is_that_of_a_normal_distribution(n_factors):
     loadings = np.vstack([np.eye(F, F + n_factors), np.hstack([model.effect, model.factor])])
     inner = np.eye(F + n_factors)
     inner[:F, :F] = model.covariance
-    cover = loadings @ inner @ loadings.T + np.diag(np.concatenate([noise, model.rest]))
+    cover = loadings @ inner @ loadings.T + np.diag(np.concatenate([noise, model.residual]))
     slow = multivariate_normal(np.zeros(F + G), cover).logpdf(both).mean() + 0.5 * (F + G) * np.log(
         2 * np.pi
     )
@@ -145,12 +149,12 @@ def test_every_step_raises_the_likelihood(monkeypatch):
     noise = torch.full((F,), 0.7).double()
     model, none = start_model(moments, noise, 2), torch.zeros((G, F)).double()
     monkeypatch.setattr("spatrace_sc._model.evidence.latent_model.N_EM_STEPS", 1)
-    found = []
+    actual = []
     for _ in range(30):
-        found.append(float(likelihood(moments, noise, model)))
+        actual.append(float(likelihood(moments, noise, model)))
         model = fit_model(moments, noise, none, model)
-    assert found[-1] > found[0] + 0.01
-    assert (np.diff(found) > -1e-6).all()
+    assert actual[-1] > actual[0] + 0.01
+    assert (np.diff(actual) > -1e-6).all()
 
 
 def test_a_penalty_removes_effects_and_factors_do_not_hold_levels():
@@ -163,7 +167,7 @@ def test_a_penalty_removes_effects_and_factors_do_not_hold_levels():
     )
     assert int((bound.effect == 0).sum()) > int((free.effect == 0).sum())
     assert isinstance(bound, LatentModel)
-    assert (bound.rest >= MIN_VARIANCE).all()
+    assert (bound.residual >= MIN_VARIANCE).all()
 
 
 def test_models_of_several_groups_do_not_meet():
@@ -173,8 +177,8 @@ def test_models_of_several_groups_do_not_meet():
     for k in range(len(moments)):
         one = moments[k : k + 1]
         alone = fit_model(one, noise, 0.02 * ones, start_model(one, noise, 2))
-        for found, expected in zip(together, alone, strict=True):
-            torch.testing.assert_close(found[k], expected[0])
+        for actual, expected in zip(together, alone, strict=True):
+            torch.testing.assert_close(actual[k], expected[0])
 
 
 def test_genes_and_cells_in_another_order():

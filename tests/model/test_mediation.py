@@ -1,4 +1,4 @@
-"""What pairs do to TFs: the first half of pair → TF → target."""
+"""Effects of pairs on TFs, the first half of pair → TF → target."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAIR, TF = 2 * R, 3
 
 
 def mediated(noise=0.0):
-    """Pair (2, 0) raises TF 3, and the measured level of it has ``noise`` times its variance of noise on top."""
+    """Pair (2, 0) raises TF 3, which is measured with ``noise`` times its variance of noise."""
     problem = planted()
     g = torch.Generator().manual_seed(5)
     past = problem.history
@@ -49,15 +49,15 @@ def evidence_of(problem, fitted):
 
 def test_a_pair_that_drives_a_tf_is_found_with_its_sign(result):
     problem, fitted = result
-    found = evidence_of(problem, fitted)
-    assert found.on_tfs.shape == (L * R, F)
-    assert np.unravel_index(np.abs(found.on_tfs).argmax(), found.on_tfs.shape) == (PAIR, TF)
-    assert found.on_tfs[PAIR, TF] > 0.4
+    evidence = evidence_of(problem, fitted)
+    assert evidence.on_tfs.shape == (L * R, F)
+    assert np.unravel_index(np.abs(evidence.on_tfs).argmax(), evidence.on_tfs.shape) == (PAIR, TF)
+    assert evidence.on_tfs[PAIR, TF] > 0.4
     down = replace(problem, tf_count=-problem.tf_count)
     assert evidence_of(down, fitted).on_tfs[PAIR, TF] == pytest.approx(
-        -found.on_tfs[PAIR, TF], abs=0.02
+        -evidence.on_tfs[PAIR, TF], abs=0.02
     )
-    for draw in found.draws["lr_tf"]:
+    for draw in evidence.draws["lr_tf"]:
         assert draw.score[draw.items == PAIR * F + TF] > draw.null_score.max(initial=0)
 
 
@@ -72,9 +72,9 @@ def test_units_of_tfs_and_what_they_do_to_targets_do_not_matter(result):
 def test_a_pair_does_not_act_on_its_own_receptor(result):
     problem, fitted = result
     barred = replace(problem, forbidden_on_tfs=torch.tensor([[C + PAIR], [TF]]))
-    found = evidence_of(barred, fitted)
-    assert found.on_tfs[PAIR, TF] == 0
-    assert not any((draw.items == PAIR * F + TF).any() for draw in found.draws["lr_tf"])
+    evidence = evidence_of(barred, fitted)
+    assert evidence.on_tfs[PAIR, TF] == 0
+    assert not any((draw.items == PAIR * F + TF).any() for draw in evidence.draws["lr_tf"])
 
 
 def test_a_tf_is_not_explained_by_its_level_now(result):
@@ -102,12 +102,12 @@ def test_receptors_and_ligands_that_are_tfs_are_named_as_forbidden():
     }
     problem = build_problem(read_study(adata, roles, **READ_KEYS), st.Config(progress=False), None)
     n, n_r = len(tfs), len(genes["receptor"])
-    found = set(map(tuple, problem.forbidden_on_tfs.T.tolist()))
+    actual = set(map(tuple, problem.forbidden_on_tfs.T.tolist()))
     expected = {(k, k) for k in range(n)} | {(n + k, k) for k in range(n)}
     at_receptor, at_ligand = tfs.index(genes["receptor"][1]), tfs.index(genes["ligand"][2])
     expected |= {(2 * n + ligand * n_r + 1, at_receptor) for ligand in range(len(genes["ligand"]))}
     expected |= {(2 * n + 2 * n_r + receptor, at_ligand) for receptor in range(n_r)}
-    assert found == expected
+    assert actual == expected
 
 
 def study_of(n_receptors=2, n_tfs=3):
@@ -138,7 +138,8 @@ def test_first_steps_by_hand():
     np.testing.assert_allclose(table["effect"], [0.3 / 0.9, -1.0])
     # together with the targets: 3 real above 0.4 without a decoy; a decoy before the fourth
     assert table["q_value"][1] < table["q_value"][0] < 1
-    alone = SimpleNamespace(on_tfs=on_tfs, lr=lr_edges, draws={"lr": [lr._replace(items=empty.astype(int), score=empty)], "lr_tf": [tf]})  # fmt: skip
+    no_targets = lr._replace(items=empty.astype(int), score=empty)
+    alone = SimpleNamespace(on_tfs=on_tfs, lr=lr_edges, draws={"lr": [no_targets], "lr_tf": [tf]})
     assert (
         first_steps(study_of(), alone, np.zeros(3), NO_FLOOR)["q_value"] >= table["q_value"]
     ).all()
@@ -156,12 +157,14 @@ def test_noise_does_not_make_the_effect_on_a_tf_smaller(result):
     sizes = []
     for noise in (0.0, 1.0):
         problem = mediated(noise)
-        found = evidence_of(problem, result[1])
+        evidence = evidence_of(problem, result[1])
         genes = study_of(R, F)
         genes.genes["ligands"] = np.arange(L)
-        table = first_steps(genes, found, noise_share(problem).numpy(), np.zeros(problem.n_pairs))
+        table = first_steps(
+            genes, evidence, noise_share(problem).numpy(), np.zeros(problem.n_pairs)
+        )
         row = table.query(f"ligand == 2 and receptor == 0 and tf == {TF}")
-        sizes.append((float(row["effect"].iloc[0]), found.on_tfs[PAIR, TF]))
+        sizes.append((float(row["effect"].iloc[0]), evidence.on_tfs[PAIR, TF]))
     assert sizes[1][1] < 0.8 * sizes[0][1], "measured with noise the effect is smaller"
     # what is left is the penalty, λ against a weight that the noise has made smaller
     assert sizes[1][0] == pytest.approx(sizes[0][0], rel=0.15)

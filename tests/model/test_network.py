@@ -1,4 +1,4 @@
-"""What the network may see, and what its signals are."""
+"""The input of the network, its attention and its signals."""
 
 from __future__ import annotations
 
@@ -130,9 +130,9 @@ def test_signal_by_hand(network):
 
 def test_signal_of_a_subset_equals_the_whole(network):
     exposure, receptor = torch.rand(5, L), torch.rand(5, R)
-    whole = network.signal(exposure, receptor, torch.arange(4))
+    full = network.signal(exposure, receptor, torch.arange(4))
     torch.testing.assert_close(
-        network.signal(exposure, receptor, torch.tensor([1, 3])), whole[:, [1, 3]]
+        network.signal(exposure, receptor, torch.tensor([1, 3])), full[:, [1, 3]]
     )
 
 
@@ -147,6 +147,6 @@ def test_gates_start_closed_and_stay_within_the_limit(network):
 
 def test_attention_in_batches_is_that_of_all_cells(network, history):
     with torch.no_grad():
-        whole = network.attend(history)
-    for one, two in zip(whole, network.attend_all(history, batch=5), strict=True):
+        full = network.attend(history)
+    for one, two in zip(full, network.attend_all(history, batch=5), strict=True):
         torch.testing.assert_close(one, two)

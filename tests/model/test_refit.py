@@ -1,4 +1,4 @@
-"""Refits against decoys: how many there are, what is added up, and that workers change nothing."""
+"""Refits against decoys: their number, their summary, and independence of workers."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def fitted():
 def refits(fitted):
     """Every refit by itself, from the same streams."""
     problem, result = fitted
-    draw, found = draw_decoys(problem), []
+    draw, actual = draw_decoys(problem), []
     for stream in np.random.default_rng(7).spawn(4):
         rows = _random_blocks(problem.block, problem.usable, 0.75, stream)
-        found.append(refit(problem, result, draw(stream), rows, torch.arange(L * R * G), CONFIG))
-    return found
+        actual.append(refit(problem, result, draw(stream), rows, torch.arange(L * R * G), CONFIG))
+    return actual
 
 
 @pytest.fixture(scope="module")
@@ -47,32 +47,32 @@ def evidence(fitted):
 @pytest.mark.parametrize("n", [2, 5])
 def test_there_are_as_many_refits_as_asked_for(fitted, n):
     problem, result = fitted
-    asked, draw = [], draw_decoys(problem)
+    calls, draw = [], draw_decoys(problem)
 
     def counted(rng):
-        asked.append(1)
+        calls.append(1)
         return draw(rng)
 
-    found = resample(problem, result, counted, config_with(n_resamples=n), seed=0)
-    assert len(asked) == n
-    assert set(found.draws) == {"tf", "lr", "lr_tf", "pair"}
-    assert [len(draws) for draws in found.draws.values()] == [n] * 4
-    for share in (found.tf.stability, found.lr.stability, found.pair_stability):
+    actual = resample(problem, result, counted, config_with(n_resamples=n), seed=0)
+    assert len(calls) == n
+    assert set(actual.draws) == {"tf", "lr", "lr_tf", "pair"}
+    assert [len(draws) for draws in actual.draws.values()] == [n] * 4
+    for share in (actual.tf.stability, actual.lr.stability, actual.pair_stability):
         np.testing.assert_allclose(share * n, np.round(share * n), atol=1e-5)
 
 
 def test_workers_change_nothing(fitted):
     problem, result = fitted
-    one, three = (
+    single, three = (
         resample(problem, result, draw_decoys(problem), config_with(n_workers=k), seed=7)
         for k in (1, 3)
     )
-    for of_one, of_three in ((one, three), (one.tf, three.tf), (one.lr, three.lr)):
+    for of_one, of_three in ((single, three), (single.tf, three.tf), (single.lr, three.lr)):
         for name, value in vars(of_one).items():
             if isinstance(value, np.ndarray):
                 np.testing.assert_array_equal(value, getattr(of_three, name), err_msg=name)
-    assert one.false_share == three.false_share
-    for task, draws in one.draws.items():
+    assert single.false_share == three.false_share
+    for task, draws in single.draws.items():
         for a, b in zip(draws, three.draws[task], strict=True):
             for x, y in zip(a, b, strict=True):
                 np.testing.assert_array_equal(x, y)
@@ -150,21 +150,21 @@ def test_standard_errors_are_those_of_the_jackknife(refits, evidence, kind):
 
 def test_refits_hold_every_weight(refits):
     width = G + F
-    for one in refits:
+    for single in refits:
         full = np.zeros((F + L * R, width))
-        full.ravel()[one.weights.edge] = one.weights.weight
-        np.testing.assert_array_equal(full[:F, :G], one.tf)
-        np.testing.assert_array_equal(full[F:, :G], one.lr.reshape(L * R, G))
-        np.testing.assert_array_equal(full[F:, G:], one.on_tfs)
-        assert (np.diff(one.weights.edge) > 0).all()
-        assert (one.weights.weight != 0).all()
+        full.ravel()[single.weights.edge] = single.weights.weight
+        np.testing.assert_array_equal(full[:F, :G], single.tf)
+        np.testing.assert_array_equal(full[F:, :G], single.lr.reshape(L * R, G))
+        np.testing.assert_array_equal(full[F:, G:], single.on_tfs)
+        assert (np.diff(single.weights.edge) > 0).all()
+        assert (single.weights.weight != 0).all()
 
 
 def test_refits_know_where_they_were_made(fitted, refits):
     problem, _ = fitted
-    for one, stream in zip(refits, np.random.default_rng(7).spawn(len(refits)), strict=True):
+    for single, stream in zip(refits, np.random.default_rng(7).spawn(len(refits)), strict=True):
         rows = _random_blocks(problem.block, problem.usable, 0.75, stream)
-        np.testing.assert_array_equal(one.weights.blocks, problem.block[rows].unique())
+        np.testing.assert_array_equal(single.weights.blocks, problem.block[rows].unique())
 
 
 def test_edges_that_are_not_listed_compete_all_the_same(fitted, refits):
@@ -172,28 +172,28 @@ def test_edges_that_are_not_listed_compete_all_the_same(fitted, refits):
     listed = torch.tensor([0, G + 1, 2 * R * G + 1, L * R * G - 1])
     stream = np.random.default_rng(7).spawn(1)[0]
     rows = _random_blocks(problem.block, problem.usable, 0.75, stream)
-    some, every = (
+    partial, every = (
         refit(problem, result, draw_decoys(problem)(stream), rows, listed, CONFIG),
         refits[0],
     )
-    torch.testing.assert_close(some.lr, every.lr[listed], atol=0, rtol=0)
-    torch.testing.assert_close(some.lr_log_p, every.lr_log_p[listed], atol=0, rtol=0)
+    torch.testing.assert_close(partial.lr, every.lr[listed], atol=0, rtol=0)
+    torch.testing.assert_close(partial.lr_log_p, every.lr_log_p[listed], atol=0, rtol=0)
     for name in ("tf", "pairs", "on_tfs", "norms", "pair_log_p", "squares"):
-        torch.testing.assert_close(getattr(some, name), getattr(every, name), atol=0, rtol=0)
-    for task, draw in some.draws.items():
+        torch.testing.assert_close(getattr(partial, name), getattr(every, name), atol=0, rtol=0)
+    for task, draw in partial.draws.items():
         for x, y in zip(draw, every.draws[task], strict=True):
             np.testing.assert_array_equal(x, y)
 
 
 def test_without_left_out_blocks_there_is_no_standard_error(fitted):
     problem, result = fitted
-    found = resample(
+    actual = resample(
         problem, result, draw_decoys(problem), config_with(sample_share=1.0, n_resamples=2), seed=0
     )
-    for edges in (found.tf, found.lr):
+    for edges in (actual.tf, actual.lr):
         assert np.isnan(edges.effect_se).all()
         assert np.isfinite(edges.effect).all()
-    assert np.isnan(found.pair_se).all()
+    assert np.isnan(actual.pair_se).all()
 
 
 def test_blocks_are_drawn_whole_and_only_where_they_can_be_used(fitted):
@@ -221,7 +221,7 @@ def test_p_of_edges_orders_planted_before_noise(evidence):
 
 
 def slow_log_p(real, decoys, signs):
-    """Every strength against every decoy; a weaker edge is never more significant than a stronger one."""
+    """Every strength against every decoy; no edge is more significant than a stronger one."""
     values = np.unique(np.concatenate([real, *decoys]))
     tail = {
         v: max(0.0, sum(s * (d >= v).sum() for d, s in zip(decoys, signs, strict=True)))
@@ -245,16 +245,16 @@ def test_log_p_against_a_slow_count(signs, seed):
     grid = np.linspace(0, 0.9 * MAX_STRENGTH, 40).astype(np.float32)
     real = rng.choice(grid, size=(6, 5))
     decoys = [rng.choice(grid, size=(6, 5)) for _ in signs]
-    found = log_p(real, decoys, signs)
-    assert found.shape == real.shape
+    actual = log_p(real, decoys, signs)
+    assert actual.shape == real.shape
     expected = slow_log_p(real.ravel(), [d.ravel() for d in decoys], signs)
-    np.testing.assert_allclose(found.ravel(), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(actual.ravel(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_log_p_by_hand():
     real = torch.tensor([[0.4, 0.2, 0.1, 0.0]])
-    found = log_p(real, [torch.tensor([[0.3, 0.2, 0.0, 0.0]])], (1.0,)).exp()
-    torch.testing.assert_close(found, torch.tensor([[1 / 5, 3 / 5, 3 / 5, 1.0]]))
+    actual = log_p(real, [torch.tensor([[0.3, 0.2, 0.0, 0.0]])], (1.0,)).exp()
+    torch.testing.assert_close(actual, torch.tensor([[1 / 5, 3 / 5, 3 / 5, 1.0]]))
     alone = log_p(real, [torch.zeros(1, 4)], (1.0,)).exp()
     torch.testing.assert_close(alone, torch.tensor([[1 / 5, 1 / 5, 1 / 5, 1.0]]))
     # a double decoy takes back a false hit, but no p falls as edges get weaker
@@ -272,18 +272,18 @@ def test_log_p_by_hand():
 )
 def test_log_p_is_finite_and_never_above_zero(real, decoy):
     for signs in ((1.0,), SIGNS):
-        found = log_p(torch.full((3, 4), real), [torch.full((3, 4), decoy)] * len(signs), signs)
-        assert torch.isfinite(found).all()
-        assert (found <= 0).all()
-        assert (found.exp() >= 1 / 13.001).all()
+        actual = log_p(torch.full((3, 4), real), [torch.full((3, 4), decoy)] * len(signs), signs)
+        assert torch.isfinite(actual).all()
+        assert (actual <= 0).all()
+        assert (actual.exp() >= 1 / 13.001).all()
 
 
 def test_a_forbidden_edge_has_neither_weight_nor_p(fitted):
     problem, result = fitted
     edges = [(1, 0), (F + 1, 0), (C + 2 * R, 1)]
     barred = replace(problem, forbidden=torch.tensor(edges).T)
-    found = resample(barred, result, draw_decoys(problem), config_with(n_resamples=2), seed=0)
-    for barred_edges, number in ((found.tf, G), (found.lr, 2 * R * G + 1)):
+    actual = resample(barred, result, draw_decoys(problem), config_with(n_resamples=2), seed=0)
+    for barred_edges, number in ((actual.tf, G), (actual.lr, 2 * R * G + 1)):
         assert barred_edges.effect[number] == 0
         assert barred_edges.p_value[number] > 0.9
-    assert (len(found.tf), len(found.lr)) == (F * G, L * R * G)
+    assert (len(actual.tf), len(actual.lr)) == (F * G, L * R * G)

@@ -1,4 +1,4 @@
-"""Out-of-sample comparison of a regulator with others in its place."""
+"""Out-of-sample comparison of a regulator with its rivals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ N, K, T, R, B = 240, 3, 4, 5, 8
 
 
 def data(seed=0):
-    """Signals (n, 1 + K), residual (n, T), weights, sizes in the refits, blocks of cells, blocks of refits, barred."""
+    """Signals (n, 1 + K), residual (n, T), weights, sizes in refits, blocks, refits, barred."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(N, 1 + K)) + rng.normal(size=(N, 1))
     residual = rng.normal(size=(N, T)) + 0.2 * x[:, :1]
@@ -37,14 +37,14 @@ def contest(x, residual, weight, size, block, fitted, barred):
 
 
 def slow(x, residual, weight, size, block, fitted, barred):
-    """Cell by cell, as the docstring says."""
-    found, explained = np.full((2, B, K), np.nan)
+    """Cell by cell, following the docstring of ``advantage``."""
+    actual, explained = np.full((2, B, K), np.nan)
     for k in range(K):
-        gains, own = [[[] for _ in range(B)] for _ in range(2)]
+        gains, explained_by_itself = [[[] for _ in range(B)] for _ in range(2)]
         for refit in range(R):
             inside = np.isin(block, np.flatnonzero(fitted[refit]))
             for b in np.flatnonzero(~fitted[refit]):
-                total = mine = 0.0
+                total = gain = 0.0
                 for g in range(T):
                     if barred[k, g] or size[refit, 0, g] <= size[refit, 1 + k, g]:
                         continue
@@ -58,13 +58,13 @@ def slow(x, residual, weight, size, block, fitted, barred):
                         )
                         errors.append(((partial - slope * column)[block == b] ** 2).sum())
                     total += size[refit, 0, g] * (errors[1] - errors[0])
-                    mine += size[refit, 0, g] * ((partial**2)[block == b].sum() - errors[0])
+                    gain += size[refit, 0, g] * ((partial**2)[block == b].sum() - errors[0])
                 gains[b].append(total)
-                own[b].append(mine)
-        found[:, k], explained[:, k] = (
-            [np.mean(g) if g else np.nan for g in of] for of in (gains, own)
+                explained_by_itself[b].append(gain)
+        actual[:, k], explained[:, k] = (
+            [np.mean(g) if g else np.nan for g in of] for of in (gains, explained_by_itself)
         )
-    return found, explained
+    return actual, explained
 
 
 def test_products_are_sums_by_block():
@@ -73,16 +73,16 @@ def test_products_are_sums_by_block():
     blocks = Blocks(torch.from_numpy(code))
     assert blocks.codes.tolist() == [2, 5, 11]
     assert len(blocks) == 3
-    found = blocks.products(*(blocks.in_order(torch.from_numpy(v)) for v in (x, y)))
+    actual = blocks.products(*(blocks.in_order(torch.from_numpy(v)) for v in (x, y)))
     for number, one in enumerate([2, 5, 11]):
-        np.testing.assert_allclose(found[number], x[code == one].T @ y[code == one])
+        np.testing.assert_allclose(actual[number], x[code == one].T @ y[code == one])
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_advantage_is_what_a_loop_over_cells_finds(seed):
     given = data(seed)
-    for found, expected in zip(advantage(contest(*given)), slow(*given), strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-9)
+    for actual, expected in zip(advantage(contest(*given)), slow(*given), strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-9)
         assert np.isfinite(expected).sum() > 10
 
 
@@ -90,13 +90,13 @@ def test_a_block_that_no_refit_left_out_tells_nothing():
     given = list(data())
     given[5] = given[5].copy()
     given[5][:, 2] = True
-    found, explained = advantage(contest(*given))
-    assert found[2].isnan().all()
-    told = torch.isfinite(found).all(1)
-    assert told.sum() > 3
-    p = p_of_no_advantage(found, explained)
+    actual, explained = advantage(contest(*given))
+    assert actual[2].isnan().all()
+    known = torch.isfinite(actual).all(1)
+    assert known.sum() > 3
+    p = p_of_no_advantage(actual, explained)
     assert p.isfinite().all()
-    np.testing.assert_allclose(p, p_of_no_advantage(found[told], explained[told]))
+    np.testing.assert_allclose(p, p_of_no_advantage(actual[known], explained[known]))
 
 
 def test_units_of_the_signals_do_not_matter():
@@ -136,22 +136,22 @@ def test_an_exact_copy_is_not_told_apart_whatever_rounding_says(scale):
     size = size.copy()
     size[:, 1] = 0.0
     single = [v.astype(np.float32) for v in (x, residual)]
-    found, explained = advantage(contest(*single, weight, size, *rest, np.zeros_like(barred)))
+    actual, explained = advantage(contest(*single, weight, size, *rest, np.zeros_like(barred)))
     assert explained[:, 0].nanmean() > 1
-    np.testing.assert_allclose(found[:, 0].nan_to_num(), 0.0, atol=1e-3)
-    assert float(p_of_no_advantage(found, explained)[0]) == 1.0
+    np.testing.assert_allclose(actual[:, 0].nan_to_num(), 0.0, atol=1e-3)
+    assert float(p_of_no_advantage(actual, explained)[0]) == 1.0
 
 
-def p_of(found):
-    return p_of_no_advantage(found, torch.ones_like(found))
+def p_of(actual):
+    return p_of_no_advantage(actual, torch.ones_like(actual))
 
 
 def test_p_is_that_of_a_one_sided_t_test():
-    found = torch.from_numpy(np.random.default_rng(3).normal(0.4, 1, size=(12, 2)))
-    expected = stats.ttest_1samp(found.numpy(), 0.0, alternative="greater").pvalue
-    np.testing.assert_allclose(p_of(found), expected)
-    np.testing.assert_allclose(p_of(torch.cat([found, torch.full((1, 2), torch.nan)])), expected)
-    np.testing.assert_allclose(p_of(-found), 1 - expected)
+    actual = torch.from_numpy(np.random.default_rng(3).normal(0.4, 1, size=(12, 2)))
+    expected = stats.ttest_1samp(actual.numpy(), 0.0, alternative="greater").pvalue
+    np.testing.assert_allclose(p_of(actual), expected)
+    np.testing.assert_allclose(p_of(torch.cat([actual, torch.full((1, 2), torch.nan)])), expected)
+    np.testing.assert_allclose(p_of(-actual), 1 - expected)
 
 
 def test_p_without_spread_and_with_too_few_blocks():
@@ -161,13 +161,13 @@ def test_p_without_spread_and_with_too_few_blocks():
 
 
 def fitted_together(x, y, rows, threshold=0.1):
-    """Weights of all beside each other, small ones 0."""
+    """Weights in a joint regression; small ones are 0."""
     weight = np.linalg.lstsq(x[rows], y[rows], rcond=None)[0]
     return np.sign(weight) * np.maximum(np.abs(weight) - threshold, 0.0)
 
 
 def p_beside(x, y, n_blocks, seed=0):
-    """p of every column that it has no advantage over each other column (rows: the one in question)."""
+    """p that a column (rows) has no advantage over each other one, and the weights."""
     rng, n = np.random.default_rng(seed), len(x)
     block = np.arange(n) * n_blocks // n
     x = (x - x.mean(0)) / x.std(0)
@@ -181,10 +181,10 @@ def p_beside(x, y, n_blocks, seed=0):
     for k in range(x.shape[1]):
         order = np.r_[k, np.delete(np.arange(x.shape[1]), k)]
         barred = np.zeros((len(order) - 1, y.shape[1]), dtype=bool)
-        told = contest(
+        known = contest(
             x[:, order], y - x @ weight, weight[order], size[:, order], block, fitted, barred
         )
-        p[k, order[1:]] = p_of_no_advantage(*advantage(told))
+        p[k, order[1:]] = p_of_no_advantage(*advantage(known))
     return p, weight
 
 
@@ -218,15 +218,15 @@ def test_a_weak_one_beside_a_strong_one_that_is_alike_is_told_apart_by_its_own_t
 
 
 def test_equally_good_ones_are_told_apart_as_often_as_the_level_says():
-    told, of_larger = [], []
+    known, of_larger = [], []
     for seed in range(200):
         rng = np.random.default_rng(seed)
         true = rng.normal(size=900)
         x = true[:, None] + 0.6 * rng.normal(size=(900, 2))
         p, weight = p_beside(x, 0.3 * true[:, None] + rng.normal(size=(900, 20)), 18, seed)
         larger = int(np.linalg.norm(weight, axis=1).argmax())
-        told.append(p[0, 1] <= 0.1)
+        known.append(p[0, 1] <= 0.1)
         of_larger.append(p[larger, 1 - larger] <= 0.1)
-    assert 0.03 <= np.mean(told) <= 0.17
+    assert 0.03 <= np.mean(known) <= 0.17
     # who asks only for the one that looks better errs about twice as often
-    assert np.mean(told) <= np.mean(of_larger) <= 0.3
+    assert np.mean(known) <= np.mean(of_larger) <= 0.3

@@ -1,4 +1,4 @@
-"""Which regulators the data cannot tell apart."""
+"""Regulators that the data cannot distinguish."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from _rival_world import EDGES, PAIR, F, G, N, as_a_whole, given_signals, named, world  # noqa: F401  (a fixture)
+from _rival_world import (
+    EDGES,
+    PAIR,
+    F,
+    N,
+    as_a_whole,
+    given_signals,  # noqa: F401  (a fixture)
+    named,
+    world,
+)
 
 from spatrace_sc._model.evidence.rival_candidates import (
     MAX_RIVALS,
@@ -24,9 +33,9 @@ from spatrace_sc._model.evidence.rival_test import Blocks
 
 def test_nearly_identical_pairs_are_rivals_and_others_are_not():
     assert named(*world(alike=0.9999)) == {(PAIR, PAIR + 1, 0), (PAIR, PAIR + 1, 1)}
-    whole = as_a_whole(*world(alike=0.9999))
-    assert set(whole) == {(PAIR, PAIR + 1)}
-    assert whole[PAIR, PAIR + 1] > 0.05
+    p_values = as_a_whole(*world(alike=0.9999))
+    assert set(p_values) == {(PAIR, PAIR + 1)}
+    assert p_values[PAIR, PAIR + 1] > 0.05
     assert as_a_whole(*world(alike=0.8))[PAIR, PAIR + 1] < 1e-4
 
 
@@ -37,20 +46,22 @@ def test_rivalry_is_mutual():
     signal[:, :, 1] = signal[:, :, 0]
     problem = replace(problem, history=replace(problem.history, receptor=signal))
     fit.weights = replace(fit.weights, rows=torch.tensor([F + 1, 2 * F + 1]))
-    found = named(problem, fit, np.array([[PAIR + 1, 0], [PAIR + 1, 1]]))
-    assert found == {(PAIR + 1, PAIR, 0), (PAIR + 1, PAIR, 1)}
+    actual = named(problem, fit, np.array([[PAIR + 1, 0], [PAIR + 1, 1]]))
+    assert actual == {(PAIR + 1, PAIR, 0), (PAIR + 1, PAIR, 1)}
     edges = np.array([[PAIR, 0], [PAIR + 1, 0]])
     assert as_a_whole(problem, fit, edges)[PAIR + 1, PAIR] == 1.0
     assert as_a_whole(problem, fit, edges)[PAIR, PAIR + 1] == 1.0
 
 
-def test_equally_good_ones_are_hardly_ever_told_apart_by_chance():
-    told = [(PAIR, PAIR + 1, 0) not in named(*world(seed, alike=0.99999)) for seed in range(100)]
-    assert sum(told) <= 6
+def test_equally_good_pairs_are_rarely_distinguished_by_chance():
+    distinguished = [
+        (PAIR, PAIR + 1, 0) not in named(*world(seed, alike=0.99999)) for seed in range(100)
+    ]
+    assert sum(distinguished) <= 6
 
 
 @pytest.mark.parametrize("alike", [0.8, 0.9, -0.8])
-def test_a_pair_that_is_alike_but_explains_less_is_told_apart(alike):
+def test_a_similar_pair_that_explains_less_is_distinguished(alike):
     assert named(*world(alike=alike)) == set()
     assert max(as_a_whole(*world(alike=alike)).values()) < 1e-3
 
@@ -59,14 +70,14 @@ def test_a_mirror_image_is_a_rival():
     assert (PAIR, PAIR + 1, 0) in named(*world(alike=-0.9999))
 
 
-def test_one_that_is_not_alike_is_no_rival_however_well_it_explains():
+def test_a_dissimilar_pair_is_no_rival_however_well_it_explains():
     problem, fit = world(alike=0.3)
     targets = problem.targets.clone()
     targets[:, 0] += 3 * problem.history.receptor[:, 0, 1]
     problem = replace(problem, targets=targets)
     fit.target_mean, fit.target_sd = targets.mean(0), targets.std(0, correction=0)
     assert named(problem, fit) == set()
-    assert as_a_whole(problem, fit)[PAIR, PAIR + 1] > 0.9, "but it may act in its place"
+    assert as_a_whole(problem, fit)[PAIR, PAIR + 1] > 0.9, "but it may replace the pair"
     apart = world(alike=MIN_PAIR_CORRELATION - 0.1)
     assert as_a_whole(*apart) == {}
 
@@ -76,22 +87,22 @@ def test_a_forbidden_rival_is_not_named_nor_does_it_replace_the_pair():
     barred = replace(problem, forbidden=torch.tensor([[2 * F + 1], [0]]))
     assert named(barred, fit) == {(PAIR, PAIR + 1, 1)}
     assert as_a_whole(problem, fit)[PAIR, PAIR + 1] > 0.05
-    # the target that the rival may not have does not count: with it barred from both nothing is left to tell
+    # a target that the rival may not have does not count: with both barred nothing is left
     both = replace(problem, forbidden=torch.tensor([[2 * F + 1, 2 * F + 1], [0, 1]]))
     assert as_a_whole(both, fit)[PAIR, PAIR + 1] == 1.0
     problem, fit = world(alike=0.8)
     p = as_a_whole(problem, fit)[PAIR, PAIR + 1]
     barred = replace(problem, forbidden=torch.tensor([[2 * F + 1], [0]]))
     assert p < as_a_whole(barred, fit)[PAIR, PAIR + 1] < 1e-3
-    own = replace(
+    forbidden_elsewhere = replace(
         problem, forbidden=torch.tensor([[2 * F], [2]])
     )  # of the regulator itself, elsewhere
-    assert named(own, fit) == named(problem, fit)
+    assert named(forbidden_elsewhere, fit) == named(problem, fit)
 
 
 def test_tfs_rival_by_their_level_now_and_never_as_a_whole():
-    found = named(*world(tf_alike=0.9999))
-    assert {edge for edge in found if edge[0] == 1} == {(1, 2, 2)}
+    actual = named(*world(tf_alike=0.9999))
+    assert {edge for edge in actual if edge[0] == 1} == {(1, 2, 2)}
     assert not {edge for edge in named(*world(tf_alike=0.8)) if edge[0] == 1}
     problem, fit = world(tf_alike=0.9999)
     barred = replace(problem, forbidden=torch.tensor([[2, F + 2], [2, 2]]))  # both columns of TF 2
@@ -123,7 +134,7 @@ def test_differences_are_squared_errors_by_block():
     blocks = Blocks(torch.from_numpy(block))
     signals, parts = (blocks.in_order(torch.from_numpy(v)) for v in (x, partial))
     assert _error_differences(signals, signals, blocks).shape == (5, 3, 4)
-    found = _error_differences(parts, signals, blocks)
+    actual = _error_differences(parts, signals, blocks)
     for b in range(5):
         for k in range(1, 4):
             for g in range(3):
@@ -131,11 +142,11 @@ def test_differences_are_squared_errors_by_block():
                 for column in (x[:, k], x[:, 0]):
                     w = column @ partial[:, g] / (column @ column)
                     error.append((((partial[:, g] - w * column) ** 2)[block == b]).sum())
-                assert float(found[b, k - 1, g]) == pytest.approx(error[0] - error[1], abs=1e-9)
+                assert float(actual[b, k - 1, g]) == pytest.approx(error[0] - error[1], abs=1e-9)
 
 
-def test_not_told_apart_by_hand():
-    # sd 1 over 4 blocks: t = 2 · mean, and the one-sided 1 % limit of 3 degrees of freedom is 4.541
+def test_indistinguishable_by_hand():
+    # sd 1 over 4 blocks: t = 2 × mean; the one-sided 1 % limit of 3 degrees of freedom is 4.541
     away = torch.tensor([0.0, 0.0, 1.5**0.5, -(1.5**0.5)])
     unsure, sure = away + 4.44 / 2, away + 4.64 / 2
     assert SIGNIFICANCE_LEVEL == 0.01
@@ -143,7 +154,7 @@ def test_not_told_apart_by_hand():
     assert _exceeds(worse)[:, 0].tolist() == [False, True, False]
 
 
-def test_at_most_so_many_rivals_are_tried():
+def test_the_number_of_rivals_is_limited():
     problem, fit = world(alike=0.9999)
     g = torch.Generator().manual_seed(0)
     many = problem.history.receptor[:, :1, :1] + 0.001 * torch.randn(
@@ -158,9 +169,9 @@ def test_at_most_so_many_rivals_are_tried():
         pair_receptor=torch.arange(n_p),
         penalty=torch.ones(2 * F + n_p + 1),
     )
-    found = [edge for edge in named(problem, fit) if edge[0] == PAIR and edge[2] == 0]
+    actual = [edge for edge in named(problem, fit) if edge[0] == PAIR and edge[2] == 0]
     # of equally good ones some are told apart by chance
-    assert MAX_RIVALS - 3 <= len(found) <= MAX_RIVALS
+    assert MAX_RIVALS - 3 <= len(actual) <= MAX_RIVALS
     # and all that have edges themselves
     edges = np.array([[F + k, 0] for k in range(n_p)])
     tried = [pair for pair in as_a_whole(problem, fit, edges) if pair[0] == PAIR]

@@ -1,4 +1,4 @@
-"""Many pairs, of which some compete."""
+"""Screening of many pairs."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ def test_how_many_are_refitted_follows_from_the_work(fitted, monkeypatch):
 def test_the_planted_pair_is_kept_and_decoys_stand_for_the_others(fitted, most, caplog):
     problem, result = fitted
     with caplog.at_level(logging.INFO, logger="spatrace_sc"):
-        found = screen(problem, result, with_most(most))
-    kept = torch.isfinite(found.penalty[C : C + L * R])
-    assert int(kept.sum()) == most
-    assert kept[PAIR]
-    assert found.decoy_weight == pytest.approx(L * R / most)
+        actual = screen(problem, result, with_most(most))
+    competing = torch.isfinite(actual.penalty[C : C + L * R])
+    assert int(competing.sum()) == most
+    assert competing[PAIR]
+    assert actual.decoy_weight == pytest.approx(L * R / most)
     assert "max_pairs" in caplog.text
-    np.testing.assert_array_equal(found.penalty[:C], problem.penalty[:C])
-    np.testing.assert_array_equal(found.penalty[C + L * R :], problem.penalty[C + L * R :])
-    assert torch.isfinite(problem.penalty).all(), "what was given must stay"
+    np.testing.assert_array_equal(actual.penalty[:C], problem.penalty[:C])
+    np.testing.assert_array_equal(actual.penalty[C + L * R :], problem.penalty[C + L * R :])
+    assert torch.isfinite(problem.penalty).all(), "the given problem must not change"
 
 
 def test_relevance_against_a_slow_sum(fitted):
@@ -91,10 +91,10 @@ def test_a_prior_lowers_the_bar_and_what_cannot_act_is_never_kept(fitted):
     penalty[C + PAIR] = torch.inf
     other = (PAIR + 1) % (L * R)
     penalty[C + other] = 1e-3
-    found = screen(replace(problem, penalty=penalty), result, with_most(1))
-    kept = torch.nonzero(torch.isfinite(found.penalty[C : C + L * R]))[:, 0].tolist()
-    assert kept == [other]
-    assert found.decoy_weight == L * R - 1
+    actual = screen(replace(problem, penalty=penalty), result, with_most(1))
+    competing = torch.nonzero(torch.isfinite(actual.penalty[C : C + L * R]))[:, 0].tolist()
+    assert competing == [other]
+    assert actual.decoy_weight == L * R - 1
 
 
 @pytest.fixture(scope="module")
@@ -105,22 +105,22 @@ def evidence(fitted):
 
 
 def test_only_pairs_that_were_kept_have_weights(evidence):
-    problem, found = evidence
-    kept = problem.may_act[C : C + L * R].numpy()
-    assert set(np.unique(found.lr.regulator)) == set(np.flatnonzero(kept))
-    assert len(found.lr) == 4 * G
-    assert (found.pair_score[~kept] == 0).all()
-    assert (found.pair_p_value[~kept] == 1).all()
-    assert found.pair_score.argmax() == PAIR
-    assert (found.on_tfs[~kept] == 0).all()
-    assert found.on_tfs.shape == (L * R, F)
+    problem, actual = evidence
+    competing = problem.may_act[C : C + L * R].numpy()
+    assert set(np.unique(actual.lr.regulator)) == set(np.flatnonzero(competing))
+    assert len(actual.lr) == 4 * G
+    assert (actual.pair_score[~competing] == 0).all()
+    assert (actual.pair_p_value[~competing] == 1).all()
+    assert actual.pair_score.argmax() == PAIR
+    assert (actual.on_tfs[~competing] == 0).all()
+    assert actual.on_tfs.shape == (L * R, F)
 
 
 def test_decoys_count_for_the_pairs_that_do_not_compete(evidence):
-    problem, found = evidence
+    problem, actual = evidence
     for task in ("lr", "lr_tf", "pair"):
-        weights = np.concatenate([d.null_weight for d in found.draws[task]])
+        weights = np.concatenate([d.null_weight for d in actual.draws[task]])
         assert set(np.abs(weights)) <= {problem.decoy_weight}
-    assert set(np.concatenate([d.null_weight for d in found.draws["tf"]])) <= {1.0}
+    assert set(np.concatenate([d.null_weight for d in actual.draws["tf"]])) <= {1.0}
     # no decoy in any refit: 1 / (1 + all candidates), those that were screened away among them
-    assert found.lr.p_value.min() == pytest.approx(1 / (1 + L * R * G), rel=1e-4)
+    assert actual.lr.p_value.min() == pytest.approx(1 / (1 + L * R * G), rel=1e-4)

@@ -27,13 +27,16 @@ NOTHING = np.zeros(L * R * G, dtype=bool), np.zeros(L * R, dtype=bool)
 
 
 def tissue(follows: float):
-    """Receptor 0 is TF 0 for ``follows`` = 1 and its own for 0; ligand 1's exposure goes with receptor 0; target 0 follows receptor 0."""
+    """Receptor 0 follows TF 0 for ``follows`` = 1 and nothing for 0; target 0 follows receptor 0.
+
+    The exposure to ligand 1 correlates with receptor 0.
+    """
     g = torch.Generator().manual_seed(0)
     tf = torch.randn(N, F, generator=g)
-    own = torch.randn(N, generator=g)
+    independent = torch.randn(N, generator=g)
     log_receptor = torch.stack(
         [
-            2 + 0.5 * (follows * tf[:, 0] + (1 - follows) * own),
+            2 + 0.5 * (follows * tf[:, 0] + (1 - follows) * independent),
             2 + 0.5 * torch.randn(N, generator=g),
         ],
         1,
@@ -82,8 +85,8 @@ def evidence(false_share: float) -> Evidence:
     effect = rng.normal(size=(F + L * R, G)).astype(np.float32) * 0.1
     pair = np.ones(L * R, np.float32)
 
-    def edges(part):
-        flat = part.ravel().copy()
+    def edges(shared):
+        flat = shared.ravel().copy()
         return Edges(
             np.arange(flat.size),
             G,
@@ -131,7 +134,7 @@ def test_a_receptor_that_follows_a_tf_gets_the_route_through_its_own_ligand():
     )
     share = _sharpened(_followed(problem, fit)).numpy()
     assert share[0] > 0.9
-    assert share[1] < 0.1, "a course of its own"
+    assert share[1] < 0.1, "it varies independently"
     route = along[:, :, None] * onto
     expected = (1 - share)[:, None] * before.lr.effect.reshape(L, R, G) + share[:, None] * route
     expected[1, 0, 2] -= share[0] * route[1, 0, 2]  # forbidden
@@ -158,17 +161,17 @@ def standardised(x):
 
 def test_explained_is_held_out():
     g = torch.Generator().manual_seed(1)
-    x, own = torch.randn(300, 5, generator=g), torch.randn(300, 3, generator=g)
+    x, independent = torch.randn(300, 5, generator=g), torch.randn(300, 3, generator=g)
     noise = torch.randn(300, 3, generator=g)
-    values = standardised(torch.stack([x[:, 0], noise[:, 0], own[:, 2] + x[:, 1]], 1))
-    alone, both = explained(values, x, own, torch.arange(300) // 10)
+    values = standardised(torch.stack([x[:, 0], noise[:, 0], independent[:, 2] + x[:, 1]], 1))
+    alone, both = explained(values, x, independent, torch.arange(300) // 10)
     assert alone[0] > 0.99
     assert both[0] > 0.99
     assert max(alone[1], both[1]) < 0.02
     assert 0.4 < alone[2] < 0.6
-    assert both[2] > 0.99, "a column of their own tells the rest"
+    assert both[2] > 0.99, "the earlier column explains the remainder"
     one_block = torch.zeros(300, dtype=torch.long)
-    assert not torch.stack(explained(values, x, own, one_block)).any(), (
+    assert not torch.stack(explained(values, x, independent, one_block)).any(), (
         "one block: nothing can be held out"
     )
 
@@ -176,13 +179,15 @@ def test_explained_is_held_out():
 def test_both_together_are_one_ridge_regression():
     g = torch.Generator().manual_seed(2)
     x = torch.randn(120, 4, generator=g)
-    own = standardised(x @ torch.randn(4, 2, generator=g) + torch.randn(120, 2, generator=g))
-    values = standardised(own + x[:, :2] + torch.randn(120, 2, generator=g))
+    independent = standardised(
+        x @ torch.randn(4, 2, generator=g) + torch.randn(120, 2, generator=g)
+    )
+    values = standardised(independent + x[:, :2] + torch.randn(120, 2, generator=g))
     block = torch.arange(120) // 8
-    _, both = explained(values, x, own, block)
+    _, both = explained(values, x, independent, block)
     for r in range(2):
         columns, y, error = (
-            torch.column_stack([x, own[:, r]]).double().numpy(),
+            torch.column_stack([x, independent[:, r]]).double().numpy(),
             values[:, r].double().numpy(),
             0.0,
         )
@@ -206,10 +211,10 @@ def test_noise_of_counting_is_not_a_course_of_its_own(depth):
     )  # the other receptor's own level, which its earlier cells have too
     level = torch.exp(0.8 * torch.cat([tf[:, :1], walk], 1))[:, None].repeat(1, 3, 1)
     counted = replace(problem.history, receptor=torch.poisson(depth * level, generator=g))
-    follows, own = _followed(replace(problem, history=counted), fit)
-    assert follows > 0.6, "what cannot be told of its count is noise"
-    assert own < 0.4
-    assert follows > 2 * own
+    follows, independent = _followed(replace(problem, history=counted), fit)
+    assert follows > 0.6, "the unexplained variance of its count is noise"
+    assert independent < 0.4
+    assert follows > 2 * independent
 
 
 def test_what_is_supported_keeps_its_weight_and_its_rank():
@@ -222,15 +227,15 @@ def test_what_is_supported_keeps_its_weight_and_its_rank():
     assert after.lr.effect[2 * G + 1] == before.lr.effect[2 * G + 1]
     assert after.pair_score[3] == before.pair_score[3]
     plain = share_credit(problem, fit, before, *NOTHING)
-    part = 1 - plain.lr.effect[2 * G + 2] / before.lr.effect[2 * G + 2]
-    assert part > 0.9, "nearly all of the credit of receptor 0 is shared here"
+    shared = 1 - plain.lr.effect[2 * G + 2] / before.lr.effect[2 * G + 2]
+    assert shared > 0.9, "nearly all of the credit of receptor 0 is shared here"
     left, full = (e.lr.effect.reshape(L * R, G)[::2] for e in (before, after))
-    routes = full - (1 - part) * left
+    routes = full - (1 - shared) * left
     assert np.abs(np.delete(routes.ravel(), G + 1)).max() <= 0.2 + 1e-3
     assert abs(after.lr.effect[2 * G]) == pytest.approx(0.2, abs=0.02), (
         "the strongest route is brought down to the weakest supported edge"
     )
-    assert after.pair_score[2] <= 0.1 + (1 - part) + 1e-3
+    assert after.pair_score[2] <= 0.1 + (1 - shared) + 1e-3
 
 
 def test_routes_of_some_edges_are_those_of_all():
@@ -238,14 +243,15 @@ def test_routes_of_some_edges_are_those_of_all():
     before = evidence(1.0)
     after = share_credit(problem, fit, before, *NOTHING)
     chosen = np.array([0, 4, 7, 8, 11])
-    pick = lambda values: values[chosen]
+    chosen_of = lambda values: values[chosen]
     lr = before.lr
-    some = replace(lr, index=chosen, effect=pick(lr.effect), effect_se=pick(lr.effect_se), stability=pick(lr.stability), p_value=pick(lr.p_value))  # fmt: skip
-    found = share_credit(
-        problem, fit, replace(before, lr=some), np.zeros(5, dtype=bool), NOTHING[1]
+    columns = ("effect", "effect_se", "stability", "p_value")
+    listed = replace(lr, index=chosen, **{name: chosen_of(getattr(lr, name)) for name in columns})
+    actual = share_credit(
+        problem, fit, replace(before, lr=listed), np.zeros(5, dtype=bool), NOTHING[1]
     )
-    np.testing.assert_array_equal(found.lr.effect, after.lr.effect[chosen])
-    np.testing.assert_array_equal(found.pair_score, after.pair_score)
+    np.testing.assert_array_equal(actual.lr.effect, after.lr.effect[chosen])
+    np.testing.assert_array_equal(actual.pair_score, after.pair_score)
 
 
 @pytest.mark.parametrize("n_receptors", [1, 30])

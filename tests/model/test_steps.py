@@ -1,4 +1,4 @@
-"""Steps that are recorded and played again are the steps themselves; products in half precision are near those in single precision."""
+"""Recorded steps equal ordinary steps, and half precision is close to single precision."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def same(one, two):
 
 
 class Stand:
-    """In the place of a graph: what was recorded is done again, on whatever then lies in the same place."""
+    """Stand-in for a graph: repeats the recorded work on the present values of its inputs."""
 
     def __init__(self):
         self.recorded, self.played = 0, 0
@@ -73,7 +73,7 @@ def test_recorded_steps_are_the_steps_themselves(monkeypatch, stand):
 
 @pytest.fixture
 def taped(monkeypatch):
-    """Steps as a graph plays them: nothing that Python does between operations happens again. ``fused`` as on a GPU."""
+    """Steps as a graph replays them: work of Python between operations is not repeated."""
     lengths = []
 
     def recorded(device, loss_of, optimiser, options):
@@ -119,7 +119,7 @@ def test_a_step_is_the_same_operations_every_time(monkeypatch, taped, options):
 
 
 def test_what_python_counts_would_be_missed(monkeypatch, taped):
-    """Without ``fused`` the steps are counted by Python, and a recording stands still: it is noticed."""
+    """Without ``fused``, Python counts the steps, and a replay would not: that is noticed."""
     with_fused(monkeypatch, False)
     played = trained()
     monkeypatch.undo()
@@ -147,10 +147,10 @@ def test_inputs_that_are_not_taken_over_would_be_seen(monkeypatch, stand, what):
 
 
 def test_another_number_of_cells_is_an_ordinary_step():
-    asked = []
+    sizes = []
 
     def plain(batch, masks):
-        asked.append(len(batch))
+        sizes.append(len(batch))
         return batch.sum()
 
     recorder = Stand()
@@ -159,15 +159,15 @@ def test_another_number_of_cells_is_an_ordinary_step():
         assert take(torch.full((4,), number), []) == 4 * number
         assert take(torch.tensor([7]), []) == 7
     assert (recorder.recorded, recorder.played) == (1, 2)
-    assert asked == [4, 1] * (steps.N_WARMUP_STEPS + 2)
+    assert sizes == [4, 1] * (steps.N_WARMUP_STEPS + 2)
 
 
 def test_masks_are_filled_in_place():
-    mine = Masks(*(torch.zeros(3, 2, dtype=torch.bool) for _ in range(4)))
-    places = [m.data_ptr() for m in mine]
-    mine.fill(Masks(*(torch.ones(3, 2, dtype=torch.bool) for _ in range(4))))
-    assert all(m.all() for m in mine)
-    assert places == [m.data_ptr() for m in mine]
+    masks_in_place = Masks(*(torch.zeros(3, 2, dtype=torch.bool) for _ in range(4)))
+    places = [m.data_ptr() for m in masks_in_place]
+    masks_in_place.fill(Masks(*(torch.ones(3, 2, dtype=torch.bool) for _ in range(4))))
+    assert all(m.all() for m in masks_in_place)
+    assert places == [m.data_ptr() for m in masks_in_place]
 
 
 def test_a_cpu_records_nothing():

@@ -1,4 +1,4 @@
-"""The training loop: masks of dropout, no waiting for the device in a step, pieces of any size."""
+"""The training loop: dropout masks, no waiting for the device in a step, batches of any size."""
 
 from __future__ import annotations
 
@@ -42,30 +42,32 @@ def cells():
 def test_masks_drawn_beforehand_are_those_of_the_library(stack, cells):
     x, blocked = cells
     torch.manual_seed(5)
-    theirs = stack(x, mask=blocked.repeat_interleave(HEADS, dim=0))
+    expected = stack(x, mask=blocked.repeat_interleave(HEADS, dim=0))
     after = torch.rand(1)
     torch.manual_seed(5)
-    mine = encoder.encode_masked(stack, x, blocked, encoder.draw_masks(stack, len(x), S))
-    assert torch.equal(torch.rand(1), after), "another number of random numbers was drawn"
-    torch.testing.assert_close(mine, theirs)
+    masked = encoder.encode_masked(stack, x, blocked, encoder.draw_masks(stack, len(x), S))
+    assert torch.equal(torch.rand(1), after), "the number of random numbers differs"
+    torch.testing.assert_close(masked, expected)
     parameters = list(stack.parameters())
     for one, two in zip(
-        torch.autograd.grad(mine.square().sum(), parameters),
-        torch.autograd.grad(theirs.square().sum(), parameters),
+        torch.autograd.grad(masked.square().sum(), parameters),
+        torch.autograd.grad(expected.square().sum(), parameters),
         strict=True,
     ):
         torch.testing.assert_close(one, two, atol=1e-4, rtol=1e-4)
     other = encoder.encode_masked(stack, x, blocked, encoder.draw_masks(stack, len(x), S))
-    assert (other - mine).abs().max() > 0.1
+    assert (other - masked).abs().max() > 0.1
 
 
 def test_a_slice_of_the_batch_drops_what_the_batch_drops(stack, cells):
     x, blocked = cells
     masks = encoder.draw_masks(stack, len(x), S)
-    whole = encoder.encode_masked(stack, x, blocked, masks)
-    some = slice(13, 40)
-    part = encoder.encode_masked(stack, x[some], blocked[some], [m.subset(some, CPU) for m in masks])
-    torch.testing.assert_close(part, whole[some])
+    full = encoder.encode_masked(stack, x, blocked, masks)
+    subset = slice(13, 40)
+    of_subset = encoder.encode_masked(
+        stack, x[subset], blocked[subset], [m.subset(subset, CPU) for m in masks]
+    )
+    torch.testing.assert_close(of_subset, full[subset])
 
 
 def test_without_dropout_nothing_is_drawn(stack):
@@ -86,17 +88,20 @@ def descend(optimiser):
 
 
 def waits(monkeypatch, batch_size):
-    """How often one training of both phases asks the device for a number; Adam's own steps are counted on the CPU wherever the parameters are."""
+    """How often each phase of training asks the device for a number.
+
+    Adam counts its steps on the CPU wherever the parameters are, so it is replaced.
+    """
     monkeypatch.setattr(training.Adam, "step", descend)
     config = replace(CONFIG, training=replace(CONFIG.training, max_epochs=1, batch_size=batch_size))
-    asked = ("aten::_local_scalar_dense", "aten::nonzero")
+    waiting = ("aten::_local_scalar_dense", "aten::nonzero")
     counts = {}
 
     def counted(train, name):
         def train_and_count(state):
-            with profile() as seen:
+            with profile() as attended:
                 train(state)
-            counts[name] = {e.key: e.count for e in seen.key_averages() if e.key in asked}
+            counts[name] = {e.key: e.count for e in attended.key_averages() if e.key in waiting}
 
         return train_and_count
 
@@ -152,9 +157,9 @@ def test_rows_at_once_by_hand():
 def test_least_memory_by_hand():
     sizes = Sizes(cells=1000, lags=3, tfs=10, ligands=20, receptors=30, targets=50, listed=20_000)
     parts = least_needed(sizes, refits_at_a_time=2)
-    past, seen = 3 * 10 + 10 + 4 * 50, 20 + 50
+    past, attended = 3 * 10 + 10 + 4 * 50, 20 + 50
     assert list(parts.values()) == [
-        4 * 1000 * (past + seen) * 3,
+        4 * 1000 * (past + attended) * 3,
         4 * 1000 * 50 * 3,
         4 * (500 + 20_000) * 6,
     ]
@@ -162,13 +167,13 @@ def test_least_memory_by_hand():
 
 
 def test_the_bound_is_what_a_problem_holds():
-    """Nothing is counted that is not there."""
+    """The bound counts nothing that a problem does not hold."""
     problem = planted()
     history = problem.history
     held = sum(t.nbytes for t in (history.tf, history.tf_now, history.receptor, history.exposure))
     sizes = Sizes(N, history.tf.shape[1], history.tf.shape[2], 3, 3, problem.targets.shape[1], 10)
-    seen = 4 * N * (problem.n_tfs + 6)
-    assert least_needed(sizes, 0)["expression of cells and their past"] == held + seen
+    attended = 4 * N * (problem.n_tfs + 6)
+    assert least_needed(sizes, 0)["expression of cells and their past"] == held + attended
 
 
 @pytest.mark.parametrize(

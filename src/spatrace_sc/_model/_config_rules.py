@@ -19,7 +19,7 @@ class Rule:
     holds: Callable[[object], bool]
 
 
-def whole(default: int, *, least: int) -> int:
+def integer(default: int, *, least: int) -> int:
     """Field for a whole number of at least ``least``."""
 
     def holds(value: object) -> bool:

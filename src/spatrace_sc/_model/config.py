@@ -11,13 +11,13 @@ from ._config_rules import (
     Rule,
     broken_rules,
     choice,
+    integer,
     non_negative,
     positive,
     share,
     share_or_one,
     share_or_zero,
     switch,
-    whole,
 )
 
 
@@ -25,13 +25,13 @@ from ._config_rules import (
 class ModelConfig:
     """Shape of the network."""
 
-    n_lags: int = whole(3, least=1)
+    n_lags: int = integer(3, least=1)
     """Number of earlier steps on the path of a predicted cell."""
-    d_model: int = whole(32, least=1)
+    d_model: int = integer(32, least=1)
     """Width of the transformer."""
-    n_heads: int = whole(4, least=1)
+    n_heads: int = integer(4, least=1)
     """Number of attention heads of the transformer; it divides ``d_model``."""
-    n_layers: int = whole(1, least=1)
+    n_layers: int = integer(1, least=1)
     """Number of layers of the transformer."""
     dropout: float = share_or_zero(0.1)
     """Dropout rate inside the transformer."""
@@ -42,7 +42,7 @@ class ModelConfig:
 
     The quantile is taken over the training cells in which the product is positive.
     """
-    gate_rank: int = whole(4, least=1)
+    gate_rank: int = integer(4, least=1)
     """Rank of the matrix by which a cell's context modulates the regulators."""
     gate_limit: float = share_or_zero(0.5)
     """Gates lie within 1 ± this limit."""
@@ -52,11 +52,11 @@ class ModelConfig:
 class TrainingConfig:
     """Options for fitting the network and the regulatory weights."""
 
-    max_epochs: int = whole(40, least=0)
+    max_epochs: int = integer(40, least=0)
     """Largest number of passes over the training cells, for the attention and for the gates."""
-    patience: int = whole(5, least=0)
+    patience: int = integer(5, least=0)
     """Number of passes without a lower held-out error before training stops."""
-    batch_size: int = whole(256, least=1)
+    batch_size: int = integer(256, least=1)
     """Number of cells per gradient step."""
     learning_rate: float = positive(3e-3)
     """Learning rate of Adam."""
@@ -66,9 +66,9 @@ class TrainingConfig:
     """Weight of the mean squared gate in the objective."""
     held_out: float = share(0.2)
     """Share of the cells, in spatial blocks, that training does not see."""
-    n_folds: int = whole(3, least=2)
+    n_folds: int = integer(3, least=2)
     """Number of folds of spatial blocks on which the penalty is chosen."""
-    n_penalties: int = whole(12, least=2)
+    n_penalties: int = integer(12, least=2)
     """Number of penalties to try, evenly spaced on a logarithmic scale."""
     penalty_ratio: float = share(0.03)
     """Smallest penalty as a share of the largest one, at which every weight is 0."""
@@ -82,7 +82,7 @@ class TrainingConfig:
     """
     past_penalty: float = positive(1.2)
     """Penalty of a TF's level in earlier cells, relative to the penalty of its level now."""
-    max_iterations: int = whole(300, least=1)
+    max_iterations: int = integer(300, least=1)
     """Largest number of proximal-gradient steps per penalty."""
     tolerance: float = positive(1e-4)
     """The proximal-gradient steps stop once no weight changes by more than this."""
@@ -104,7 +104,7 @@ class TrainingConfig:
 class EvidenceConfig:
     """Options for p-values, q-values and stability."""
 
-    n_resamples: int = whole(10, least=2)
+    n_resamples: int = integer(10, least=2)
     """Number of refits, each on a random share of the spatial blocks with new decoy genes."""
     sample_share: float = share_or_one(0.75)
     """Share of the spatial blocks in a refit.
@@ -117,12 +117,12 @@ class EvidenceConfig:
 
     The test of a TF edge asks whether its effect is larger than this minimum.
     """
-    n_workers: int = whole(0, least=0)
+    n_workers: int = integer(0, least=0)
     """Number of refits that run at a time, each on one core; 0 takes as many as torch has threads.
 
     It changes no result. On a GPU one refit runs at a time.
     """
-    n_permutations: int = whole(99, least=1)
+    n_permutations: int = integer(99, least=1)
     """Number of permutations of cell types for :func:`spatrace_sc.get.communication`.
 
     Cell types are permuted within squares of the slice.
@@ -130,7 +130,7 @@ class EvidenceConfig:
     """
 
 
-PARTS = {"model": ModelConfig, "training": TrainingConfig, "evidence": EvidenceConfig}
+SECTIONS = {"model": ModelConfig, "training": TrainingConfig, "evidence": EvidenceConfig}
 
 
 @dataclass(frozen=True)
@@ -154,14 +154,14 @@ class Config:
     """Options for fitting the network and the regulatory weights."""
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     """Options for p-values, q-values and stability."""
-    n_blocks: int = whole(8, least=2)
+    n_blocks: int = integer(8, least=2)
     """Number of spatial blocks along the longer side of a slice.
 
     Held-out cells and resamples are drawn by block.
     """
-    max_edges: int = whole(5_000_000, least=1)
+    max_edges: int = integer(5_000_000, least=1)
     """With more candidate edges than this, tables list only the strongest."""
-    max_pairs: int = whole(0, least=0)
+    max_pairs: int = integer(0, least=0)
     """Largest number of ligand–receptor pairs that compete in the refits.
 
     With more pairs than this, the strongest pairs of a fit of all pairs compete, and each of
@@ -169,13 +169,13 @@ class Config:
     5 · 10¹¹ / ((targets + TFs) × receivers), about an hour of one core for ten refits, and
     never fewer than 5 000.
     """
-    max_activity: int = whole(200, least=1)
+    max_activity: int = integer(200, least=1)
     """Number of pairs, the strongest first, whose per-cell activity is stored."""
     progress: bool = switch(True)
     """Show progress bars with a time estimate for steps of more than a few seconds."""
 
     def __post_init__(self) -> None:
-        for name, kind in PARTS.items():
+        for name, kind in SECTIONS.items():
             if not isinstance(getattr(self, name), kind):
                 raise InvalidArgumentError(
                     f"`config`: {name} must be a spatrace_sc.{kind.__name__}, "
@@ -194,9 +194,9 @@ class Config:
 
     def _broken_rules(self) -> Iterator[tuple[str, Rule, object]]:
         """Full name, rule and value of every option that breaks its rule."""
-        for part in PARTS:
-            for name, rule, value in broken_rules(getattr(self, part)):
-                yield f"{part}.{name}", rule, value
+        for section in SECTIONS:
+            for name, rule, value in broken_rules(getattr(self, section)):
+                yield f"{section}.{name}", rule, value
         yield from broken_rules(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -210,5 +210,5 @@ class Config:
         def plain(items: Mapping[str, Any]) -> dict[str, Any]:
             return {k: getattr(v, "item", lambda v=v: v)() for k, v in items.items()}
 
-        parts = {name: kind(**plain(values[name])) for name, kind in PARTS.items()}
-        return cls(**parts, **plain({k: v for k, v in values.items() if k not in PARTS}))
+        sections = {name: kind(**plain(values[name])) for name, kind in SECTIONS.items()}
+        return cls(**sections, **plain({k: v for k, v in values.items() if k not in SECTIONS}))

@@ -104,7 +104,7 @@ def joint_effects(problem: Problem, fit: Fit) -> JointEffects:
     for targets in plain.split(MAX_TARGETS):
         of_targets = moments(targets)
         # the fit on all cells, and those without each group
-        sets = torch.cat([of_targets.whole[None], of_targets.without])
+        sets = torch.cat([of_targets.all_cells[None], of_targets.without])
         fitted = _fit_along(sets, noise, penalty[targets], n_factors, penalties)
         effect[:, targets] = fitted[0]
         error[:, targets] = ((n_groups - 1) * fitted[1:].var(0, correction=0)).sqrt()
@@ -157,7 +157,7 @@ def _over_sd(column: Tensor, usable: Tensor) -> Tensor:
 class Moments(NamedTuple):
     """Mean products of the readings, counts of TFs and targets."""
 
-    whole: Tensor
+    all_cells: Tensor
     """(F + G, F + G) over all cells."""
     without: Tensor
     """(groups, F + G, F + G) over the cells outside each group."""
@@ -167,11 +167,11 @@ class Moments(NamedTuple):
     @classmethod
     def of(cls, data: Tensor, group: Tensor, n_groups: int) -> Moments:
         """Moments of readings (cells, F + G), with the group of every cell."""
-        parts = [data[group == k] for k in range(n_groups)]
-        sums = torch.stack([part.T @ part for part in parts])
-        size = torch.tensor([len(part) for part in parts]).to(data)[:, None, None]
-        whole = sums.sum(0)
-        return cls(whole / len(data), (whole - sums) / (len(data) - size), sums / size)
+        readings = [data[group == k] for k in range(n_groups)]
+        sums = torch.stack([values.T @ values for values in readings])
+        size = torch.tensor([len(values) for values in readings]).to(data)[:, None, None]
+        total = sums.sum(0)
+        return cls(total / len(data), (total - sums) / (len(data) - size), sums / size)
 
 
 def _choose(moments: Moments, noise: Tensor, penalty: Tensor) -> tuple[int, int]:

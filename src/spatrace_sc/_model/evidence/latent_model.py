@@ -32,7 +32,7 @@ class LatentModel(NamedTuple):
     """(M, G, K) loadings Λ of the unmeasured factors."""
     covariance: Tensor
     """(M, F, F) covariance Φ of the levels."""
-    rest: Tensor
+    residual: Tensor
     """(M, G) residual variance Ψ of the targets."""
 
 
@@ -62,8 +62,8 @@ def start_model(moments: Tensor, noise: Tensor, n_factors: int) -> LatentModel:
     values, vectors = torch.linalg.eigh(residual - torch.diag_embed(diagonal(residual) / 2.0))
     size = values[:, None, -n_factors:].clamp_min(MIN_VARIANCE).sqrt()
     factor = vectors[..., -n_factors:] * size
-    rest = (diagonal(residual) - factor.square().sum(-1)).clamp_min(0.1)
-    return LatentModel(effect, factor, covariance, rest)
+    variance = (diagonal(residual) - factor.square().sum(-1)).clamp_min(0.1)
+    return LatentModel(effect, factor, covariance, variance)
 
 
 def fit_model(moments: Tensor, noise: Tensor, penalty: Tensor, model: LatentModel) -> LatentModel:
@@ -90,11 +90,11 @@ def fit_model(moments: Tensor, noise: Tensor, penalty: Tensor, model: LatentMode
         factor = torch.linalg.solve(among, unexplained.mT).mT
         loadings = torch.cat([effect, factor], -1)
         # variances; factors are rescaled to variance 1
-        rest = diagonal(moments)[:, n_f:] - 2.0 * (loadings * products).sum(-1)
-        rest = rest + (loadings @ square * loadings).sum(-1)
+        variance = diagonal(moments)[:, n_f:] - 2.0 * (loadings * products).sum(-1)
+        variance = variance + (loadings @ square * loadings).sum(-1)
         factor = factor @ torch.linalg.cholesky(among)
         covariance = square[:, :n_f, :n_f] + 1e-6 * torch.eye(n_f).to(square)
-        model = LatentModel(effect.clone(), factor, covariance, rest.clamp_min(MIN_VARIANCE))
+        model = LatentModel(effect.clone(), factor, covariance, variance.clamp_min(MIN_VARIANCE))
     return model
 
 
@@ -137,4 +137,4 @@ def _expectation(moments: Tensor, noise: Tensor, model: LatentModel) -> tuple[Ex
 
 def _variances(noise: Tensor, model: LatentModel) -> Tensor:
     """(M, F + G) variances of the readings around the part from levels and factors."""
-    return torch.cat([noise.expand(len(model.rest), -1), model.rest], 1)
+    return torch.cat([noise.expand(len(model.residual), -1), model.residual], 1)

@@ -76,7 +76,7 @@ def refit(
     first, second = _both_passes(
         regression, fit, lambda w: factor_with_decoys(w, problem, floor), start=fit.weights
     )
-    norms, *decoy_norms = (_norms(first, part) for part in (columns.pair, *columns.decoy_pairs))
+    norms, *decoy_norms = (_norms(first, group) for group in (columns.pair, *columns.decoy_pairs))
     predicted = predict(design.at(rows)[second.rows], second.values)
     residual = Residual(y[rows] - predicted, rows, second, penalty.forbidden)
 
@@ -90,13 +90,13 @@ def refit(
         pair_tally.add(norm[may_act] + strength, sign)
 
     # weights of TFs, of pairs, and on TFs
-    tf, decoy_tf = (_tf_weights(problem, second, part) for part in (columns.tf, columns.decoy_tf))
+    tf, decoy_tf = (_tf_weights(problem, second, group) for group in (columns.tf, columns.decoy_tf))
     pair_rows, pair_values = second.within(columns.pair)
     factor = factor_with_decoys(first, problem, floor)
     on_tfs, *decoys_on_tfs, among_tfs = _weights_on_tfs(problem, fit, design, factor, config).split(
         [*[problem.n_pairs] * 4, n_genes]
     )
-    decoy_values = [second.within(part)[1] for part in columns.decoy_pairs]
+    decoy_values = [second.within(group)[1] for group in columns.decoy_pairs]
     decoy_squares = [problem.decoy_weight * norm.square().sum() for norm in decoy_norms]
     return Refit(
         tf=tf.cpu(),
@@ -196,8 +196,8 @@ def _tf_log_p(
 ) -> Tensor:
     """(TF genes, G) logarithms of p, of strengths summed over the columns of a TF gene."""
 
-    def strength(part: range) -> Tensor:
-        blocks = [values for _, values in strengths(design, part, residual)]
+    def strength(group: range) -> Tensor:
+        blocks = [values for _, values in strengths(design, group, residual)]
         return problem.by_tf_gene(torch.cat(blocks)).abs()
 
     real, tally = strength(columns.tf), Tally()

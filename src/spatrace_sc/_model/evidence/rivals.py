@@ -93,8 +93,8 @@ def find_rivals(
         targets = np.sort(edges[edges[:, 0] == regulator, 1])
         if len(of_edges) and len(targets):
             selected = np.r_[0, 1 + np.searchsorted(members[1:], of_edges)]
-            part = contribution(view, fit.weights, problem, int(regulator), targets)
-            partial = errors[:, targets] + blocks.in_order(part)
+            contributed = contribution(view, fit.weights, problem, int(regulator), targets)
+            partial = errors[:, targets] + blocks.in_order(contributed)
             may_not = barred(forbidden, of_edges, targets)
             rival, target = np.nonzero(indistinguishable(partial, x[:, selected], blocks, may_not))
             edge_rivals.append(

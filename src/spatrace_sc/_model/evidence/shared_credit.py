@@ -155,11 +155,11 @@ def _followed(problem: Problem, fit: Fit) -> Tensor:
     return ((by_tfs + by_tfs.mean()) / explainable).clamp(0.0, 1.0)
 
 
-def explained(values: Tensor, by: Tensor, own: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
+def explained(values: Tensor, by: Tensor, earlier: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
     """(columns,) shares of variance that ridge regressions predict in held-out blocks, 0 to 1.
 
     The first regression of each standardised column of ``values`` is on ``by`` alone, the second
-    on ``by`` and the column of ``own`` at the same position.
+    on ``by`` and the column of ``earlier`` at the same position.
     """
     codes = torch.unique(block)
     fold = torch.searchsorted(codes, block) % min(N_FOLDS, len(codes))
@@ -168,7 +168,7 @@ def explained(values: Tensor, by: Tensor, own: Tensor, block: Tensor) -> tuple[T
         test = fold == k
         if bool(test.all()):
             return error[0], error[1]
-        x, y, o = by[~test], values[~test], own[~test]
+        x, y, o = by[~test], values[~test], earlier[~test]
         alone, of_own = _ridge(x, y, RIDGE_TFS), _ridge(x, o, RIDGE_TFS)
         # last step of block elimination for all coefficients together
         shared = x.T @ o / len(x)
@@ -176,7 +176,7 @@ def explained(values: Tensor, by: Tensor, own: Tensor, block: Tensor) -> tuple[T
         weight = ((o * y).mean(0) - (shared * alone).sum(0)) / variance
         by_both = by[test] @ (alone - of_own * weight)
         error[0] += (values[test] - by[test] @ alone).square().sum(0)
-        error[1] += (values[test] - by_both - own[test] * weight).square().sum(0)
+        error[1] += (values[test] - by_both - earlier[test] * weight).square().sum(0)
     total = values.square().sum(0)
     share = torch.where(total > 0, 1.0 - error / total.clamp_min(1e-12), 0.0).clamp(0.0, 1.0)
     return share[0], share[1]

@@ -165,8 +165,8 @@ class SignalNetwork(nn.Module):
         self.eval()
         cells = torch.arange(len(history), device=history.exists.device)
         batch = batch or rows_at_once(self.floats_per_cell, cells.device, CELL_BATCH)
-        parts = [self.attend(history[i]) for i in cells.split(batch)]
-        return AttentionWeights(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        pieces = [self.attend(history[i]) for i in cells.split(batch)]
+        return AttentionWeights(*(torch.cat(batches) for batches in zip(*pieces, strict=True)))
 
     @property
     def floats_per_cell(self) -> int:

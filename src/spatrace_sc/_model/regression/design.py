@@ -138,16 +138,16 @@ def _saturate(dose: Tensor, half: Tensor, exponent: float) -> Tensor:
 class View:
     """A design in a subset of its cells."""
 
-    def __init__(self, design: Design, parts: Sequence[Columns], n: int) -> None:
-        self._design, self._parts, self.n = design, parts, n
+    def __init__(self, design: Design, groups: Sequence[Columns], n: int) -> None:
+        self._design, self._groups, self.n = design, groups, n
 
     def raw(self, columns: Tensor) -> Tensor:
         """(A, n) values that are not standardised; ``columns`` ascending."""
         starts = self._design.starts
         cuts = torch.searchsorted(columns, torch.tensor(starts, device=columns.device)).tolist()
         pieces = [
-            part.values(columns[a:b] - start)
-            for part, start, (a, b) in zip(self._parts, starts, pairwise(cuts), strict=False)
+            group.values(columns[a:b] - start)
+            for group, start, (a, b) in zip(self._groups, starts, pairwise(cuts), strict=False)
             if b > a
         ]
         if len(pieces) == 1:
@@ -181,7 +181,7 @@ class Design:
 
     Parameters
     ----------
-    parts
+    groups
         Groups of columns, in order.
     fit_on
         (N,) mask of the cells on which means and standard deviations are taken.
@@ -191,12 +191,12 @@ class Design:
     """
 
     def __init__(
-        self, parts: Sequence[Columns], fit_on: Tensor, may_act: Tensor | None = None
+        self, groups: Sequence[Columns], fit_on: Tensor, may_act: Tensor | None = None
     ) -> None:
-        self._parts = parts
+        self._groups = groups
         self.starts = [0]
-        for part in parts:
-            self.starts.append(self.starts[-1] + part.n)
+        for group in groups:
+            self.starts.append(self.starts[-1] + group.n)
         self.n_columns = self.starts[-1]
         self.fit_on = fit_on
         columns = torch.arange(self.n_columns, device=fit_on.device)
@@ -204,7 +204,7 @@ class Design:
         self.block = _columns_at_once(len(fit_on), fit_on.device)
         self.mean = torch.zeros(self.n_columns, device=fit_on.device)
         self.sd = torch.zeros(self.n_columns, device=fit_on.device)
-        self._fit_view = View(self, [part.at(fit_on) for part in parts], int(fit_on.sum()))
+        self._fit_view = View(self, [group.at(fit_on) for group in groups], int(fit_on.sum()))
         for block in self.blocks():
             values = self._fit_view.raw(block)
             variance, self.mean[block] = torch.var_mean(values, dim=1, correction=0)
@@ -226,8 +226,8 @@ class Design:
         """The design in the cells of a mask; no work for the cells that it was fitted on."""
         if rows is self.fit_on or torch.equal(rows, self.fit_on):
             return self._fit_view
-        return View(self, [part.at(rows) for part in self._parts], int(rows.sum()))
+        return View(self, [group.at(rows) for group in self._groups], int(rows.sum()))
 
     def __getitem__(self, columns: Tensor) -> Tensor:
         """(N, A) standardised values; constant columns are 0. ``columns`` ascending."""
-        return View(self, self._parts, len(self.fit_on))[columns].T
+        return View(self, self._groups, len(self.fit_on))[columns].T
