@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import small_result, tissue
+from _helpers import FEW_GENES, small_result, tissue
 
 import spatrace_sc as st
 from spatrace_sc import _keys
@@ -138,7 +138,7 @@ def test_a_narrow_screen_shows_how_far_to_believe_a_row(told, name, width, monke
 
 def test_co_variation_ranks_with_q_1_and_its_own_p(told):
     """Edges that only credit shared by co-variation has lifted: q is 1, p is that of their strength against decoys."""
-    adata = st.datasets.simulated(n_cells=500, n_targets=10, signal_strength=0)
+    adata = st.datasets.simulated(n_cells=500, n_targets=10, signal_strength=0, **FEW_GENES)
     config = st.Config(
         evidence=st.EvidenceConfig(n_resamples=3, n_permutations=1),
         training=st.TrainingConfig(max_epochs=0),
@@ -255,7 +255,7 @@ def test_stages_without_a_stage_key_are_slices():
     st.tl.infer_ccc(adata, sample_key="sample", config=config)
     assert st.get.stages(adata) == sorted(set(adata.obs["sample"]))
     assert _keys.SUPPORTED == 0.1
-    title = st.pl.effect_heatmap(adata, "tf", stage="E1_slice1").get_title()
+    title = st.pl.effect_heatmap(adata, "tf_targets", stage="E1_slice1").get_title()
     assert ", slice E1_slice1" in title
     st.tl.modules(adata, max_q=1.0, n_modules=1)
     assert st.pl.modules(adata)[2].get_title() == "slices"

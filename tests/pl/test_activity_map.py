@@ -20,9 +20,9 @@ ORDER = [
 
 
 def points(ax) -> tuple[np.ndarray, np.ndarray]:
-    """Cells that do not receive, and those that do."""
-    silent, active = ax.collections[:2]
-    return np.asarray(silent.get_offsets()), np.asarray(active.get_offsets())
+    """Positions of the cells that do not receive, and of those that do."""
+    grey, coloured = ax.collections[:2]
+    return np.asarray(grey.get_offsets()), np.asarray(coloured.get_offsets())
 
 
 def test_one_panel_per_slice_in_order_of_time(result: AnnData) -> None:
@@ -36,8 +36,8 @@ def test_every_cell_is_drawn_once_with_its_activity(result: AnnData) -> None:
     pair = table.var_names[1]
     axes = st.pl.activity_map(result, pair, sample_key="sample", stage_key="stage")
     for ax, name in zip(axes, ORDER, strict=True):
-        here = (result.obs["sample"] == name).to_numpy()
-        value, xy = table[here, pair].X.ravel(), result.obsm["spatial"][here]
+        mask = (result.obs["sample"] == name).to_numpy()
+        value, xy = table[mask, pair].X.ravel(), result.obsm["spatial"][mask]
         centred = xy - (xy.min(axis=0) + xy.max(axis=0)) / 2
         grey, coloured = points(ax)
         np.testing.assert_allclose(grey, centred[np.isnan(value)])
@@ -77,7 +77,7 @@ def test_units_are_stated(result: AnnData) -> None:
     length = bar.size_bar.get_children()[0].get_width()
     assert bar.txt_label.get_text() == f"{length:g} units of 'spatial'"
     assert 0.1 * np.ptp(axes[0].get_xlim()) < length < np.ptp(axes[0].get_xlim())
-    assert axes[-1].get_legend().get_texts()[0].get_text() == "does not receive"
+    assert axes[-1].get_legend().get_texts()[0].get_text() == "not a receiver"
 
 
 def test_a_panel_per_stage_without_slices(result: AnnData) -> None:
@@ -102,16 +102,16 @@ def test_chosen_slices_keep_their_order(result: AnnData) -> None:
 def test_without_columns_one_panel_and_a_warning(
     result: AnnData, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = [ax.get_title() for ax in st.pl.activity_map(result)]
-    assert told == [
+    titles = [ax.get_title() for ax in st.pl.activity_map(result)]
+    assert titles == [
         ax.get_title() for ax in st.pl.activity_map(result, sample_key="sample", stage_key="stage")
     ]
-    untold = result.copy()
-    untold.uns["spatrace"]["params"] |= {"sample_key": "", "stage_key": ""}
+    without_keys = result.copy()
+    without_keys.uns["spatrace"]["params"] |= {"sample_key": "", "stage_key": ""}
     with caplog.at_level(logging.WARNING, logger="spatrace_sc"):
-        ax = st.pl.activity_map(untold)
+        ax = st.pl.activity_map(without_keys)
     with pytest.raises(st.InvalidArgumentError, match="needs `sample_key`"):
-        st.pl.activity_map(untold, sample="early_slice2")
+        st.pl.activity_map(without_keys, sample="early_slice2")
     assert isinstance(ax, plt.Axes)
     assert sum(map(len, points(ax))) == result.n_obs
     assert "sample_key" in caplog.text
@@ -169,12 +169,12 @@ def test_arguments_are_checked(result: AnnData, arguments: dict, error: type, te
         st.pl.activity_map(result, **arguments)
 
 
-def test_nothing_is_said(
+def test_a_map_without_activity_has_a_note(
     silent: AnnData, one_slice: AnnData, caplog: pytest.LogCaptureFixture
 ) -> None:
     ax = st.pl.activity_map(silent)
     assert "No ligand–receptor pair" in ax.texts[0].get_text()
     one_slice.obsm["spatrace_activity"][:] *= 0
     ax = st.pl.activity_map(one_slice, sample_key="sample")
-    assert ax.texts[0].get_text() == "does not act in these cells"
+    assert ax.texts[0].get_text() == "not active in these cells"
     assert len(caplog.records) >= 2

@@ -45,17 +45,21 @@ def test_one_comparison_is_named_once(compared):
     assert "(" not in ax.get_yticklabels()[0].get_text()
 
 
-def test_nothing_to_draw_is_said(compared):
+def test_a_table_without_changes_has_a_note(compared):
     adata = compared.copy()
     stored = adata.uns["spatrace"]["comparison"]
     stored["lr_pairs"] = stored["lr_pairs"].assign(change="kept")
     ax = st.pl.comparison(adata, "lr_pairs")
-    assert "is called different" in ax.texts[0].get_text()
+    n = len(stored["lr_pairs"])
+    assert ax.texts[0].get_text() == f"None of {n} compared pair responses differs significantly"
+    stored["lr_pairs"] = stored["lr_pairs"].iloc[:0]
+    ax = st.pl.comparison(adata, "lr_pairs")
+    assert ax.texts[0].get_text() == "No pair responses to compare"
 
 
 def test_bad_input(compared, result):
     with pytest.raises(st.InvalidArgumentError, match="`kind`"):
-        st.pl.comparison(compared, "pairs")
+        st.pl.comparison(compared, "modules")
     with pytest.raises(st.InvalidArgumentError, match="`top_n`"):
         st.pl.comparison(compared, top_n=0)
     with pytest.raises(st.InvalidArgumentError, match="`group"):

@@ -21,20 +21,20 @@ TABLE = pd.DataFrame(
 def test_values_and_random_networks_are_where_they_belong():
     ax = st.pl.evaluation(TABLE)
     assert [t.get_text() for t in ax.get_yticklabels()] == ["AUROC", "AUPRC", "early precision"]
-    dots = next(line for line in ax.lines if line.get_label() == "edges")
+    dots = next(line for line in ax.lines if line.get_label() == "inferred edges")
     np.testing.assert_allclose(dots.get_xdata(), [0.9, 0.7, 0.6])
     np.testing.assert_array_equal(dots.get_ydata(), ax.get_yticks())
     bars = ax.collections[0].get_segments()
     np.testing.assert_allclose(
         [bar[:, 0] for bar in bars], [[0.51, 0.59], [0.14, 0.26], [0.07, 0.23]]
     )
-    assert ax.get_title() == "7 of 40 candidates true"
+    assert ax.get_title() == "7 of 40 candidate edges are true"
 
 
 def test_without_random_networks_only_the_dots_are_left():
     ax = st.pl.evaluation(TABLE.assign(random_mean=np.nan, random_sd=np.nan))
     assert np.isfinite(
-        next(line for line in ax.lines if line.get_label() == "edges").get_xdata()
+        next(line for line in ax.lines if line.get_label() == "inferred edges").get_xdata()
     ).all()
 
 

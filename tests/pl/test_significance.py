@@ -1,4 +1,4 @@
-"""What the data do not support looks like it, and a line under the title says how much they do."""
+"""What is not significant is hollow or pale, and a line under the title counts the rest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TABLES = (
 
 
 def with_q(result: AnnData, first: int) -> AnnData:
-    """A copy in which the strongest ``first`` rows of every table have q = 0.05 and all others q = 1."""
+    """Return a copy where the strongest ``first`` rows of every table have q = 0.05, others 1."""
     adata = result.copy()
     stored = adata.uns["spatrace"] = dict(adata.uns["spatrace"])
     for name in TABLES:
@@ -63,43 +63,45 @@ def legend(ax) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("supported", "what", "text"),
+    ("significant", "noun", "text"),
     [
-        ([False, False], "", "none with q ≤ 0.1 (all hollow)"),
-        ([False], "effects", "none of the effects with q ≤ 0.1 (all hollow)"),
-        ([True, True], "", "all with q ≤ 0.1"),
-        ([True, False, False], "fields", "1 of 3 fields with q ≤ 0.1 (hollow: q > 0.1)"),
+        ([False, False], "", "none significant at q ≤ 0.1 (all hollow)"),
+        ([False], "effects", "none of the effects significant at q ≤ 0.1 (all hollow)"),
+        ([True, True], "", "all significant at q ≤ 0.1"),
+        ([True, False, False], "fields", "1 of 3 fields significant at q ≤ 0.1 (others hollow)"),
     ],
 )
-def test_the_line_counts(supported: list[bool], what: str, text: str) -> None:
-    assert counted(np.array(supported), what) == text
+def test_the_line_counts(significant: list[bool], noun: str, text: str) -> None:
+    assert counted(np.array(significant), noun) == text
 
 
 @pytest.mark.parametrize("kind", ["lr_targets", "tf_targets", "lr_pairs"])
-def test_edges_without_support_are_hollow_and_pale(null: AnnData, some: AnnData, kind: str) -> None:
+def test_edges_that_are_not_significant_are_hollow_and_pale(
+    null: AnnData, some: AnnData, kind: str
+) -> None:
     ax = st.pl.top_edges(null, kind, top_n=6)
-    assert under(ax) == "none with q ≤ 0.1 (all hollow)"
+    assert under(ax) == "none significant at q ≤ 0.1 (all hollow)"
     np.testing.assert_allclose(ax.collections[0].get_facecolors(), 1.0)
-    assert "q > 0.1" in legend(ax)
+    assert "not significant (q > 0.1)" in legend(ax)
     ax = st.pl.top_edges(some, kind, top_n=6)
-    assert under(ax) == "4 of 6 with q ≤ 0.1 (hollow: q > 0.1)"
+    assert under(ax) == "4 of 6 significant at q ≤ 0.1 (others hollow)"
     white = (np.asarray(ax.collections[0].get_facecolors()) == 1.0).all(axis=1)
     assert white.tolist() == [False] * 4 + [True] * 2
     darkness = [1 - np.mean(bar.get_facecolor()[:3]) for bar in ax.patches]
     assert min(darkness[:4]) > max(darkness[4:])
     ax = st.pl.top_edges(some, kind, top_n=4)
-    assert under(ax) == "all with q ≤ 0.1"
-    assert "q > 0.1" not in legend(ax)
+    assert under(ax) == "all significant at q ≤ 0.1"
+    assert "not significant (q > 0.1)" not in legend(ax)
 
 
-def test_edges_of_a_group_are_neither(null: AnnData) -> None:
+def test_edges_of_a_significant_group_are_pale(null: AnnData) -> None:
     adata = null.copy()
     table = adata.uns["spatrace"]["lr_targets"].copy()
     table.loc[1, "group_q_value"] = 0.05
     adata.uns["spatrace"] = adata.uns["spatrace"] | {"lr_targets": table}
     ax = st.pl.top_edges(adata, top_n=3)
-    assert under(ax) == "none with q ≤ 0.1 (all pale or hollow)"
-    assert "q > 0.1, its group q ≤ 0.1" in legend(ax)
+    assert under(ax) == "none significant at q ≤ 0.1 (all pale or hollow)"
+    assert "only its group significant (q ≤ 0.1)" in legend(ax)
     white = (np.asarray(ax.collections[0].get_facecolors()) == 1.0).all(axis=1)
     assert white.tolist() == [True, False, True]
 
@@ -111,25 +113,26 @@ def test_largest_q_of_what_is_drawn(some: AnnData, null: AnnData) -> None:
         ax.get_title().splitlines()[0]
         == "4 strongest of 4 ligand–receptor → target edges with q ≤ 0.1"
     )
-    assert (
-        st.pl.top_edges(null, max_q=0.1).texts[0].get_text()
-        == "No ligand–receptor → target edges with q ≤ 0.1"
-    )
-    ax = st.pl.effect_heatmap(some, "tf", max_q=0.1)
+    ax = st.pl.top_edges(null, max_q=0.1)
+    assert ax.texts[0].get_text() == "No ligand–receptor → target edges with q ≤ 0.1"
+    ax = st.pl.effect_heatmap(some, "tf_targets", max_q=0.1)
     assert np.count_nonzero(ax.images[0].get_array()) == 4
     assert not holes(ax)
-    assert "with q ≤ 0.1" in st.pl.effect_heatmap(null, "tf", max_q=0.1).texts[0].get_text()
+    ax = st.pl.effect_heatmap(null, "tf_targets", max_q=0.1)
+    assert "with q ≤ 0.1" in ax.texts[0].get_text()
     for draw in (st.pl.top_edges, st.pl.effect_heatmap):
         with pytest.raises(st.InvalidArgumentError, match="max_q"):
             draw(some, max_q=0)
 
 
-@pytest.mark.parametrize("kind", ["lr", "tf"])
-def test_fields_without_support_are_hollow(null: AnnData, some: AnnData, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["lr_targets", "tf_targets"])
+def test_fields_that_are_not_significant_are_hollow(
+    null: AnnData, some: AnnData, kind: str
+) -> None:
     ax = st.pl.effect_heatmap(null, kind)
     drawn = set(zip(*map(list, np.nonzero(np.asarray(ax.images[0].get_array()))), strict=True))
     assert holes(ax) == drawn
-    assert under(ax) == "none of the effects with q ≤ 0.1 (all hollow)"
+    assert under(ax) == "none of the effects significant at q ≤ 0.1 (all hollow)"
     ax = st.pl.effect_heatmap(some, kind)
     image = np.asarray(ax.images[0].get_array())
     assert len(holes(ax)) == np.count_nonzero(image) - 4
@@ -141,10 +144,10 @@ def test_fields_without_support_are_hollow(null: AnnData, some: AnnData, kind: s
     assert min(full) >= max(abs(image[k]) for k in holes(ax))
 
 
-def test_types_without_support_are_hollow(null: AnnData, some: AnnData) -> None:
+def test_types_that_are_not_significant_are_hollow(null: AnnData, some: AnnData) -> None:
     ax = st.pl.communication(null)
     assert len(holes(ax)) == np.count_nonzero(ax.images[0].get_array())
-    assert under(ax) == "none of the fields with q ≤ 0.1 (all hollow)"
+    assert under(ax) == "none of the fields significant at q ≤ 0.1 (all hollow)"
     assert {t.get_color() for t in ax.texts} == {"black"}
     table = st.get.communication(some)
     table = table[(table["q_value"] <= 0.1) & (table["score"] > 0)]
@@ -154,18 +157,17 @@ def test_types_without_support_are_hollow(null: AnnData, some: AnnData) -> None:
     every = set(zip(*map(list, np.nonzero(np.asarray(ax.images[0].get_array()))), strict=True))
     assert holes(ax) == every - filled
     one = st.pl.communication(null, pair=st.get.activity(null).var_names[0])
-    assert under(one) == "none with q ≤ 0.1 (all hollow)"
-    assert (
-        st.pl.communication(null, max_q=0.1).texts[0].get_text() == "No communication with q ≤ 0.1"
-    )
+    assert under(one) == "none significant at q ≤ 0.1 (all hollow)"
+    ax = st.pl.communication(null, max_q=0.1)
+    assert ax.texts[0].get_text() == "No communication with q ≤ 0.1"
 
 
-def test_steps_without_support_are_broken(null: AnnData, some: AnnData) -> None:
+def test_steps_that_are_not_significant_are_dashed(null: AnnData, some: AnnData) -> None:
     adata = st.tl.cascades(null, max_q=1.0, copy=True)
     ax = st.pl.cascades(adata, top_n=5)
-    assert under(ax) == "none with q ≤ 0.1 (all broken)"
+    assert under(ax) == "none with both steps significant at q ≤ 0.1 (all dashed)"
     assert all(line.get_linestyle() == "--" for line in ax.lines)
-    assert any("broken: q > 0.1" in t.get_text() for t in ax.texts)
+    assert any("dashed = not significant (q > 0.1)" in t.get_text() for t in ax.texts)
     adata = st.tl.cascades(some, max_q=1.0, copy=True)
     ax = st.pl.cascades(adata, top_n=None)
     first = st.get.lr_tfs(some)
@@ -177,11 +179,11 @@ def test_steps_without_support_are_broken(null: AnnData, some: AnnData) -> None:
     assert 0 < sum(line.get_linestyle() == "-" for line in ax.lines) <= 8
 
 
-def test_modules_of_pairs_without_support_are_hollow(null: AnnData, some: AnnData) -> None:
+def test_modules_without_a_significant_pair_are_hollow(null: AnnData, some: AnnData) -> None:
     axes = st.pl.modules(st.tl.modules(null, max_q=1.0, n_modules=2, copy=True))
     for ax in axes:
         assert len(holes(ax)) == np.count_nonzero(ax.images[0].get_array())
-    assert under(axes[0]) == "none with q ≤ 0.1 (all hollow)"
+    assert under(axes[0]) == "none significant at q ≤ 0.1 (all hollow)"
     axes = st.pl.modules(st.tl.modules(some, max_q=1.0, n_modules=2, copy=True), top_pairs=None)
     known = st.get.lr_pairs(some).head(4)
     known = set(known["ligand"] + " → " + known["receptor"])
@@ -192,13 +194,13 @@ def test_modules_of_pairs_without_support_are_hollow(null: AnnData, some: AnnDat
     assert under(axes[0]).startswith("4 of ")
 
 
-def test_targets_without_a_supported_edge_are_hollow(null: AnnData, some: AnnData) -> None:
+def test_targets_without_a_significant_edge_are_hollow(null: AnnData, some: AnnData) -> None:
     tf = str(st.get.tf_targets(some)["tf"][0])
     for adata, word in ((null, "none"), (some, "of 8")):
         done = st.tl.knockout(adata, tf=tf, copy=True)
-        own = plt.subplots()[1]
-        own.plot([0], [0], label="a line of one's own")
-        ax = st.pl.knockout(done, top_n=8, ax=own)
+        axes = plt.subplots()[1]
+        axes.plot([0], [0], label="a foreign label")
+        ax = st.pl.knockout(done, top_n=8, ax=axes)
         assert word in under(ax)
         table = st.get.knockout(done).head(8)
         bars = next(c for c in ax.containers if type(c).__name__ == "BarContainer" and len(c) == 8)
@@ -206,14 +208,15 @@ def test_targets_without_a_supported_edge_are_hollow(null: AnnData, some: AnnDat
             table["evidence"] != "supported"
         ).tolist()
         assert all(bar.get_edgecolor()[3] > 0 for bar in bars)
-        assert legend(ax)[0] == "direct"
-        assert legend(ax)[-2:] == ["no edge with q ≤ 0.1 leads there", "a line of one's own"]
+        assert legend(ax)[0] == "direct effect"
+        label = "no significant edge to the target (q ≤ 0.1)"
+        assert legend(ax)[-2:] == [label, "a foreign label"]
 
 
-def test_changes_of_what_has_no_support_are_pale(null: AnnData, some: AnnData) -> None:
+def test_changes_that_are_not_significant_are_pale(null: AnnData, some: AnnData) -> None:
     for adata, kind, first in (
-        (null, "pair_activity", 0),
-        (some, "pair_activity", 4),
+        (null, "lr_pair_activity", 0),
+        (some, "lr_pair_activity", 4),
         (some, "tf_targets", 4),
     ):
         done = st.tl.compare(adata, "stage", top_n=10, copy=True)
@@ -221,29 +224,31 @@ def test_changes_of_what_has_no_support_are_pale(null: AnnData, some: AnnData) -
         stored[kind] = stored[kind].assign(change="changed", q_value=0.01)
         ax = st.pl.comparison(done, kind, top_n=None)
         table = st.get.comparison(done, kind)
-        whole = getattr(st.get, "lr_pairs" if kind == "pair_activity" else kind)(done).head(first)
+        overall = getattr(st.get, "lr_pairs" if kind == "lr_pair_activity" else kind)(done).head(
+            first
+        )
         keys = [c for c in ("tf", "target", "ligand", "receptor") if c in table]
         known = [
-            tuple(r) in set(map(tuple, whole[keys].to_numpy())) for r in table[keys].to_numpy()
+            tuple(r) in set(map(tuple, overall[keys].to_numpy())) for r in table[keys].to_numpy()
         ]
         assert any(known) == bool(first)
         assert [bool(c[3] == 1) for c in ax.collections[-1].get_facecolors()] == known
-        assert "q > 0.1, of the change or in the whole" in legend(ax)
+        assert "not significant (q > 0.1):\nthe change, or the overall effect" in legend(ax)
         assert under(ax).startswith(
-            f"{sum(known)} of " if first else "none with q ≤ 0.1 (all pale)"
+            f"{sum(known)} of " if first else "none significant at q ≤ 0.1 (all pale)"
         )
 
 
 def test_a_map_states_the_q_of_its_pair(null: AnnData, some: AnnData) -> None:
     name = str(st.get.activity(null).var_names[0]).replace("^", " → ")
     figure = st.pl.activity_map(null)[0].figure
-    assert figure.get_suptitle() == f"{name}: q = 1 (not supported)"
-    assert "q = 1 (not supported)" in figure.axes[-1].get_ylabel()
+    assert figure.get_suptitle() == f"{name}: q = 1 (not significant)"
+    assert "q = 1 (not significant)" in figure.axes[-1].get_ylabel()
     assert st.pl.activity_map(some)[0].figure.get_suptitle() == f"{name}: q = 0.05"
-    own = plt.subplots(2, 3)[0]
-    st.pl.activity_map(null, ax=own.axes)
-    assert own.get_suptitle() == ""
-    assert "q = 1" in own.axes[-1].get_ylabel()
+    figure = plt.subplots(2, 3)[0]
+    st.pl.activity_map(null, ax=figure.axes)
+    assert figure.get_suptitle() == ""
+    assert "q = 1" in figure.axes[-1].get_ylabel()
 
 
 def test_a_map_of_a_tf(some: AnnData, null: AnnData) -> None:
@@ -251,7 +256,10 @@ def test_a_map_of_a_tf(some: AnnData, null: AnnData) -> None:
     tf = str(st.get.tf_targets(some)["tf"][0])
     axes = st.pl.activity_map(some, tf, kind="tfs")
     n = (st.get.tf_targets(some).head(4)["tf"] == tf).sum()
-    assert axes[0].figure.get_suptitle() == f"{tf}: {n} target{'s' if n > 1 else ''} with q ≤ 0.1"
+    assert (
+        axes[0].figure.get_suptitle()
+        == f"{tf}: {n} significant target{'s' if n > 1 else ''} (q ≤ 0.1)"
+    )
     drawn = np.concatenate([np.asarray(ax.collections[1].get_array()) for ax in axes])
     value = cells[:, tf].X.ravel()
     np.testing.assert_allclose(np.sort(drawn), np.sort(value[np.isfinite(value)]))
@@ -259,7 +267,7 @@ def test_a_map_of_a_tf(some: AnnData, null: AnnData) -> None:
     assert low == -high < 0
     assert axes[0].collections[1].get_cmap().name == "RdBu_r"
     strongest = st.pl.activity_map(null, kind="tfs")[0].figure.get_suptitle()
-    assert strongest == f"{cells.var_names[0]}: no targets with q ≤ 0.1"
+    assert strongest == f"{cells.var_names[0]}: no significant targets (q ≤ 0.1)"
 
 
 def test_a_map_of_a_module(some: AnnData) -> None:
@@ -267,7 +275,7 @@ def test_a_map_of_a_module(some: AnnData) -> None:
     cells = st.get.activity(adata, "modules")
     axes = st.pl.activity_map(adata, "M2", kind="modules")
     assert axes[0].figure.get_suptitle().startswith(str(cells.var_names[1]).replace("^", " → "))
-    assert "pairs with q ≤ 0.1" in axes[0].figure.get_suptitle()
+    assert "pairs significant (q ≤ 0.1)" in axes[0].figure.get_suptitle()
     drawn = np.concatenate([np.asarray(ax.collections[1].get_array()) for ax in axes])
     assert drawn.max() == pytest.approx(np.nanmax(cells.X[:, 1]))
 
@@ -286,7 +294,7 @@ def test_a_map_of_a_module(some: AnnData) -> None:
         ({"kind": "tf"}, "Did you mean 'tfs'"),
     ],
 )
-def test_other_names_are_told_apart(result: AnnData, arguments: dict, text: str) -> None:
+def test_names_of_other_kinds_are_recognised(result: AnnData, arguments: dict, text: str) -> None:
     with pytest.raises(st.InvalidArgumentError, match=text):
         st.pl.activity_map(result, **arguments)
 

@@ -27,7 +27,7 @@ def stars(ax) -> dict[str, list[int]]:
     return {
         c.get_label(): [int(y) for _, y in c.get_offsets()]
         for c in ax.collections
-        if str(c.get_label()).startswith("in truth")
+        if str(c.get_label()).startswith("true edge")
     }
 
 
@@ -43,9 +43,10 @@ def test_bars_are_the_table(result: AnnData, kind: str, stage: str | None) -> No
     signs = zip(table["evidence"] == "co-variation", table["group"] != "", strict=True)
     signs = [" ~" * alone + " †" * grouped for alone, grouped in signs]
     assert labels(ax.yaxis) == [name + sign for name, sign in zip(names, signs, strict=True)]
-    said = " ".join(text.get_text() for text in ax.get_legend().get_texts())
-    assert ("~  ranked by co-variation only" in said) == any("~" in sign for sign in signs)
-    assert ("†  one of several" in said) == any("†" in sign for sign in signs)
+    legend = " ".join(text.get_text() for text in ax.get_legend().get_texts())
+    assert ("~  ranked by co-variation only" in legend) == any("~" in sign for sign in signs)
+    grouped = any("†" in sign for sign in signs)
+    assert ("†  not distinguishable from others" in legend) == grouped
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the strongest on top
     dots = ax.collections[0]
     np.testing.assert_allclose(np.asarray(dots.get_offsets())[:, 0], value)
@@ -64,10 +65,10 @@ def test_bars_are_the_table(result: AnnData, kind: str, stage: str | None) -> No
 
 def test_top_n_and_edges_without_effect(result: AnnData) -> None:
     table = st.get.lr_targets(result)
-    found = int((table["score"] > 0).sum())
-    assert 0 < found < len(table)
-    assert len(st.pl.top_edges(result, "lr_targets", top_n=None).patches) == found
-    assert len(st.pl.top_edges(result, "lr_targets", top_n=10**6).patches) == found
+    n = int((table["score"] > 0).sum())
+    assert 0 < n < len(table)
+    assert len(st.pl.top_edges(result, "lr_targets", top_n=None).patches) == n
+    assert len(st.pl.top_edges(result, "lr_targets", top_n=10**6).patches) == n
     assert len(st.pl.top_edges(result).patches) == 20
 
 
@@ -75,9 +76,9 @@ def test_truth_marks_the_edges_in_it(result: AnnData) -> None:
     table = st.get.tf_targets(result).head(6)
     truth = table.iloc[[1, 3, 4]].assign(sign=lambda t: np.sign(t["effect"]) * [1, 1, -1])
     ax = st.pl.top_edges(result, "tf_targets", top_n=6, truth=truth)
-    assert stars(ax) == {"in truth": [1, 3], "in truth, other sign": [4]}
+    assert stars(ax) == {"true edge": [1, 3], "true edge, opposite sign": [4]}
     unsigned = st.pl.top_edges(result, "tf_targets", top_n=6, truth=truth[["tf", "target"]])
-    assert stars(unsigned) == {"in truth": [1, 3, 4], "in truth, other sign": []}
+    assert stars(unsigned) == {"true edge": [1, 3, 4], "true edge, opposite sign": []}
     assert stars(st.pl.top_edges(result, "tf_targets", top_n=6)) == {}
     with pytest.raises(
         st.InvalidArgumentError, match="`truth` lacks the columns 'ligand', 'receptor'"
@@ -85,12 +86,12 @@ def test_truth_marks_the_edges_in_it(result: AnnData) -> None:
         st.pl.top_edges(result, truth=truth)
 
 
-@pytest.mark.parametrize("kind", ["lr", "tf"])
+@pytest.mark.parametrize("kind", ["lr_targets", "tf_targets"])
 @pytest.mark.parametrize("stage", [None, "body"])
 def test_heatmap_is_the_pivot(result: AnnData, kind: str, stage: str | None) -> None:
-    table = getattr(st.get, f"{kind}_targets")(result, stage)
+    table = getattr(st.get, kind)(result, stage)
     table["regulator"] = (
-        table["tf"] if kind == "tf" else table["ligand"] + " → " + table["receptor"]
+        table["tf"] if kind == "tf_targets" else table["ligand"] + " → " + table["receptor"]
     )
     full = table.pivot(index="regulator", columns="target", values="effect")
     rows = np.sqrt((full**2).sum(axis=1)).nlargest(6).index
@@ -105,7 +106,7 @@ def test_heatmap_is_the_pivot(result: AnnData, kind: str, stage: str | None) -> 
     assert "SD of the target" in ax.figure.axes[-1].get_ylabel()
 
 
-def test_heatmap_puts_like_beside_like(result: AnnData) -> None:
+def test_heatmap_puts_similar_rows_next_to_each_other(result: AnnData) -> None:
     """Rows of two blocks, interleaved in the table, come apart."""
     from spatrace_sc.pl._effect_heatmap import _prepare
 
@@ -121,16 +122,16 @@ def test_heatmap_puts_like_beside_like(result: AnnData) -> None:
             for tf, (*genes, v) in pattern.items()
             for g, w in zip(genes, (1.0, 0.8), strict=True)
         ],
-        columns=["tf", "target", "effect"],
+        columns=["regulator", "target", "effect"],
     )
-    wide = _prepare(table, "TF", None, None)
+    wide = _prepare(table, None, None)
     assert {frozenset(wide.index[:2]), frozenset(wide.index[2:])} == {
         frozenset("ac"),
         frozenset("bd"),
     }
     assert set(wide.columns[:2]) in ({"g1", "g2"}, {"g3", "g4"})
-    assert _prepare(table, "TF", 1, 1).to_numpy().tolist() == [[1.0]]
-    assert _prepare(table, "TF", 1, None).shape == (1, 2)
+    assert _prepare(table, 1, 1).to_numpy().tolist() == [[1.0]]
+    assert _prepare(table, 1, None).shape == (1, 2)
 
 
 def test_heatmap_draws_all_when_asked(result: AnnData) -> None:
@@ -189,11 +190,11 @@ def test_communication_of_some_pairs(result: AnnData) -> None:
     )
     assert one.get_title().splitlines() == [
         top[1].replace("^", " → "),
-        "none with q ≤ 0.1 (all hollow)",
+        "none significant at q ≤ 0.1 (all hollow)",
     ]
 
 
-def test_communication_of_supported_rows(result: AnnData) -> None:
+def test_communication_of_significant_rows(result: AnnData) -> None:
     adata = result.copy()
     table = adata.uns["spatrace"]["communication"]
     table.loc[table.index[:3], "q_value"] = 0.05
@@ -211,8 +212,8 @@ CALLS = [
     (st.pl.top_edges, {"kind": "lr_targets"}),
     (st.pl.top_edges, {"kind": "tf_targets"}),
     (st.pl.top_edges, {"kind": "lr_pairs"}),
-    (st.pl.effect_heatmap, {"kind": "lr"}),
-    (st.pl.effect_heatmap, {"kind": "tf"}),
+    (st.pl.effect_heatmap, {"kind": "lr_targets"}),
+    (st.pl.effect_heatmap, {"kind": "tf_targets"}),
     (st.pl.training_history, {}),
     (st.pl.communication, {}),
 ]
@@ -229,7 +230,7 @@ def test_given_axes_are_used_and_returned(result: AnnData, draw, arguments: dict
 
 
 @pytest.mark.parametrize(("draw", "arguments"), CALLS)
-def test_nothing_left_is_said_in_the_axes(
+def test_an_empty_figure_has_a_note(
     silent: AnnData, draw, arguments: dict, caplog: pytest.LogCaptureFixture
 ) -> None:
     ax = draw(silent, **arguments)
@@ -252,7 +253,7 @@ def test_without_a_result(draw, arguments: dict) -> None:
         (st.pl.top_edges, {"stage": "erly"}, "Did you mean 'early'"),
         (st.pl.top_edges, {"top_n": 0}, "`top_n`"),
         (st.pl.top_edges, {"top_n": 2.5}, "`top_n`"),
-        (st.pl.effect_heatmap, {"kind": "pairs"}, "'lr', 'tf'"),
+        (st.pl.effect_heatmap, {"kind": "lr_pairs"}, "'tf_targets', 'lr_targets'"),
         (st.pl.effect_heatmap, {"stage": "no"}, "'early', 'body', 'adult'"),
         (st.pl.effect_heatmap, {"top_regulators": -1}, "`top_regulators`"),
         (st.pl.effect_heatmap, {"top_targets": True}, "`top_targets`"),
@@ -285,3 +286,19 @@ def test_nothing_is_changed(result: AnnData) -> None:
         draw(result, **arguments)
     for name in ("lr_targets", "tf_targets", "lr_pairs", "communication", "history"):
         pd.testing.assert_frame_equal(result.uns["spatrace"][name], before[name])
+
+
+@pytest.mark.parametrize(
+    ("draw", "former", "kind"),
+    [
+        (st.pl.effect_heatmap, "lr", "lr_targets"),
+        (st.pl.effect_heatmap, "tf", "tf_targets"),
+        (st.pl.activity_map, "pairs", "lr_pairs"),
+    ],
+)
+def test_former_spellings_give_a_warning(result: AnnData, draw, former: str, kind: str) -> None:
+    with pytest.warns(FutureWarning, match=f"`kind='{former}'` is now spelled '{kind}'"):
+        former_axes = np.ravel(draw(result, kind=former))[0]
+    axes = np.ravel(draw(result, kind=kind))[0]
+    assert former_axes.get_title() == axes.get_title()
+    assert former_axes.figure.axes[-1].get_ylabel() == axes.figure.axes[-1].get_ylabel()

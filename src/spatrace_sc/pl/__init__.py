@@ -1,4 +1,4 @@
-"""Figures, drawn only from what :mod:`spatrace_sc.get` returns. Every function takes and returns matplotlib axes and shows nothing."""
+"""Figures. Every function returns matplotlib axes, reads :mod:`spatrace_sc.get`, shows nothing."""
 
 from ._activity_map import activity_map
 from ._cascades import cascades

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from .. import _keys, get
-from ._shared import ARROW, DOWN, NEUTRAL, UP, count, label_width, new_axes, nothing_left
-from ._significance import PALE, UNSUPPORTED, counted, is_supported
+from .._check import count
+from .._edges import LR_TFS, TF_TARGETS, EdgeKind
+from ._labels import edge_names
+from ._shared import DOWN, NEUTRAL, UP, label_width, new_axes, nothing_left
+from ._significance import NOT_SIGNIFICANT, PALE, counted, is_significant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Widest and thinnest line, in points.
-WIDEST, THINNEST = 5.0, 0.6
-#: Dashes and gaps of a step without support, in line widths.
-BROKEN = (0, (2.0, 0.7))
-#: Inches between columns of names, and height of a name.
-APART, ROW = 2.2, 0.24
+#: Widest and thinnest line, in points, and the opacity of significant steps.
+WIDEST, THINNEST, OPACITY = 5.0, 0.6, 0.55
+#: Dashes and gaps of a step that is not significant, in line widths.
+DASHED = (0, (2.0, 0.7))
+#: Inches between columns of names, and the height of a name.
+GAP, ROW = 2.2, 0.24
+#: Headers of the columns and alignment of the names.
+COLUMNS = (("ligand → receptor", "right"), ("TF", "center"), ("target", "left"))
 
 
 def cascades(
     adata: AnnData, *, top_n: int | None = 30, key: str = _keys.RESULT, ax: Axes | None = None
 ) -> Axes:
-    """The strongest paths pair → TF → target, in three columns.
+    """Draw the strongest paths pair → TF → target, in three columns.
 
-    A line is a step: as wide as its effect is large, red where it raises and blue where it lowers what it ends on. A step that several paths share is drawn once.
-    Steps with q > 0.1 are pale and broken, which needs a ``max_q`` above 0.1 in :func:`spatrace_sc.tl.cascades`; a line under the title counts the paths of which both steps are supported.
+    A line is a step. Its width is the size of the effect; it is red if the step raises its end and
+    blue if it lowers it. A step that several paths share is drawn once. Steps with q > 0.1 are pale
+    and dashed; such steps need a ``max_q`` above 0.1 in :func:`spatrace_sc.tl.cascades`. A line
+    under the title counts the paths with two significant steps.
 
     Parameters
     ----------
@@ -48,7 +55,10 @@ def cascades(
 
     Raises
     ------
-    MissingKeyError, InvalidArgumentError
+    MissingKeyError
+        ``adata`` has no such result, or no cascades.
+    InvalidArgumentError
+        ``top_n`` is not a positive whole number.
 
     Examples
     --------
@@ -62,120 +72,95 @@ def cascades(
     count(top_n, "top_n")
     table = get.cascades(adata, key=key)
     top = table.head(len(table) if top_n is None else top_n)
-    pair = top["ligand"].astype(str) + ARROW + top["receptor"].astype(str)
-    columns = [list(dict.fromkeys(names.astype(str))) for names in (pair, top["tf"])]
-    columns.append(_beside(top, columns[1]))
+    steps = [
+        _steps(top, kind, effect, getattr(get, kind.name)(adata, key=key))
+        for kind, effect in ((LR_TFS, "pair_on_tf"), (TF_TARGETS, "tf_on_target"))
+    ]
+    tfs = list(dict.fromkeys(steps[0]["end"]))
+    columns = [list(dict.fromkeys(steps[0]["begin"])), tfs, _targets_by_tf(top, tfs)]
     rows = max(map(len, columns))
-    wide = label_width(columns[0]) + label_width(columns[2])
-    ax = new_axes(ax, 2 * APART + wide + 0.4, 0.9 + ROW * max(rows, 6))
+    width = label_width(columns[0]) + label_width(columns[2])
+    ax = new_axes(ax, 2 * GAP + width + 0.4, 0.9 + ROW * max(rows, 6))
     ax.set_axis_off()
     if top.empty:
-        return nothing_left(ax, "No path pair → TF → target with both steps supported")
-    known = [
-        _known(get.lr_tfs(adata, key=key), "tf"),
-        _known(get.tf_targets(adata, key=key), "target"),
-    ]
-    steps = [
-        _steps(pair, top["tf"], top["pair_on_tf"], known[0]),
-        _steps(top["tf"], top["target"], top["tf_on_target"], known[1]),
-    ]
-    place = [_places(names, rows) for names in columns]
-    for number, step in enumerate(steps):
-        _lines(ax, step, place[number], place[number + 1], number)
-    every = all(step["supported"].all() for step in steps)
-    _names(ax, place, rows, "" if every else f"; broken: {UNSUPPORTED}")
-    supported = counted(is_supported(top), mark="broken")
-    ax.set_title(f"{len(top)} strongest of {len(table)} paths\n{supported}", fontsize=10)
+        return nothing_left(ax, "No path pair → TF → target with two significant steps")
+    heights = [_heights(names, rows) for names in columns]
+    for position, step in enumerate(steps):
+        _draw_steps(ax, step, heights[position], heights[position + 1], position)
+    _draw_names(ax, heights, rows)
+    colours = "red raises, blue lowers"
+    if not all(step["significant"].all() for step in steps):
+        colours += f"; dashed = {NOT_SIGNIFICANT}"
+    ax.text(1, -0.2, colours, ha="center", va="top", fontsize=8, color=NEUTRAL)
+    predicate = "with both steps significant"
+    line = counted(is_significant(top), mark="dashed", predicate=predicate)
+    ax.set_title(f"{len(top)} strongest of {len(table)} paths\n{line}", fontsize=10)
     return ax
 
 
-def _beside(top: pd.DataFrame, tfs: list[str]) -> list[str]:
-    """Targets in the order of their TFs, so that few lines cross."""
-    height = pd.Series(
+def _steps(top: pd.DataFrame, kind: EdgeKind, effect: str, edges: pd.DataFrame) -> pd.DataFrame:
+    """Return every step of one kind once: ``begin, end, effect, significant``."""
+    table = pd.DataFrame(
+        {
+            "begin": edge_names(top, kind.source),
+            "end": top[kind.target].astype(str),
+            "effect": top[effect].to_numpy(dtype=float),
+        }
+    )
+    edges = edges[is_significant(edges)]
+    significant = pd.MultiIndex.from_arrays(
+        [edge_names(edges, kind.source), edges[kind.target].astype(str)]
+    )
+    table["significant"] = pd.MultiIndex.from_frame(table[["begin", "end"]]).isin(significant)
+    return table.drop_duplicates(["begin", "end"], ignore_index=True)
+
+
+def _targets_by_tf(top: pd.DataFrame, tfs: list[str]) -> list[str]:
+    """Return the targets in the order of their TFs, so that few lines cross."""
+    position = pd.Series(
         pd.Index(tfs).get_indexer(pd.Index(top["tf"].astype(str))),
         index=top["target"].astype(str),
         dtype=float,
     )
-    return list(height.groupby(level=0).mean().sort_values(kind="stable").index)
+    return list(position.groupby(level=0).mean().sort_values(kind="stable").index)
 
 
-def _known(edges: pd.DataFrame, end: str) -> set[tuple[str, str]]:
-    """Begin and end of the supported edges."""
-    kept = edges[is_supported(edges)].astype(str)
-    begin = kept["ligand"] + ARROW + kept["receptor"] if "ligand" in kept else kept["tf"]
-    return set(zip(begin, kept[end], strict=True))
-
-
-def _steps(
-    begin: pd.Series, end: pd.Series, effect: pd.Series, known: set[tuple[str, str]]
-) -> pd.DataFrame:
-    """Every step once: ``begin, end, effect, supported``."""
-    table = pd.DataFrame(
-        {"begin": begin.astype(str), "end": end.astype(str), "effect": effect.to_numpy(dtype=float)}
-    )
-    table["supported"] = [step in known for step in zip(table["begin"], table["end"], strict=True)]
-    return table.drop_duplicates(["begin", "end"], ignore_index=True)
-
-
-def _places(names: list[str], rows: int) -> dict[str, float]:
-    """Height of every name, evenly spread, the first at the top."""
+def _heights(names: list[str], rows: int) -> dict[str, float]:
+    """Return the height of every name, evenly spaced, the first at the top."""
     return dict(zip(names, rows - (np.arange(len(names)) + 0.5) * rows / len(names), strict=True))
 
 
-def _lines(
-    ax: Axes, steps: pd.DataFrame, left: dict[str, float], right: dict[str, float], number: int
+def _draw_steps(
+    ax: Axes, steps: pd.DataFrame, left: dict[str, float], right: dict[str, float], position: int
 ) -> None:
-    """Curves from one column to the next; widths are relative to the strongest of the step."""
+    """Draw curves from one column to the next; widths are relative to the strongest step."""
     across = np.linspace(0.0, 1.0, 40)
     ease = across * across * (3.0 - 2.0 * across)
     largest = steps["effect"].abs().max()
-    for begin, end, effect, supported in steps.sort_values("effect", key=abs).itertuples(
+    for begin, end, effect, significant in steps.sort_values("effect", key=abs).itertuples(
         index=False, name=None
     ):
-        height = left[begin] + (right[end] - left[begin]) * ease
-        width = max(WIDEST * abs(effect) / largest, THINNEST) if largest > 0 else THINNEST
+        width = WIDEST * abs(effect) / largest if largest > 0 else THINNEST
         ax.plot(
-            number + 0.04 + 0.92 * across,
-            height,
+            position + 0.04 + 0.92 * across,
+            left[begin] + (right[end] - left[begin]) * ease,
             color=UP if effect > 0 else DOWN,
-            lw=width,
-            linestyle="-" if supported else BROKEN,
-            alpha=0.55 if supported else PALE,
+            lw=max(width, THINNEST),
+            linestyle="-" if significant else DASHED,
+            alpha=OPACITY if significant else PALE,
             solid_capstyle="butt",
             dash_capstyle="butt",
         )
 
 
-def _names(ax: Axes, place: list[dict[str, float]], rows: int, broken: str) -> None:
-    """Names of the three columns and what they are."""
-    sides = ("right", "center", "left")
-    for number, (names, side) in enumerate(zip(place, sides, strict=True)):
+def _draw_names(ax: Axes, heights: list[dict[str, float]], rows: int) -> None:
+    """Write the names of the three columns and their headers."""
+    frame: dict[str, Any] = {"facecolor": "white", "edgecolor": NEUTRAL, "lw": 0.6}
+    frame |= {"boxstyle": "round,pad=0.2"}
+    for position, (names, (header, side)) in enumerate(zip(heights, COLUMNS, strict=True)):
+        style: dict[str, Any] = {"ha": side, "bbox": frame if side == "center" else None}
         for name, height in names.items():
-            box = {
-                "facecolor": "white",
-                "edgecolor": NEUTRAL,
-                "boxstyle": "round,pad=0.2",
-                "lw": 0.6,
-            }
-            ax.text(
-                number,
-                height,
-                name,
-                ha=side,
-                va="center",
-                fontsize=8,
-                bbox=box if side == "center" else None,
-            )
-        what = ("ligand → receptor", "TF", "target")[number]
-        ax.text(number, rows + 0.4, what, ha=side, va="bottom", fontsize=9, color=NEUTRAL)
-    ax.text(
-        1,
-        -0.2,
-        f"red raises, blue lowers{broken}",
-        ha="center",
-        va="top",
-        fontsize=8,
-        color=NEUTRAL,
-    )
+            ax.text(position, height, name, va="center", fontsize=8, **style)
+        ax.text(position, rows + 0.4, header, ha=side, va="bottom", fontsize=9, color=NEUTRAL)
     ax.set_xlim(-0.02, 2.02)
     ax.set_ylim(-0.8, rows + 1.0)

@@ -1,4 +1,4 @@
-"""Who talks to whom."""
+"""Communication between cell types."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys, get
+from .._check import count
+from .._edges import LR_PAIRS, joined
 from .._errors import InvalidArgumentError
-from ._shared import ARROW, count, draw_matrix, label_width, new_axes, nothing_left, pair_name
-from ._significance import at_stage, counted, hollow, is_supported, up_to
+from ._labels import readable
+from ._pair_name import pair_name
+from ._shared import draw_matrix, label_width, new_axes, nothing_left
+from ._significance import at_stage, counted, hollow, is_significant, up_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-#: Scores are written into the fields up to this many types on a side.
-WRITTEN = 12
+#: Largest number of types on a side for which scores are written into the fields.
+MAX_TYPES_WRITTEN = 12
+#: Weights of red, green and blue in the brightness of a colour (ITU-R BT.601).
+BRIGHTNESS = np.array([0.299, 0.587, 0.114])
 
 
 def communication(
@@ -33,9 +39,10 @@ def communication(
     cmap: str = "viridis",
     ax: Axes | None = None,
 ) -> Axes:
-    """Sender types against receiver types, coloured by the score summed over pairs.
+    """Draw a heatmap of sender types × receiver types with the score summed over pairs.
 
-    A field is hollow when none of the rows that are summed in it has q ≤ 0.1: nothing is known to act between these types. A line under the title counts the others. ``max_q`` sums only what is supported.
+    A field is hollow if none of the rows that it sums is significant (q ≤ 0.1). A line under the
+    title counts the others. With ``max_q`` only significant rows are summed.
 
     Parameters
     ----------
@@ -44,9 +51,11 @@ def communication(
     pair
         Only this pair: ``"ligand^receptor"`` or ``(ligand, receptor)``. None: the sum over pairs.
     top_n
-        Pairs to sum, those with the largest sum over types first. None: all of :func:`spatrace_sc.get.communication`. Not with ``pair``.
+        Pairs to sum, those with the largest sum over types first. None: all pairs of
+        :func:`spatrace_sc.get.communication`. It cannot be combined with ``pair``.
     max_q
-        Only rows sender × receiver × pair with ``q_value`` of at most this: the pair acts, and between these types. None: all.
+        Only rows sender × receiver × pair with ``q_value`` of at most this: the pair acts, and
+        between these types. None: all.
     stage
         None: the whole data set. A stage: scores there.
     key
@@ -62,7 +71,10 @@ def communication(
 
     Raises
     ------
-    MissingKeyError, InvalidArgumentError
+    MissingKeyError
+        ``adata`` has no such result.
+    InvalidArgumentError
+        An argument is out of range, or names nothing in the result.
 
     Examples
     --------
@@ -78,64 +90,61 @@ def communication(
             f"`pair={pair!r}` and `top_n={top_n}` exclude each other; leave one of them None."
         )
     table = get.communication(adata, stage, key=key)
-    kept, limit = up_to(table, max_q)
-    table = table.assign(score=table["score"].where(table.index.isin(kept.index), 0.0))
-    scores, known, what = _prepare(table, pair, top_n)
-    where = limit + at_stage(adata, stage, key)
+    rows, limit = up_to(table, max_q)
+    table = table.assign(score=table["score"].where(table.index.isin(rows.index), 0.0))
+    scores, significant, summed = _prepare(table, pair, top_n)
+    suffix = limit + at_stage(adata, stage, key)
     n, m = scores.shape
-    wide, high = label_width(scores.index), label_width(scores.columns)
-    ax = new_axes(ax, 1.5 + wide + 0.45 * max(m, 5), 1.2 + high + 0.36 * max(n, 5))
-    if not (scores.to_numpy() > 0).any():
-        one = f" {what}" if pair is not None else ""
-        return nothing_left(ax, f"No communication{one}{where or ' above 0'}")
-    some = scores.to_numpy() > 0
-    hollow(ax, some & ~known)
-    fields = "" if pair is not None else "fields"
+    width, height = label_width(scores.index), label_width(scores.columns)
+    ax = new_axes(ax, 1.5 + width + 0.45 * max(m, 5), 1.2 + height + 0.36 * max(n, 5))
+    values = scores.to_numpy()
+    if not (values > 0).any():
+        name = f" {summed}" if pair is not None else ""
+        return nothing_left(ax, f"No communication{name}{suffix or ' with a score above 0'}")
+    holes = (values > 0) & ~significant
+    hollow(ax, holes)
+    line = counted(significant[values > 0], "" if pair is not None else "fields")
     image = draw_matrix(
         ax,
         scores,
-        limits=(0.0, float(scores.to_numpy().max())),
+        limits=(0.0, float(values.max())),
         cmap=cmap,
-        label="score (SD of the targets)"
-        if pair is not None
-        else "summed score (SD of the targets)",
-        title=f"{what}{where}\n{counted(known[some], fields)}",
+        label=f"{'score' if pair is not None else 'summed score'} (SD of the targets)",
+        title=f"{summed}{suffix}\n{line}",
     )
-    if max(n, m) <= WRITTEN:
-        _write(ax, image, scores.to_numpy(), some & ~known)
+    if max(n, m) <= MAX_TYPES_WRITTEN:
+        _write_scores(ax, image, values, holes)
     return ax
 
 
 def _prepare(
     table: pd.DataFrame, pair: str | tuple[str, str] | None, top_n: int | None
 ) -> tuple[pd.DataFrame, NDArray[np.bool_], str]:
-    """Sender × receiver sums, every type listed, which of them hold anything supported, and what was summed."""
-    name = table["ligand"].astype(str) + "^" + table["receptor"].astype(str)
+    """Return sender × receiver sums, which fields are significant, and the words for the sum."""
+    name = joined(table, LR_PAIRS.columns)
     total = table["score"].groupby(name).sum().sort_values(ascending=False, kind="stable")
-    total = total[total > 0] if pair is None else total
     if pair is not None:
-        one = pair_name(pair, total.index, "of the communication table")
-        kept, what = [one], one.replace("^", ARROW)
+        selected = [pair_name(pair, total.index, "of the communication table")]
+        summed = readable(selected[0])
     else:
-        kept = list(total.index[:top_n])
-        what = (
-            f"sum of {len(kept)} of {len(total)} pairs"
-            if len(kept) < len(total)
-            else f"sum of all {len(kept)} pairs"
-        )
-    score = table["score"].where(name.isin(kept), 0.0)
+        total = total[total > 0]
+        selected = list(total.index[:top_n])
+        every = len(selected) == len(total)
+        summed = f"sum of {'all ' if every else f'{len(selected)} of '}{len(total)} pairs"
+    score = table["score"].where(name.isin(selected), 0.0)
     types = [table["sender"], table["receiver"]]
-    scores, known = (
+    scores, of_significant_rows = (
         s.groupby(types, observed=True).sum().unstack(fill_value=0)
-        for s in (score, score.where(is_supported(table), 0.0))
+        for s in (score, score.where(is_significant(table), 0.0))
     )
-    return scores, known.to_numpy() > 0, what
+    return scores, of_significant_rows.to_numpy() > 0, summed
 
 
-def _write(ax: Axes, image: AxesImage, values: np.ndarray, holes: np.ndarray) -> None:
-    """The score in every field, dark on light and on white holes, light on dark."""
-    colours = np.asarray(image.to_rgba(values))[..., :3]
-    light = (colours @ np.array([0.299, 0.587, 0.114]) > 0.5) | holes
+def _write_scores(
+    ax: Axes, image: AxesImage, values: NDArray[np.float64], holes: NDArray[np.bool_]
+) -> None:
+    """Write the score in every field: black on bright colours and on holes, white on dark ones."""
+    bright = (np.asarray(image.to_rgba(values))[..., :3] @ BRIGHTNESS > 0.5) | holes
     for (row, column), value in np.ndenumerate(values):
-        ink = "black" if light[row, column] else "white"
-        ax.text(column, row, f"{value:.2g}", ha="center", va="center", color=ink, fontsize=8)
+        colour = "black" if bright[row, column] else "white"
+        ax.text(column, row, f"{value:.2g}", ha="center", va="center", color=colour, fontsize=8)

@@ -1,8 +1,8 @@
-"""What differs between groups."""
+"""Differences between groups."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -10,44 +10,27 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys, get
-from ._shared import (
-    ARROW,
-    DOWN,
-    NEUTRAL,
-    UP,
-    count,
-    label_ticks,
-    label_width,
-    new_axes,
-    nothing_left,
-    one_of,
-)
-from ._significance import PALE, UNSUPPORTED, counted, is_supported
+from .._check import count
+from .._edges import COMPARED_COLUMNS, LEVELS, public_word
+from ._labels import COMPARED_LABELS, edge_names
+from ._shared import DOWN, NEUTRAL, UP, label_ticks, label_width, new_axes, nothing_left
+from ._significance import NOT_SIGNIFICANT, PALE, counted, is_significant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: What is compared, and the axis label.
-KINDS = {
-    "tf_targets": ("TF → target edges", "slope (SD of the target per SD of the TF)"),
-    "lr_targets": (
-        "ligand–receptor → target edges",
-        "slope (SD of the target per SD of the pair's signal)",
-    ),
-    "tfs": ("TFs' responses", "slopes along the TF's effects (SD)"),
-    "lr_pairs": ("pairs' responses", "slopes along the pair's effects (SD)"),
-    "tf_activity": ("TF levels", "mean activity"),
-    "pair_activity": ("pair signals", "mean activity"),
-}
-#: Colours of what has changed; everything else is grey.
+#: Colours of the kinds of change.
 COLOURS = {
     **dict.fromkeys(("gained", "appears", "strengthens"), UP),
     **dict.fromkeys(("lost", "disappears", "weakens"), DOWN),
     "changed": "#009E73",
 }
+#: Entries of column ``change`` that are not drawn.
 NO_CHANGE = ("kept", "steady", "")
 #: Colour of standard errors.
 ERROR = "#BBBBBB"
+#: Distance of the reference and the group from the middle of their row, in rows.
+OFFSET = 0.12
 
 
 def comparison(
@@ -59,10 +42,12 @@ def comparison(
     key: str = _keys.RESULT,
     ax: Axes | None = None,
 ) -> Axes:
-    """Edges, regulators or levels that differ between groups: an arrow from the reference to the group.
+    """Draw what differs between groups: an arrow from the reference to the group for every change.
 
-    The hollow dot is the effect in the reference, the filled one that in the group, grey bars are twice their standard errors. A change is pale where its own q is above 0.1, or that of the edge or pair in the whole
-    (:func:`spatrace_sc.get.lr_targets`; of a TF: that of every edge it has): what differs is then not known to act at all. A line under the title counts the others.
+    The open dot is the effect in the reference and the filled dot the effect in the group; grey
+    bars are two standard errors to each side. A change is pale if its own q is above 0.1, or if the
+    edge or pair is not significant over all cells (:func:`spatrace_sc.get.lr_targets`; for a TF, if
+    none of its edges is). A line under the title counts the others.
 
     Parameters
     ----------
@@ -85,7 +70,10 @@ def comparison(
 
     Raises
     ------
-    MissingKeyError, InvalidArgumentError
+    MissingKeyError
+        ``adata`` has no such result, or no comparison.
+    InvalidArgumentError
+        An argument is out of range, or the group was not compared.
 
     Examples
     --------
@@ -95,78 +83,82 @@ def comparison(
     >>> st.tl.compare(adata, "stage", top_n=20)
     >>> ax = st.pl.comparison(adata, "tf_activity", top_n=5)
     >>> ax.get_xlabel()
-    'mean activity'
+    'mean activity (SD of the targets)'
     """
-    one_of(kind, KINDS, "kind")
+    kind = public_word(kind, COMPARED_COLUMNS)
     count(top_n, "top_n")
     table = get.comparison(adata, kind, group=group, key=key)
     changed = table[~table["change"].isin(NO_CHANGE)]
     top = changed.head(len(changed) if top_n is None else top_n)
-    what, unit = KINDS[kind]
     several = len(table.drop_duplicates(["group", "reference"])) > 1
-    labels = _labels(top, _keys.COMPARED[kind], several)
-    ax = new_axes(ax, 5.5 + label_width(labels), 1.4 + 0.24 * max(len(top), 6))
-    ax.set_xlabel(unit)
+    names = _row_names(top, COMPARED_COLUMNS[kind], several)
+    ax = new_axes(ax, 5.5 + label_width(names), 1.4 + 0.24 * max(len(top), 6))
+    label = COMPARED_LABELS[kind]
+    ax.set_xlabel(label.axis)
+    if table.empty:
+        return nothing_left(ax, f"No {label.plural} to compare")
     if top.empty:
-        return nothing_left(ax, f"None of {len(table)} compared {what} is called different")
-    sides = "" if several else f", {top['group'].iloc[0]} against {top['reference'].iloc[0]}"
-    supported = is_supported(top) & _acts(adata, kind, top, key)
-    title = f"{len(top)} of {len(changed)} changes in {len(table)} compared {what}{sides}"
-    ax.set_title(f"{title}\n{counted(supported, mark='pale')}", fontsize=10)
-    _draw(ax, top, supported)
-    _legend(ax, top, several, bool(supported.all()))
-    label_ticks(ax, y=labels)
+        return nothing_left(
+            ax, f"None of {len(table)} compared {label.plural} differs significantly"
+        )
+    groups = "" if several else f", {top['group'].iloc[0]} against {top['reference'].iloc[0]}"
+    significant = is_significant(top) & _significant_overall(adata, kind, top, key)
+    title = f"{len(top)} of {len(changed)} changes in {len(table)} compared {label.plural}{groups}"
+    ax.set_title(f"{title}\n{counted(significant, mark='pale')}", fontsize=10)
+    _draw(ax, top, significant)
+    _legend(ax, top, several, bool(significant.all()))
+    label_ticks(ax, y=names)
     return ax
 
 
-def _labels(top: pd.DataFrame, columns: list[str], several: bool) -> list[str]:
-    """Name of each row, with the groups where there is more than one comparison."""
-    names = [ARROW.join(row) for row in top[columns].astype(str).itertuples(index=False, name=None)]
-    if not several:
-        return names
-    sides = zip(names, top["reference"].astype(str), top["group"].astype(str), strict=True)
-    return [f"{name}  ({reference}{ARROW}{group})" for name, reference, group in sides]
+def _row_names(top: pd.DataFrame, columns: list[str], several: bool) -> list[str]:
+    """Return the name of each row, with its groups where there are several comparisons."""
+    names = edge_names(top, columns)
+    if several:
+        names = names + "  (" + edge_names(top, ["reference", "group"]) + ")"
+    return list(names)
 
 
-def _acts(adata: AnnData, kind: str, top: pd.DataFrame, key: str) -> NDArray[np.bool_]:
-    """Whether what is compared is supported in the whole: the edge, the pair, or any edge of the TF."""
-    columns = _keys.COMPARED[kind]
-    reader = {"tfs": "tf_targets", "tf_activity": "tf_targets", "pair_activity": "lr_pairs"}.get(
-        kind, kind
-    )
+def _significant_overall(
+    adata: AnnData, kind: str, top: pd.DataFrame, key: str
+) -> NDArray[np.bool_]:
+    """Return whether the edge, the pair, or any edge of the TF is significant over all cells."""
+    columns = COMPARED_COLUMNS[kind]
+    regulator_or_edge = LEVELS.get(kind, kind)
+    reader = "tf_targets" if regulator_or_edge == "tfs" else regulator_or_edge
     table: pd.DataFrame = getattr(get, reader)(adata, key=key)
-    known = pd.MultiIndex.from_frame(table.loc[is_supported(table), columns].astype(str))
-    return np.asarray(pd.MultiIndex.from_frame(top[columns].astype(str)).isin(known))
+    significant = edge_names(table[is_significant(table)], columns)
+    return edge_names(top, columns).isin(significant).to_numpy(dtype=bool)
 
 
-def _draw(ax: Axes, top: pd.DataFrame, supported: NDArray[np.bool_]) -> None:
+def _draw(ax: Axes, top: pd.DataFrame, significant: NDArray[np.bool_]) -> None:
+    """Draw dots, error bars and arrows, one row per change."""
     from matplotlib.colors import to_rgba
 
-    place = np.arange(len(top))
-    before, after = (top[c].to_numpy(dtype=float) for c in ("effect_reference", "effect"))
-    colours = [
-        to_rgba(COLOURS[c], 1.0 if known else PALE)
-        for c, known in zip(top["change"], supported, strict=True)
-    ]
-    for shift, value, se in (
-        (-0.12, before, top["effect_reference_se"].to_numpy(dtype=float)),
-        (0.12, after, top["effect_se"].to_numpy(dtype=float)),
-    ):
-        ax.errorbar(
-            value, place + shift, xerr=2 * se, fmt="none", ecolor=ERROR, elinewidth=1.2, zorder=1
-        )
-    for y, start, end, colour in zip(place, before, after, colours, strict=True):
-        style = {
-            "arrowstyle": "-|>",
-            "color": colour,
-            "lw": 1.6,
-            "shrinkA": 3,
-            "shrinkB": 1,
-            "mutation_scale": 9,
+    position = np.arange(len(top))
+    rows = {"reference": position - OFFSET, "group": position + OFFSET}
+    values, errors = (
+        {
+            "reference": top[f"effect_reference{end}"].to_numpy(dtype=float),
+            "group": top[f"effect{end}"].to_numpy(dtype=float),
         }
-        ax.annotate("", (end, y + 0.12), (start, y - 0.12), arrowprops=style, zorder=2)
-    ax.scatter(before, place - 0.12, s=28, facecolor="white", edgecolor=colours, zorder=3)
-    ax.scatter(after, place + 0.12, s=28, color=colours, zorder=3)
+        for end in ("", "_se")
+    )
+    colours = [
+        to_rgba(COLOURS[change], 1.0 if opaque else PALE)
+        for change, opaque in zip(top["change"], significant, strict=True)
+    ]
+    bars: dict[str, Any] = {"fmt": "none", "ecolor": ERROR, "elinewidth": 1.2, "zorder": 1}
+    for side, y in rows.items():
+        ax.errorbar(values[side], y, xerr=2 * errors[side], **bars)
+    arrow: dict[str, Any] = {"arrowstyle": "-|>", "lw": 1.6, "mutation_scale": 9}
+    arrow |= {"shrinkA": 3, "shrinkB": 1}
+    starts, ends = (zip(values[side], y, strict=True) for side, y in rows.items())
+    for start, end, colour in zip(starts, ends, colours, strict=True):
+        ax.annotate("", end, start, arrowprops=arrow | {"color": colour}, zorder=2)
+    dots: dict[str, Any] = {"s": 28, "zorder": 3}
+    ax.scatter(values["reference"], rows["reference"], facecolor="white", edgecolor=colours, **dots)
+    ax.scatter(values["group"], rows["group"], color=colours, **dots)
     ax.axvline(0, color="black", linewidth=0.8, zorder=0)
     ax.set_ylim(len(top) - 0.4, -0.6)
     ax.margins(x=0.06)
@@ -174,45 +166,29 @@ def _draw(ax: Axes, top: pd.DataFrame, supported: NDArray[np.bool_]) -> None:
     ax.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _legend(ax: Axes, top: pd.DataFrame, several: bool, supported: bool) -> None:
+def _legend(ax: Axes, top: pd.DataFrame, several: bool, all_significant: bool) -> None:
+    """Name the dots, the error bars, the colours and what is pale."""
     from matplotlib.lines import Line2D
 
-    reference, group = (
-        ("reference", "group")
-        if several
-        else (str(top["reference"].iloc[0]), str(top["group"].iloc[0]))
-    )
-    marks = [
-        Line2D(
-            [],
-            [],
-            linestyle="none",
-            marker="o",
-            color=NEUTRAL,
-            markerfacecolor="white",
-            label=reference,
-        ),
-        Line2D([], [], linestyle="none", marker="o", color=NEUTRAL, label=group),
+    def line(colour: str, label: str, **style: Any) -> Line2D:
+        return Line2D([], [], color=colour, label=label, **style)
+
+    names = [column if several else str(top[column].iloc[0]) for column in ("reference", "group")]
+    dot: dict[str, Any] = {"linestyle": "none", "marker": "o"}
+    handles = [
+        line(NEUTRAL, names[0], markerfacecolor="white", **dot),
+        line(NEUTRAL, names[1], **dot),
+        line(ERROR, "± 2 standard errors", lw=1.2),
     ]
-    marks.append(Line2D([], [], color=ERROR, lw=1.2, label="± 2 standard errors"))
-    number = top["change"].value_counts()
-    marks += [
-        Line2D([], [], color=COLOURS[c], lw=2, label=f"{c} ({n})")
-        for c, n in zip(number.index.astype(str), number, strict=True)
+    handles += [
+        line(COLOURS[str(change)], f"{change} ({n})", lw=2)
+        for change, n in top["change"].value_counts().items()
     ]
-    if not supported:
-        marks.append(
-            Line2D(
-                [],
-                [],
-                color=NEUTRAL,
-                alpha=PALE,
-                lw=2,
-                label=f"{UNSUPPORTED}, of the change or in the whole",
-            )
-        )
+    if not all_significant:
+        label = f"{NOT_SIGNIFICANT}:\nthe change, or the overall effect"
+        handles.append(line(NEUTRAL, label, alpha=PALE, lw=2))
     ax.legend(
-        handles=marks,
+        handles=handles,
         loc="upper left",
         bbox_to_anchor=(1.01, 1),
         frameon=False,

@@ -1,4 +1,4 @@
-"""Regulators against targets."""
+"""Effects of regulators on targets."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys, get
-from ._shared import ARROW, count, draw_matrix, label_width, new_axes, nothing_left, one_of
-from ._significance import at_stage, counted, hollow, is_supported, up_to
+from .._check import count
+from .._edges import EDGE_KINDS, TARGET_KINDS, public_word
+from ._labels import ACTIVITY_LABELS, EDGE_LABELS, edge_names
+from ._shared import draw_matrix, label_width, new_axes, nothing_left
+from ._significance import at_stage, counted, hollow, is_significant, up_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Table and name of the regulators.
-KINDS = {"lr": ("lr_targets", "ligand–receptor pair"), "tf": ("tf_targets", "TF")}
+#: Largest number of rows or columns whose clustering is ordered optimally.
+MAX_ROWS_ORDERED = 200
 
 
 def effect_heatmap(
     adata: AnnData,
-    kind: str = "lr",
+    kind: str = "lr_targets",
     *,
     top_regulators: int | None = 20,
     top_targets: int | None = 30,
@@ -32,23 +35,27 @@ def effect_heatmap(
     cmap: str = "RdBu_r",
     ax: Axes | None = None,
 ) -> Axes:
-    """Signed effects of the strongest regulators on the targets they change most.
+    """Draw a heatmap of the signed effects of the strongest regulators on their main targets.
 
-    Regulators are ranked by the Euclidean norm of their effects on all targets, targets by the norm of the effects of the drawn regulators. Rows and columns that resemble
-    each other (cosine, average linkage) are put side by side. Fields of effects with q > 0.1 are hollow: a ranking, no findings. A line under the title says how many are supported.
+    Regulators are ranked by the Euclidean norm of their effects on all targets, and targets by the
+    norm of the effects of the drawn regulators. Similar rows and columns are neighbours (cosine
+    distance, average linkage). Fields of effects that are not significant (q > 0.1) are hollow:
+    they rank regulators, but are no findings. A line under the title counts the significant
+    effects.
 
     Parameters
     ----------
     adata
         With a result of :func:`spatrace_sc.tl.infer_ccc`.
     kind
-        ``"lr"``: ligand–receptor pairs, from :func:`spatrace_sc.get.lr_targets`. ``"tf"``: TFs, from :func:`spatrace_sc.get.tf_targets`.
+        ``"lr_targets"``: ligand–receptor pairs, from :func:`spatrace_sc.get.lr_targets`.
+        ``"tf_targets"``: TFs, from :func:`spatrace_sc.get.tf_targets`.
     top_regulators, top_targets
         Rows and columns to draw. None: all that have an effect.
     max_q
         Only effects with at most this q. None: all.
     stage
-        None: the whole data set. A stage: effects there; q stays that of the whole.
+        None: the whole data set. A stage: effects there, with the q of the whole data set.
     key
         Name of the result.
     cmap
@@ -62,93 +69,82 @@ def effect_heatmap(
 
     Raises
     ------
-    MissingKeyError, InvalidArgumentError
+    MissingKeyError
+        ``adata`` has no such result.
+    InvalidArgumentError
+        An argument is out of range, or the result has no such stage.
 
     Examples
     --------
     >>> import spatrace_sc as st
     >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
     >>> st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage")
-    >>> ax = st.pl.effect_heatmap(adata, "tf", top_regulators=5, top_targets=10)
+    >>> ax = st.pl.effect_heatmap(adata, "tf_targets", top_regulators=5, top_targets=10)
     >>> ax.images[0].get_array().shape
     (5, 10)
     """
-    one_of(kind, KINDS, "kind")
+    edge_kind = EDGE_KINDS[public_word(kind, [k.name for k in TARGET_KINDS])]
     count(top_regulators, "top_regulators")
     count(top_targets, "top_targets")
-    reader, regulator = KINDS[kind]
-    table = getattr(get, reader)(adata, stage, key=key)
-    table, within = up_to(table[table["score"].to_numpy() > 0], max_q)
-    where = within + at_stage(adata, stage, key)
-    effects = _prepare(table, regulator, top_regulators, top_targets)
+    table = getattr(get, edge_kind.name)(adata, stage, key=key)
+    table, limit = up_to(table[table["score"].to_numpy() > 0], max_q)
+    suffix = limit + at_stage(adata, stage, key)
+    edges = table.assign(regulator=edge_names(table, edge_kind.source))
+    edges = edges.astype({"target": str})
+    regulators = ACTIVITY_LABELS["lr_pairs" if edge_kind.of_pairs else "tfs"]
+    effects = _prepare(edges, top_regulators, top_targets).rename_axis(index=regulators.noun)
     n, m = effects.shape
-    wide, high = label_width(effects.index), label_width(effects.columns)
-    ax = new_axes(ax, 1.9 + wide + 0.19 * max(m, 12), 1.2 + high + 0.19 * max(n, 8))
+    width, height = label_width(effects.index), label_width(effects.columns)
+    ax = new_axes(ax, 1.9 + width + 0.19 * max(m, 12), 1.2 + height + 0.19 * max(n, 8))
     if effects.empty:
-        return nothing_left(ax, f"No {regulator} has an effect{where}")
-    limit = float(np.abs(effects.to_numpy()).max())
+        return nothing_left(ax, f"No {regulators.noun} has an effect{suffix}")
     drawn = effects.to_numpy() != 0
-    supported = _pivot(_edges(table[is_supported(table)])).reindex_like(effects).notna().to_numpy()
+    significant = _pivot(edges[is_significant(edges)]).reindex_like(effects).notna().to_numpy()
+    limit_of_colours = float(np.abs(effects.to_numpy()).max())
+    title = f"{n} strongest {regulators.plural}, {m} of {table['target'].nunique()} targets{suffix}"
     image = draw_matrix(
         ax,
         effects,
-        limits=(-limit, limit),
+        limits=(-limit_of_colours, limit_of_colours),
         cmap=cmap,
-        label=f"effect (SD of the target\nper SD of the {'pair' if kind == 'lr' else 'TF'})",
-        title=f"{n} strongest {regulator}s, {m} of {table['target'].nunique()} targets{where}\n"
-        + counted(supported[drawn], "effects"),
+        label=EDGE_LABELS[edge_kind.name].axis.replace(" per", "\nper"),
+        title=f"{title}\n{counted(significant[drawn], 'effects')}",
     )
-    hollow(ax, drawn & ~supported, image.cmap(0.5))
+    hollow(ax, drawn & ~significant, image.cmap(0.5))
     return ax
 
 
 def _prepare(
-    table: pd.DataFrame, name: str, top_regulators: int | None, top_targets: int | None
+    edges: pd.DataFrame, top_regulators: int | None, top_targets: int | None
 ) -> pd.DataFrame:
-    """Regulators × targets, the strongest, in the order of the clustering."""
-    edges = _edges(table)
+    """Return the strongest regulators × targets of ``regulator, target, effect``, clustered."""
     edges = edges[edges["regulator"].isin(_strongest(edges, "regulator", top_regulators))]
     edges = edges[edges["target"].isin(_strongest(edges, "target", top_targets))]
     if edges.empty:
         return pd.DataFrame()
-    wide = _pivot(edges).fillna(0.0).rename_axis(index=name)
-    values = wide.to_numpy(dtype=np.float64)
-    return wide.iloc[_leaves(values), _leaves(values.T)]
-
-
-def _edges(table: pd.DataFrame) -> pd.DataFrame:
-    """Table ``regulator, target, effect``."""
-    if "tf" in table:
-        regulator = table["tf"].astype(str)
-    else:
-        regulator = table["ligand"].astype(str) + ARROW + table["receptor"].astype(str)
-    return pd.DataFrame(
-        {"regulator": regulator, "target": table["target"].astype(str), "effect": table["effect"]}
-    )
+    effects = _pivot(edges).fillna(0.0)
+    values = effects.to_numpy(dtype=np.float64)
+    return effects.iloc[_leaves(values), _leaves(values.T)]
 
 
 def _pivot(edges: pd.DataFrame) -> pd.DataFrame:
+    """Return regulators × targets with the effects; NaN where there is none."""
     return edges.pivot(index="regulator", columns="target", values="effect")
 
 
 def _strongest(edges: pd.DataFrame, column: str, n: int | None) -> list[str]:
-    norm = (
-        (edges["effect"] ** 2)
-        .groupby(edges[column])
-        .sum()
-        .sort_values(ascending=False, kind="stable")
-    )
-    return list(norm.index[:n])
+    """Return the names in a column whose effects have the largest norms."""
+    squares = (edges["effect"] ** 2).groupby(edges[column]).sum()
+    return list(squares.sort_values(ascending=False, kind="stable").index[:n])
 
 
 def _leaves(rows: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Order in which rows that point the same way are neighbours. No row is 0."""
+    """Return an order in which rows with similar directions are neighbours. No row may be 0."""
     from scipy.cluster.hierarchy import leaves_list, linkage
 
     if len(rows) < 3:
         return np.arange(len(rows))
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    order: NDArray[np.intp] = leaves_list(
-        linkage(unit, method="average", optimal_ordering=len(rows) <= 200)
-    )
-    return order.astype(np.intp)
+    tree = linkage(unit, method="average", optimal_ordering=len(rows) <= MAX_ROWS_ORDERED)
+    order: NDArray[np.intp] = leaves_list(tree).astype(np.intp)
+    return order

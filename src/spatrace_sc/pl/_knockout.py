@@ -1,4 +1,4 @@
-"""Targets that change when something is removed."""
+"""Targets that change after a knockout."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from .. import _keys, get
-from ._shared import DOWN, NEUTRAL, UP, count, label_ticks, label_width, new_axes, nothing_left
-from ._significance import SUPPORTED, at_stage, counted
+from .._check import count
+from ._shared import DOWN, NEUTRAL, UP, label_ticks, label_width, new_axes, nothing_left
+from ._significance import THRESHOLD, at_stage, counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Standard errors to each side of a change.
-REACH = 1.96
+#: Standard errors on each side of a change, for a 95 % interval.
+INTERVAL = 1.96
 #: Height of a target, in inches.
 ROW = 0.21
-#: How pale the part through other TFs is.
-PALE = 0.4
-#: Line around bars and hollow dots, in points.
-OUTLINE = 0.8
-#: What the legend says, in its order.
-LEGEND = (
-    "direct",
-    "through other TFs",
-    "sum, 95 % over refits",
-    f"no edge with {SUPPORTED} leads there",
+#: Opacity of the bar of the effect through other TFs.
+MEDIATED_OPACITY = 0.4
+#: Outline of bars and hollow dots, and diameter of dots, in points.
+OUTLINE, DOT = 0.8, 3.5
+#: Labels of the legend, in order.
+DIRECT, MEDIATED, TOTAL, HOLLOW = LEGEND = (
+    "direct effect",
+    "effect through other TFs",
+    "total effect, 95 % interval over refits",
+    f"no significant edge to the target ({THRESHOLD})",
 )
 
 
@@ -41,10 +43,12 @@ def knockout(
     key: str = _keys.RESULT,
     ax: Axes | None = None,
 ) -> Axes:
-    """The targets that change most, one row each.
+    """Draw the targets that change most after a knockout, one row each.
 
-    The full bar is what the removal does directly, the pale bar what it does through other TFs; the dot is their sum, with 1.96 standard errors over refits to each side. Red is up, blue is down.
-    Bars and dots are hollow where no edge with q ≤ 0.1 leads to the target (column ``evidence`` of :func:`spatrace_sc.get.knockout`); a line under the title counts the others.
+    The full bar is the direct effect, the pale bar the effect through other TFs, and the dot their
+    sum, with 1.96 standard errors over refits on each side. Red is up, blue is down. Bars and dots
+    are hollow if no edge with q ≤ 0.1 leads to the target (column ``evidence`` of
+    :func:`spatrace_sc.get.knockout`). A line under the title counts the others.
 
     Parameters
     ----------
@@ -53,7 +57,7 @@ def knockout(
     name
         Name of the knockout. None: the only one that is stored.
     stage
-        Mean over the receivers of this stage. None: over all.
+        Mean over the receivers of this stage. None: over all receivers.
     top_n
         Targets to draw. None: all that change.
     key
@@ -67,7 +71,10 @@ def knockout(
 
     Raises
     ------
-    MissingKeyError, InvalidArgumentError
+    MissingKeyError
+        ``adata`` has no such result, or no knockout.
+    InvalidArgumentError
+        An argument is out of range, or several knockouts are stored and none is named.
 
     Examples
     --------
@@ -83,71 +90,77 @@ def knockout(
     label = get.knockouts(adata, key=key)[0] if name is None else name
     changed = table[table["change"] != 0]
     top = changed.head(len(changed) if top_n is None else top_n)
-    names = [str(g) for g in top["target"]]
-    ax = new_axes(ax, 4.2 + label_width(names), 1.7 + ROW * max(len(top), 6))
+    targets = [str(target) for target in top["target"]]
+    ax = new_axes(ax, 4.2 + label_width(targets), 1.7 + ROW * max(len(top), 6))
     if top.empty:
         return nothing_left(ax, f"No target changes without {label}")
-    _bars(ax, top)
-    ax.set_xlabel("change of the target (standard deviations)")
-    what = f"Without {label}: {len(top)} of {len(changed)} targets that change{at_stage(adata, stage, key)}"
-    ax.set_title(f"{what}\n{counted((top['evidence'] == 'supported').to_numpy())}", fontsize=10)
+    significant = (top["evidence"] == "supported").to_numpy()
+    _draw_bars(ax, top, significant)
+    _draw_totals(ax, top, significant)
+    _legend(ax, len(top))
+    ax.set_xlabel("change of the target (SD)")
+    number = f"{len(top)} of {len(changed)} targets that change"
+    title = f"Without {label}: {number}{at_stage(adata, stage, key)}"
+    line = counted(significant, predicate="with an edge significant")
+    ax.set_title(f"{title}\n{line}", fontsize=10)
+    ax.axvline(0.0, color=NEUTRAL, lw=0.8)
     ax.set_ylim(len(top) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
-    label_ticks(ax, y=names)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    label_ticks(ax, y=targets)
     return ax
 
 
-def _bars(ax: Axes, top: pd.DataFrame) -> None:
-    """Direct and mediated parts side by side from 0, outwards where they agree, and their sum."""
+def _draw_bars(ax: Axes, top: pd.DataFrame, significant: NDArray[np.bool_]) -> None:
+    """Draw both effects from 0, the mediated one after the direct one where the signs agree."""
     from matplotlib.colors import to_rgba
 
-    place, supported = np.arange(len(top)), (top["evidence"] == "supported").to_numpy()
-    direct, mediated, change, se = (
-        top[c].to_numpy(dtype=float) for c in ("direct", "mediated", "change", "se")
-    )
-    same = np.sign(direct) == np.sign(mediated)
-    for values, start, pale, text in (
-        (direct, 0.0, 1.0, LEGEND[0]),
-        (mediated, np.where(same, direct, 0.0), PALE, LEGEND[1]),
+    position = np.arange(len(top))
+    direct, mediated = (top[c].to_numpy(dtype=float) for c in ("direct", "mediated"))
+    same_sign = np.sign(direct) == np.sign(mediated)
+    for values, start, opacity, label in (
+        (direct, 0.0, 1.0, DIRECT),
+        (mediated, np.where(same_sign, direct, 0.0), MEDIATED_OPACITY, MEDIATED),
     ):
         colours = np.where(values > 0, UP, DOWN)
         faces, edges = (
-            [to_rgba(c, pale if filled else 0.0) for c, filled in zip(colours, inside, strict=True)]
-            for inside in (supported.tolist(), [True] * len(top))
+            [to_rgba(c, opacity if fill else 0.0) for c, fill in zip(colours, filled, strict=True)]
+            for filled in (significant, np.ones(len(top), dtype=bool))
         )
-        ax.barh(place, values, left=start, color=faces, edgecolor=edges, height=0.66, lw=OUTLINE)
-        ax.barh([0], [0.0], color=NEUTRAL, alpha=pale, label=text, lw=0)
-    known = np.where(np.isfinite(se), se, 0.0)
+        style: dict[str, Any] = {"color": faces, "edgecolor": edges, "lw": OUTLINE}
+        ax.barh(position, values, left=start, height=0.66, **style)
+        ax.barh([0], [0.0], color=NEUTRAL, alpha=opacity, label=label, lw=0)
+
+
+def _draw_totals(ax: Axes, top: pd.DataFrame, significant: NDArray[np.bool_]) -> None:
+    """Draw the sum of both effects with its interval; dots are hollow where not significant."""
+    position = np.arange(len(top))
+    change, se = (top[c].to_numpy(dtype=float) for c in ("change", "se"))
     ax.errorbar(
         change,
-        place,
-        xerr=REACH * known,
+        position,
+        xerr=INTERVAL * np.nan_to_num(se, posinf=0.0),
         fmt="o",
-        ms=3.5,
+        ms=DOT,
         color="black",
-        ecolor="black",
         elinewidth=0.8,
-        label=LEGEND[2],
+        label=TOTAL,
     )
-    if not supported.all():
-        style: dict[str, Any] = {
-            "ms": 3.5,
-            "mfc": "white",
-            "mec": "black",
-            "mew": OUTLINE,
-            "zorder": 3,
-        }
-        ax.plot(change[~supported], place[~supported], "o", label=LEGEND[3], **style)
-    ax.axvline(0.0, color=NEUTRAL, lw=0.8)
+    if not significant.all():
+        style: dict[str, Any] = {"ms": DOT, "mfc": "white", "mec": "black", "mew": OUTLINE}
+        hollow = ~significant
+        ax.plot(change[hollow], position[hollow], "o", label=HOLLOW, zorder=3, **style)
+
+
+def _legend(ax: Axes, n_rows: int) -> None:
+    """Put a legend in a fixed order, with foreign labels last, below the axis label."""
     handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    ordered = [handles.pop(text) for text in LEGEND if text in handles]
+    ordered = [handles.pop(label) for label in LEGEND if label in handles]
     ax.legend(
         handles=[*ordered, *handles.values()],
         fontsize=7,
         frameon=False,
         loc="upper center",
-        bbox_to_anchor=(0.5, -0.55 / (0.3 + ROW * max(len(top), 6))),
+        bbox_to_anchor=(0.5, -0.55 / (0.3 + ROW * max(n_rows, 6))),
         ncols=2,
     )
-    for side in ("top", "right", "left"):
-        ax.spines[side].set_visible(False)

@@ -1,132 +1,139 @@
-"""What a map of the cells shows: a pair, a TF or a module."""
+"""The quantity that a map of the cells shows: activity of a pair or a TF, or score of a module."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import get
 from .._check import closest, shorten
+from .._edges import LR_PAIRS, PAIR_SEPARATOR, joined
 from .._errors import InvalidArgumentError
-from ._shared import ARROW, pair_name
-from ._significance import SUPPORTED, is_supported
+from ._labels import ACTIVITY_LABELS, readable
+from ._pair_name import pair_name, written_name
+from ._significance import THRESHOLD, is_significant
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What is drawn, per cell, NaN where a cell does not receive; how it is called, what the data say of it, and in which unit it is.
+class Quantity:
+    """Values to draw, one per cell, with their name, significance and unit.
 
-    ``signed`` values have a meaning below 0.
+    ``value`` is NaN in cells that do not receive. ``signed`` values have a meaning below 0.
     """
 
-    title: str
-    support: str
+    name: str
+    significance: str
     unit: str
     signed: bool
     value: NDArray[np.float64]
 
 
-def subject(
+def quantity(
     adata: AnnData, cells: AnnData, kind: str, name: str | tuple[str, str] | None, key: str
-) -> Subject:
-    """One column of the activity ``cells``; the first, the strongest, for None."""
-    if kind == "pairs":
-        chosen, support = _pair(adata, cells, name, key)
+) -> Quantity:
+    """Return one column of the activity ``cells``; the first, which is the strongest, for None."""
+    if kind == LR_PAIRS.name:
+        selected = _pair(adata, cells, name, key)
+        significance = _q_of_pair(adata, cells, selected, key)
     else:
-        chosen = _named(adata, cells, kind, name, key)
-        support = _of_tf(adata, chosen, key) if kind == "tfs" else _of_module(adata, chosen, key)
-    unit = {
-        "pairs": "activity (SD of its targets)",
-        "tfs": "activity (SD of its targets;\n0: the mean receiver)",
-        "modules": "score (SD of its pairs' targets)",
-    }[kind]
-    value = np.asarray(cells[:, chosen].X, dtype=np.float64).ravel()
-    return Subject(chosen.replace("^", ARROW), support, unit, kind == "tfs", value)
+        selected = _tf_or_module(adata, cells, kind, name, key)
+        count = _targets_of_tf if kind == "tfs" else _pairs_of_module
+        significance = count(adata, selected, key)
+    value = np.asarray(cells[:, selected].X, dtype=np.float64).ravel()
+    unit = ACTIVITY_LABELS[kind].axis
+    return Quantity(readable(selected), significance, unit, kind == "tfs", value)
 
 
-def _pair(
-    adata: AnnData, cells: AnnData, name: str | tuple[str, str] | None, key: str
-) -> tuple[str, str]:
+def _pair(adata: AnnData, cells: AnnData, name: str | tuple[str, str] | None, key: str) -> str:
+    """Return the name of the column of a pair."""
     names = [str(n) for n in cells.var_names]
-    table = get.lr_pairs(adata, key=key)
     if name is None:
-        chosen = names[0]
-    else:
-        _refuse_other_kinds(adata, name, table, names, key)
-        chosen = pair_name(name, names, "whose activity is stored")
-    ligand, receptor = (str(cells.var[c][chosen]) for c in ("ligand", "receptor"))
-    row = table[(table["ligand"] == ligand) & (table["receptor"] == receptor)].iloc[0]
-    but = {"supported": "", "group": f", that of its group {row['group_q_value']:.2g}"}
-    return chosen, f"q = {row['q_value']:.2g}{but.get(str(row['evidence']), ' (not supported)')}"
+        return names[0]
+    _refuse_other_kinds(adata, written_name(name), names, key)
+    return pair_name(name, names, "whose activity is stored")
 
 
-def _refuse_other_kinds(
-    adata: AnnData, name: str | tuple[str, str], table: pd.DataFrame, names: list[str], key: str
-) -> None:
-    """Say what a name that is no pair with an activity is instead."""
-    if not isinstance(name, str):
-        name = "^".join(map(str, name))
+def _q_of_pair(adata: AnnData, cells: AnnData, name: str, key: str) -> str:
+    """Return the q of a pair in words, and that of its group where only the group is significant.
+
+    Where neither is, say so.
+    """
+    table = get.lr_pairs(adata, key=key)
+    rows = np.logical_and.reduce([table[c] == str(cells.var[c][name]) for c in LR_PAIRS.columns])
+    row = table[rows].iloc[0]
+    notes = {"supported": "", "group": f", q of its group = {row['group_q_value']:.2g}"}
+    return f"q = {row['q_value']:.2g}{notes.get(str(row['evidence']), ' (not significant)')}"
+
+
+def _refuse_other_kinds(adata: AnnData, name: str, names: list[str], key: str) -> None:
+    """Raise an error that says what a name is instead, if it is not a pair with an activity."""
     if name in names:
         return
+    table = get.lr_pairs(adata, key=key)
     tfs = [str(n) for n in get.activity(adata, "tfs", key=key).var_names]
     if name in tfs:
         raise InvalidArgumentError(
-            f"`pair={name!r}` is a TF, not a pair; its map is `st.pl.activity_map(adata, {name!r}, kind='tfs')`."
+            f"`pair={name!r}` is a TF, not a pair; "
+            f"its map is `st.pl.activity_map(adata, {name!r}, kind='tfs')`."
         )
-    for role in ("ligand", "receptor"):
-        mine = [n for n in names if name == n.split("^")[role == "receptor"]]
-        if "^" not in name and name in set(table[role].astype(str)):
-            found = f"its pairs are {shorten(mine)}" if mine else "none of its pairs has an effect"
+    is_gene = PAIR_SEPARATOR not in name
+    for side, role in enumerate(LR_PAIRS.columns):
+        if is_gene and name in set(table[role].astype(str)):
+            pairs = [n for n in names if name == n.split(PAIR_SEPARATOR)[side]]
+            note = f"its pairs are {shorten(pairs)}" if pairs else "none of its pairs has an effect"
             raise InvalidArgumentError(
-                f"`pair={name!r}` is a {role}, not a pair; {found}. Give 'ligand^receptor'."
+                f"`pair={name!r}` is a {role}, not a pair; {note}. Give 'ligand^receptor'."
             )
-    pairs = set(table["ligand"].astype(str) + "^" + table["receptor"].astype(str))
-    if "^" not in name and not closest(name, pairs):
-        genes = dict.fromkeys([*table["ligand"].astype(str), *table["receptor"].astype(str), *tfs])
+    candidates = set(joined(table, LR_PAIRS.columns))
+    if is_gene and not closest(name, candidates):
+        genes = [str(gene) for role in LR_PAIRS.columns for gene in table[role]]
         raise InvalidArgumentError(
-            f"`pair={name!r}` is no ligand, receptor or TF of the result.{closest(name, genes)} Give 'ligand^receptor' or (ligand, receptor), or the name of a TF and `kind='tfs'`."
+            f"`pair={name!r}` is no ligand, receptor or TF of the result."
+            f"{closest(name, dict.fromkeys([*genes, *tfs]))} Give 'ligand^receptor' or "
+            "(ligand, receptor), or the name of a TF and `kind='tfs'`."
         )
-    if name in pairs:
+    if name in candidates:
         raise InvalidArgumentError(
-            f"`pair={name!r}` has no effect on any target, or is not among the `config.max_activity` strongest pairs: it has no activity to draw."
+            f"`pair={name!r}` has no activity to draw: it has no effect on any target, "
+            "or is not among the `config.max_activity` strongest pairs."
         )
 
 
-def _named(
+def _tf_or_module(
     adata: AnnData, cells: AnnData, kind: str, name: str | tuple[str, str] | None, key: str
 ) -> str:
-    """A TF or a module."""
+    """Return the name of the column of a TF or a module; a module may be named by its number."""
     names = [str(n) for n in cells.var_names]
     if name is None or str(name) in names:
         return names[0] if name is None else str(name)
-    short = [n for n in names if n.split(" ")[0] == str(name)]
-    if kind == "modules" and short:
-        return short[0]
-    what = "TF" if kind == "tfs" else "module"
-    table = get.lr_pairs(adata, key=key)
-    elsewhere = [r for r in ("ligand", "receptor") if str(name) in set(table[r].astype(str))]
-    hint = f" It is a {elsewhere[0]}." if elsewhere and kind == "tfs" else closest(str(name), names)
+    numbered = [n for n in names if n.split(" ")[0] == str(name)]
+    if kind == "modules" and numbered:
+        return numbered[0]
+    hint = closest(str(name), names)
+    if kind == "tfs":
+        table = get.lr_pairs(adata, key=key)
+        roles = [role for role in LR_PAIRS.columns if str(name) in set(table[role].astype(str))]
+        hint = f" It is a {roles[0]}." if roles else hint
     raise InvalidArgumentError(
-        f"{name!r} is no {what} of the result; it has {shorten(names)}.{hint}"
+        f"{name!r} is no {ACTIVITY_LABELS[kind].noun} of the result; it has {shorten(names)}.{hint}"
     )
 
 
-def _of_tf(adata: AnnData, name: str, key: str) -> str:
+def _targets_of_tf(adata: AnnData, name: str, key: str) -> str:
+    """Return the number of significant targets of a TF in words."""
     edges = get.tf_targets(adata, key=key)
-    n = int(is_supported(edges[edges["tf"].astype(str) == name]).sum())
-    return f"{n or 'no'} target{'' if n == 1 else 's'} with {SUPPORTED}"
+    n = int(is_significant(edges[edges["tf"].astype(str) == name]).sum())
+    return f"{n or 'no'} significant target{'' if n == 1 else 's'} ({THRESHOLD})"
 
 
-def _of_module(adata: AnnData, name: str, key: str) -> str:
+def _pairs_of_module(adata: AnnData, name: str, key: str) -> str:
+    """Return the number of significant main pairs of a module in words."""
     table = get.modules(adata, key=key)
-    mine = table[(table["module"].astype(str) == name) & table["main"].astype(bool)]
-    known = get.lr_pairs(adata, key=key)
-    known = known[is_supported(known)]
-    pairs = (pd.MultiIndex.from_frame(t[["ligand", "receptor"]].astype(str)) for t in (mine, known))
-    first, second = pairs
-    n = int(first.isin(second).sum())
-    return f"{n or 'none'} of its {len(mine)} pairs with {SUPPORTED}"
+    main = table[(table["module"].astype(str) == name) & table["main"].astype(bool)]
+    pairs = get.lr_pairs(adata, key=key)
+    significant = joined(pairs[is_significant(pairs)], LR_PAIRS.columns)
+    n = int(joined(main, LR_PAIRS.columns).isin(significant).sum())
+    return f"{n or 'none'} of its {len(main)} pairs significant ({THRESHOLD})"

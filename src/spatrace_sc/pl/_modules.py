@@ -1,4 +1,4 @@
-"""Signaling modules at a glance."""
+"""Heatmaps of signaling modules."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys, get
+from .._check import count
 from .._errors import InvalidArgumentError
-from ._shared import ARROW, count, label_ticks, label_width, new_axes, nothing_left
-from ._significance import counted, hollow, is_supported, stage_word
+from ._labels import edge_names
+from ._shared import label_ticks, label_width, new_axes, nothing_left
+from ._significance import counted, hollow, is_significant, stage_word
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Inches of a column and of a row.
 COLUMN, ROW = 0.24, 0.34
-#: Colours of the three panels: share, sign, amount.
-SHARES, SIGNS, AMOUNTS = "Purples", "RdBu_r", "Greens"
+#: Panels from left to right: what the columns are, label of the colour bar, colour map.
+PANELS = (
+    ("pairs", "share of the pair", "Purples"),
+    ("targets", "effect (SD)", "RdBu_r"),
+    ("stages", "mean score (SD)", "Greens"),
+)
 
 
 def modules(
@@ -32,12 +38,19 @@ def modules(
     key: str = _keys.RESULT,
     ax: Sequence[Axes] | None = None,
 ) -> NDArray[Any] | Axes:
-    """Modules as rows of three heatmaps: which pairs they are made of, which targets they change, and how strong they are in each stage.
+    """Draw modules as rows of three heatmaps: their pairs, their targets and their stages.
 
-    Pairs stand in the order of the module that has most of them, strongest first; so do targets, by the module that changes them most. Colours: share of a pair that belongs to the module, 0–1; signed effect of all pairs of the module together, in standard
-    deviations of the target; mean score over receiving cells, in standard deviations of the pairs' targets. Rows are named by number, strongest pair and strongest target (:func:`spatrace_sc.get.modules`).
+    Colours show, from left to right: the share of a pair that belongs to the module, 0 to 1; the
+    signed effect of all pairs of the module together, in standard deviations of the target; and the
+    mean score over receiving cells, in standard deviations of the pairs' targets. Pairs are in the
+    order of the module with their largest share, strongest first. Targets are in the order of the
+    module that changes them most. Rows are named by number, strongest pair and strongest target
+    (:func:`spatrace_sc.get.modules`).
 
-    Pairs with q > 0.1 are hollow, and so are targets and stages of modules in which no pair is supported; that needs a ``max_q`` above 0.1 in :func:`spatrace_sc.tl.modules`. Stages are slices where the inference was told no ``stage_key``. For maps of the cells use ``st.get.activity(adata, "modules")`` with scanpy or squidpy.
+    Pairs with q > 0.1 are hollow, and so are targets and stages of modules without a significant
+    pair; such pairs need a ``max_q`` above 0.1 in :func:`spatrace_sc.tl.modules`. Stages are slices
+    if the inference got no ``stage_key``. For maps of the cells use
+    ``st.get.activity(adata, "modules")`` with scanpy or squidpy.
 
     Parameters
     ----------
@@ -52,11 +65,15 @@ def modules(
 
     Returns
     -------
-    Array of the three Axes; the heatmap of each is ``images[0]``. One Axes with a text where there are no modules.
+    Array of the three Axes; the heatmap of each is ``images[0]``. One Axes with a text if there are
+    no modules.
 
     Raises
     ------
-    MissingKeyError, InvalidArgumentError
+    MissingKeyError
+        ``adata`` has no such result, or no modules.
+    InvalidArgumentError
+        An argument is out of range, or ``ax`` does not have three axes.
 
     Examples
     --------
@@ -70,131 +87,138 @@ def modules(
     """
     count(top_pairs, "top_pairs")
     count(top_targets, "top_targets")
-    if ax is not None and len(np.ravel(np.array(ax, dtype=object))) != 3:
+    given = None if ax is None else np.ravel(np.array(ax, dtype=object))
+    if given is not None and len(given) != len(PANELS):
         raise InvalidArgumentError(
-            f"`ax` has {len(np.ravel(np.array(ax, dtype=object)))} axes, but there are 3 panels; give 3 axes or none."
+            f"`ax` has {len(given)} axes, but there are 3 panels; give 3 axes or none."
         )
     names = get.modules(adata, "summary", key=key)["module"].astype(str).tolist()
     if not names:
-        first = None if ax is None else np.ravel(np.array(ax, dtype=object))[0]
-        return nothing_left(
-            new_axes(first, 5.0, 2.0), "There are no modules: no pair was supported"
-        )
-    pairs, targets, stages = _prepare(adata, names, top_pairs, top_targets, key)
-    supported = _supported(adata, pairs, key)
-    holes = (pairs.to_numpy() > 0) & ~supported
-    empty = ~((pairs.to_numpy() > 0) & supported).any(axis=1, keepdims=True)
-    axes = _grid(ax, [pairs, targets, stages])
-    largest = float(np.abs(targets.to_numpy()).max(initial=0.0)) or 1.0
-    strongest = float(stages.to_numpy().max(initial=0.0)) or 1.0
-    _draw(axes[0], pairs, (0.0, 1.0), SHARES, "share of the pair")
-    _draw(axes[1], targets, (-largest, largest), SIGNS, "effect (SD)")
-    _draw(axes[2], stages, (0.0, strongest), AMOUNTS, "mean score (SD)")
-    for panel, fields in zip(
-        axes,
-        (holes, empty & (targets.to_numpy() != 0), empty & (stages.to_numpy() > 0)),
-        strict=True,
-    ):
-        image = panel.images[0]
-        hollow(panel, fields, image.cmap(image.norm(0.0)))
+        first = new_axes(None if given is None else given[0], 5.0, 2.0)
+        return nothing_left(first, "There are no modules: no pair is significant")
+    every = [_shares(adata, key), _effects(adata, key)]
+    tables = [
+        *(_wide(t, names, n) for t, n in zip(every, (top_pairs, top_targets), strict=True)),
+        _by_stage(adata, names, key),
+    ]
+    axes = _panel_axes(tables) if given is None else given
+    for panel, table, (noun, label, cmap) in zip(axes, tables, PANELS, strict=True):
+        _draw(panel, table, noun, label, cmap)
     for panel in axes[1:]:
         panel.set_yticklabels([])
-    every = (
-        _size(adata, "pairs", ["ligand", "receptor"], key),
-        _size(adata, "targets", ["target"], key),
-    )
-    for panel, what, shown, n in zip(
-        axes[:2], ("pairs", "targets"), (pairs, targets), every, strict=True
-    ):
-        panel.set_title(
-            f"{n} {what}" if shown.shape[1] == n else f"{shown.shape[1]} of {n} {what}", fontsize=10
-        )
-    word = f"{stage_word(adata, key)}s"
-    axes[2].set_title(word if stages.shape[1] > 1 else "all cells", fontsize=10)
-    axes[0].set_title(f"{axes[0].get_title()}\n{counted(supported)}", fontsize=10)
+    for panel, table, long, (noun, *_) in zip(axes, tables, every, PANELS, strict=False):
+        n, total = table.shape[1], long["column"].nunique()
+        panel.set_title(f"{'' if n == total else f'{n} of '}{total} {noun}", fontsize=10)
+    stages = f"{stage_word(adata, key)}s" if tables[2].shape[1] > 1 else "all cells"
+    axes[2].set_title(stages, fontsize=10)
+    significant = _significant(adata, tables[0], key)
+    _draw_holes(axes, tables, significant)
+    axes[0].set_title(f"{axes[0].get_title()}\n{counted(significant)}", fontsize=10)
     return axes
 
 
-def _supported(adata: AnnData, pairs: pd.DataFrame, key: str) -> NDArray[np.bool_]:
-    """Which columns are pairs with a small enough q."""
-    table = get.lr_pairs(adata, key=key)
-    known = table[is_supported(table)]
-    return np.asarray(
-        pairs.columns.isin(known["ligand"].astype(str) + ARROW + known["receptor"].astype(str))
+def _significant(adata: AnnData, shares: pd.DataFrame, key: str) -> NDArray[np.bool_]:
+    """Return which columns of the first panel are significant pairs."""
+    pairs = get.lr_pairs(adata, key=key)
+    return np.asarray(shares.columns.isin(edge_names(pairs[is_significant(pairs)])))
+
+
+def _draw_holes(
+    axes: NDArray[Any], tables: list[pd.DataFrame], significant: NDArray[np.bool_]
+) -> None:
+    """Draw holes in pairs that are not significant and in modules without a significant pair."""
+    shares, effects, scores = (table.to_numpy() for table in tables)
+    without = ~((shares > 0) & significant).any(axis=1, keepdims=True)
+    holes = ((shares > 0) & ~significant, without & (effects != 0), without & (scores > 0))
+    for panel, fields in zip(axes, holes, strict=True):
+        image = panel.images[0]
+        hollow(panel, fields, image.cmap(image.norm(0.0)))
+
+
+def _shares(adata: AnnData, key: str) -> pd.DataFrame:
+    """Return ``module, column, value, size`` of pairs; the size is their score over all modules."""
+    table = get.modules(adata, "lr_pairs", key=key)
+    long = pd.DataFrame(
+        {
+            "module": table["module"].astype(str),
+            "column": edge_names(table),
+            "value": table["weight"],
+        }
     )
+    return long.assign(size=table["score"].groupby(long["column"]).transform("sum"))
 
 
-def _size(adata: AnnData, kind: str, columns: list[str], key: str) -> int:
-    return len(get.modules(adata, kind, key=key)[columns].drop_duplicates())
-
-
-def _prepare(
-    adata: AnnData, names: list[str], top_pairs: int | None, top_targets: int | None, key: str
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Modules × pairs, × targets and × stages."""
-    table = get.modules(adata, "pairs", key=key)
-    pair = table["ligand"].astype(str) + ARROW + table["receptor"].astype(str)
-    pairs = pd.DataFrame(
-        {"module": table["module"].astype(str), "column": pair, "value": table["weight"]}
-    )
-    pairs["size"] = table["score"].groupby(pair).transform("sum")
+def _effects(adata: AnnData, key: str) -> pd.DataFrame:
+    """Return ``module, column, value, size`` of targets; the size is their largest effect."""
     table = get.modules(adata, "targets", key=key)
-    targets = pd.DataFrame(
-        {"module": table["module"], "column": table["target"], "value": table["effect"]}
-    ).astype({"module": str, "column": str})
-    targets["size"] = table["score"].groupby(targets["column"]).transform("max")
-    table = get.modules(adata, "stages", key=key).astype({"module": str, "stage": str})
-    order = list(dict.fromkeys(table["stage"]))
-    stages = table.pivot(index="module", columns="stage", values="score").reindex(
-        index=names, columns=order
+    long = pd.DataFrame(
+        {
+            "module": table["module"].astype(str),
+            "column": table["target"].astype(str),
+            "value": table["effect"],
+        }
     )
-    return _wide(pairs, names, top_pairs), _wide(targets, names, top_targets), stages
+    return long.assign(size=table["score"].groupby(long["column"]).transform("max"))
+
+
+def _by_stage(adata: AnnData, names: list[str], key: str) -> pd.DataFrame:
+    """Return modules × stages with the mean scores, in order of time."""
+    table = get.modules(adata, "stages", key=key).astype({"module": str, "stage": str})
+    scores = table.pivot(index="module", columns="stage", values="score")
+    return scores.reindex(index=names, columns=list(dict.fromkeys(table["stage"])))
 
 
 def _wide(long: pd.DataFrame, names: list[str], top_n: int | None) -> pd.DataFrame:
-    """Modules × the strongest columns, these in the order of the module where their value is largest, strongest first."""
-    strongest = long.drop_duplicates("column").sort_values("size", ascending=False, kind="stable")[
-        "column"
-    ][:top_n]
-    wide = long[long["column"].isin(strongest)].pivot(
-        index="module", columns="column", values="value"
-    )
+    """Return modules × the strongest columns.
+
+    Columns are in the order of the module where their value is largest, strongest first.
+    """
+    ranked = long.drop_duplicates("column").sort_values("size", ascending=False, kind="stable")
+    strongest = ranked["column"][:top_n]
+    selected = long[long["column"].isin(strongest)]
+    wide = selected.pivot(index="module", columns="column", values="value")
     wide = wide.reindex(index=names, columns=list(strongest)).fillna(0.0)
-    place = np.abs(wide.to_numpy()).argmax(axis=0) if wide.size else np.empty(0, dtype=np.intp)
-    return wide.iloc[:, np.argsort(place, kind="stable")]
+    module = np.abs(wide.to_numpy()).argmax(axis=0) if wide.size else np.empty(0, dtype=np.intp)
+    return wide.iloc[:, np.argsort(module, kind="stable")]
 
 
-def _grid(ax: Sequence[Axes] | None, tables: list[pd.DataFrame]) -> NDArray[Any]:
-    """The given axes or three new ones in a row, as wide as their tables."""
-    if ax is not None:
-        return np.ravel(np.array(ax, dtype=object))
+def _panel_axes(tables: list[pd.DataFrame]) -> NDArray[Any]:
+    """Return three new axes in a row, as wide as their tables."""
     import matplotlib.pyplot as plt
 
-    width = [COLUMN * max(table.shape[1], 3) for table in tables]
-    high = max(label_width([str(c) for c in table.columns]) for table in tables)
+    widths = [COLUMN * max(table.shape[1], 3) for table in tables]
+    height = max(label_width([str(c) for c in table.columns]) for table in tables)
     size = (
-        sum(width) + label_width(tables[0].index) + 3 * 0.35,
-        ROW * max(len(tables[0]), 3) + high + 1.2,
+        sum(widths) + label_width(tables[0].index) + 3 * 0.35,
+        ROW * max(len(tables[0]), 3) + height + 1.2,
     )
-    return np.asarray(plt.subplots(1, 3, figsize=size, width_ratios=width, layout="constrained")[1])
+    grid = plt.subplots(1, 3, figsize=size, width_ratios=widths, layout="constrained")[1]
+    return np.asarray(grid)
 
 
-def _draw(
-    ax: Axes, table: pd.DataFrame, limits: tuple[float, float], cmap: str, label: str
-) -> None:
-    """A heatmap with its colour bar beneath."""
+def _draw(ax: Axes, table: pd.DataFrame, noun: str, label: str, cmap: str) -> None:
+    """Draw a heatmap with its colour bar below."""
+    limits = _limits(table, noun)
+    style: dict[str, Any] = {"vmin": limits[0], "vmax": limits[1], "cmap": cmap, "aspect": "auto"}
     if table.empty:
-        nothing_left(ax, "none")
-        ax.imshow(
-            np.zeros((len(table), 1)), vmin=limits[0], vmax=limits[1], cmap=cmap, aspect="auto"
-        )
+        nothing_left(ax, f"No {noun}")
+        ax.imshow(np.zeros((len(table), 1)), **style)
         return
-    image = ax.imshow(table.to_numpy(), vmin=limits[0], vmax=limits[1], cmap=cmap, aspect="auto")
-    bar = ax.figure.colorbar(
-        image, ax=ax, location="bottom", shrink=min(1.0, 9 / table.shape[1]), aspect=12
-    )
+    image = ax.imshow(table.to_numpy(), **style)
+    shrink = min(1.0, 9 / table.shape[1])
+    bar = ax.figure.colorbar(image, ax=ax, location="bottom", shrink=shrink, aspect=12)
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=7)
     bar.ax.locator_params(nbins=3)
     ax.tick_params(length=0)
     label_ticks(ax, x=[str(c) for c in table.columns], y=[str(r) for r in table.index])
+
+
+def _limits(table: pd.DataFrame, noun: str) -> tuple[float, float]:
+    """Return the values at the ends of the colours: 0 to 1 for shares, symmetric for effects."""
+    if noun == "pairs":
+        return 0.0, 1.0
+    if noun == "stages":
+        return 0.0, float(table.to_numpy().max(initial=0.0)) or 1.0
+    largest = float(np.abs(table.to_numpy()).max(initial=0.0)) or 1.0
+    return -largest, largest

@@ -1,4 +1,7 @@
-"""How figures say what the data support: what has q above :data:`spatrace_sc._keys.SUPPORTED` is hollow or pale, and a line under the title counts the rest."""
+"""How figures mark significance: what is not significant is hollow or pale, and is counted.
+
+A row is significant at q ≤ :data:`spatrace_sc._keys.SUPPORTED`.
+"""
 
 from __future__ import annotations
 
@@ -15,42 +18,50 @@ from .._check import share_of_one
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: What legends and titles call the two.
-SUPPORTED, UNSUPPORTED = f"q ≤ {_keys.SUPPORTED:g}", f"q > {_keys.SUPPORTED:g}"
-#: Opacity of what is not supported.
+#: The condition for significance in titles, and the legend of what does not meet it.
+THRESHOLD = f"q ≤ {_keys.SUPPORTED:g}"
+NOT_SIGNIFICANT = f"not significant (q > {_keys.SUPPORTED:g})"
+#: Opacity of what is not significant.
 PALE = 0.3
 #: Side of the hole in a field of a heatmap, as a share of the field.
 HOLE = 0.6
 
 
 def up_to(table: pd.DataFrame, max_q: float | None) -> tuple[pd.DataFrame, str]:
-    """The rows with at most this q, and what titles say of it."""
+    """Return the rows with at most this q, and the words for it in a title."""
     if max_q is None:
         return table, ""
     share_of_one(max_q, "max_q")
     return table[table["q_value"].to_numpy() <= max_q], f" with q ≤ {max_q:g}"
 
 
-def is_supported(table: pd.DataFrame) -> NDArray[np.bool_]:
-    """Rows of a table with a small enough q."""
+def is_significant(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which rows of a table have a q-value at or below the threshold."""
     return table["q_value"].to_numpy(dtype=np.float64) <= _keys.SUPPORTED
 
 
-def counted(supported: NDArray[np.bool_], what: str = "", mark: str = "hollow") -> str:
-    """The line under a title: none, all, or how many are supported, and how the others are drawn."""
-    n, every = int(np.sum(supported)), int(np.size(supported))
-    name = f" {what}" if what else ""
-    if not n:
-        return f"none{' of the' + name if what else ''} with {SUPPORTED} (all {mark})"
-    return (
-        f"all{name} with {SUPPORTED}"
-        if n == every
-        else f"{n} of {every}{name} with {SUPPORTED} ({mark}: {UNSUPPORTED})"
-    )
+def counted(
+    significant: NDArray[np.bool_],
+    noun: str = "",
+    *,
+    mark: str = "hollow",
+    predicate: str = "significant",
+) -> str:
+    """Return the line under a title: how many are significant, and how the others are drawn."""
+    n, total = int(np.sum(significant)), int(np.size(significant))
+    name = f" {noun}" if noun else ""
+    if n == 0:
+        return f"none{' of the' + name if noun else ''} {predicate} at {THRESHOLD} (all {mark})"
+    if n == total:
+        return f"all{name} {predicate} at {THRESHOLD}"
+    return f"{n} of {total}{name} {predicate} at {THRESHOLD} (others {mark})"
 
 
 def hollow(ax: Axes, fields: NDArray[np.bool_], colour: Any = "white") -> None:
-    """Holes in some fields of a heatmap, rows × columns. In the colour of 0, fields that are next to 0 do not stand out by their hole."""
+    """Draw holes in some fields of a heatmap, rows × columns.
+
+    Give the colour of 0, so that the hole of a value near 0 does not stand out.
+    """
     from matplotlib.collections import PolyCollection
 
     row, column = np.nonzero(fields)
@@ -63,11 +74,12 @@ def hollow(ax: Axes, fields: NDArray[np.bool_], colour: Any = "white") -> None:
 
 
 def stage_word(adata: AnnData, key: str) -> str:
-    """What the stages of a result are: slices where the inference was told of no stages."""
-    used = get.params(adata, key=key)
-    return "slice" if used["stage_key"] is None and used["sample_key"] is not None else "stage"
+    """Return ``"slice"`` for a result that was given slices but no stages, else ``"stage"``."""
+    arguments = get.params(adata, key=key)
+    without_stages = arguments["stage_key"] is None and arguments["sample_key"] is not None
+    return "slice" if without_stages else "stage"
 
 
 def at_stage(adata: AnnData, stage: str | None, key: str) -> str:
-    """``", stage E2"`` for a title, or nothing."""
+    """Return ``", stage E2"`` for a title, or nothing."""
     return "" if stage is None else f", {stage_word(adata, key)} {stage}"

@@ -1,4 +1,4 @@
-"""Which slices there are, in order of time."""
+"""Slices of a map, in order of time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from .._data.cells import categories
 from .._errors import InvalidArgumentError
 from ._shared import logger
 
+Group = tuple[str, str]
+
 
 def slices(
     cells: AnnData,
@@ -23,66 +25,81 @@ def slices(
     sample: str | Sequence[str] | None,
     stages: list[str],
 ) -> list[tuple[str, NDArray[np.bool_]]]:
-    """Title and cells of every panel, in order of time."""
+    """Return title and cells of every panel, in order of time."""
     if sample_key is None and stage_key is None:
-        if sample is not None:
-            raise InvalidArgumentError(
-                f"`sample={sample!r}` needs `sample_key`, the column of `adata.obs` with the slices."
-            )
-        if len(stages) > 1:
-            logger.warning(
-                "The result has the stages %s, drawn here in one panel; name `sample_key` for one each.",
-                shorten(stages),
-            )
-        together = f"{len(stages)} stages in one panel" if len(stages) > 1 else ""
-        return [(together, np.ones(cells.n_obs, dtype=bool))]
-    named = {
-        argument: k
-        for argument, k in (("stage_key", stage_key), ("sample_key", sample_key))
-        if k is not None
+        return [_single_panel(cells, sample, stages)]
+    columns = {
+        argument: column
+        for argument, column in (("stage_key", stage_key), ("sample_key", sample_key))
+        if column is not None
     }
-    labels = {k: categories(cells, k, argument) for argument, k in named.items()}
+    labels = {column: categories(cells, column, a) for a, column in columns.items()}
     outer, inner = next(iter(labels)), list(labels)[-1]
     stage_of, sample_of = labels[outer], labels[inner]
-    groups = list(dict.fromkeys(zip(stage_of, sample_of, strict=True)))
-    written = _category_order(cells.obs[outer])
-    groups.sort(
-        key=lambda g: (_rank(g, stages), written.get(g[0], 0), _natural(g[0]), _natural(g[1]))
+    groups = _in_order(
+        list(dict.fromkeys(zip(stage_of, sample_of, strict=True))), cells.obs[outer], stages
     )
-    known = list(dict.fromkeys(g[1] for g in groups))
-    wanted = (
-        known
-        if sample is None
-        else [sample]
-        if isinstance(sample, str)
-        else [str(s) for s in sample]
-    )
-    for name in wanted:
-        if name not in known:
-            raise InvalidArgumentError(
-                f"`sample` names {name!r}, which is not in `adata.obs[{inner!r}]`; it has {shorten(known, 20)}.{closest(name, known)}"
-            )
-    groups = [g for g in groups if g[1] in wanted]
+    selected = _selected(sample, list(dict.fromkeys(g[1] for g in groups)), inner)
+    groups = [g for g in groups if g[1] in selected]
     if len(groups) > 1 and not any(name in stages for group in groups for name in group):
         logger.warning(
-            "No slice is a stage of the result (%s); slices are in order of their names. Name `stage_key`.",
+            "No slice is a stage of the result (%s), so the slices are sorted by name; "
+            "pass `stage_key` to sort them by time.",
             shorten(stages),
         )
-    if not wanted:
+    return [(b if a in b else f"{a} · {b}", (stage_of == a) & (sample_of == b)) for a, b in groups]
+
+
+def _single_panel(
+    cells: AnnData, sample: str | Sequence[str] | None, stages: list[str]
+) -> tuple[str, NDArray[np.bool_]]:
+    """Return title and mask of a panel with all cells."""
+    if sample is not None:
+        raise InvalidArgumentError(
+            f"`sample={sample!r}` needs `sample_key`, the column of `adata.obs` with the slices."
+        )
+    several = len(stages) > 1
+    if several:
+        logger.warning(
+            "One panel shows all stages of the result (%s); pass `sample_key` for one panel each.",
+            shorten(stages),
+        )
+    title = f"{len(stages)} stages in one panel" if several else ""
+    return title, np.ones(cells.n_obs, dtype=bool)
+
+
+def _in_order(groups: list[Group], column: pd.Series, stages: list[str]) -> list[Group]:
+    """Sort by the stages of the result, then by the order of the categories, then by name."""
+    rank = _category_order(column)
+    return sorted(
+        groups,
+        key=lambda g: (_stage_rank(g, stages), rank.get(g[0], 0), _natural(g[0]), _natural(g[1])),
+    )
+
+
+def _selected(sample: str | Sequence[str] | None, available: list[str], column: str) -> set[str]:
+    """Return the names of the slices to draw."""
+    if sample is None:
+        return set(available)
+    selected = [sample] if isinstance(sample, str) else [str(s) for s in sample]
+    for name in selected:
+        if name not in available:
+            raise InvalidArgumentError(
+                f"`sample` names {name!r}, which is not in `adata.obs[{column!r}]`; "
+                f"it has {shorten(available, 20)}.{closest(name, available)}"
+            )
+    if not selected:
         raise InvalidArgumentError("`sample` is empty; None draws all slices.")
-    return [
-        (b if a in b else f"{a} · {b}", (stage_of == a) & (sample_of == b))
-        for a, b in groups
-        if b in set(wanted)
-    ]
+    return set(selected)
 
 
-def _rank(group: tuple[str, str], stages: list[str]) -> int:
+def _stage_rank(group: Group, stages: list[str]) -> int:
+    """Return the position of the stage that a group is named after; the last for others."""
     return min((stages.index(name) for name in group if name in stages), default=len(stages))
 
 
 def _category_order(column: pd.Series) -> dict[str, int]:
-    """Place of every category of an ordered column; nothing for others."""
+    """Return the position of every category of an ordered column; nothing for others."""
     dtype = column.dtype
     if not isinstance(dtype, pd.CategoricalDtype) or not dtype.ordered:
         return {}
@@ -90,5 +107,5 @@ def _category_order(column: pd.Series) -> dict[str, int]:
 
 
 def _natural(name: str) -> list[str | int]:
-    """Sorts slice2 before slice10."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+    """Return a sorting key that puts slice2 before slice10."""
+    return [int(run) if run.isdecimal() else run for run in re.split(r"(\d+)", name)]

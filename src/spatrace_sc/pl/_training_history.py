@@ -1,4 +1,4 @@
-"""How training went."""
+"""Training and held-out error by epoch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,18 @@ if TYPE_CHECKING:
 
 #: Columns, their names and colours.
 CURVES = (("train", "training cells", DOWN), ("held_out", "held-out cells", UP))
+#: Steps between ticks, in epochs, of which the first that leaves enough room is taken.
+TICK_STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+#: Room of a tick, and distance of a tick from the start of the next phase, in points.
+TICK_ROOM, TICK_DISTANCE = 30, 18
 
 
 def training_history(adata: AnnData, *, key: str = _keys.RESULT, ax: Axes | None = None) -> Axes:
-    """Error by epoch on training and on held-out cells, one phase after the other.
+    """Draw the error by epoch on training cells and on held-out cells, one phase after the other.
 
-    Epoch 0 is the state before a phase. The sparse weights are solved again between the phases, so the curves need not join. The epoch with the lowest held-out error, whose
-    state a phase keeps unless an earlier one is practically as good, is circled.
+    Epoch 0 is the state before a phase. The sparse weights are solved again between the phases, so
+    the curves need not join. A circle marks the epoch with the lowest held-out error. A phase keeps
+    the state of this epoch unless that of an earlier one is practically as good.
 
     Parameters
     ----------
@@ -35,11 +40,12 @@ def training_history(adata: AnnData, *, key: str = _keys.RESULT, ax: Axes | None
 
     Returns
     -------
-    The Axes. Phases follow each other along x; ticks count the epochs of each.
+    The Axes. Phases follow each other along x; ticks count the epochs of each phase.
 
     Raises
     ------
     MissingKeyError
+        ``adata`` has no such result.
 
     Examples
     --------
@@ -52,59 +58,10 @@ def training_history(adata: AnnData, *, key: str = _keys.RESULT, ax: Axes | None
     history = get.training_history(adata, key=key)
     ax = new_axes(ax, 6.5, 3.2)
     if history.empty:
-        return nothing_left(ax, "Nothing was trained: no epochs, or no regulator with a weight")
-    _draw(ax, _prepare(history))
-    return ax
-
-
-def _prepare(history: pd.DataFrame) -> list[pd.DataFrame]:
-    """One table for each phase, with its place along x."""
-    phases, start = [], 0.0
-    for _, part in history.groupby("phase", sort=False):
-        part = part.sort_values("epoch", ignore_index=True)
-        phases.append(part.assign(x=start + part["epoch"] - part["epoch"].iloc[0]))
-        start = float(phases[-1]["x"].iloc[-1]) + 2.0
-    return phases
-
-
-def _draw(ax: Axes, phases: list[pd.DataFrame]) -> None:
-    for k, part in enumerate(phases):
-        for column, name, colour in CURVES:
-            label = name if k == 0 else None
-            ax.plot(
-                part["x"],
-                part[column],
-                color=colour,
-                marker="o",
-                markersize=3,
-                linewidth=1.2,
-                label=label,
-            )
-        best = part.iloc[int(part["held_out"].to_numpy().argmin())]
-        ring: dict[str, Any] = {
-            "marker": "o",
-            "markersize": 9,
-            "markerfacecolor": "none",
-            "markeredgecolor": "black",
-        }
-        ax.plot(
-            best["x"],
-            best["held_out"],
-            linestyle="none",
-            label=None if k else "lowest held-out error",
-            **ring,
-        )
-        middle = (part["x"].iloc[0] + part["x"].iloc[-1]) / 2
-        ax.text(
-            middle,
-            1.01,
-            str(part["phase"].iloc[0]),
-            transform=ax.get_xaxis_transform(),
-            ha="center",
-            va="bottom",
-        )
-        if k:
-            ax.axvline(part["x"].iloc[0] - 1, color=NEUTRAL, linewidth=0.8, linestyle=":")
+        return nothing_left(ax, "No training: there were no epochs, or no regulator has a weight")
+    phases = _prepare(history)
+    for position, phase in enumerate(phases):
+        _draw_phase(ax, phase, first=position == 0)
     ax.set_xlabel("epoch")
     ax.set_ylabel("mean squared error\n(1 = variance of the targets in training cells)")
     ax.spines[["top", "right"]].set_visible(False)
@@ -112,16 +69,49 @@ def _draw(ax: Axes, phases: list[pd.DataFrame]) -> None:
     settle(ax)
     ticks = _ticks(phases, points(ax)[0])
     ax.set_xticks(list(ticks), list(ticks.values()))
+    return ax
+
+
+def _prepare(history: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return one table per phase, with its position along x."""
+    phases, start = [], 0.0
+    for _, table in history.groupby("phase", sort=False):
+        phase = table.sort_values("epoch", ignore_index=True)
+        phases.append(phase.assign(x=start + phase["epoch"] - phase["epoch"].iloc[0]))
+        start = float(phases[-1]["x"].iloc[-1]) + 2.0
+    return phases
+
+
+def _draw_phase(ax: Axes, phase: pd.DataFrame, *, first: bool) -> None:
+    """Draw the curves of a phase, its best epoch and its name; only the first has labels."""
+    curve: dict[str, Any] = {"marker": "o", "markersize": 3, "linewidth": 1.2}
+    for column, name, colour in CURVES:
+        label = name if first else None
+        ax.plot(phase["x"], phase[column], color=colour, label=label, **curve)
+    best = phase.iloc[int(phase["held_out"].to_numpy().argmin())]
+    ring: dict[str, Any] = {"marker": "o", "markersize": 9, "linestyle": "none"}
+    ring |= {"markerfacecolor": "none", "markeredgecolor": "black"}
+    label = "lowest held-out error" if first else None
+    ax.plot(best["x"], best["held_out"], label=label, **ring)
+    start, end = phase["x"].iloc[0], phase["x"].iloc[-1]
+    above: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom"}
+    ax.text((start + end) / 2, 1.01, str(phase["phase"].iloc[0]), **above)
+    if not first:
+        ax.axvline(start - 1, color=NEUTRAL, linewidth=0.8, linestyle=":")
 
 
 def _ticks(phases: list[pd.DataFrame], width: float) -> dict[float, str]:
-    """Epochs at a round step, about 30 points apart, and none that would run into the start of the next phase."""
+    """Return epochs at a round step that leave room for their labels, by position.
+
+    The first epoch of every phase has a tick; others keep a distance from the next phase.
+    """
     span = float(phases[-1]["x"].iloc[-1] - phases[0]["x"].iloc[0]) or 1.0
-    step = next((s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500) if s * width / span >= 30), 1000)
-    starts = [float(part["x"].iloc[0]) for part in phases]
+    scale = width / span
+    step = next((s for s in TICK_STEPS if s * scale >= TICK_ROOM), TICK_STEPS[-1])
+    starts = [float(phase["x"].iloc[0]) for phase in phases]
     ticks = {}
     for x, epoch in pd.concat(phases)[["x", "epoch"]].itertuples(index=False, name=None):
-        room = min((start - x for start in starts if start > x), default=span)
-        if x in starts or (np.isclose(epoch % step, 0) and room * width / span >= 18):
+        distance = min((start - x for start in starts if start > x), default=span)
+        if x in starts or (np.isclose(epoch % step, 0) and distance * scale >= TICK_DISTANCE):
             ticks[float(x)] = f"{epoch:g}"
     return ticks

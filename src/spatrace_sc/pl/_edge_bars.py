@@ -1,0 +1,144 @@
+"""Bars, dots and stars of the strongest edges, with their legend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ._shared import DOWN, NEUTRAL, UP, label_ticks
+from ._significance import NOT_SIGNIFICANT, PALE, THRESHOLD
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+    from matplotlib.transforms import Transform
+
+#: Signs behind the name of an edge, and their meaning.
+COVARIATION, GROUPED = "~", "†"
+SIGNS = {
+    COVARIATION: "ranked by co-variation only",
+    GROUPED: "not distinguishable from others\n    (column group)",
+}
+#: Meaning of a pale and of a hollow dot.
+ONLY_GROUP = f"only its group significant ({THRESHOLD})"
+#: Meaning of a filled and of a hollow star, and the colours inside.
+TRUE, TRUE_OTHER_SIGN = "true edge", "true edge, opposite sign"
+STARS = {TRUE: "black", TRUE_OTHER_SIGN: "white"}
+#: Values of the stability in the legend.
+STABILITIES = (0.2, 0.6, 1.0)
+WHITE = (1.0, 1.0, 1.0, 1.0)
+
+
+def draw_edges(ax: Axes, edges: pd.DataFrame, *, has_truth: bool) -> None:
+    """Draw ``label, value, colour, stability, evidence, mark``, one row per edge."""
+    position = np.arange(len(edges))
+    appearance = edges[["colour", "evidence"]].to_numpy()
+    bars = [_paler(colour, evidence == "supported") for colour, evidence in appearance]
+    ax.barh(position, edges["value"], height=0.22 * min(1.0, len(edges) / 6), color=bars)
+    ax.scatter(
+        edges["value"],
+        position,
+        s=_area(edges["stability"]),
+        c=[_face(colour, evidence) for colour, evidence in appearance],
+        edgecolors=list(edges["colour"]),
+        zorder=3,
+    )
+    ax.axvline(0, color="black", linewidth=0.8)
+    if has_truth:
+        _draw_stars(ax, edges)
+    ax.set_ylim(len(edges) - 0.4, -0.6)
+    ax.margins(x=0.06)
+    ax.tick_params(axis="y", length=0)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.legend(
+        handles=_legend_handles(edges, has_truth=has_truth),
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        bbox_transform=ax.transAxes + _to_the_right(ax, 24 if has_truth else 4),
+        frameon=False,
+        fontsize=8,
+        borderaxespad=0,
+    )
+    label_ticks(ax, y=list(edges["label"]))
+
+
+def _draw_stars(ax: Axes, edges: pd.DataFrame) -> None:
+    """Draw a star to the right of every true edge."""
+    outside = ax.get_yaxis_transform() + _to_the_right(ax, 10)
+    style: dict[str, Any] = {"marker": "*", "s": 45, "edgecolor": "black", "linewidths": 0.7}
+    for mark, face in STARS.items():
+        rows = np.flatnonzero(edges["mark"] == mark)
+        style |= {"facecolor": face, "label": mark}
+        ax.scatter(np.ones(len(rows)), rows, transform=outside, clip_on=False, **style)
+
+
+def _to_the_right(ax: Axes, distance: float) -> Transform:
+    """Return a shift to the right by a distance in points."""
+    from matplotlib.transforms import ScaledTranslation
+
+    return ScaledTranslation(distance / 72, 0, ax.figure.dpi_scale_trans)
+
+
+def _paler(colour: str, significant: bool) -> tuple[float, ...]:
+    """Return the opaque colour, mixed with white unless significant."""
+    from matplotlib.colors import to_rgb
+
+    share = 1.0 if significant else PALE
+    return (*(share * channel + 1.0 - share for channel in to_rgb(colour)), 1.0)
+
+
+def _face(colour: str, evidence: str) -> tuple[float, ...]:
+    """Return the full colour of a significant edge, a pale one for its group, otherwise white."""
+    if evidence in {"supported", "group"}:
+        return _paler(colour, evidence == "supported")
+    return WHITE
+
+
+def _area(stability: Any) -> Any:
+    """Return the area of a dot in points²."""
+    return 8.0 + 52.0 * np.asarray(stability)
+
+
+def _legend_handles(edges: pd.DataFrame, *, has_truth: bool) -> list[Line2D]:
+    """Return the entries for the colours, dots, signs and stars that are drawn."""
+    colours, evidence = set(edges["colour"]), set(edges["evidence"])
+    handles = [
+        _handle(colour, label)
+        for colour, label in ((UP, "raises the target"), (DOWN, "lowers the target"))
+        if colour in colours
+    ]
+    handles += [_handle(NEUTRAL, f"stability {s:g}", _area(s)) for s in STABILITIES]
+    if "group" in evidence:
+        handles.append(_handle(NEUTRAL, ONLY_GROUP, face=_face(NEUTRAL, "group")))
+    if evidence - {"supported", "group"}:
+        handles.append(_handle(NEUTRAL, NOT_SIGNIFICANT, face=WHITE))
+    for sign, meaning in SIGNS.items():
+        if edges["label"].str.contains(f" {sign}", regex=False).any():
+            handles.append(_handle("black", f"{sign}  {meaning}", marker="none"))
+    if has_truth:
+        for mark, face in STARS.items():
+            n = int((edges["mark"] == mark).sum())
+            if n or mark == TRUE:
+                handles.append(_handle("black", f"{mark} ({n} of {len(edges)})", 55, "*", face))
+    return handles
+
+
+def _handle(
+    colour: str, label: str, area: float = 40, marker: str = "o", face: Any = None
+) -> Line2D:
+    """Return an entry of the legend; an outlined marker if it has a face of another colour."""
+    from matplotlib.lines import Line2D
+
+    return Line2D(
+        [],
+        [],
+        linestyle="none",
+        marker=marker,
+        markersize=area**0.5,
+        color=colour,
+        markerfacecolor=face or colour,
+        markeredgewidth=0.7 if face else 0.0,
+        label=label,
+    )
