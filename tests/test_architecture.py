@@ -1,160 +1,170 @@
-"""Rules of the layers, read from the source."""
+"""Rules of the rooms, read from the source."""
 
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 import pytest
+import structure
 
-import spatrace_sc
-
-PACKAGE = "spatrace_sc"
-ROOT = Path(spatrace_sc.__file__).parent
-FILES = sorted(ROOT.rglob("*.py"))
-SOURCE = {path.relative_to(ROOT).as_posix(): path for path in FILES}
-LAYERS = {"pp", "tl", "pl"}
-
-
-def tree(name):
-    return ast.parse(SOURCE[name].read_text(encoding="utf-8"))
-
-
-def imports(name):
-    """Absolute dotted names that a file imports anywhere, also inside functions; ``from a import b`` gives ``a`` and ``a.b``."""
-    package = [PACKAGE, *Path(name).parent.parts]
-    found = set()
-    for node in ast.walk(tree(name)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join(base + ([node.module] if node.module else []))
-            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
-    return found
+FILES = structure.files()
+ROOMS = sorted({structure.room(name) for name in FILES})
+BASE = {"_errors", "_keys"}
+#: Room → rooms that it may import from. Data flow one way: `_data` → `_study` → `_inference` →
+#: `tl`, and `_result` → `get` → `pl`.
+MAY_IMPORT = {
+    "__init__": {"datasets", "get", "pl", "pp", "tl", "_errors", "_model", "_settings"},
+    "__main__": {"_edges"},
+    "_errors": set(),
+    "_keys": set(),
+    "_core": set(),
+    "_model": {"_errors"},
+    "_check": BASE,
+    "_settings": BASE | {"_check"},
+    "_edges": BASE | {"_check"},
+    "_regulators": BASE | {"_edges"},
+    "_data": BASE | {"_check", "_core"},
+    "_study": BASE | {"_check", "_core", "_data", "_edges", "_model", "_regulators"},
+    "_result": BASE | {"_check", "_edges", "_model", "_regulators", "_study"},
+    "_inference": BASE
+    | {"_check", "_core", "_data", "_edges", "_model", "_regulators", "_result", "_settings"}
+    | {"_study"},
+    "datasets": BASE | {"_check", "_core", "_data", "_settings"},
+    "get": BASE | {"_check", "_core", "_data", "_edges", "_result"},
+    "pl": BASE | {"_check", "_data", "_edges", "get"},
+    "pp": BASE | {"_check", "_core", "_data"},
+    "tl": BASE
+    | {"_check", "_core", "_data", "_edges", "_inference", "_model", "_result", "_settings"}
+    | {"_study", "get"},
+}
+#: Files of `_model` that rooms without torch may import.
+WITHOUT_TORCH = "spatrace_sc._model.config"
 
 
 def within(module, *prefixes):
     return any(module == p or module.startswith(p + ".") for p in prefixes)
 
 
-def own(name):
-    return {m for m in imports(name) if within(m, PACKAGE)}
+def files_of(room):
+    return [name for name in FILES if structure.room(name) == room]
 
 
-def files_of(layer):
-    chosen = [n for n in SOURCE if n.startswith(f"{layer}/")]
-    assert chosen, f"no file in {layer}"
-    return chosen
+def test_imports_are_resolved():
+    assert len(FILES) > 100
+    assert "spatrace_sc._core.exposure" in structure.imports("pp/_ligand_exposure.py")
+    assert structure.rooms_entered("tl/_infer_ccc.py") >= {"_study", "_result", "_inference"}
 
 
-def test_there_is_source_to_check():
-    assert len(SOURCE) > 20
-    assert f"{PACKAGE}._core.exposure" in imports(
-        "pp/_ligand_exposure.py"
-    )  # relative imports are resolved
+def test_every_room_has_a_rule_and_the_rules_have_no_circle():
+    assert set(ROOMS) == set(MAY_IMPORT)
+    left = dict(MAY_IMPORT)
+    while left:
+        free = [room for room, needs in left.items() if not needs & set(left)]
+        assert free, f"a circle among {sorted(left)}"
+        left = {room: needs for room, needs in left.items() if room not in free}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_imports_go_one_way(name):
+    assert structure.rooms_entered(name) <= MAY_IMPORT[structure.room(name)]
 
 
 @pytest.mark.parametrize("name", files_of("_core"))
-def test_core_imports_nothing_of_the_package_nor_anndata_nor_torch(name):
-    assert not [m for m in own(name) if not within(m, f"{PACKAGE}._core")]
-    assert not [m for m in imports(name) if within(m, "anndata", "scanpy", "spatialdata", "torch")]
+def test_core_knows_neither_anndata_nor_torch(name):
+    wrong = ("anndata", "scanpy", "spatialdata", "torch")
+    assert not [m for m in structure.imports(name) if within(m, *wrong)]
 
 
 @pytest.mark.parametrize("name", files_of("_model"))
-def test_model_imports_only_itself_and_no_anndata(name):
-    assert not [m for m in own(name) if not within(m, f"{PACKAGE}._model", f"{PACKAGE}._errors")]
-    assert not [
-        m for m in imports(name) if within(m, "anndata", "scanpy", "squidpy", "spatialdata")
-    ]
+def test_the_model_knows_no_anndata(name):
+    wrong = ("anndata", "scanpy", "squidpy", "spatialdata", "pandas")
+    assert not [m for m in structure.imports(name) if within(m, *wrong)]
 
 
-@pytest.mark.parametrize("layer", sorted(LAYERS))
-def test_pp_tl_and_pl_do_not_import_one_another(layer):
-    others = [f"{PACKAGE}.{other}" for other in LAYERS - {layer}]
-    offending = {name: m for name in files_of(layer) for m in own(name) if within(m, *others)}
-    assert not offending
+@pytest.mark.parametrize("name", [n for r in ("_result", "get", "pl", "pp") for n in files_of(r)])
+def test_reading_and_drawing_take_no_torch(name):
+    modules = structure.imports(name)
+    assert not [m for m in modules if within(m, "torch")]
+    of_model = {m for m in modules if within(m, "spatrace_sc._model")} - {"spatrace_sc._model"}
+    assert all(within(m, WITHOUT_TORCH) for m in of_model)
 
 
 @pytest.mark.parametrize("name", files_of("pl"))
 def test_plots_do_not_read_uns(name):
-    assert not [
-        node.lineno
-        for node in ast.walk(tree(name))
-        if isinstance(node, ast.Attribute) and node.attr == "uns"
-    ]
+    nodes = ast.walk(structure.tree(name))
+    assert not [n.lineno for n in nodes if isinstance(n, ast.Attribute) and n.attr == "uns"]
 
 
-@pytest.mark.parametrize("name", files_of("pl"))
-def test_plots_know_neither_torch_nor_the_model(name):
-    assert not [m for m in imports(name) if within(m, "torch", f"{PACKAGE}._model")]
+@pytest.mark.parametrize("name", [n for n in FILES if structure.room(n) != "_result"])
+def test_slots_of_a_result_are_known_in_one_room(name):
+    assert not list(structure.literal_result_keys(name))
 
 
-@pytest.mark.parametrize("name", SOURCE)
+def test_literal_result_keys_are_seen(monkeypatch):
+    source = 'a = result["x"]\nb = r.slots["y"]\nc = adata.uns[key]["z"]\nd = table["score"]\n'
+    monkeypatch.setattr(structure, "tree", lambda name: ast.parse(source))
+    assert list(structure.literal_result_keys("any")) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_files_are_short(name):
-    assert len(SOURCE[name].read_text(encoding="utf-8").splitlines()) <= 300
+    assert len(structure.text(name).splitlines()) <= structure.MAX_FILE_LINES
 
 
-def body_length(function):
-    body = function.body
-    if (
-        isinstance(body[0], ast.Expr)
-        and isinstance(body[0].value, ast.Constant)
-        and isinstance(body[0].value.value, str)
-    ):
-        body = body[1:]
-    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+@pytest.mark.parametrize("name", FILES)
+def test_lines_are_short(name):
+    assert not structure.long_lines(name)
 
 
-@pytest.mark.parametrize("name", SOURCE)
+@pytest.mark.parametrize("name", FILES)
 def test_functions_are_short(name):
-    functions = [
-        node
-        for node in ast.walk(tree(name))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    assert not {f.name: body_length(f) for f in functions if body_length(f) > 60}
+    bodies = {f.name: structure.body_length(f) for f in structure.functions(name)}
+    assert not {f: n for f, n in bodies.items() if n > structure.MAX_BODY_LINES}
 
 
-@pytest.mark.parametrize("name", SOURCE)
+@pytest.mark.parametrize("name", FILES)
+def test_functions_take_few_positional_parameters(name):
+    numbers = {f.name: structure.n_positional(f) for f in structure.functions(name)}
+    assert not {f: n for f, n in numbers.items() if n > structure.MAX_POSITIONAL}
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_no_assert(name):
-    assert not [node.lineno for node in ast.walk(tree(name)) if isinstance(node, ast.Assert)]
+    nodes = ast.walk(structure.tree(name))
+    assert not [node.lineno for node in nodes if isinstance(node, ast.Assert)]
 
 
-@pytest.mark.parametrize("name", [n for n in SOURCE if n != "__main__.py"])
+@pytest.mark.parametrize("name", [n for n in FILES if n != "__main__.py"])
 def test_no_print(name):
-    calls = [node for node in ast.walk(tree(name)) if isinstance(node, ast.Call)]
+    calls = [node for node in ast.walk(structure.tree(name)) if isinstance(node, ast.Call)]
     assert not [c.lineno for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"]
 
 
-@pytest.mark.parametrize("name", SOURCE)
+@pytest.mark.parametrize("name", FILES)
 def test_figures_are_not_shown(name):
-    assert not [
-        n.lineno for n in ast.walk(tree(name)) if isinstance(n, ast.Attribute) and n.attr == "show"
-    ]
-    assert not [m for m in imports(name) if m == "matplotlib.pyplot.show"]
+    nodes = ast.walk(structure.tree(name))
+    assert not [n.lineno for n in nodes if isinstance(n, ast.Attribute) and n.attr == "show"]
+    assert "matplotlib.pyplot.show" not in structure.imports(name)
 
 
-@pytest.mark.parametrize("name", SOURCE)
+@pytest.mark.parametrize("name", FILES)
 def test_warnings_are_never_switched_off_for_good(name):
     """`warnings.simplefilter` and `filterwarnings` only inside `catch_warnings`."""
+    nodes = list(ast.walk(structure.tree(name)))
     guarded = set()
-    for node in ast.walk(tree(name)):
+    for node in nodes:
         if isinstance(node, ast.With) and any(
             "catch_warnings" in ast.unparse(item) for item in node.items
         ):
             guarded |= {inner.lineno for inner in ast.walk(node) if hasattr(inner, "lineno")}
-    calls = [
-        n
-        for n in ast.walk(tree(name))
-        if isinstance(n, ast.Attribute) and n.attr in {"simplefilter", "filterwarnings"}
-    ]
+    switches = {"simplefilter", "filterwarnings"}
+    calls = [n for n in nodes if isinstance(n, ast.Attribute) and n.attr in switches]
     assert not [c.lineno for c in calls if c.lineno not in guarded]
 
 
-@pytest.mark.parametrize("name", SOURCE)
+@pytest.mark.parametrize("name", FILES)
 def test_errors_are_not_swallowed(name):
-    handlers = [n for n in ast.walk(tree(name)) if isinstance(n, ast.ExceptHandler)]
-    assert not [
-        h.lineno for h in handlers if h.type is None or all(isinstance(s, ast.Pass) for s in h.body)
-    ]
+    nodes = ast.walk(structure.tree(name))
+    handlers = [n for n in nodes if isinstance(n, ast.ExceptHandler)]
+    silent = [h for h in handlers if h.type is None or all(isinstance(s, ast.Pass) for s in h.body)]
+    assert not [h.lineno for h in silent]
