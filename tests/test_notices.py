@@ -12,7 +12,7 @@ import pytest
 from _helpers import assert_unchanged, snapshot, tiny_config, tissue
 
 import spatrace_sc as st
-from spatrace_sc._data.notices import NOTHING_SUPPORTED, look_at_result
+from spatrace_sc._data.notices import NOTHING_SUPPORTED, warn_if_none_significant
 
 INFER = {"sample_key": "sample", "config": tiny_config(), "device": "cpu"}
 
@@ -61,11 +61,11 @@ def tables(q, name="lr_pairs"):
 def test_one_supported_edge_of_any_kind_is_enough(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        look_at_result(tables(0.1, name))
+        warn_if_none_significant(tables(0.1, name))
     with pytest.warns(st.SpatraceWarning, match="hypotheses"):
-        look_at_result(tables(0.1001, name))
+        warn_if_none_significant(tables(0.1001, name))
     with pytest.warns(st.SpatraceWarning, match="hypotheses"):
-        look_at_result({k: t.iloc[:0] for k, t in tables(0.0).items()})
+        warn_if_none_significant({k: t.iloc[:0] for k, t in tables(0.0).items()})
 
 
 def test_nothing_supported_is_said_once_by_the_verb():
@@ -134,19 +134,19 @@ def test_a_view_of_a_file_is_refused_before_anything_is_computed(tmp_path):
     ("argument", "column"), [("cell_type_key", "cell_type"), ("stage_key", "stage")]
 )
 def test_text_that_stands_for_missing_values(argument, column, text):
-    from spatrace_sc._data.notices import look_at_columns
+    from spatrace_sc._data.notices import review_columns
 
     adata = tissue()
     adata.obs["named"] = adata.obs[column].astype(str)
     everyone = np.ones(300, dtype=bool)
-    assert not said(lambda: look_at_columns(adata, {argument: "named"}, everyone))
+    assert not said(lambda: review_columns(adata, {argument: "named"}, everyone))
     adata.obs.iloc[:30, adata.obs.columns.get_loc("named")] = text
     (message,) = said(
-        lambda: look_at_columns(adata, {argument: "named", "sample_key": "sample"}, everyone)
+        lambda: review_columns(adata, {argument: "named", "sample_key": "sample"}, everyone)
     )
     for part in ("obs['named']", f"`{argument}`", f"{text!r}: 30 cells", "Drop"):
         assert part in message
-    assert not said(lambda: look_at_columns(adata, {argument: "named"}, np.arange(300) >= 30))
+    assert not said(lambda: review_columns(adata, {argument: "named"}, np.arange(300) >= 30))
 
 
 def test_placeholders_and_rare_types_are_named_by_the_inference(caplog):

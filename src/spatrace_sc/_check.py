@@ -1,65 +1,101 @@
-"""Checks of single arguments. Each raises a typed error that names the argument and the finding."""
+"""Checks of single arguments. Each raises a typed error that names the argument and its value."""
 
 from __future__ import annotations
 
 import difflib
-import logging
 import numbers
 from collections.abc import Iterable
+from typing import TypeGuard
 
 import numpy as np
 
 from ._errors import InvalidArgumentError
 
-logger = logging.getLogger("spatrace_sc")
-
 
 def shorten(names: Iterable[object], limit: int = 8) -> str:
-    """A readable list, never a wall of names."""
+    """Return the first names as readable text, and the number of the others."""
     items = [repr(str(n)) for n in names]
-    return (
-        ", ".join(items[:limit]) + (f" and {len(items) - limit} more" if len(items) > limit else "")
-        if items
-        else "none"
+    if not items:
+        return "none"
+    return ", ".join(items[:limit]) + (
+        f" and {len(items) - limit} more" if len(items) > limit else ""
     )
 
 
 def closest(name: str, available: Iterable[object]) -> str:
-    """``" Did you mean 'x'?"`` or nothing. Upper and lower case count as the same, so that Wnt3 finds WNT3."""
+    """Return ``" Did you mean 'x'?"`` for the most similar name, ignoring case, or ``""``."""
     names = [str(a) for a in available]
     folded = {n.casefold(): n for n in reversed(names)}
     match = difflib.get_close_matches(name, names, n=1) or [
-        folded[found] for found in difflib.get_close_matches(name.casefold(), folded, n=1)
+        folded[n] for n in difflib.get_close_matches(name.casefold(), folded, n=1)
     ]
     return f" Did you mean {match[0]!r}?" if match else ""
 
 
+def one_of(value: object, argument: str, allowed: Iterable[object], note: str = "") -> None:
+    """Require one of the allowed words."""
+    words = [str(a) for a in allowed]
+    if not isinstance(value, str) or value not in words:
+        raise InvalidArgumentError(
+            f"`{argument}` must be one of {shorten(words)}{note}, found {value!r}."
+            f"{closest(str(value), words)}"
+        )
+
+
+def whole(value: object, argument: str, low: int = 1, note: str = "") -> None:
+    """Require a whole number of at least ``low``."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < low:
+        raise InvalidArgumentError(
+            f"`{argument}` must be a whole number of at least {low}{note}, found {value!r}."
+        )
+
+
+def count(value: object, argument: str) -> None:
+    """Require a whole number of at least 1, or None for all."""
+    if value is not None:
+        whole(value, argument, 1, ", or None for all")
+
+
 def positive(value: object, argument: str, unit: str = "") -> None:
-    """A number above 0, or None."""
-    if value is None:
-        return
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, numbers.Real)
-        or not np.isfinite(float(value))
-        or float(value) <= 0
-    ):
+    """Require a finite number above 0."""
+    if not _is_number(value) or not value > 0:
         raise InvalidArgumentError(
             f"`{argument}` must be a positive number{unit}, found {value!r}."
         )
 
 
-def whole(value: object, argument: str, low: int = 1) -> None:
-    """A whole number of at least ``low``."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < low:
-        raise InvalidArgumentError(
-            f"`{argument}` must be a whole number of at least {low}, found {value!r}."
-        )
+def at_least_zero(value: object, argument: str) -> None:
+    """Require a finite number of at least 0."""
+    if not _is_number(value) or not value >= 0:
+        raise InvalidArgumentError(f"`{argument}` must be a number of at least 0, found {value!r}.")
 
 
 def share_of_one(value: object, argument: str) -> None:
-    """A number above 0 and at most 1."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < float(value) <= 1:
+    """Require a number above 0 and at most 1."""
+    if not _is_number(value) or not 0 < value <= 1:
         raise InvalidArgumentError(
             f"`{argument}` must be a number above 0 and at most 1, found {value!r}."
         )
+
+
+def share_below_one(value: object, argument: str) -> None:
+    """Require a number of at least 0 and below 1."""
+    if not _is_number(value) or not 0 <= value < 1:
+        raise InvalidArgumentError(f"`{argument}` must be at least 0 and below 1, found {value!r}.")
+
+
+def number_in(value: object, argument: str, low: float, high: float, note: str = "") -> None:
+    """Require a number from ``low`` to ``high``, both included."""
+    if not _is_number(value) or not low <= value <= high:
+        raise InvalidArgumentError(
+            f"`{argument}` must be a number from {low:g} to {high:g}{note}, found {value!r}."
+        )
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a finite real number; True and False are not."""
+    return (
+        isinstance(value, numbers.Real)
+        and not isinstance(value, bool)
+        and bool(np.isfinite(float(value)))
+    )

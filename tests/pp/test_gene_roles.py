@@ -334,7 +334,7 @@ def test_genes_that_are_hardly_seen_and_genes_of_two_roles_are_logged(as_sparse,
     assert rare.startswith(
         "1 of the flagged genes are above 0 in fewer than 1 % of 300 cells (1 ligands, 1 targets; 'Wnt5a')"
     )
-    assert caplog.text.count("targets and ligands or receptors too ('Wnt5a')") == 1
+    assert caplog.text.count("targets and also ligands or receptors ('Wnt5a')") == 1
 
 
 def test_rare_genes_of_a_file(tmp_path, caplog):

@@ -90,7 +90,10 @@ def test_orthologs_one_to_many_both_ways():
         (pd.DataFrame({"source": ["A"]}), r"found \['source'\]"),
         (pd.DataFrame({"source": ["other"], "target": ["X"]}), "none of its sources"),
         (pd.DataFrame({"source": ["A"], "target": ["other"]}), "none of its targets"),
-        (pd.DataFrame({"source": ["X"], "target": ["A"]}), "turned around"),
+        (
+            pd.DataFrame({"source": ["X"], "target": ["A"]}),
+            "columns seem to be swapped: source is the name in the data",
+        ),
     ],
 )
 def test_orthologs_that_lead_nowhere(orthologs, says):

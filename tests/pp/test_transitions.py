@@ -214,6 +214,40 @@ def test_cells_that_the_root_cannot_reach_take_no_part():
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("n_cells", [500, 9000])
+def test_pseudotime_of_few_and_of_many_cells(n_cells):
+    """From 8192 cells on, scanpy's own default needs a pynndescent that it can read."""
+    rng = np.random.default_rng(0)
+    position = np.sort(rng.random(n_cells))
+    adata = ad.AnnData(
+        rng.random((n_cells, 3), dtype=np.float32),
+        obs=pd.DataFrame({"cell_type": "a"}, index=[f"c{k}" for k in range(n_cells)]),
+        obsm={"X_line": np.column_stack([position, 0.02 * rng.random((n_cells, 2))])},
+    )
+    st.pp.transitions(adata, root="c0", use_rep="X_line", n_neighbors=5)
+    time = adata.obs["dpt_pseudotime"].to_numpy()
+    assert time[0] == 0
+    assert np.corrcoef(time, position)[0, 1] > 0.95
+    assert adata.obsp["transitions"].shape == (n_cells, n_cells)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_pseudotime_is_that_of_scanpy():
+    import scanpy as sc
+
+    adata = untimed()
+    st.pp.transitions(adata, root=earliest(adata), use_rep="X_path")
+    by_scanpy = ad.AnnData(obs=adata.obs[["latent_time"]], obsm={"X_path": adata.obsm["X_path"]})
+    sc.pp.neighbors(by_scanpy, use_rep="X_path", method="gauss", n_neighbors=30)
+    sc.tl.diffmap(by_scanpy, n_comps=15)
+    by_scanpy.uns["iroot"] = int(np.flatnonzero(adata.obs_names == earliest(adata))[0])
+    sc.tl.dpt(by_scanpy, n_dcs=10)
+    np.testing.assert_allclose(
+        adata.obs["dpt_pseudotime"], by_scanpy.obs["dpt_pseudotime"], atol=1e-6
+    )
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_root_with_copy_writes_nothing():
     adata = untimed()
     before = snapshot(adata)
@@ -315,14 +349,14 @@ def test_a_matrix_that_is_not_used_is_named(caplog):
         st.pp.transitions(adata, receivers=RECEIVERS, key_added="mine")
         inform()
         assert line()[-1].endswith(
-            "obsp['mine'], which st.pp.transitions wrote, is taken only if you name it, `transitions_key='mine'`."
+            "obsp['mine'], which st.pp.transitions wrote, is used only if you name it, `transitions_key='mine'`."
         )
         n = len(line())
         inform(transitions_key="mine")
         assert len(line()) == n
         del adata.obsp["mine"]
         inform()
-        assert "taken only" not in line()[-1]
+        assert "used only" not in line()[-1]
 
 
 def branching():

@@ -1,1 +1,1 @@
-"""Checked arrays from AnnData and SpatialData."""
+"""Reading and checking of AnnData and SpatialData."""

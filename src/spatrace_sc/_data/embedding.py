@@ -21,15 +21,17 @@ logger = logging.getLogger("spatrace_sc")
 def embed(
     adata: AnnData, cells: NDArray[np.bool_], use_rep: str | None, n_pcs: int, layer: str | None
 ) -> NDArray[np.float64]:
-    """Coordinates of the chosen cells in expression space: ``obsm[use_rep]``, or principal components computed on these cells.
+    """Return coordinates of the chosen cells in expression space.
 
-    Components are computed on the genes with a role where they are flagged, otherwise on highly variable genes, otherwise on all; genes are put in alphabetical
-    order first, so that their order in the data does not matter.
+    They are ``obsm[use_rep]``, or principal components computed on these cells: of the genes with
+    a role where they are flagged, otherwise of highly variable genes, otherwise of all genes.
+    Genes are sorted by name first, so that their order in the data does not matter.
     """
     if use_rep is not None:
         if use_rep not in adata.obsm:
             raise MissingKeyError(
-                f"`use_rep={use_rep!r}` is not in `adata.obsm`; it has {shorten(adata.obsm.keys())}."
+                f"`use_rep={use_rep!r}` is not in `adata.obsm`; it has "
+                f"{shorten(adata.obsm.keys())}."
             )
         values = np.asarray(adata.obsm[use_rep], dtype=np.float64)[cells]
         if not np.isfinite(values).all():
@@ -53,8 +55,8 @@ def principal_components(
     genes: NDArray[np.integer],
     n_pcs: int,
 ) -> NDArray[np.float64]:
-    """(cells, components) scores of the PCA that scanpy uses on the given genes."""
-    block, n = _varying(matrix, genes, n_pcs)
+    """Return the (cells, components) scores of the PCA that scanpy computes on these genes."""
+    block, n = _varying_genes(matrix, genes, n_pcs)
     logger.info("%d principal components of %d genes in %d cells.", n, block.shape[1], len(block))
     return _pca(block, n)
 
@@ -62,30 +64,33 @@ def principal_components(
 def reliable_components(
     matrix: sparse.csr_matrix | NDArray[np.floating], genes: NDArray[np.integer], n_pcs: int
 ) -> NDArray[np.float64]:
-    """(cells, components) scores of the principal components that hold more variance than chance, at least one.
+    """Return the scores of the principal components that hold more variance than chance.
 
-    Parallel analysis: genes are brought to unit variance, permuted over the cells each on its own, and the k-th component is compared with the k-th of the permuted data. Components are kept
-    up to the first that varies no more, each multiplied by √reliability, reliability = 1 − variance of the permuted / variance.
+    This is parallel analysis. Genes are scaled to unit variance and permuted over the cells, each
+    on its own; the k-th component is compared with the k-th of the permuted data. Components are
+    retained up to the first that does not vary more, at least one. Each is multiplied by
+    √reliability, with reliability = 1 - variance of the permuted component / variance.
     """
-    block, n = _varying(matrix, genes, n_pcs)
+    block, n = _varying_genes(matrix, genes, n_pcs)
     block = (block - block.mean(axis=0)) / block.std(axis=0)
     scores = _pca(block, n)
     rng = np.random.default_rng(0)
-    chance = _pca(np.stack([rng.permutation(gene) for gene in block.T], axis=1), n).var(axis=0)
+    permuted = np.stack([rng.permutation(gene) for gene in block.T], axis=1)
+    chance = _pca(permuted, n).var(axis=0)
     reliability = np.clip(1.0 - chance / np.maximum(scores.var(axis=0), 1e-12), 0.0, 1.0)
-    nothing = np.flatnonzero(reliability <= 0)
-    kept = int(nothing[0]) if len(nothing) else n
-    logger.info("%d of %d principal components vary more than in permuted data.", kept, n)
-    n_kept = max(1, kept)
-    return np.asarray(scores[:, :n_kept] * np.sqrt(np.maximum(reliability[:n_kept], 1e-3)))
+    unreliable = np.flatnonzero(reliability <= 0)
+    n_reliable = int(unreliable[0]) if len(unreliable) else n
+    logger.info("%d of %d principal components vary more than in permuted data.", n_reliable, n)
+    retained = slice(max(1, n_reliable))
+    return np.asarray(scores[:, retained] * np.sqrt(np.maximum(reliability[retained], 1e-3)))
 
 
-def _varying(
+def _varying_genes(
     matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk,
     genes: NDArray[np.integer],
     n_pcs: int,
 ) -> tuple[NDArray[np.float32], int]:
-    """The genes that vary, and how many components they allow."""
+    """Return the values of the genes that vary, and how many components they allow."""
     block = columns(matrix, genes)
     block = block[:, block.std(axis=0) > 0]
     n = min(n_pcs, block.shape[1] - 1, len(block) - 1)
@@ -97,10 +102,8 @@ def _varying(
 
 
 def _pca(block: NDArray[np.floating], n: int) -> NDArray[np.float64]:
-    from sklearn.decomposition import (
-        PCA,  # what scanpy calls, without the seconds that importing scanpy takes
-    )
+    """Return the scores of the PCA that scanpy calls, without scanpy's seconds of import."""
+    from sklearn.decomposition import PCA
 
-    return np.asarray(
-        PCA(n, svd_solver="arpack", random_state=0).fit_transform(block), dtype=np.float64
-    )
+    pca = PCA(n, svd_solver="arpack", random_state=0)
+    return np.asarray(pca.fit_transform(block), dtype=np.float64)

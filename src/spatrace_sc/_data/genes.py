@@ -14,56 +14,68 @@ from scipy import sparse
 from .. import _keys
 from .._check import closest, shorten
 from .._errors import DataError, MissingKeyError
-from .missing_genes import in_raw, tell_missing
+from .missing_genes import hint_at_raw, report_missing
 from .on_disk import OnDisk, blocks_of
 
 logger = logging.getLogger("spatrace_sc")
 
-#: What missing names look like as text.
+#: Missing names as text.
 NO_NAME = {"", "nan", "None", "<NA>"}
-
-
-#: Targets taken when none are named and no highly variable genes are flagged.
+#: Number of default targets where no highly variable genes are flagged.
 MAX_DEFAULT_TARGETS = 1000
+#: Default targets are detected in at least this share of the cells.
+MIN_DETECTED = 0.05
 
 
 def flagged(adata: AnnData, argument: str) -> list[str]:
-    """Genes whose role is flagged in ``var``."""
+    """Return the genes whose role is flagged in ``var``."""
     column = _keys.ROLES[argument]
     if column not in adata.var:
         raise MissingKeyError(
-            f"`{argument}` was not given and `adata.var[{column!r}]` does not exist. Call `st.pp.gene_roles(adata, ligands=..., receptors=..., tfs=...)` first or pass the genes as `{argument}`."
+            f"`{argument}` was not given and `adata.var[{column!r}]` does not exist. Call "
+            "`st.pp.gene_roles(adata, ligands=..., receptors=..., tfs=...)` first or pass the "
+            f"genes as `{argument}`."
         )
-    flags = adata.var[column]
-    mask = flags.where(flags.notna(), False).astype(bool).to_numpy()
+    mask = is_flagged(adata, column)
     if not mask.any():
         raise DataError(
-            f"`{argument}` was not given and `adata.var[{column!r}]` flags no gene; call `st.pp.gene_roles` again or pass the genes as `{argument}`."
+            f"`{argument}` was not given and `adata.var[{column!r}]` flags no gene; call "
+            f"`st.pp.gene_roles` again or pass the genes as `{argument}`."
         )
     return list(adata.var_names[mask])
+
+
+def is_flagged(adata: AnnData, column: str) -> NDArray[np.bool_]:
+    """Return the (genes,) flags in a column of ``var``; a missing value counts as False."""
+    flags = adata.var[column]
+    mask: NDArray[np.bool_] = flags.where(flags.notna(), False).astype(bool).to_numpy()
+    return mask
 
 
 def default_targets(
     adata: AnnData, regulators: set[str], matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk
 ) -> list[str]:
-    """Highly variable genes when they are flagged; otherwise the most variable of those seen in 5 % of cells. Never a regulator."""
+    """Return the targets to take when none are named; never a regulator.
+
+    They are the highly variable genes where these are flagged, otherwise the most variable genes
+    among those detected in 5 % of the cells.
+    """
     if "highly_variable" in adata.var:
-        chosen = adata.var_names[adata.var["highly_variable"].to_numpy(dtype=bool)]
-        kept = [g for g in chosen if g not in regulators]
-        logger.info("targets: %d highly variable genes without another role.", len(kept))
-        return kept
+        variable = adata.var_names[adata.var["highly_variable"].to_numpy(dtype=bool)]
+        targets = [g for g in variable if g not in regulators]
+        logger.info("targets: %d highly variable genes without another role.", len(targets))
+        return targets
     mean, square, share = _moments(matrix)
-    seen = share >= 0.05
-    spread = np.where(seen, square - mean**2, -1.0)
+    detected = share >= MIN_DETECTED
+    variance = np.where(detected, square - mean**2, -1.0)
     order = [
         k
-        for k in np.argsort(-spread, kind="stable")
-        if spread[k] > 0 and adata.var_names[k] not in regulators
+        for k in np.argsort(-variance, kind="stable")
+        if variance[k] > 0 and adata.var_names[k] not in regulators
     ]
     logger.info(
-        "targets: the %d most variable of %d genes seen in at least 5 %% of cells.",
-        min(len(order), MAX_DEFAULT_TARGETS),
-        int(seen.sum()),
+        "targets: the %d most variable of %d genes detected in at least 5 %% of cells.",
+        *(min(len(order), MAX_DEFAULT_TARGETS), int(detected.sum())),
     )
     return list(adata.var_names[np.array(order[:MAX_DEFAULT_TARGETS], dtype=np.intp)])
 
@@ -71,17 +83,17 @@ def default_targets(
 def _moments(
     matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(genes,) mean, mean square and share of cells above 0, summed block by block."""
+    """Return (genes,) mean, mean square and share of cells above 0, summed block by block."""
     sums = np.zeros((3, matrix.shape[1]))
     for block in blocks_of(matrix):
         values = block.astype(np.float64)
         square = (
             values.multiply(values) if isinstance(values, sparse.csr_matrix) else np.square(values)
         )
-        for total, part in zip(sums, (values, square, values > 0), strict=True):
-            total += np.asarray(part.sum(axis=0)).ravel()
-    mean, square, seen = sums / max(1, matrix.shape[0])
-    return mean, square, seen
+        for total, terms in zip(sums, (values, square, values > 0), strict=True):
+            total += np.asarray(terms.sum(axis=0)).ravel()
+    mean, square, detected = sums / max(1, matrix.shape[0])
+    return mean, square, detected
 
 
 def match(
@@ -91,36 +103,45 @@ def match(
     symbols: NDArray[np.object_] | None = None,
     column: str | None = None,
 ) -> NDArray[np.bool_]:
-    """Mask over genes. Logs how many were found, and warns if it is less than half; none is an error that names a likely reason. ``column`` is where the symbols are from."""
+    """Return the (genes,) mask of the named genes, and log how many names matched.
+
+    Fewer than half draw a warning; none at all is an error that names a likely reason.
+    ``symbols`` are the names to match, taken from ``column`` of ``var``.
+    """
     wanted = {str(n) for n in ([names] if isinstance(names, str) else names)} - NO_NAME
-    have = np.asarray(adata.var_names if symbols is None else symbols, dtype=str)
-    mask = np.isin(have, list(wanted))
-    found = set(have[mask])
-    if not found:
+    available = np.asarray(adata.var_names if symbols is None else symbols, dtype=str)
+    mask = np.isin(available, list(wanted))
+    matched = set(available[mask])
+    if not matched:
         raise DataError(
-            f"none of the {len(wanted)} `{argument}` is in the data ({shorten(sorted(wanted), 3)} against {shorten(have, 3)}).{_reason(adata, wanted, have)}"
+            f"none of the {len(wanted)} `{argument}` is in the data "
+            f"({shorten(sorted(wanted), 3)} against {shorten(available, 3)})."
+            f"{explain_no_match(adata, wanted, available)}"
         )
-    tell_missing(adata, sorted(wanted - found), len(wanted), argument, have, column)
+    missing = sorted(wanted - matched)
+    report_missing(adata, missing, len(wanted), argument, available, column=column)
     return mask
 
 
 def symbols_of(adata: AnnData, column: str | None) -> NDArray[np.object_] | None:
-    """Names to match genes by, from a column of ``var``; None for ``var_names``."""
+    """Return the names in a column of ``var`` to match genes by; None for ``var_names``."""
     if column is None:
         return None
     if column not in adata.var:
+        columns = adata.var.columns
         raise MissingKeyError(
-            f"`gene_symbols={column!r}` is not in `adata.var`; it has {shorten(adata.var.columns, 15)}.{closest(column, adata.var.columns)}"
+            f"`gene_symbols={column!r}` is not in `adata.var`; it has {shorten(columns, 15)}."
+            f"{closest(column, columns)}"
         )
-    named = adata.var[column].astype(object)
+    names = adata.var[column].astype(object)
     symbols: NDArray[np.object_] = (
-        named.where(named.notna(), "nan").astype(str).to_numpy(dtype=object)
+        names.where(names.notna(), "nan").astype(str).to_numpy(dtype=object)
     )
     return symbols
 
 
 def names_by_label(adata: AnnData, column: str | None) -> dict[str, str]:
-    """What genes are called in results → their names in ``var_names``."""
+    """Return the name in ``var_names`` of every gene, by its label in results."""
     symbols = symbols_of(adata, column)
     if symbols is None:
         return {n: n for n in adata.var_names.astype(str)}
@@ -128,7 +149,11 @@ def names_by_label(adata: AnnData, column: str | None) -> dict[str, str]:
 
 
 def labels_of(adata: AnnData, symbols: NDArray[np.object_]) -> dict[str, str]:
-    """What each gene is called in results: its symbol; with its name in ``var_names`` where several genes share the symbol; that name alone where it has none."""
+    """Return the label in results of every gene, by its name in ``var_names``.
+
+    The label is the symbol, followed by the name where several genes share the symbol; a gene
+    without a symbol is labelled by its name.
+    """
     shared = set(symbols[pd.Series(symbols).duplicated(keep=False).to_numpy()])
     names = adata.var_names.astype(str)
     return {
@@ -137,17 +162,23 @@ def labels_of(adata: AnnData, symbols: NDArray[np.object_]) -> dict[str, str]:
     }
 
 
-def _reason(
-    adata: AnnData, wanted: set[str], have: NDArray[np.str_], verb: str = "st.pp.gene_roles"
+def explain_no_match(
+    adata: AnnData, wanted: set[str], available: NDArray[np.str_], verb: str = "st.pp.gene_roles"
 ) -> str:
-    """Why none of the names given to ``verb`` may be in the data, and what to do."""
+    """Return a likely reason why no name given to ``verb`` is in the data, and the remedy."""
     upper = {w.upper() for w in wanted}
-    if upper & {h.upper() for h in have}:
-        return " They match when upper and lower case are ignored: mouse genes are written 'Wnt5a', human ones 'WNT5A'."
+    if upper & {a.upper() for a in available}:
+        return (
+            " They match when upper and lower case are ignored: mouse genes are written 'Wnt5a', "
+            "human ones 'WNT5A'."
+        )
     for column in adata.var.columns:
         values = adata.var[column]
         if values.dtype == object or str(values.dtype) in {"category", "string", "str"}:
-            share = upper & {str(v).upper() for v in values}
-            if share:
-                return f" {len(share)} of them are in `adata.var[{column!r}]`: pass `gene_symbols={column!r}` to `{verb}` and `st.tl.infer_ccc`."
-    return in_raw(adata, wanted) or " Check species and identifiers."
+            shared = upper & {str(v).upper() for v in values}
+            if shared:
+                return (
+                    f" {len(shared)} of them are in `adata.var[{column!r}]`: pass "
+                    f"`gene_symbols={column!r}` to `{verb}` and `st.tl.infer_ccc`."
+                )
+    return hint_at_raw(adata, wanted) or " Check species and identifiers."

@@ -1,4 +1,4 @@
-"""Lists of genes beside the genes of the data: what was not found and why, and how often the found ones are seen."""
+"""Genes of a list that are missing from the data, and genes that are rarely detected."""
 
 from __future__ import annotations
 
@@ -13,109 +13,125 @@ from scipy import sparse
 
 from .._check import shorten
 from .._errors import warn
-from .on_disk import OnDisk, read
+from .on_disk import OnDisk, read_rows
 
 logger = logging.getLogger("spatrace_sc")
 
-#: A list of which less than this share is found draws a warning.
-HALF = 0.5
-#: Genes seen in a smaller share of the cells say little.
+#: A list of which a smaller share is in the data draws a warning.
+MIN_MATCHED = 0.5
+#: Genes detected in a smaller share of the cells are rare.
 RARE = 0.01
-#: Names as similar as this may be a slip of the pen.
+#: Similarity, 0 to 1, from which on two names may differ by a typing error.
 SIMILAR = 0.8
-#: So many missing names are shown, and looked for among the names of the data.
-SHOWN = 5
-#: Of expression on disk so many cells are looked at, in so many runs.
-PROBED, RUNS = 2000, 8
+#: Number of missing names that are shown, each with a similar name of the data.
+N_SHOWN = 5
+#: On disk, detection is estimated from this many cells in this many runs.
+N_PROBED_CELLS, N_RUNS = 2000, 8
 
 
-def tell_missing(
+def report_missing(
     adata: AnnData,
-    lost: list[str],
+    missing: list[str],
     n_wanted: int,
     argument: str,
-    have: NDArray[np.str_],
+    available: NDArray[np.str_],
+    *,
     column: str | None,
 ) -> None:
-    """Log how many of a list were found, with names like the missing ones, at level warning where they are few, as slips of the pen are; warn if less than half was found."""
-    found = n_wanted - len(lost)
+    """Log how many names of a list are in the data; warn if less than half are.
+
+    Missing names are shown beside similar ones of the data. A few missing names are logged as a
+    warning, because they may be typing errors.
+    """
+    n_matched = n_wanted - len(missing)
+    few = 0 < len(missing) <= N_SHOWN and n_matched >= MIN_MATCHED * n_wanted
+    detail = f"; not in the data: {_with_similar(missing, available)}" if missing else ""
     logger.log(
-        logging.WARNING if 0 < len(lost) <= SHOWN and found >= HALF * n_wanted else logging.INFO,
+        logging.WARNING if few else logging.INFO,
         "%s: %d of %d found%s.",
-        *(argument, found, n_wanted, f"; not in the data: {_shown(lost, have)}" if lost else ""),
+        *(argument, n_matched, n_wanted, detail),
     )
-    if found < HALF * n_wanted:
+    if n_matched < MIN_MATCHED * n_wanted:
         warn(
-            f"`{argument}`: {found} of {n_wanted} names are in the data, the others are left out ({shorten(lost, 3)}).{in_raw(adata, lost, column)}"
-            " As it should be for a panel of few genes; otherwise check species, spelling and which genes were filtered out."
+            f"`{argument}`: {n_matched} of {n_wanted} names are in the data, the others are left "
+            f"out ({shorten(missing, 3)}).{hint_at_raw(adata, missing, column)}"
+            " This is expected for a panel of few genes; otherwise check species, spelling and "
+            "which genes were filtered out."
         )
 
 
-def _shown(lost: list[str], have: NDArray[np.str_]) -> str:
-    """The first missing names, each with one of the data that it may have been meant to be."""
-    known = {_plain(h): str(h) for h in have}
-    shown = [f"{name!r}{_meant(name, known)}" for name in lost[:SHOWN]]
-    return ", ".join(shown) + (f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else "")
+def _with_similar(missing: list[str], available: NDArray[np.str_]) -> str:
+    """Return the first missing names, each with a similar name of the data."""
+    plain_names = {_plain(a): str(a) for a in available}
+    shown = [f"{name!r}{_similar(name, plain_names)}" for name in missing[:N_SHOWN]]
+    n_more = len(missing) - N_SHOWN
+    return ", ".join(shown) + (f" and {n_more} more" if n_more > 0 else "")
 
 
 def _plain(name: str) -> str:
-    """Without case, punctuation and the version of an Ensembl id."""
+    """Return a name in lower case, without punctuation and the version of an Ensembl id."""
     return re.sub(r"[^a-z0-9]", "", re.sub(r"(?<=\d{6})\.\d+$", "", str(name)).lower())
 
 
-def _meant(name: str, known: dict[str, str]) -> str:
-    """``" (did you mean 'x'?)"`` or nothing. Names that differ in a digit or in the last letter, such as Fgf2 and Fgf3 or Pdgfra and Pdgfrb, are other genes of a family and not meant."""
+def _similar(name: str, plain_names: dict[str, str]) -> str:
+    """Return ``" (did you mean 'x'?)"`` or ``""``.
+
+    Names that differ in a digit or in the last letter, such as Fgf2 and Fgf3 or Pdgfra and
+    Pdgfrb, are other genes of a family and are not suggested.
+    """
     plain = _plain(name)
-    if plain in known:
-        return f" (did you mean {known[plain]!r}?)"
-    number = re.findall(r"\d+", plain)
-    like = [
+    if plain in plain_names:
+        return f" (did you mean {plain_names[plain]!r}?)"
+    digits = re.findall(r"\d+", plain)
+    candidates = [
         k
-        for k in known
+        for k in plain_names
         if plain
         and k
         and (k[0], k[-1]) == (plain[0], plain[-1])
-        and re.findall(r"\d+", k) == number
+        and re.findall(r"\d+", k) == digits
     ]
-    near = difflib.get_close_matches(plain, like, n=1, cutoff=SIMILAR)
-    return f" (did you mean {known[near[0]]!r}?)" if near else ""
+    match = difflib.get_close_matches(plain, candidates, n=1, cutoff=SIMILAR)
+    return f" (did you mean {plain_names[match[0]]!r}?)" if match else ""
 
 
-def in_raw(adata: AnnData, lost: list[str] | set[str], column: str | None = None) -> str:
-    """``" n of the missing are in `adata.raw`: ..."`` or nothing."""
+def hint_at_raw(adata: AnnData, missing: list[str] | set[str], column: str | None = None) -> str:
+    """Return ``" n of the missing are in `adata.raw`: ..."`` or ``""``."""
     raw = adata.raw
     if raw is None:
         return ""
-    names = (
-        raw.var[column].astype(str) if column is not None and column in raw.var else raw.var_names
-    )
-    there = len(set(lost) & {str(n) for n in names})
+    by_column = column is not None and column in raw.var
+    names = raw.var[column].astype(str) if by_column else raw.var_names
+    n_in_raw = len(set(missing) & {str(n) for n in names})
+    if not n_in_raw:
+        return ""
     return (
-        f" {there} of the missing are in `adata.raw`: `adata = adata.raw.to_adata()` takes all its genes."
-        if there
-        else ""
+        f" {n_in_raw} of the missing are in `adata.raw`: `adata = adata.raw.to_adata()` takes all "
+        "its genes."
     )
 
 
-def rarely_seen(
+def rarely_detected(
     matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk, genes: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], int]:
-    """(genes,) which of the chosen genes are above 0 in fewer than 1 % of the cells looked at, and how many those are: all, or some runs of what is on disk."""
-    place = np.flatnonzero(genes)
+    """Return which of the chosen genes are above 0 in fewer than 1 % of cells, and of how many.
+
+    All cells are used, or some runs of cells of a matrix on disk.
+    """
+    index = np.flatnonzero(genes)
     if isinstance(matrix, OnDisk):
-        n, length = matrix.shape[0], PROBED // RUNS
-        starts = (
-            np.unique(np.linspace(0, max(0, n - length), RUNS).astype(int)) if n > PROBED else [0]
-        )
-        stops = [int(s) + (length if n > PROBED else n) for s in starts]
+        n = matrix.shape[0]
+        starts, length = np.array([0]), n
+        if n > N_PROBED_CELLS:
+            length = N_PROBED_CELLS // N_RUNS
+            starts = np.unique(np.linspace(0, n - length, N_RUNS).astype(int))
         blocks = [
-            read(matrix.source, int(a), min(n, b))[:, place]
-            for a, b in zip(starts, stops, strict=True)
+            read_rows(matrix.source, int(s), min(n, int(s) + length))[:, index] for s in starts
         ]
     else:
-        blocks = [matrix[:, place]]
-    seen = sum(np.asarray((block > 0).sum(axis=0)).ravel() for block in blocks)
+        blocks = [matrix[:, index]]
+    n_detected = sum(np.asarray((block > 0).sum(axis=0)).ravel() for block in blocks)
     n_cells = sum(block.shape[0] for block in blocks)
     rare = np.zeros(len(genes), dtype=bool)
-    rare[place] = seen < RARE * n_cells
+    rare[index] = n_detected < RARE * n_cells
     return rare, n_cells

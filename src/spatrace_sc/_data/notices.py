@@ -1,4 +1,4 @@
-"""What users are told besides results: columns that deserve a second look, and a result that says little."""
+"""Warnings and hints beside the results."""
 
 from __future__ import annotations
 
@@ -16,62 +16,74 @@ from .._errors import warn
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Text that stands for "not known", in any case.
+#: Text that stands for "not known", in lower case.
 PLACEHOLDERS = {"", "nan", "na", "n/a", "<na>", "none", "null", "unknown", "unassigned"}
-#: Cell types with fewer cells are named.
+#: Cell types with fewer cells are logged.
 FEW_CELLS = 20
-#: Where the reader of an empty result is sent.
+#: Page that the reader of a result without significant edges is sent to.
 NOTHING_SUPPORTED = 'docs/notebooks/own_data.md, section "Nothing with q ≤ 0.1"'
 
 
-def look_at_columns(
+def review_columns(
     adata: AnnData, columns: dict[str, str | None], cells: NDArray[np.bool_]
 ) -> None:
-    """Warn of text that stands for missing values in the named columns of ``obs`` (argument → column), and log cell types with few of the cells that take part."""
-    said: list[str] = []
+    """Warn of placeholders for missing values, and log cell types with few cells.
+
+    ``columns`` are the named columns of ``obs`` by argument, ``cells`` the mask of the cells that
+    are analysed.
+    """
+    findings: dict[str, str] = {}
     for argument, key in columns.items():
-        if key is None or any(f"obs[{key!r}]" in text for text in said):
+        if key is None or key in findings:
             continue
         values = adata.obs[key].astype(str)[cells]
         counts = values[values.str.strip().str.lower().isin(PLACEHOLDERS)].value_counts()
         if len(counts):
-            found = ", ".join(f"{name!r}: {n} cells" for name, n in counts.head(4).items())
-            said.append(f"obs[{key!r}] (`{argument}`) has {found}")
-    if said:
+            detail = ", ".join(f"{name!r}: {n} cells" for name, n in counts.head(4).items())
+            findings[key] = f"obs[{key!r}] (`{argument}`) has {detail}"
+    if findings:
         warn(
-            f"text that stands for missing values is taken as a name like any other: {'; '.join(said)}. "
-            "Drop those cells, fill in what they are, or for cell types leave them out of `senders` and `receivers`."
+            "text that stands for missing values is taken as a name like any other: "
+            f"{'; '.join(findings.values())}. Drop those cells, fill in the true value, or leave "
+            "such cell types out of `senders` and `receivers`."
         )
-    key = columns.get("cell_type_key")
-    if key is not None:
-        number = pd.Series(adata.obs[key].astype(str).to_numpy()[cells]).value_counts()
-        few = number[number < FEW_CELLS]
-        if len(few):
-            logger.warning(
-                "cell types with fewer than %d cells, of which little can be said: %s. Merge them with a related type, or leave them out of `senders` and `receivers`.",
-                *(FEW_CELLS, shorten(f"{name} ({n})" for name, n in few.items())),
-            )
+    if (key := columns.get("cell_type_key")) is not None:
+        _log_rare_types(adata.obs[key].astype(str)[cells])
+
+
+def _log_rare_types(types: pd.Series) -> None:
+    """Log cell types with few cells."""
+    counts = types.value_counts()
+    rare = counts[counts < FEW_CELLS]
+    if len(rare):
+        logger.warning(
+            "cell types with fewer than %d cells, too few for reliable results: %s. Merge them "
+            "with a related type, or leave them out of `senders` and `receivers`.",
+            *(FEW_CELLS, shorten(f"{name} ({n})" for name, n in rare.items())),
+        )
 
 
 def hint_at_symbols(adata: AnnData, gene_symbols: str | None, by_flags: bool) -> None:
-    """Say that results will be in ``var_names`` although the roles were given by a column of symbols."""
-    written = adata.uns.get(_keys.GENE_ROLES)
-    column = str(written.get("gene_symbols", "")) if isinstance(written, Mapping) else ""
+    """Log that results use ``var_names`` although the roles were given by a column of symbols."""
+    roles = adata.uns.get(_keys.GENE_ROLES)
+    column = str(roles.get("gene_symbols", "")) if isinstance(roles, Mapping) else ""
     if gene_symbols is None and by_flags and column and column in adata.var:
         logger.warning(
-            "Results will name genes as `var_names` do (%r, ...). The roles were given by `adata.var[%r]`: `gene_symbols=%r` shows those names.",
+            "Results will name genes as `var_names` do (%r, ...). The roles were given by "
+            "`adata.var[%r]`: `gene_symbols=%r` shows those names.",
             *(str(adata.var_names[0]), column, column),
         )
 
 
-def look_at_result(tables: dict[str, pd.DataFrame]) -> None:
-    """Warn where no edge of any kind is supported."""
+def warn_if_none_significant(tables: dict[str, pd.DataFrame]) -> None:
+    """Warn if no edge of any kind is significant."""
     if any(
         (tables[name]["q_value"] <= _keys.SUPPORTED).any()
         for name in ("tf_targets", "lr_targets", "lr_pairs")
     ):
         return
     warn(
-        f"no edge has q ≤ {_keys.SUPPORTED:g}: what follows is a ranking of hypotheses, not findings. "
-        f"What can help: fewer TFs or targets, more cells, genes that are seen in more of the cells; see {NOTHING_SUPPORTED}."
+        f"no edge has q ≤ {_keys.SUPPORTED:g}: the tables rank hypotheses, they hold no findings. "
+        "What can help: fewer TFs or targets, more cells, genes detected in more of the cells; see "
+        f"{NOTHING_SUPPORTED}."
     )

@@ -1,4 +1,4 @@
-"""Expression that stays on disk: read in blocks of cells, checked as it is read, and only the genes asked for are kept."""
+"""Expression that stays on disk and is read in blocks of cells."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._core.counts import molecule, molecule_of_blocks
-from .._errors import DataError, warn
 
 logger = logging.getLogger("spatrace_sc")
 
-#: What is in memory.
+#: A matrix in memory.
 InMemory: TypeAlias = "sparse.csr_matrix | NDArray[np.floating]"
-#: Values of a block, zeros included: 80 MB as dense float32.
-BLOCK = 20_000_000
-#: Runs of cells looked at, and cells in each, to judge whether values are raw counts.
-RUNS, RUN = 8, 250
+#: Number of values in a block, zeros included: 80 MB as dense float32.
+BLOCK_VALUES = 20_000_000
+#: A matrix is probed in this many runs of this many consecutive cells.
+N_RUNS, RUN_LENGTH = 8, 250
 
 
 class OnDisk:
-    """A cells × genes matrix of a file opened with ``backed="r"`` or :func:`anndata.experimental.read_lazy`.
+    """A cells × genes matrix of a file opened with ``backed="r"`` or lazily.
 
-    ``check`` is called with the values of every block as it is read. Rows are chosen as in numpy, in increasing order; columns by :func:`kept` and :meth:`columns`.
+    Lazily opened files come from :func:`anndata.experimental.read_lazy`. ``check`` is called with
+    the values of every block as it is read. Rows are selected as in numpy, in increasing order;
+    columns by :func:`load_genes` and :meth:`columns`.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class OnDisk:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Cells and genes."""
+        """Number of cells and of genes."""
         return len(self.rows), int(self.source.shape[1])
 
     def __getitem__(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> OnDisk:
@@ -52,42 +53,42 @@ class OnDisk:
         return OnDisk(self.source, self.check, chosen)
 
     def blocks(self) -> Iterator[InMemory]:
-        """All genes of the chosen cells, block by block."""
-        for start, stop in self._cuts():
+        """Yield all genes of the selected cells, block by block."""
+        for start, stop in self._block_limits():
             first, last = np.searchsorted(self.rows, (start, stop))
             if first == last:
                 continue
-            block = read(self.source, start, stop)
-            self.check(values_of(block))
+            block = read_rows(self.source, start, stop)
+            self.check(stored_values(block))
             yield block if last - first == stop - start else block[self.rows[first:last] - start]
 
     def probe(self) -> NDArray[Any]:
-        """Values of a few runs of cells, evenly spaced."""
+        """Return the values of a few evenly spaced runs of cells."""
         n = self.source.shape[0]
-        number = max(1, min(RUNS, n // RUN))  # so that they do not overlap
-        starts = np.linspace(0, max(0, n - RUN), number).astype(int)
-        found = [values_of(read(self.source, int(s), min(n, int(s) + RUN))).ravel() for s in starts]
-        return np.concatenate(found)
+        n_runs = max(1, min(N_RUNS, n // RUN_LENGTH))  # so that runs do not overlap
+        starts = np.linspace(0, max(0, n - RUN_LENGTH), n_runs).astype(int)
+        runs = (read_rows(self.source, int(s), min(n, int(s) + RUN_LENGTH)) for s in starts)
+        return np.concatenate([stored_values(run).ravel() for run in runs])
 
     def columns(self, index: NDArray[np.integer]) -> NDArray[np.float32]:
-        """(cells, len(index)) dense."""
-        out = np.empty((len(self.rows), len(index)), dtype=np.float32)
-        done = 0
+        """Return (cells, len(index)) dense values."""
+        values = np.empty((len(self.rows), len(index)), dtype=np.float32)
+        start = 0
         for block in self.blocks():
-            part = block[:, index]
-            out[done : done + block.shape[0]] = (
-                part.toarray() if isinstance(part, sparse.csr_matrix) else part
+            chosen = block[:, index]
+            values[start : start + block.shape[0]] = (
+                chosen.toarray() if isinstance(chosen, sparse.csr_matrix) else chosen
             )
-            done += block.shape[0]
-        return out
+            start += block.shape[0]
+        return values
 
-    def _cuts(self) -> list[tuple[int, int]]:
+    def _block_limits(self) -> list[tuple[int, int]]:
+        """First row and end of every block: the file's own chunks where it has them."""
         n, n_genes = self.source.shape
         if hasattr(self.source, "chunks") and hasattr(self.source, "compute"):
             edges = np.concatenate([[0], np.cumsum(self.source.chunks[0])])
         else:
-            step = max(1, BLOCK // max(1, n_genes))
-            edges = np.append(np.arange(0, n, step), n)
+            edges = np.append(np.arange(0, n, max(1, BLOCK_VALUES // max(1, n_genes))), n)
         return [(int(a), int(b)) for a, b in pairwise(edges) if b > a]
 
 
@@ -100,116 +101,79 @@ def is_on_disk(matrix: Any) -> bool:
     )
 
 
-def by_gene(matrix: Any) -> bool:
-    """Whether a matrix on disk is stored gene by gene, so that a block of cells cannot be read without the rest."""
-    held = getattr(matrix, "_meta", matrix)
-    return getattr(held, "format", "") == "csc"
+def is_stored_by_gene(matrix: Any) -> bool:
+    """Whether a matrix on disk is stored gene by gene: reading some cells then reads everything."""
+    return getattr(getattr(matrix, "_meta", matrix), "format", "") == "csc"
 
 
 def in_memory(matrix: Any) -> Any:
-    """The same matrix, read if it is on disk."""
+    """Return the same matrix, read if it is on disk."""
     if hasattr(matrix, "to_memory"):
         return matrix.to_memory()
     if hasattr(matrix, "compute"):
         return matrix.compute()
-    return (
-        np.asarray(matrix[:]) if is_on_disk(matrix) and hasattr(matrix, "__getitem__") else matrix
-    )
+    if is_on_disk(matrix) and hasattr(matrix, "__getitem__"):
+        return np.asarray(matrix[:])
+    return matrix
 
 
-def read(source: Any, start: int, stop: int) -> InMemory:
-    """Rows of a matrix on disk."""
+def read_rows(source: Any, start: int, stop: int) -> InMemory:
+    """Read consecutive rows of a matrix on disk."""
     block = source[start:stop]
     block = block.compute() if hasattr(block, "compute") else block
     return sparse.csr_matrix(block) if sparse.issparse(block) else np.asarray(block)
 
 
-def values_of(block: InMemory) -> NDArray[Any]:
-    """What is stored of a block."""
+def stored_values(block: InMemory) -> NDArray[Any]:
+    """Return the values that a matrix stores: the entries of a sparse one, all of a dense one."""
     return np.asarray(block.data) if isinstance(block, sparse.csr_matrix) else block
 
 
 def blocks_of(matrix: InMemory | OnDisk) -> Iterator[InMemory]:
-    """A matrix block by block, wherever it is."""
+    """Yield a matrix block by block, wherever it is."""
     if isinstance(matrix, OnDisk):
         yield from matrix.blocks()
         return
-    step = max(1, BLOCK // max(1, matrix.shape[1]))
+    step = max(1, BLOCK_VALUES // max(1, matrix.shape[1]))
     for start in range(0, matrix.shape[0], step):
         yield matrix[start : start + step]
 
 
-def kept(
+def load_genes(
     matrix: InMemory | OnDisk, genes: NDArray[np.integer]
 ) -> tuple[InMemory, NDArray[np.float64] | None]:
-    """The matrix in memory, and the linear value of one molecule in every cell (:func:`spatrace_sc._core.counts.molecule`).
+    """Return the matrix in memory, and the linear value of one molecule in every cell.
 
-    Of a matrix on disk only the named genes are kept; the others are empty columns, so that genes keep their numbers. It is read once.
+    For the latter see :func:`spatrace_sc._core.counts.molecule`. Of a matrix on disk only the
+    named genes are loaded; the others are empty columns, so that genes keep their index. The file
+    is read once.
     """
     if not isinstance(matrix, OnDisk):
         return matrix, molecule(matrix)
-    parts: list[sparse.csr_matrix] = []
-    chosen = np.zeros(matrix.shape[1], dtype=bool)
-    chosen[genes] = True
+    loaded: list[sparse.csr_matrix] = []
+    mask = np.zeros(matrix.shape[1], dtype=bool)
+    mask[genes] = True
 
-    def passing() -> Iterator[InMemory]:
+    def load_each() -> Iterator[InMemory]:
         for block in matrix.blocks():
-            parts.append(_only(block, chosen))
+            loaded.append(_with_columns_only(block, mask))
             yield block
 
-    units = passing()
-    unit = molecule_of_blocks(units)
-    for _ in units:  # what is left when a block was not counts
+    blocks = load_each()
+    unit = molecule_of_blocks(blocks)
+    for _ in blocks:  # molecule_of_blocks stops at the first block that does not hold counts
         continue
-    n_parts = len(parts)
-    found = (
-        sparse.vstack(parts, format="csr")
-        if n_parts
-        else sparse.csr_matrix(matrix.shape, dtype=np.float32)
-    )
     logger.info(
         "read %d of %d genes from disk, in %d blocks of cells.",
-        int(chosen.sum()),
-        len(chosen),
-        n_parts,
+        *(int(mask.sum()), len(mask), len(loaded)),
     )
-    return sparse.csr_matrix(found), unit
+    if not loaded:
+        return sparse.csr_matrix(matrix.shape, dtype=np.float32), unit
+    return sparse.csr_matrix(sparse.vstack(loaded, format="csr")), unit
 
 
-def _only(block: InMemory, chosen: NDArray[np.bool_]) -> sparse.csr_matrix:
-    """A block whose other columns are empty."""
-    place = np.flatnonzero(chosen)
-    part = sparse.coo_matrix(block[:, place])
-    return sparse.csr_matrix((part.data, (part.row, place[part.col])), shape=block.shape)
-
-
-def check_values(values: NDArray[Any], where: str, least: str = "") -> None:
-    """Finite and nowhere negative."""
-    if not np.isfinite(values).all():
-        raise DataError(
-            f"{where} has {least}{int((~np.isfinite(values)).sum())} NaN or inf values; fill or drop them, e.g. with `np.nan_to_num`."
-        )
-    if values.size and values.min() < 0:
-        raise DataError(
-            f"{where} has negative values (smallest {values.min():.3g}); log-normalised expression is needed, not scaled. Name the `layer` that holds it."
-        )
-
-
-def judge_raw(values: NDArray[Any], where: str, refuse: bool) -> None:
-    """Warn, or refuse, where values look like raw counts. Called by what a verb calls."""
-    if not values.size or values.max() <= 0:
-        return
-    flat = values.ravel()
-    probe = flat[:: max(1, flat.size // 100_000)]
-    if float(values.max()) > 1.5 and np.array_equal(probe, np.round(probe)):
-        text = "holds whole numbers and looks like raw counts"
-    elif float(values.max()) > 20:
-        text = f"has values up to {float(values.max()):.3g} and does not look log-normalised"
-    else:
-        return
-    message = f"{where} {text}; log-normalised expression is expected: `sc.pp.normalize_total(adata, target_sum=1e4); sc.pp.log1p(adata)`, or name the `layer` that holds it."
-    if refuse:
-        raise DataError(
-            f"{message} Pseudotime of raw counts follows sequencing depth, so none is computed."
-        )
-    warn(message)
+def _with_columns_only(block: InMemory, mask: NDArray[np.bool_]) -> sparse.csr_matrix:
+    """Return a block in which the columns outside the mask are empty."""
+    index = np.flatnonzero(mask)
+    entries = sparse.coo_matrix(block[:, index])
+    return sparse.csr_matrix((entries.data, (entries.row, index[entries.col])), shape=block.shape)

@@ -5,9 +5,9 @@ from ._gene_roles import gene_roles
 from ._ligand_exposure import ligand_exposure
 from ._prior import prior
 from ._scale_positions import scale_positions
+from ._transition_rules.other_packages import CellRank, Moscot
+from ._transition_rules.rules import OptimalTransport, Stages
 from ._transitions import transitions
-from .transition_rules.other_packages import CellRank, Moscot
-from .transition_rules.rules import OptimalTransport, Stages
 
 __all__ = [
     "CellRank",

@@ -14,8 +14,8 @@ from .. import _keys
 from .._check import shorten
 from .._data.expression import expression, matrix_of
 from .._data.genes import default_targets, match, symbols_of
-from .._data.missing_genes import rarely_seen
-from .._data.table import as_table, own
+from .._data.missing_genes import rarely_detected
+from .._data.table import as_table, detach_view
 from .._errors import DataError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -36,22 +36,26 @@ def gene_roles(
     table_key: str = _keys.TABLE,
     copy: bool = False,
 ) -> pd.DataFrame | None:
-    """Flag ligands, receptors, transcription factors and targets.
+    """Flag ligands, receptors, transcription factors and targets in ``var``.
 
-    The lists are gene lists, nothing more: no pairing of ligands with receptors is taken from them. A gene may have several roles.
+    The lists are plain gene lists: they do not pair ligands with receptors. A gene may have
+    several roles.
 
     Parameters
     ----------
     data
         AnnData, or SpatialData with ``table_key``.
     ligands, receptors, tfs
-        Names as in ``var_names`` or in ``var[gene_symbols]``; all three are needed. Names that are not in the data are left out and counted in the log, with names like them if there are any.
+        Names as in ``var_names`` or in ``var[gene_symbols]``; all three are required. Names that
+        are not in the data are left out; their number is logged, with similar names of the data.
     targets
-        The genes to explain. None: the highly variable genes if ``var["highly_variable"]`` exists, otherwise the 1000 most variable genes seen in at least 5 % of
-        cells; in both cases without the other three roles.
+        The genes to explain. None: the highly variable genes if ``var["highly_variable"]``
+        exists, otherwise the 1000 most variable genes that are detected in at least 5 % of cells;
+        in both cases without the genes of the other three roles.
     gene_symbols
-        Column of ``var`` with the names to match, e.g. ``"symbol"`` where ``var_names`` are Ensembl ids. Several genes of one symbol are all flagged. It is
-        remembered, so that :func:`spatrace_sc.tl.infer_ccc` can say if it is called without.
+        Column of ``var`` with the names to match, e.g. ``"symbol"`` where ``var_names`` are
+        Ensembl ids. All genes that share a symbol are flagged. The column is stored, so that
+        :func:`spatrace_sc.tl.infer_ccc` can log a hint if it is called without it.
     layer
         Layer of log-normalised expression, from which ``targets=None`` chooses. None: ``X``.
     table_key
@@ -61,22 +65,25 @@ def gene_roles(
 
     Returns
     -------
-    None, or the flags with ``copy=True``. Writes ``var["ligand"]``, ``var["receptor"]``, ``var["tf"]``, ``var["target"]`` (bool) and ``uns["gene_roles"]``, the
-    names of the column and the layer.
+    None, or the flags with ``copy=True``. Writes ``var["ligand"]``, ``var["receptor"]``,
+    ``var["tf"]``, ``var["target"]`` (bool) and ``uns["gene_roles"]``, the names of the column and
+    of the layer.
 
     Raises
     ------
     InvalidArgumentError
         If ligands, receptors or TFs are not given.
     DataError
-        If a role has no gene in the data; the message suggests another column, ``adata.raw`` or a difference in case where that would help.
+        If a role has no gene in the data. The message suggests another column, ``adata.raw`` or a
+        difference in case where that would help.
     MissingKeyError
-        If ``gene_symbols`` is not a column of ``var``, or ``layer`` not a layer.
+        If ``gene_symbols`` is not a column of ``var``, or ``layer`` is not a layer.
 
     Warns
     -----
     SpatraceWarning
-        If less than half of a list is in the data; if targets are to be chosen from what looks like raw counts.
+        If less than half of a list is in the data, or if targets are to be chosen from what looks
+        like raw counts.
 
     Examples
     --------
@@ -93,15 +100,15 @@ def gene_roles(
     2
     """
     adata = as_table(data, table_key)
-    given = {"ligands": ligands, "receptors": receptors, "tfs": tfs}
-    _check_given(given)
+    lists = {"ligands": ligands, "receptors": receptors, "tfs": tfs}
+    _check_given(lists)
     symbols = symbols_of(adata, gene_symbols)
     if layer is not None:
         matrix_of(adata, layer)
     flags = pd.DataFrame(
         {
             _keys.ROLES[name]: match(adata, genes, name, symbols, gene_symbols)
-            for name, genes in given.items()
+            for name, genes in lists.items()
             if genes is not None
         },
         index=adata.var_names,
@@ -111,63 +118,66 @@ def gene_roles(
         chosen = default_targets(adata, regulators, expression(adata, layer))
         if not chosen:
             raise DataError(
-                "`targets` was not given and no gene is left beside the ligands, receptors and TFs; name the genes to explain."
+                "`targets` was not given and every gene is a ligand, receptor or TF; name the "
+                "genes to explain."
             )
         flags[_keys.ROLES["targets"]] = np.isin(adata.var_names.to_numpy(dtype=str), chosen)
     else:
         flags[_keys.ROLES["targets"]] = match(adata, targets, "targets", symbols, gene_symbols)
-    _tell(adata, flags, layer)
+    _log_roles(adata, flags, layer)
     if copy:
         return flags
-    own(adata)
+    detach_view(adata)
     for column in flags:
         adata.var[column] = flags[column].to_numpy()
-    _remember(adata, gene_symbols, layer)
+    _store_names(adata, gene_symbols, layer)
     return None
 
 
-def _remember(adata: AnnData, gene_symbols: str | None, layer: str | None) -> None:
-    """The names of column and layer; not over something of the user's."""
-    there = adata.uns.get(_keys.GENE_ROLES, {})
-    if isinstance(there, Mapping) and (not there or "gene_symbols" in there):
+def _store_names(adata: AnnData, gene_symbols: str | None, layer: str | None) -> None:
+    """Store the names of column and layer, unless the slot holds something of the user's."""
+    stored = adata.uns.get(_keys.GENE_ROLES, {})
+    if isinstance(stored, Mapping) and (not stored or "gene_symbols" in stored):
         adata.uns[_keys.GENE_ROLES] = {"gene_symbols": gene_symbols or "", "layer": layer or ""}
     else:
         logger.info("uns[%r] holds something else and is left as it is.", _keys.GENE_ROLES)
 
 
-def _check_given(given: dict[str, Sequence[str] | None]) -> None:
-    """Three lists; without them a word on where they come from."""
-    lacking = [name for name, genes in given.items() if genes is None]
+def _check_given(lists: dict[str, Sequence[str] | None]) -> None:
+    """Require all three lists."""
+    lacking = [f"`{name}`" for name, genes in lists.items() if genes is None]
     if lacking:
         raise InvalidArgumentError(
-            f"{' and '.join(f'`{name}`' for name in lacking)} {'was' if len(lacking) == 1 else 'were'} not given: "
-            '`st.pp.gene_roles(adata, ligands=[...], receptors=[...], tfs=[...])`, three lists of gene names. The README says where they can come from ("Where gene lists come from").'
+            f"{' and '.join(lacking)} {'was' if len(lacking) == 1 else 'were'} not given: "
+            "`st.pp.gene_roles(adata, ligands=[...], receptors=[...], tfs=[...])`, three lists of "
+            "gene names. The README lists sources of gene lists "
+            '("Where gene lists come from").'
         )
 
 
-def _tell(adata: AnnData, flags: pd.DataFrame, layer: str | None) -> None:
-    """Log how many genes have which role, which have two that meet in an edge, and how many are hardly seen."""
-    logger.info(
-        "gene roles: %s.",
-        ", ".join(f"{int(flags[c].sum())} {name}" for name, c in _keys.ROLES.items()),
-    )
+def _log_roles(adata: AnnData, flags: pd.DataFrame, layer: str | None) -> None:
+    """Log the genes of each role, genes with two roles in an edge, and rarely detected genes."""
+    counts = ", ".join(f"{int(flags[c].sum())} {name}" for name, c in _keys.ROLES.items())
+    logger.info("gene roles: %s.", counts)
     both = flags["target"] & (flags["ligand"] | flags["receptor"])
     if both.any():
         logger.info(
-            "%d genes are targets and ligands or receptors too (%s): a pair is never tested on its own ligand or receptor.",
+            "%d genes are targets and also ligands or receptors (%s): a pair is never tested on "
+            "its own ligand or receptor.",
             *(int(both.sum()), shorten(adata.var_names[both.to_numpy()], 5)),
         )
     if layer is None and adata.X is None:
         return
     matrix, _ = matrix_of(adata, layer)
-    rare, n_cells = rarely_seen(matrix, flags.any(axis=1).to_numpy())
+    rare, n_cells = rarely_detected(matrix, flags.any(axis=1).to_numpy())
     if rare.any():
-        counts = ", ".join(
+        by_role = ", ".join(
             f"{int(flags[c][rare].sum())} {name}"
             for name, c in _keys.ROLES.items()
             if flags[c][rare].any()
         )
         logger.info(
-            "%d of the flagged genes are above 0 in fewer than 1 %% of %d cells (%s; %s): they cost time and tell little, consider leaving them out.",
-            *(int(rare.sum()), n_cells, counts, shorten(adata.var_names[rare], 5)),
+            "%d of the flagged genes are above 0 in fewer than 1 %% of %d cells (%s; %s): they "
+            "add run time but little information, consider leaving them out.",
+            *(int(rare.sum()), n_cells, by_role, shorten(adata.var_names[rare], 5)),
         )

@@ -10,13 +10,14 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
-from .._core.exposure import ligand_exposure as exposure_of
-from .._core.exposure import neighbour_weights
+from .._core.exposure import ligand_exposure as compute_exposure
+from .._core.exposure import nearest_neighbour_distance, neighbour_weights
 from .._data.cells import categories, cell_mask, coordinates, samples
 from .._data.expression import columns, expression
 from .._data.genes import flagged, match
 from .._data.radius import resolve_radius
-from .._data.table import as_table, own
+from .._data.stored_exposure import exposure_params
+from .._data.table import as_table, detach_view
 from .._errors import DataError
 
 if TYPE_CHECKING:
@@ -38,23 +39,24 @@ def ligand_exposure(
     key_added: str = _keys.EXPOSURE,
     copy: bool = False,
 ) -> pd.DataFrame | None:
-    r"""How much of each ligand reaches each cell from its neighbours.
+    """Compute how much of each ligand reaches each cell from its neighbours.
 
-    .. math:: E_{il} = \sum_{j \in senders,\; j \neq i,\; sample_j = sample_i,\; d_{ij} \le radius} e^{-3 d_{ij} / radius} \,(e^{X_{jl}} - 1)
-
-    Expression is returned to linear units before it is summed, because molecules add and their logarithms do not.
+    The exposure of cell i to ligand l is the sum over senders j of
+    exp(-3 d_ij / radius) · (exp(X_jl) - 1), with X log-normalised expression and d the distance.
+    Senders are other cells of the same slice within the radius. Expression is returned to linear
+    units before the sum, because molecules add and their logarithms do not.
 
     Parameters
     ----------
     data
         AnnData, or SpatialData with ``table_key``.
     radius
-        In the units of ``obsm[spatial_key]``. A sender at this distance counts 5 % of one at no distance. None: 5 × the median distance between nearest
-        cells, logged.
+        In the units of ``obsm[spatial_key]``. A sender at this distance counts 5 % of a sender at
+        distance 0. None: 5 × the median distance between nearest cells, which is logged.
     ligands
         Genes. None: those flagged in ``var["ligand"]``.
     cell_type_key
-        Column of ``obs`` in which ``senders`` and ``receivers`` are found.
+        Column of ``obs`` that holds the types named by ``senders`` and ``receivers``.
     sample_key
         Column of ``obs`` with the slice; neighbours never cross it. None: one slice.
     spatial_key
@@ -66,24 +68,36 @@ def ligand_exposure(
     table_key
         Table of a SpatialData.
     key_added
-        Slot of ``obsm``.
+        Slot of ``obsm`` and ``uns``.
     copy
         Return the table instead of writing it.
 
     Returns
     -------
-    None, or the cells × ligands table with ``copy=True``. Writes it to ``obsm[key_added]`` (DataFrame, float32; NaN in cells that are not receivers) and the parameters
-    to ``uns[key_added]``.
+    None, or the cells × ligands table with ``copy=True``. Writes
+
+    - ``obsm[key_added]``: the table (DataFrame, float32; NaN in cells that are not receivers);
+    - ``uns[key_added]["params"]``: ``radius``, ``nearest_distance`` (median distance to the
+      nearest cell), ``kernel``, ``spatial_key``, ``sample_key``, ``layer``, ``senders``,
+      ``receivers`` and the names of the ``ligands``.
+
+    Notes
+    -----
+    :func:`spatrace_sc.tl.infer_ccc` without ``radius`` takes the radius of the exposure that is
+    stored for the same ``spatial_key`` and ``sample_key``, and logs it. It computes the exposures
+    themselves again, so edits of the stored table have no effect.
 
     Raises
     ------
     MissingKeyError, DataError, InvalidArgumentError
-        On missing slots, unknown types, empty roles, positions or expression that are not finite, ``radius <= 0``.
+        If a slot is missing, a type is unknown, a role has no gene, positions or expression are
+        not finite, ``radius`` is not positive, or no receiver has a sender within it.
 
     Warns
     -----
     SpatraceWarning
-        If ``radius`` is below the distance between nearest cells or above 40 times it; if expression looks like raw counts.
+        If ``radius`` is below the distance between nearest cells, above 40 times it, or covers
+        most of a slice; if expression looks like raw counts.
 
     Examples
     --------
@@ -95,7 +109,7 @@ def ligand_exposure(
     """
     adata = as_table(data, table_key)
     if not copy:
-        own(adata)
+        detach_view(adata)
     matrix = expression(adata, layer)
     coords = coordinates(adata, spatial_key)
     sample = pd.factorize(samples(adata, sample_key))[0]
@@ -111,20 +125,24 @@ def ligand_exposure(
     weights = neighbour_weights(coords, sample, receiving, sending, radius=radius)
     if not weights.nnz:
         raise DataError(
-            f"no receiver has a sender within `radius={radius:g}`; check the units of the coordinates, `senders` and `sample_key`."
+            f"no receiver has a sender within `radius={radius:g}`; check the units of the "
+            "coordinates, `senders` and `sample_key`."
         )
-    values = exposure_of(weights, columns(matrix, np.flatnonzero(genes)))
+    values = compute_exposure(weights, columns(matrix, np.flatnonzero(genes)))
     values[~receiving] = np.nan
     table = pd.DataFrame(values, index=adata.obs_names, columns=adata.var_names[genes])
     if copy:
         return table
     adata.obsm[key_added] = table
-    adata.uns[key_added] = {
-        "params": {
-            "radius": radius,
-            "kernel": "exp(-3 d / radius)",
-            "spatial_key": spatial_key,
-            "sample_key": sample_key or "",
-        }
-    }
+    params = exposure_params(
+        radius=radius,
+        nearest=nearest_neighbour_distance(coords, sample),
+        spatial_key=spatial_key,
+        sample_key=sample_key,
+        layer=layer,
+        senders=senders,
+        receivers=receivers,
+        ligands=table.columns,
+    )
+    adata.uns[key_added] = {"params": params}
     return None

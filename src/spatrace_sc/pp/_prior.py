@@ -1,9 +1,8 @@
-"""Soft priors out of resources of known interactions."""
+"""Soft priors from resources of known interactions."""
 
 from __future__ import annotations
 
 import logging
-import numbers
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import positive, shorten
-from .._data.genes import NO_NAME, _reason, labels_of, symbols_of
+from .._data.genes import NO_NAME, explain_no_match, is_flagged, labels_of, symbols_of
 from .._data.table import as_table
 from .._errors import DataError, InvalidArgumentError
 from ._resources import read_resource
@@ -23,11 +22,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Between the subunits of a complex.
-SUBUNITS = "_"
+#: Separates the subunits of a complex.
+SUBUNIT_SEPARATOR = "_"
 
-#: What genes of a resource are called in the data, by name there.
-Names = dict[str, list[str]]
+#: Name in the resource → labels in results of the genes of the data that it stands for.
+Labels = dict[str, list[str]]
 
 
 def prior(
@@ -41,36 +40,49 @@ def prior(
 ) -> pd.DataFrame:
     """Turn a resource of known interactions into a soft prior for :func:`spatrace_sc.tl.infer_ccc`.
 
-    Nothing is written. The table names what is known; ``infer_ccc(prior=table)`` then divides the penalty of these edges by 1 + weight, and all other edges stay candidates.
+    Nothing is written. The table lists known edges; ``infer_ccc(prior=table)`` divides their
+    penalty by 1 + weight, and all other edges remain candidates.
 
-    - *Complexes.* ``A_B`` stands for its subunits: every subunit of the ligand with every subunit of the receptor is a row of its own, each with the full weight. A name that is itself a gene of the data (or of
-      ``orthologs``) is not split.
-    - *Several names.* A gene of the resource that is several genes of the data stands for each of them, and several may be one; every combination is listed, each with the full weight. An edge that is named several
-      times keeps its largest weight.
-    - *Roles.* Where :func:`spatrace_sc.pp.gene_roles` has flagged a role, only its genes are kept; otherwise any gene of the data is.
+    - *Complexes.* ``A_B`` stands for its subunits: every subunit of the ligand is paired with
+      every subunit of the receptor, each pair with the full weight. A name that is itself a gene
+      of the data (or of ``orthologs``) is not split.
+    - *Several names.* A gene of the resource may correspond to several genes of the data, and
+      several may correspond to one. Every combination is listed with the full weight. An edge
+      that is listed several times keeps its largest weight.
+    - *Roles.* Where :func:`spatrace_sc.pp.gene_roles` has flagged a role, only its genes are
+      used; otherwise all genes of the data are.
 
     Parameters
     ----------
     data
         AnnData, or SpatialData with ``table_key``.
     resource
-        ``"liana:consensus"`` (human), ``"liana:mouseconsensus"`` or any other resource of the installed liana, which come with the package; ``"decoupler:collectri"`` or ``"decoupler:dorothea"`` (human), which the installed
-        decoupler (≥ 2) downloads. Or a table: ligand, receptor[, weight]; tf, target[, weight]; or source, target[, weight] as decoupler calls TFs and targets. The weights of the latter, and those of decoupler, are signs of
-        regulation: their size is taken.
+        ``"liana:consensus"`` (human), ``"liana:mouseconsensus"`` or another resource that the
+        installed liana contains; ``"decoupler:collectri"`` or ``"decoupler:dorothea"`` (human),
+        which the installed decoupler (≥ 2) downloads. Or a table with the columns ligand,
+        receptor[, weight]; tf, target[, weight]; or source, target[, weight], as decoupler calls
+        TFs and targets. Weights of decoupler and of source, target tables hold the sign of
+        regulation; their absolute value is used.
     orthologs
-        Table ``source, target``: ``source`` is a name in the data (an axolotl id), ``target`` the name in the resource (a human symbol). Genes that it does not list are not in the resource then. One to many in either
-        direction, see above. None: names are the same in both.
+        Table ``source, target``: ``source`` is a name in the data (e.g. an axolotl id),
+        ``target`` the name in the resource (e.g. a human symbol). Genes that it does not list
+        then do not match the resource. One to many is allowed in both directions, see above.
+        None: names are the same in both.
     gene_symbols
-        Column of ``var`` with the names of the data to match; use the same in :func:`spatrace_sc.tl.infer_ccc`. The prior calls genes as results do. None: ``var_names``.
+        Column of ``var`` with the names to match; pass the same to
+        :func:`spatrace_sc.tl.infer_ccc`. The prior labels genes as results do. None:
+        ``var_names``.
     weight
-        Multiplies the weights of a table, which are 1 where it has none.
+        Factor that multiplies the weights of the table, which are 1 where it has none.
     table_key
         Table of a SpatialData.
 
     Returns
     -------
-    Table ``ligand, receptor, weight`` or ``tf, target, weight`` in the order of the resource; empty, with a warning in the log, when no edge has both its genes in the data. ``attrs["report"]`` tells how many rows the resource has, how many of
-    them are in the prior, and of each role how many genes were matched and which are missing.
+    Table ``ligand, receptor, weight`` or ``tf, target, weight`` in the order of the resource. It
+    is empty, with a warning in the log, if no edge has both genes in the data.
+    ``attrs["report"]`` holds the number of ``rows`` of the resource, the number ``used`` in the
+    prior, and for each role how many genes were ``matched`` and which are ``missing``.
 
     Raises
     ------
@@ -97,134 +109,150 @@ def prior(
     1  LIG000   REC001     2.0
     """
     adata = as_table(data, table_key)
-    if isinstance(weight, bool) or not isinstance(weight, numbers.Real):
-        raise InvalidArgumentError(f"`weight` must be a positive number, found {weight!r}.")
-    positive(float(weight), "weight")
+    positive(weight, "weight")
     known, title = read_resource(resource)
-    names = names_in_data(adata, gene_symbols)
+    labels = labels_in_data(adata, gene_symbols)
     if orthologs is not None:
-        names = through(orthologs, names, known)
+        labels = labels_by_ortholog(orthologs, labels, known)
     left, right = known.columns[:2]
-    allowed = {column: genes_of_role(adata, column, gene_symbols) for column in (left, right)}
-    found = expand(known, names, allowed)
-    found["weight"] *= float(weight)
-    report = {"rows": len(known), "used": int(found.pop("row").nunique())}
-    found = found.loc[found.groupby([left, right], sort=False)["weight"].idxmax()].reset_index(
-        drop=True
-    )
+    allowed = {column: labels_of_role(adata, column, gene_symbols) for column in (left, right)}
+    edges = expand(known, labels, allowed)
+    edges["weight"] *= float(weight)
+    report: dict[str, Any] = {"rows": len(known), "used": int(edges.pop("row").nunique())}
+    largest = edges.groupby([left, right], sort=False)["weight"].idxmax()
+    edges = edges.loc[largest].reset_index(drop=True)
     for column in (left, right):
         genes = pd.unique(
-            pd.Series([g for name in known[column] for g in subunits(name, names)], dtype=object)
+            pd.Series([g for name in known[column] for g in subunits(name, labels)], dtype=object)
         )
-        missing = sorted(g for g in genes if not set(names.get(g, [])) & allowed[column])
+        missing = sorted(g for g in genes if not set(labels.get(g, [])) & allowed[column])
         report[column] = {"matched": len(genes) - len(missing), "missing": missing}
-    _tell(adata, title, report, names, found)
-    found.attrs["report"] = report
-    return found
+    _check_matched(adata, title, report, labels, edges)
+    edges.attrs["report"] = report
+    return edges
 
 
-def _tell(
-    adata: AnnData, title: str, report: dict[str, dict[str, Any]], names: Names, found: pd.DataFrame
+def _check_matched(
+    adata: AnnData,
+    title: str,
+    report: dict[str, Any],
+    labels: Labels,
+    edges: pd.DataFrame,
 ) -> None:
-    """Log what was matched; no gene at all is an error."""
-    left, right = found.columns[:2]
-    parts = []
-    for column in (left, right):
-        matched, missing = report[column]["matched"], report[column]["missing"]
-        lost = f" (missing: {shorten(missing, 3)})" if missing else ""
-        parts.append(f"{matched} of {matched + len(missing)} {column}s{lost}")
+    """Log how many genes and edges matched; no matched gene at all is an error."""
+    left, right = edges.columns[:2]
     if not report[left]["matched"] and not report[right]["matched"]:
         wanted = set(report[left]["missing"]) | set(report[right]["missing"])
         hint = (
-            f" Some are in the data, but not flagged in `adata.var[{left!r}]` or `adata.var[{right!r}]`: see `st.pp.gene_roles`."
-            if wanted & set(names)
-            else _reason(adata, wanted, np.array(list(names), dtype=str), "st.pp.prior")
+            f" Some are in the data, but not flagged in `adata.var[{left!r}]` or "
+            f"`adata.var[{right!r}]`: see `st.pp.gene_roles`."
+            if wanted & set(labels)
+            else explain_no_match(adata, wanted, np.array(list(labels), dtype=str), "st.pp.prior")
         )
         raise DataError(
-            f"`resource`: none of the {len(wanted)} genes of {title} is a {left} or {right} of the data ({shorten(sorted(wanted), 3)} against {shorten(names, 3)}).{hint}"
+            f"`resource`: none of the {len(wanted)} genes of {title} is a {left} or {right} of "
+            f"the data ({shorten(sorted(wanted), 3)} against {shorten(labels, 3)}).{hint}"
         )
-    level = logging.INFO if len(found) else logging.WARNING
+    counts = []
+    for column in (left, right):
+        n_matched, missing = report[column]["matched"], report[column]["missing"]
+        detail = f" (missing: {shorten(missing, 3)})" if missing else ""
+        counts.append(f"{n_matched} of {n_matched + len(missing)} {column}s{detail}")
     logger.log(
-        level,
+        logging.INFO if len(edges) else logging.WARNING,
         "prior from %s: %d edges from %d of %d rows; %s, %s found.",
-        *(title, len(found), report["used"], report["rows"], *parts),
+        *(title, len(edges), report["used"], report["rows"], *counts),
     )
 
 
-def names_in_data(adata: AnnData, gene_symbols: str | None) -> Names:
-    """Name → what genes with that name are called in results."""
+def labels_in_data(adata: AnnData, gene_symbols: str | None) -> Labels:
+    """Return the labels in results of the genes with each name."""
     symbols = symbols_of(adata, gene_symbols)
     if symbols is None:
         return {n: [n] for n in adata.var_names.astype(str)}
-    labels = labels_of(adata, symbols)
-    names: Names = {}
+    label_of = labels_of(adata, symbols)
+    labels: Labels = {}
     for gene, symbol in zip(adata.var_names.astype(str), symbols, strict=True):
-        names.setdefault(gene if symbol in NO_NAME else str(symbol), []).append(labels[gene])
-    return names
+        labels.setdefault(gene if symbol in NO_NAME else str(symbol), []).append(label_of[gene])
+    return labels
 
 
-def through(orthologs: pd.DataFrame, names: Names, known: pd.DataFrame) -> Names:
-    """Names in the resource → what the genes of the data that are mapped to them are called."""
-    if not isinstance(orthologs, pd.DataFrame) or not {"source", "target"} <= set(orthologs):
-        found = (
-            list(orthologs.columns)
-            if isinstance(orthologs, pd.DataFrame)
-            else type(orthologs).__name__
-        )
+def labels_by_ortholog(orthologs: pd.DataFrame, labels: Labels, known: pd.DataFrame) -> Labels:
+    """Return the labels of the genes of the data that map to each name in the resource."""
+    is_table = isinstance(orthologs, pd.DataFrame)
+    if not is_table or not {"source", "target"} <= set(orthologs):
+        finding = list(orthologs.columns) if is_table else type(orthologs).__name__
         raise InvalidArgumentError(
-            f"`orthologs` must be a table with columns source (name in the data) and target (name in the resource), found {found}."
+            "`orthologs` must be a table with columns source (name in the data) and target (name "
+            f"in the resource), found {finding}."
         )
     table = orthologs[["source", "target"]].dropna().astype(str).drop_duplicates()
-    wanted = {
-        g for c in known.columns[:2] for name in known[c] for g in (name, *name.split(SUBUNITS))
-    }
-    source, target = set(table["source"]), set(table["target"])
-    if not source & set(names) or not target & wanted:
-        side = (
-            "sources is a gene of the data"
-            if not source & set(names)
-            else "targets is a gene of the resource"
-        )
-        turned = (
-            " It seems to be turned around: source is the name in the data."
-            if source & wanted and target & set(names)
-            else ""
-        )
-        raise InvalidArgumentError(
-            f"`orthologs`: none of its {side} (sources {shorten(table['source'].unique(), 2)}, targets {shorten(table['target'].unique(), 2)}; data {shorten(names, 2)}, resource {shorten(sorted(wanted), 2)}).{turned}"
-        )
-    mapped: Names = {}
-    for one, other in zip(table["source"], table["target"], strict=True):
-        if one in names:
-            mapped.setdefault(other, []).extend(names[one])
+    _check_orthologs(table, labels, known)
+    mapped: Labels = {}
+    for source, target in zip(table["source"], table["target"], strict=True):
+        if source in labels:
+            mapped.setdefault(target, []).extend(labels[source])
+    sources = set(table["source"])
     logger.info(
-        "orthologs: %d of %d sources are genes of the data.", len(source & set(names)), len(source)
+        "orthologs: %d of %d sources are genes of the data.",
+        *(len(sources & set(labels)), len(sources)),
     )
     return mapped
 
 
-def genes_of_role(adata: AnnData, role: str, gene_symbols: str | None) -> set[str]:
-    """What the genes flagged for a role are called; all genes where it is not flagged."""
+def _check_orthologs(table: pd.DataFrame, labels: Labels, known: pd.DataFrame) -> None:
+    """Require that some sources are genes of the data, and some targets genes of the resource."""
+    in_resource = {
+        g
+        for column in known.columns[:2]
+        for name in known[column]
+        for g in (name, *name.split(SUBUNIT_SEPARATOR))
+    }
+    source, target = set(table["source"]), set(table["target"])
+    in_data = set(labels)
+    if not source & in_data:
+        problem = "sources is a gene of the data"
+    elif not target & in_resource:
+        problem = "targets is a gene of the resource"
+    else:
+        return
+    swapped = (
+        " The columns seem to be swapped: source is the name in the data."
+        if source & in_resource and target & in_data
+        else ""
+    )
+    raise InvalidArgumentError(
+        f"`orthologs`: none of its {problem} (sources {shorten(table['source'].unique(), 2)}, "
+        f"targets {shorten(table['target'].unique(), 2)}; data {shorten(labels, 2)}, resource "
+        f"{shorten(sorted(in_resource), 2)}).{swapped}"
+    )
+
+
+def labels_of_role(adata: AnnData, role: str, gene_symbols: str | None) -> set[str]:
+    """Return the labels of the genes flagged for a role; of all genes where it is not flagged."""
     symbols = symbols_of(adata, gene_symbols)
     names = adata.var_names.astype(str)
-    called = dict(zip(names, names, strict=True)) if symbols is None else labels_of(adata, symbols)
+    label_of = (
+        dict(zip(names, names, strict=True)) if symbols is None else labels_of(adata, symbols)
+    )
     if role not in adata.var:
-        return set(called.values())
-    flags = adata.var[role]
-    return {called[n] for n in names[flags.where(flags.notna(), False).astype(bool).to_numpy()]}
+        return set(label_of.values())
+    return {label_of[n] for n in names[is_flagged(adata, role)]}
 
 
-def subunits(name: str, names: Names) -> list[str]:
-    """Genes of a complex; the name itself where it is a gene."""
-    return [name] if name in names else [part for part in name.split(SUBUNITS) if part] or [name]
+def subunits(name: str, labels: Labels) -> list[str]:
+    """Return the genes of a complex; the name itself where it is a gene."""
+    if name in labels:
+        return [name]
+    return [part for part in name.split(SUBUNIT_SEPARATOR) if part] or [name]
 
 
-def expand(known: pd.DataFrame, names: Names, allowed: dict[str, set[str]]) -> pd.DataFrame:
-    """Every row as the edges of genes of the data that it stands for, with its number in ``row``."""
+def expand(known: pd.DataFrame, labels: Labels, allowed: dict[str, set[str]]) -> pd.DataFrame:
+    """Return the edges between genes of the data that each row stands for; ``row`` is its index."""
     left, right = known.columns[:2]
 
-    def called(name: str, column: str) -> list[str]:
-        genes = [label for part in subunits(name, names) for label in names.get(part, [])]
+    def labels_allowed(name: str, column: str) -> list[str]:
+        genes = [label for gene in subunits(name, labels) for label in labels.get(gene, [])]
         return [g for g in genes if g in allowed[column]]
 
     rows = [
@@ -232,7 +260,7 @@ def expand(known: pd.DataFrame, names: Names, allowed: dict[str, set[str]]) -> p
         for number, (a, b, weight) in enumerate(
             zip(known[left], known[right], known["weight"], strict=True)
         )
-        for one, other in product(called(a, left), called(b, right))
+        for one, other in product(labels_allowed(a, left), labels_allowed(b, right))
     ]
     table = pd.DataFrame(rows, columns=[left, right, "weight", "row"])
     return table.astype({left: object, right: object, "weight": float, "row": int})

@@ -1,4 +1,4 @@
-"""Known interactions out of other packages, which are imported late, or out of a table."""
+"""Known interactions from a table, or from other packages, which are imported lazily."""
 
 from __future__ import annotations
 
@@ -13,77 +13,96 @@ from .._check import closest, shorten
 from .._data.genes import NO_NAME
 from .._errors import DownloadError, InvalidArgumentError, MissingPackageError
 
-#: Columns of a resource → columns of the prior. The third is how decoupler calls TFs and targets.
-KINDS = {
+#: Columns of a resource → columns of the prior. The third pair is decoupler's.
+COLUMNS = {
     ("ligand", "receptor"): ["ligand", "receptor"],
     ("tf", "target"): ["tf", "target"],
     ("source", "target"): ["tf", "target"],
 }
 #: Networks of decoupler that can be named.
-DECOUPLER = ("collectri", "dorothea")
+DECOUPLER_NETWORKS = ("collectri", "dorothea")
+#: Length up to which the message of a failed download is quoted.
+MAX_QUOTED = 150
 
 
 def read_resource(resource: str | pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Table of three columns, two of genes and ``weight``, and what to call it."""
+    """Return a table of two columns of genes and ``weight``, and its name in messages."""
     if isinstance(resource, pd.DataFrame):
         return _tidy(resource), "the table"
     package, _, name = str(resource).partition(":")
-    if not isinstance(resource, str) or package not in PACKAGES:
+    if not isinstance(resource, str) or package not in READERS:
+        finding = resource if isinstance(resource, str) else type(resource).__name__
         raise InvalidArgumentError(
-            f"`resource` must be a table or a name such as 'liana:consensus', 'liana:mouseconsensus' or 'decoupler:collectri', found {resource if isinstance(resource, str) else type(resource).__name__!r}."
+            "`resource` must be a table or a name such as 'liana:consensus', "
+            f"'liana:mouseconsensus' or 'decoupler:collectri', found {finding!r}."
         )
-    return _tidy(PACKAGES[package](name)), resource
+    return _tidy(READERS[package](name)), resource
 
 
-def _liana(name: str) -> pd.DataFrame:
+def _read_liana(name: str) -> pd.DataFrame:
     liana = _package("liana", "liana")
-    there = [str(n) for n in liana.rs.show_resources()]
-    if name not in there:
+    available = [str(n) for n in liana.rs.show_resources()]
+    if name not in available:
         raise InvalidArgumentError(
-            f"`resource`: liana has no resource {name!r}; it has {shorten(there, 30)}.{closest(name, there)}"
+            f"`resource`: liana has no resource {name!r}; it has {shorten(available, 30)}."
+            f"{closest(name, available)}"
         )
     table: pd.DataFrame = liana.rs.select_resource(name)
     return table
 
 
-def _decoupler(name: str) -> pd.DataFrame:
+def _read_decoupler(name: str) -> pd.DataFrame:
     decoupler = _package("decoupler", "decoupler>=2")
-    if name not in DECOUPLER:
+    if name not in DECOUPLER_NETWORKS:
         raise InvalidArgumentError(
-            f"`resource`: of decoupler's networks {shorten(DECOUPLER)} can be named, found {name!r}.{closest(name, DECOUPLER)} Of others pass the table, e.g. `resource=decoupler.op.collectri(organism='mouse')`."
+            f"`resource`: of decoupler's networks {shorten(DECOUPLER_NETWORKS)} can be named, "
+            f"found {name!r}.{closest(name, DECOUPLER_NETWORKS)} Pass the table of any other, e.g. "
+            "`resource=decoupler.op.collectri(organism='mouse')`."
         )
     if not hasattr(decoupler, "op"):
+        version = getattr(decoupler, "__version__", "an older one")
         raise MissingPackageError(
-            f"`resource='decoupler:{name}'` needs decoupler 2 or newer, found {getattr(decoupler, '__version__', 'an older one')}: `pip install 'spatrace-sc[prior]'` or `pip install 'decoupler>=2'`."
+            f"`resource='decoupler:{name}'` needs decoupler 2 or newer, found {version}: "
+            "`pip install 'spatrace-sc[prior]'` or `pip install 'decoupler>=2'`."
         )
     try:
         table: pd.DataFrame = getattr(decoupler.op, name)()
     except (OSError, ValueError) as error:
         raise DownloadError(
-            f"`resource='decoupler:{name}'`: decoupler downloads this network and could not ({type(error).__name__}: {str(error)[:150]}). "
-            f"Where there is internet, save `decoupler.op.{name}()` to a file, and pass the table as `resource`."
+            f"`resource='decoupler:{name}'`: decoupler downloads this network and could not "
+            f"({type(error).__name__}: {str(error)[:MAX_QUOTED]}). On a machine with internet, "
+            f"save `decoupler.op.{name}()` to a file, and pass the table as `resource`."
         ) from error
     return table
 
 
-PACKAGES: dict[str, Callable[[str], pd.DataFrame]] = {"liana": _liana, "decoupler": _decoupler}
+READERS: dict[str, Callable[[str], pd.DataFrame]] = {
+    "liana": _read_liana,
+    "decoupler": _read_decoupler,
+}
 
 
-def _package(name: str, wanted: str) -> ModuleType:
+def _package(name: str, requirement: str) -> ModuleType:
     try:
         return import_module(name)
     except ImportError as error:
         raise MissingPackageError(
-            f"`resource` needs {name}, which cannot be imported ({error}): `pip install 'spatrace-sc[prior]'` installs liana and decoupler (or only this one: `pip install '{wanted}'`)."
+            f"`resource` needs {name}, which cannot be imported ({error}): "
+            "`pip install 'spatrace-sc[prior]'` installs liana and decoupler (or only this one: "
+            f"`pip install '{requirement}'`)."
         ) from error
 
 
 def _tidy(table: pd.DataFrame) -> pd.DataFrame:
-    """The two columns of genes as strings, named as in the prior, and weights of at least 0. Rows without a name are left out."""
-    kind = next((kind for kind in KINDS if set(kind) <= set(table)), None)
-    if kind is None:
+    """Return two columns of genes, named as in the prior, and weights of at least 0.
+
+    Rows without a name are left out.
+    """
+    columns = next((columns for columns in COLUMNS if set(columns) <= set(table)), None)
+    if columns is None:
         raise InvalidArgumentError(
-            f"`resource` must have columns ligand, receptor[, weight]; tf, target[, weight]; or source, target[, weight]; found {list(table.columns)}."
+            "`resource` must have columns ligand, receptor[, weight]; tf, target[, weight]; or "
+            f"source, target[, weight]; found {list(table.columns)}."
         )
     weight = (
         pd.to_numeric(table["weight"], errors="coerce")
@@ -91,14 +110,14 @@ def _tidy(table: pd.DataFrame) -> pd.DataFrame:
         else pd.Series(1.0, index=table.index)
     )
     value = weight.to_numpy(dtype=float, na_value=np.nan)
-    value = np.abs(value) if kind[0] == "source" else value
+    value = np.abs(value) if columns[0] == "source" else value
     if not np.isfinite(value).all() or (value < 0).any():
         raise InvalidArgumentError(
             "`resource['weight']` must be numbers of at least 0 (of source, target: any sign)."
         )
     genes = {
         new: table[old].astype(object).where(table[old].notna(), "").astype(str).to_numpy()
-        for old, new in zip(kind, KINDS[kind], strict=True)
+        for old, new in zip(columns, COLUMNS[columns], strict=True)
     }
     tidy = pd.DataFrame(genes).assign(weight=value)
-    return tidy[~tidy[KINDS[kind]].isin(NO_NAME).any(axis=1)].reset_index(drop=True)
+    return tidy[~tidy[COLUMNS[columns]].isin(NO_NAME).any(axis=1)].reset_index(drop=True)

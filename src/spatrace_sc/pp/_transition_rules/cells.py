@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..._check import shorten
-from ..._core.transitions import MAX_STAGES, is_discrete, order_of_cells
+from ..._core.cell_order import MAX_STAGES, is_discrete, order_of_cells
 from ..._data.cells import categories
 from ..._errors import DataError
 
@@ -75,7 +75,7 @@ class Cells:
                 f"stages of `adata.obs[{stage_key!r}]` have the same mean `{self.time_key}` "
                 f"({shorten(mean.index[mean.duplicated(keep=False)])}), so their order is unknown."
             )
-        return np.asarray(mean.index.get_indexer(names), dtype=np.intp)
+        return np.asarray(mean.index.get_indexer(pd.Index(names)), dtype=np.intp)
 
     def scatter(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
         """Expand an (n, n) matrix to all cells of the data."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ... import _keys
-from ..._core.transitions import has_cycle, reach, row_normalise, with_ends
+from ..._core.cell_order import has_cycle
+from ..._core.transitions import reach, row_normalise, with_ends
 from ..._errors import DataError, InvalidArgumentError
 from .cells import Cells, Notes
 

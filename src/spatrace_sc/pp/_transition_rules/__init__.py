@@ -1,0 +1,1 @@
+"""Rules that link each cell to later cells."""

@@ -1,1 +1,0 @@
-"""Rules that link each cell to earlier cells."""
