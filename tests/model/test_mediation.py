@@ -8,14 +8,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from _helpers import READ_KEYS
+from _helpers import source
 from _planted import CONFIG, C, F, L, N, R, draw_decoys, planted
 
 import spatrace_sc as st
-from spatrace_sc._inference.edge_tables import first_steps
+from spatrace_sc._inference.edge_tables import pair_tf_table
 from spatrace_sc._model.evidence.resample import resample
 from spatrace_sc._model.fit import fit
 from spatrace_sc._model.records import Draw
+from spatrace_sc._regulators import Regulators
 from spatrace_sc._study.problem import build_problem
 from spatrace_sc._study.read import read_study
 
@@ -100,7 +101,7 @@ def test_receptors_and_ligands_that_are_tfs_are_named_as_forbidden():
         "tfs": tfs,
         "targets": genes["target"],
     }
-    problem = build_problem(read_study(adata, roles, **READ_KEYS), st.Config(progress=False), None)
+    problem = build_problem(read_study(adata, roles, source()), st.Config(progress=False), None)
     n, n_r = len(tfs), len(genes["receptor"])
     actual = set(map(tuple, problem.forbidden_on_tfs.T.tolist()))
     expected = {(k, k) for k in range(n)} | {(n + k, k) for k in range(n)}
@@ -110,20 +111,15 @@ def test_receptors_and_ligands_that_are_tfs_are_named_as_forbidden():
     assert actual == expected
 
 
-def study_of(n_receptors=2, n_tfs=3):
-    return SimpleNamespace(
-        genes={
-            "ligands": np.array(["a", "b"]),
-            "receptors": np.arange(n_receptors),
-            "tfs": np.arange(n_tfs),
-        }
-    )
+def genes_of(n_ligands=2, n_receptors=2, n_tfs=3):
+    sizes = (n_ligands, n_receptors, n_tfs, 1)
+    return Regulators(*(np.arange(size).astype(str) for size in sizes))
 
 
 NO_FLOOR = np.zeros(4)
 
 
-def test_first_steps_by_hand():
+def test_the_table_of_pairs_and_tfs_by_hand():
     on_tfs = np.zeros((4, 3))
     on_tfs[1, 2], on_tfs[2, 0] = 0.3, -0.5
     lr_edges = SimpleNamespace(n_targets=2)
@@ -131,7 +127,7 @@ def test_first_steps_by_hand():
     lr = Draw(np.array([0, 5]), np.array([2.0, 1.0]), np.array([0.1]), np.array([1.0]))
     tf = Draw(np.array([5, 6]), np.array([0.3, 0.5]), np.array([0.4]), np.array([1.0]))
     evidence = SimpleNamespace(on_tfs=on_tfs, lr=lr_edges, draws={"lr": [lr], "lr_tf": [tf]})
-    table = first_steps(study_of(), evidence, np.array([0.75, 0.0, 0.19]), NO_FLOOR)
+    table = pair_tf_table(genes_of(), evidence, np.array([0.75, 0.0, 0.19]), NO_FLOOR)
     assert list(table.columns) == ["ligand", "receptor", "tf", "effect", "q_value"]
     assert table[["ligand", "receptor", "tf"]].to_numpy().tolist() == [[0, 1, 2], [1, 0, 0]]
     # divided by the square root of the noise-free share: 0.9 and 0.5
@@ -141,12 +137,12 @@ def test_first_steps_by_hand():
     no_targets = lr._replace(items=empty.astype(int), score=empty)
     alone = SimpleNamespace(on_tfs=on_tfs, lr=lr_edges, draws={"lr": [no_targets], "lr_tf": [tf]})
     assert (
-        first_steps(study_of(), alone, np.zeros(3), NO_FLOOR)["q_value"] >= table["q_value"]
+        pair_tf_table(genes_of(), alone, np.zeros(3), NO_FLOOR)["q_value"] >= table["q_value"]
     ).all()
     nothing = SimpleNamespace(on_tfs=0 * on_tfs, lr=lr_edges, draws={"lr": [lr], "lr_tf": [tf]})
-    assert len(first_steps(study_of(), nothing, np.zeros(3), NO_FLOOR)) == 0
-    floored = first_steps(
-        study_of(), evidence, np.array([0.75, 0.0, 0.19]), np.array([0.0, 0.0, 0.97, 0.0])
+    assert len(pair_tf_table(genes_of(), nothing, np.zeros(3), NO_FLOOR)) == 0
+    floored = pair_tf_table(
+        genes_of(), evidence, np.array([0.75, 0.0, 0.19]), np.array([0.0, 0.0, 0.97, 0.0])
     )
     np.testing.assert_allclose(floored["q_value"], [table["q_value"][0], 0.97])
 
@@ -158,11 +154,8 @@ def test_noise_does_not_make_the_effect_on_a_tf_smaller(result):
     for noise in (0.0, 1.0):
         problem = mediated(noise)
         evidence = evidence_of(problem, result[1])
-        genes = study_of(R, F)
-        genes.genes["ligands"] = np.arange(L)
-        table = first_steps(
-            genes, evidence, noise_share(problem).numpy(), np.zeros(problem.n_pairs)
-        )
+        noise = noise_share(problem).numpy()
+        table = pair_tf_table(genes_of(L, R, F), evidence, noise, np.zeros(problem.n_pairs))
         row = table.query(f"ligand == 2 and receptor == 0 and tf == {TF}")
         sizes.append((float(row["effect"].iloc[0]), evidence.on_tfs[PAIR, TF]))
     assert sizes[1][1] < 0.8 * sizes[0][1], "measured with noise the effect is smaller"
