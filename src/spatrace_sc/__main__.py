@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,9 +29,7 @@ def main() -> None:
 
     print("Simulating a tissue: 3 stages, 12 active ligand–receptor pairs of 144.", flush=True)
     adata = st.datasets.simulated(options.seed, n_cells=options.cells)
-    start = time.perf_counter()
     st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", seed=options.seed)
-    print(f"\nThe inference took {time.perf_counter() - start:.0f} s.")
 
     truth = adata.uns["truth"]
     for kind, title, table in (
