@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+import anndata as ad
 import numpy as np
 import pandas as pd
+import pytest
 from anndata import AnnData
 from scipy import sparse
 
 import spatrace_sc as st
+from spatrace_sc._study.source import Source
 
 #: Genes of each role in the tissue of most tests; a third of the time that twelve of each take.
 N_GENES = 6
@@ -18,6 +22,11 @@ FEW_GENES = dict.fromkeys(("n_ligands", "n_receptors", "n_pairs", "n_tfs"), N_GE
 #: What the inference says of small tissues; tests about something else ignore it.
 NOTHING_SIGNIFICANT = "ignore:no edge has q:spatrace_sc.SpatraceWarning"
 ONE_SLICE = "ignore:no `sample_key` was given:spatrace_sc.SpatraceWarning"
+
+
+def slow(*values: Any) -> Any:
+    """Values of a parametrized test that run with ``-m slow`` only."""
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def small_config(**changes: Any) -> st.Config:
@@ -97,6 +106,18 @@ def predicted_targets(network: Any, weights: Any, problem: Any) -> Any:
     return (design[weights.rows] * (1.0 + gate)) @ weights.values
 
 
+def written_and_read(adata: AnnData, form: str, folder: Path) -> AnnData:
+    """The data after a round through a file of the form ``h5ad``, ``zarr`` or ``spatialdata``."""
+    path = folder / f"data.{form}"
+    if form == "spatialdata":
+        import spatialdata
+
+        spatialdata.SpatialData(tables={"table": adata}).write(path)
+        return spatialdata.read_zarr(path).tables["table"]
+    getattr(adata, f"write_{form}")(path)
+    return getattr(ad, f"read_{form}")(path)
+
+
 def is_acyclic(support: np.ndarray) -> bool:
     """Whether the directed graph of a (nodes, nodes) boolean matrix has no cycle; takes away nodes without a way in, one after the other."""
     support = np.array(support, dtype=bool)
@@ -109,17 +130,23 @@ def is_acyclic(support: np.ndarray) -> bool:
     return True
 
 
-#: What read_study is given besides the data: roles from the flags, a slice a sample.
+#: Roles by the flags in ``var``, as read_study takes them.
 NO_ROLES = dict.fromkeys(("ligands", "receptors", "tfs", "targets"))
-READ_KEYS = {
-    "cell_type_key": "cell_type",
-    "sample_key": "sample",
-    "stage_key": "stage",
-    "time_key": "dpt_pseudotime",
-    "spatial_key": "spatial",
-    "layer": None,
-    "senders": None,
-    "receivers": None,
-    "radius": 40.0,
-    "transitions_key": None,
-}
+
+
+def source(**changes: Any) -> Source:
+    """Return the reading keys of simulated data: every slice is a sample, every type takes part."""
+    fields: dict[str, Any] = {
+        "cell_type_key": "cell_type",
+        "sample_key": "sample",
+        "stage_key": "stage",
+        "time_key": "dpt_pseudotime",
+        "spatial_key": "spatial",
+        "layer": None,
+        "transitions_key": None,
+        "gene_symbols": None,
+        "senders": None,
+        "receivers": None,
+        "radius": 40.0,
+    }
+    return Source(**fields | changes)

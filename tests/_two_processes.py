@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import _last_digits
 import numpy as np
 import torch
 from _helpers import small_config, tissue
@@ -74,7 +75,7 @@ def fitted() -> dict:
         "state": done.network.state_dict(),
         "weights": done.weights.values,
         "log": done.history,
-        "look": done.look,
+        "attention": done.attention,
     }
 
 
@@ -86,6 +87,7 @@ def tables() -> dict:
 
 def main() -> None:
     torch.set_num_threads(1)
+    _last_digits.change_as_asked()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     distributed.init_from_environment(torch.device("cpu"))
     rank = distributed.world()[0]

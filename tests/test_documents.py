@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from _helpers import FEW_GENES
 
 import spatrace_sc as st
 
@@ -32,7 +33,7 @@ def readme_code():
 
 
 def test_five_lines_of_the_readme_run_on_a_file(tmp_path, monkeypatch):
-    adata = st.datasets.simulated(n_cells=700, n_targets=20)
+    adata = st.datasets.simulated(n_cells=700, n_targets=20, **FEW_GENES)
     adata.X = adata.layers.pop("counts")
     adata.obs["slice"] = adata.obs["sample"].astype(str)
     adata.obs["stage_number"] = adata.obs["stage_time"].where(adata.obs["dpt_pseudotime"].notna())
@@ -48,6 +49,7 @@ def test_five_lines_of_the_readme_run_on_a_file(tmp_path, monkeypatch):
     assert (tmp_path / "first.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_the_readme_example_runs(tmp_path, monkeypatch):
     code = readme_code()[1]
     monkeypatch.chdir(tmp_path)

@@ -187,6 +187,7 @@ def test_a_prior(pretended):
     assert len(st.get.lr_pairs(inferred(prior=prior)))
 
 
+@pytest.mark.slow
 def test_the_script_for_a_gpu_runs_through(pretended, monkeypatch, tmp_path):
     monkeypatch.setattr(gpu, "WAYS", (gpu.PLAIN, gpu.WAYS[-1]))
     sizes = "--cells 600 --targets 6 --ligands 3 --receptors 4 --tfs 3 --tissue 250 --epochs 2 --resamples 2".split()

@@ -279,6 +279,7 @@ def test_targets_are_judged():
     assert targets.report([])
 
 
+@pytest.mark.slow
 def test_one_inference_is_timed_by_stage(tmp_path):
     command = [sys.executable, "-m", "benchmarks.performance.one", json.dumps(TINY), "1"]
     row, text = process.measured(command)

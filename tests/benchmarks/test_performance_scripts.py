@@ -27,6 +27,7 @@ def rows(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_the_cpu_stands_in_for_the_gpu(tmp_path):
     gpu.main([*TINY, "--device", "cpu", "--out", str(tmp_path / "rows.jsonl")])
     found = rows(tmp_path / "rows.jsonl")

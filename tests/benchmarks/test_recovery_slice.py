@@ -11,6 +11,9 @@ from benchmarks.recovery.methods.linear import l1, ridge
 from benchmarks.recovery.methods.own import ours
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def scores():
     tissue = simulated(n_cells=3000)(102)

@@ -193,7 +193,7 @@ def test_an_error_is_the_spread_over_counts_of_the_same_molecules():
             exposure=torch.as_tensor(weights @ study.sender_ligand),
             receptor=torch.as_tensor(study.receptor),
         ),
-        look=SimpleNamespace(
+        attention=SimpleNamespace(
             exposure=torch.full((n, 2), share),
             receptor=torch.full((n, 2), share),
             context=torch.zeros(n, 1),
@@ -243,10 +243,10 @@ def test_without_counts_it_is_said_that_noise_is_not_known(caplog):
     adata.X = dense(adata.X) / np.maximum(dense(adata.X).std(0), 0.1)
     config = small_config(training=st.TrainingConfig(max_epochs=0))
     st.tl.infer_ccc(adata, sample_key="sample", config=config)
-    assert "noise of counting is not known" in caplog.text
+    assert "the count noise is unknown" in caplog.text
     caplog.clear()
     st.tl.infer_ccc(tissue(), sample_key="sample", config=config)
-    assert "noise of counting" not in caplog.text
+    assert "count noise" not in caplog.text
 
 
 def test_error_layer_is_stored_beside_the_activity_and_not_handed_on(result):
@@ -257,6 +257,7 @@ def test_error_layer_is_stored_beside_the_activity_and_not_handed_on(result):
     assert not (st.get.activity(result).layers["se"] == -1).any()
 
 
+@pytest.mark.slow
 def test_cells_that_truly_receive_a_signal_are_found():
     """AUROC of the activity of a pair for cells whose true signal is above its median."""
     from sklearn.metrics import roc_auc_score

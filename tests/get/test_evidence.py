@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from _helpers import FEW_GENES, small_result, tissue
+from anndata import AnnData
 
 import spatrace_sc as st
 from spatrace_sc import _keys
-from spatrace_sc.get._evidence import behind_removal, judged
+from spatrace_sc._result import Knockout, Result
+from spatrace_sc.get._evidence import add_evidence, evidence_of_knockout
 
 PAIR = ["ligand", "receptor"]
 SE = {"tf_targets": "effect_se", "lr_targets": "effect_se", "lr_pairs": "score_se"}
@@ -177,7 +179,7 @@ def test_comparison_and_modules_stand_unknown_errors(told):
     assert np.isfinite(st.get.modules(told)["weight"]).all()
 
 
-RESULT = {
+SLOTS = {
     "genes": {"ligands": ["la", "lb"], "receptors": ["ra"], "tfs": ["ta", "tb"], "targets": ["g0", "g1", "g2", "g3"]},
     "lr_targets": pd.DataFrame(
         {"ligand": [0, 1, 1], "receptor": 0, "target": [0, 1, 2], "score": 0.5, "q_value": [0.05, 1, 1], "group_q_value": [0.05, 0.1, 1], "stability": [1.0, 1.0, 0.0], "effect_se": [0.1, 0.1, 0.0]}
@@ -206,8 +208,10 @@ RESULT = {
     ],
 )
 def test_evidence_behind_a_removal_is_that_of_the_edges_that_lead_there(removed, expected):
-    removed = {k: np.array(v, dtype=object) for k, v in removed.items()} | {"max_chain": 3}
-    assert behind_removal(RESULT, removed).tolist() == expected
+    nothing = pd.DataFrame()
+    knockout = Knockout("name", removed, nothing, nothing, "", "", max_chain=3)
+    result = Result(AnnData(), "spatrace", SLOTS)
+    assert evidence_of_knockout(result, knockout).tolist() == expected
 
 
 def test_a_change_by_co_variation_has_no_error(told):
@@ -228,10 +232,10 @@ def test_a_change_by_co_variation_has_no_error(told):
     assert str(genes["targets"][int(edge["target"])]) in set(table.loc[changed, "target"])
 
 
-def test_judged_leaves_its_table_alone():
-    table = RESULT["lr_targets"]
+def test_add_evidence_leaves_its_table_alone():
+    table = SLOTS["lr_targets"]
     before = table.copy()
-    judged(table)
+    add_evidence(table)
     pd.testing.assert_frame_equal(table, before)
 
 
@@ -254,7 +258,7 @@ def test_stages_without_a_stage_key_are_slices():
     )
     st.tl.infer_ccc(adata, sample_key="sample", config=config)
     assert st.get.stages(adata) == sorted(set(adata.obs["sample"]))
-    assert _keys.SUPPORTED == 0.1
+    assert _keys.MAX_SIGNIFICANT_Q == 0.1
     title = st.pl.effect_heatmap(adata, "tf_targets", stage="E1_slice1").get_title()
     assert ", slice E1_slice1" in title
     st.tl.modules(adata, max_q=1.0, n_modules=1)

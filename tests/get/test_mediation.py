@@ -1,4 +1,4 @@
-"""Direct, or through a TF: what add_route makes of a hand-made result, and how a stage treats it."""
+"""Direct, or through a TF: what add_mediation makes of a hand-made result, and how a stage treats it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from _helpers import small_result
+from anndata import AnnData
 
 import spatrace_sc as st
-from spatrace_sc._keys import SUPPORTED
-from spatrace_sc.get._mediation import CARRIES, CLEAR, add_route
+from spatrace_sc._keys import MAX_SIGNIFICANT_Q
+from spatrace_sc._result import Result
+from spatrace_sc.get._mediation import DIRECT_SHARE, MIN_CARRIED_SHARE, add_mediation
 
 GENES = {
     "ligands": ["la", "lb"],
@@ -29,7 +31,8 @@ def result_of(steps, onto, genes=None):
     second = pd.DataFrame(
         [(*s, 0.01)[:4] for s in onto], columns=["tf", "target", "effect", "q_value"]
     ).astype({"tf": "int32", "target": "int32", "effect": float, "q_value": float})
-    return {"genes": GENES if genes is None else genes, "lr_tfs": first, "tf_targets": second}
+    slots = {"genes": GENES if genes is None else genes, "lr_tfs": first, "tf_targets": second}
+    return Result(AnnData(), "spatrace", slots)
 
 
 def edges(*rows):
@@ -45,7 +48,7 @@ def test_a_mediated_effect_is_the_product_of_its_steps():
     result = result_of(
         [(0, 1, 2, 0.5), (1, 0, 0, -0.4)], [(2, 1, -0.6), (2, 0, 0.2), (0, 1, 0.5), (1, 1, 9.0)]
     )
-    table = add_route(
+    table = add_mediation(
         edges((0, 1, 1, 0.1), (0, 1, 0, 0.0), (1, 0, 1, 0.3), (1, 0, 0, 0.3), (0, 0, 1, 0.3)),
         result,
     )
@@ -60,7 +63,7 @@ def test_mediated_effects_add_up_over_tfs_whatever_their_signs():
         [(0, 0, 0, 1.0), (0, 0, 1, -1.0), (0, 0, 2, 0.5)],
         [(0, 0, 0.3), (1, 0, -0.2), (2, 0, -0.4), (0, 1, 0.7)],
     )
-    table = add_route(edges((0, 0, 0, 0.1), (0, 0, 1, 0.0)), result)
+    table = add_mediation(edges((0, 0, 0, 0.1), (0, 0, 1, 0.0)), result)
     np.testing.assert_allclose(table["mediated"], [0.3 + 0.2 - 0.2, 0.7])
 
 
@@ -73,7 +76,7 @@ def test_against_a_slow_loop():
         [(t, g, onto[t, g]) for t, g in zip(*np.nonzero(onto), strict=True)],
     )
     rows = [(p // 2, p % 2, g, rng.normal()) for p in rng.permutation(4) for g in (1, 0)]
-    table = add_route(edges(*rows), result)
+    table = add_mediation(edges(*rows), result)
     for row in table.itertuples():
         slow = sum(on_tfs[2 * row.ligand + row.receptor, t] * onto[t, row.target] for t in range(3))
         assert row.mediated == pytest.approx(slow)
@@ -82,18 +85,18 @@ def test_against_a_slow_loop():
 
 @pytest.mark.parametrize(
     ("share", "route"),
-    [(1.0, "direct"), (CLEAR + 0.01, "direct"), (CLEAR - 0.01, "both"), (0.5, "both"), (1 - CLEAR + 0.01, "both"), (1 - CLEAR - 0.01, "mediated"), (0.0, "mediated")],
+    [(1.0, "direct"), (DIRECT_SHARE + 0.01, "direct"), (DIRECT_SHARE - 0.01, "both"), (0.5, "both"), (1 - DIRECT_SHARE + 0.01, "both"), (1 - DIRECT_SHARE - 0.01, "mediated"), (0.0, "mediated")],
 )  # fmt: skip
 @pytest.mark.parametrize("sign", [1, -1])
 def test_routes_by_share(share, route, sign):
     result = result_of([(0, 0, 0, 1.0)], [(0, 0, sign * (1 - share))] if share < 1 else [])
-    table = add_route(edges((0, 0, 0, share)), result)
+    table = add_mediation(edges((0, 0, 0, share)), result)
     assert table["direct_share"].item() == pytest.approx(share)
     assert table["route"].item() == route
 
 
 def test_without_any_effect_there_is_no_route():
-    table = add_route(edges((0, 0, 0, 0.0)), result_of([], []))
+    table = add_mediation(edges((0, 0, 0, 0.0)), result_of([], []))
     assert table[["mediated", "direct_share", "route", "through"]].iloc[0].tolist() == [
         0,
         0,
@@ -107,34 +110,34 @@ def test_carriers_are_named_strongest_first():
     result = result_of(
         [(0, 0, t, 1.0) for t in range(3)], [(t, 0, s) for t, s in enumerate(shares)]
     )
-    assert add_route(edges((0, 0, 0, 0.0)), result)["through"].item() == "tb | ta"
+    assert add_mediation(edges((0, 0, 0, 0.0)), result)["through"].item() == "tb | ta"
     against = result_of(
         [(0, 0, t, 1.0) for t in range(3)],
-        [(0, 0, 1.0), (1, 0, -0.4), (2, 0, CARRIES * 0.6 / 0.75)],
+        [(0, 0, 1.0), (1, 0, -0.4), (2, 0, MIN_CARRIED_SHARE * 0.6 / 0.75)],
     )
-    assert add_route(edges((0, 0, 0, 0.0)), against)["through"].item() == "ta | tc", (
+    assert add_mediation(edges((0, 0, 0, 0.0)), against)["through"].item() == "ta | tc", (
         "one that works against is not named"
     )
     down = result_of([(0, 0, t, -1.0) for t in range(3)], [(t, 0, s) for t, s in enumerate(shares)])
-    assert add_route(edges((0, 0, 0, 0.0)), down)["through"].item() == "tb | ta"
+    assert add_mediation(edges((0, 0, 0, 0.0)), down)["through"].item() == "tb | ta"
 
 
 def test_steps_without_support_do_not_count():
     result = result_of(
-        [(0, 0, 0, 1.0, SUPPORTED + 0.01), (0, 0, 1, 1.0, SUPPORTED)], [(0, 0, 5.0), (1, 0, 0.5)]
+        [(0, 0, 0, 1.0, MAX_SIGNIFICANT_Q + 0.01), (0, 0, 1, 1.0, MAX_SIGNIFICANT_Q)], [(0, 0, 5.0), (1, 0, 0.5)]
     )
-    table = add_route(edges((0, 0, 0, 0.5)), result)
+    table = add_mediation(edges((0, 0, 0, 0.5)), result)
     assert table["mediated"].item() == 0.5
     assert table["through"].item() == "tb"
     both = [(0, 0, 0, 1.0), (0, 0, 1, 1.0)]
-    result = result_of(both, [(0, 0, 5.0, SUPPORTED + 0.01), (1, 0, 0.5, SUPPORTED)])
-    assert add_route(edges((0, 0, 0, 0.5)), result)["mediated"].item() == 0.5
+    result = result_of(both, [(0, 0, 5.0, MAX_SIGNIFICANT_Q + 0.01), (1, 0, 0.5, MAX_SIGNIFICANT_Q)])
+    assert add_mediation(edges((0, 0, 0, 0.5)), result)["mediated"].item() == 0.5
 
 
 def test_where_nobody_carries_much_nobody_is_named():
     genes = GENES | {"tfs": list("abcde")}
     result = result_of([(0, 0, t, 1.0) for t in range(5)], [(t, 0, 0.2) for t in range(5)], genes)
-    table = add_route(edges((0, 0, 0, 0.0)), result)
+    table = add_mediation(edges((0, 0, 0, 0.0)), result)
     assert table["mediated"].item() == pytest.approx(1)
     assert table["through"].item() == ""
     assert table["route"].item() == "mediated"
@@ -146,7 +149,7 @@ def test_names_may_come_from_a_file():
     for kind in (list, lambda x: np.array(x, dtype=object), lambda x: np.array(x, dtype=np.dtypes.StringDType()), lambda x: pd.array(x, dtype="string")):  # fmt: skip
         genes = {role: kind(names) for role, names in GENES.items()}
         assert (
-            add_route(edges((0, 0, 0, 0.5)), result_of(steps, onto, genes))["through"].item()
+            add_mediation(edges((0, 0, 0, 0.5)), result_of(steps, onto, genes))["through"].item()
             == "tc"
         )
 
@@ -180,7 +183,7 @@ def planted():
 def test_readers_give_the_products_of_what_other_readers_give(planted):
     stored = planted.uns["spatrace"]
     onto = st.get.tf_targets(planted).set_index(["tf", "target"])
-    onto = onto["effect"].where(onto["q_value"] <= SUPPORTED, 0.0)
+    onto = onto["effect"].where(onto["q_value"] <= MAX_SIGNIFICANT_Q, 0.0)
     table = st.get.lr_targets(planted)
     names = {
         role: list(map(str, stored["genes"][role])) for role in ("ligands", "receptors", "tfs")

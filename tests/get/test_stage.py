@@ -62,7 +62,7 @@ def test_an_unknown_stage_is_refused(result):
             read(result, "E9")
 
 
-@pytest.mark.parametrize("kind", ["pairs", "tfs"])
+@pytest.mark.parametrize("kind", ["lr_pairs", "tfs"])
 def test_activity_of_a_stage_is_that_of_its_cells(result, kind):
     whole, part = st.get.activity(result, kind), st.get.activity(result, kind, "E2")
     here = (result.obs["stage"] == "E2").to_numpy()

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from _helpers import N_GENES
 from _two_processes import TABLES, fitted, result, tables
+from scipy.stats import spearmanr
 from torch import distributed as dist
 
 import spatrace_sc as st
@@ -117,7 +119,7 @@ def test_training_makes_the_steps_of_one_process(ranks, alone):
     assert max(differences(first, second).values()) == 0
     assert str(first["log"]) == str(second["log"])
     assert max(differences(one, first).values()) < 1e-5
-    torch.testing.assert_close(first["weights"], one["weights"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(first["weights"], one["weights"], atol=1e-4, rtol=0)
     for alone_weights, shared_weights in zip(one["attention"], first["attention"], strict=True):
         torch.testing.assert_close(alone_weights, shared_weights, atol=1e-5, rtol=0)
     held_out = [[row["held_out"] for row in log] for log in (one["log"], first["log"])]
@@ -131,9 +133,32 @@ def test_without_averaged_gradients_it_would_not(ranks, alone):
     assert max(differences(alone["fitted"], first).values()) > 1e-3
 
 
+#: Candidates that the p of a table is counted over; communication takes the p of its pairs.
+CANDIDATES = {"lr_targets": N_GENES**2 * 5, "lr_pairs": N_GENES**2, "communication": N_GENES**2}
+#: Steps of other counted columns: refits, permutations, slices.
+STEPS = {"stability": 1 / 3, "type_p_value": 1 / 10, "n_slices": 1, "slices_above": 1}
+#: Largest difference of a continuous column, 3e-4 where none is named: the solver stops at 1e-4.
+#: Errors are a spread over three refits, and the p of a TF divides an effect by its error.
+TOLERANCES = {"effect_se": 5e-3, "score_se": 5e-3, "p_value": 5e-2}
+
+
+def step_of(name, column):
+    """Change of a counted column by one count, and None of a continuous one."""
+    if name in CANDIDATES and column in ("p_value", "pair_p_value"):
+        return 1 / (1 + CANDIDATES[name])  # one decoy in every refit
+    if name in CANDIDATES and column.endswith("q_value"):
+        return 1 / 20  # one decoy among twenty hits
+    return STEPS.get(column)
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_tables_are_those_of_one_process(ranks, alone, name):
-    one, (first, second) = alone["tables"][name], [results["tables"][name] for results in ranks[0]]
+    """Sums over two halves round differently, so a decoy may fall on the other side of an edge.
+
+    Counted columns agree within three counts, one a refit, in nine of ten rows and within eight in
+    all; their ranks agree.
+    """
+    one, (first, second) = alone["tables"][name], [found["tables"][name] for found in ranks[0]]
     assert first.equals(second)
     names = [c for c in ("sender", "receiver", "ligand", "receptor", "tf", "target") if c in one]
     one, first = (
@@ -141,11 +166,17 @@ def test_tables_are_those_of_one_process(ranks, alone, name):
         for table in (one, first)
     )
     assert list(one.index) == list(first.index)
-    for column in one.select_dtypes(
-        "number"
-    ):  # p counts decoys in bins: one that lies on a border may fall either way
-        atol = 2 / len(one) if column.endswith(("p_value", "q_value")) else 1e-5
-        np.testing.assert_allclose(first[column], one[column], atol=atol, err_msg=column)
+    for column in one.select_dtypes("number"):
+        step = step_of(name, column)
+        if step is None:
+            atol = TOLERANCES.get(column, 3e-4)
+            np.testing.assert_allclose(first[column], one[column], atol=atol, err_msg=column)
+            continue
+        counts = (first[column] - one[column]).abs() / step
+        assert (counts < 3.001).mean() >= 0.9, column
+        assert counts.max() < 8.001, column
+        if one[column].nunique() > 1:
+            assert spearmanr(first[column], one[column])[0] > 0.995, column
 
 
 def test_one_process_speaks_for_all(ranks):

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import assert_unchanged, small_result, snapshot
+from _helpers import assert_unchanged, slow, small_config, small_result, snapshot, written_and_read
 
 import spatrace_sc as st
 from spatrace_sc import _keys
@@ -12,18 +11,9 @@ from spatrace_sc._core.cascades import Steps, join
 
 
 @pytest.fixture(scope="module")
-def easy():
-    """A deep tissue with the result and cascades of the defaults."""
-    adata = st.datasets.simulated(103, depth=4000, decoy_fraction=0.1, noise=0.1)
-    st.tl.infer_ccc(
-        adata,
-        sample_key="sample",
-        stage_key="stage",
-        config=st.Config(progress=False),
-        device="cpu",
-    )
-    st.tl.cascades(adata)
-    return adata
+def traced(easy):
+    """Deep tissue with the cascades of the defaults."""
+    return st.tl.cascades(easy, copy=True)
 
 
 @pytest.fixture
@@ -56,8 +46,8 @@ def test_join_of_nothing():
     assert len(join(Steps(np.array([0]), np.array([1]), np.array([1.0])), none).effect) == 0
 
 
-def test_paths_are_true_where_signals_are_strong(easy):
-    table, truth = st.get.cascades(easy), easy.uns["truth"]
+def test_paths_are_true_where_signals_are_strong(traced):
+    table, truth = st.get.cascades(traced), traced.uns["truth"]
     first = names(table, ["ligand", "receptor", "tf"]).isin(
         names(truth["lr_tfs"], ["ligand", "receptor", "tf"])
     )
@@ -71,15 +61,15 @@ def test_paths_are_true_where_signals_are_strong(easy):
     assert (np.sign(table["effect"])[here] == known[here]).mean() > 0.9
 
 
-def test_every_column_follows_from_the_tables(easy):
-    table = st.get.cascades(easy)
+def test_every_column_follows_from_the_tables(traced):
+    table = st.get.cascades(traced)
     assert list(table.columns) == _keys.CASCADES
     np.testing.assert_allclose(table["effect"], table["pair_on_tf"] * table["tf_on_target"])
     np.testing.assert_allclose(table["score"], table["effect"].abs())
     assert (np.diff(table["score"]) <= 0).all()
-    first = st.get.lr_tfs(easy).set_index(["ligand", "receptor", "tf"])
-    second = st.get.tf_targets(easy).set_index(["tf", "target"])
-    direct = st.get.lr_targets(easy).set_index(["ligand", "receptor", "target"])
+    first = st.get.lr_tfs(traced).set_index(["ligand", "receptor", "tf"])
+    second = st.get.tf_targets(traced).set_index(["tf", "target"])
+    direct = st.get.lr_targets(traced).set_index(["ligand", "receptor", "target"])
     for row in table.head(20).itertuples():
         one, two = first.loc[(row.ligand, row.receptor, row.tf)], second.loc[(row.tf, row.target)]
         beside = direct.loc[(row.ligand, row.receptor, row.target)]
@@ -91,10 +81,10 @@ def test_every_column_follows_from_the_tables(easy):
         assert row.direct_share == pytest.approx(beside["direct_share"])
 
 
-def test_mediated_effects_are_sums_over_paths(easy):
+def test_mediated_effects_are_sums_over_paths(traced):
     keys = ["ligand", "receptor", "target"]
-    paths = st.get.cascades(easy).groupby(keys)["effect"].sum()
-    table = st.get.lr_targets(easy).set_index(keys)["mediated"]
+    paths = st.get.cascades(traced).groupby(keys)["effect"].sum()
+    table = st.get.lr_targets(traced).set_index(keys)["mediated"]
     np.testing.assert_allclose(table.loc[paths.index], paths, atol=1e-12)
     assert (table.drop(paths.index) == 0).all()
 
@@ -118,24 +108,23 @@ def test_no_path_is_an_empty_table_with_the_columns(result, caplog):
     assert st.pl.cascades(result).texts
 
 
-def test_storage_and_copy(result, tmp_path):
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr")])
+def test_storage_and_copy(result, form, tmp_path):
     before = snapshot(result)
     annotated = st.tl.cascades(result, max_q=1.0, copy=True)
     assert_unchanged(result, before)
     assert "cascades" not in result.uns["spatrace"]
-    annotated.write_h5ad(tmp_path / "a.h5ad")
-    annotated.write_zarr(tmp_path / "a.zarr")
-    for again in (ad.read_h5ad(tmp_path / "a.h5ad"), ad.read_zarr(tmp_path / "a.zarr")):
-        found, kept = st.get.cascades(again), st.get.cascades(annotated)
-        pd.testing.assert_frame_equal(found.astype(kept.dtypes.to_dict()), kept, check_dtype=False)
-        st.tl.cascades(again, max_q=1.0)
-        assert len(st.get.cascades(again)) == len(kept)
+    again = written_and_read(annotated, form, tmp_path)
+    read, expected = st.get.cascades(again), st.get.cascades(annotated)
+    pd.testing.assert_frame_equal(
+        read.astype(expected.dtypes.to_dict()), expected, check_dtype=False
+    )
+    st.tl.cascades(again, max_q=1.0)
+    assert len(st.get.cascades(again)) == len(expected)
 
 
 def test_a_new_inference_forgets_the_old_paths(result):
     st.tl.cascades(result, max_q=1.0)
-    from _helpers import small_config
-
     st.tl.infer_ccc(result, sample_key="sample", stage_key="stage", config=small_config())
     with pytest.raises(st.MissingKeyError, match=r"st\.tl\.cascades"):
         st.get.cascades(result)
@@ -157,9 +146,9 @@ def test_bad_input(result):
         st.pl.cascades(result, top_n=0)
 
 
-def test_the_plot_draws_every_step_once(easy):
-    table = st.get.cascades(easy).head(10)
-    ax = st.pl.cascades(easy, top_n=10)
+def test_the_plot_draws_every_step_once(traced):
+    table = st.get.cascades(traced).head(10)
+    ax = st.pl.cascades(traced, top_n=10)
     steps = len(table.drop_duplicates(["ligand", "receptor", "tf"])) + len(
         table.drop_duplicates(["tf", "target"])
     )

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 import spatialdata
-from _helpers import assert_unchanged, dense, small_config, small_result, snapshot
+from _helpers import (
+    assert_unchanged,
+    dense,
+    slow,
+    small_config,
+    small_result,
+    snapshot,
+    written_and_read,
+)
 
 import spatrace_sc as st
 from spatrace_sc import _keys
@@ -131,6 +138,7 @@ def test_changed_data_are_refused_where_the_model_is_needed(result):
         st.tl.communication(result, null="positions", **OPTIONS)
 
 
+@pytest.mark.slow
 def test_types_of_no_meaning_are_called_rarely():
     """Types drawn at random: whatever acts, no type sends more than another."""
     adata = st.datasets.simulated(102, n_cells=900, n_targets=20, depth=4000, noise=0.1)
@@ -193,20 +201,11 @@ def test_a_part_of_the_cells_will_do(result):
     assert (st.get.communication(part, "E1")["score"] == 0).all()
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr", "spatialdata"])
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr"), slow("spatialdata")])
 def test_round_trip(result, tmp_path, form):
     name = strongest(result)[0]
     st.tl.communication(result, pairs=[name], **OPTIONS)
-    path = tmp_path / f"data.{form}"
-    if form == "h5ad":
-        result.write_h5ad(path)
-        back = ad.read_h5ad(path)
-    elif form == "zarr":
-        result.write_zarr(path)
-        back = ad.read_zarr(path)
-    else:
-        spatialdata.SpatialData(tables={"table": result}).write(path)
-        back = spatialdata.read_zarr(path)["table"]
+    back = written_and_read(result, form, tmp_path)
     for stage in (None, "E2"):
         pd.testing.assert_frame_equal(
             st.get.communication(back, stage),

@@ -4,12 +4,13 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import assert_unchanged, small_config, small_result, snapshot
+from _helpers import assert_unchanged, slow, small_config, small_result, snapshot, written_and_read
 
 import spatrace_sc as st
 from spatrace_sc import _keys
+from spatrace_sc._edges import COMPARED_COLUMNS
 
-KINDS = list(_keys.COMPARED)
+KINDS = list(COMPARED_COLUMNS)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,7 @@ def compared(result):
     return result
 
 
+@pytest.mark.slow
 def test_lost_signals_are_found_with_slices_as_the_unit(planted):
     pairs, edges = (st.get.comparison(planted, kind) for kind in ("lr_pairs", "lr_targets"))
     assert set(edges["unit"]) == {"replicate"}
@@ -58,6 +60,7 @@ def test_lost_signals_are_found_with_slices_as_the_unit(planted):
     assert (lost["effect"].abs() < lost["effect_reference"].abs() / 3).all()
 
 
+@pytest.mark.slow
 def test_what_is_alike_is_not_called_different(planted):
     table = st.get.comparison(planted, "tf_targets")
     assert len(table) > 20
@@ -77,7 +80,7 @@ def test_pairs_and_tfs_are_their_edges_along_the_effects_of_the_whole(compared):
 
 
 def test_levels_are_means_of_activity(compared):
-    table, activity = st.get.comparison(compared, "pair_activity"), st.get.activity(compared)
+    table, activity = st.get.comparison(compared, "lr_pair_activity"), st.get.activity(compared)
     assert set(table["unit"]) == {"block"}
     row = table.iloc[0]
     column = list(activity.var_names).index(f"{row['ligand']}^{row['receptor']}")
@@ -92,7 +95,7 @@ def test_levels_are_means_of_activity(compared):
 def test_tables_are_what_the_docs_say(compared):
     for kind in KINDS:
         table = st.get.comparison(compared, kind)
-        assert list(table.columns) == [*_keys.COMPARED[kind], *_keys.COMPARISON]
+        assert list(table.columns) == [*COMPARED_COLUMNS[kind], *_keys.COMPARISON]
         assert len(table) > 0
         assert set(zip(table["group"], table["reference"], strict=True)) == {
             ("E2", "E1"),
@@ -134,20 +137,24 @@ def test_bins_categories_and_reference(result):
     assert set(st.get.comparison(result)["reference"]) == {"E3"}
 
 
-def test_gene_order_and_storage_change_nothing(compared, tmp_path):
+def assert_same_comparison(one, other):
+    for kind in KINDS:
+        expected = st.get.comparison(one, kind)
+        table = st.get.comparison(other, kind).astype(expected.dtypes.to_dict())
+        pd.testing.assert_frame_equal(table, expected, check_dtype=False, rtol=1e-3, atol=1e-4)
+
+
+def test_gene_order_changes_nothing(compared):
     order = np.random.default_rng(0).permutation(compared.n_vars)
     other = compared[:, order].copy()
     st.tl.compare(other, "stage", top_n=15)
-    compared.write_h5ad(tmp_path / "a.h5ad")
-    compared.write_zarr(tmp_path / "a.zarr")
-    for kind in KINDS:
-        kept = st.get.comparison(compared, kind)
-        for again in (other, ad.read_h5ad(tmp_path / "a.h5ad"), ad.read_zarr(tmp_path / "a.zarr")):
-            found = st.get.comparison(again, kind)
-            pd.testing.assert_frame_equal(
-                found.astype(kept.dtypes.to_dict()), kept, check_dtype=False, rtol=1e-3, atol=1e-4
-            )
-    back = ad.read_zarr(tmp_path / "a.zarr")
+    assert_same_comparison(compared, other)
+
+
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr")])
+def test_storage_changes_nothing(compared, form, tmp_path):
+    back = written_and_read(compared, form, tmp_path)
+    assert_same_comparison(compared, back)
     st.tl.compare(back, "stage", top_n=15)
     assert len(st.get.comparison(back)) == len(st.get.comparison(compared))
 
@@ -177,7 +184,7 @@ def test_nothing_supported_is_empty_tables_with_the_columns(result, caplog):
     for kind in KINDS:
         table = st.get.comparison(result, kind)
         assert len(table) == 0
-        assert list(table.columns) == [*_keys.COMPARED[kind], *_keys.COMPARISON]
+        assert list(table.columns) == [*COMPARED_COLUMNS[kind], *_keys.COMPARISON]
         assert st.pl.comparison(result, kind).texts
 
 
@@ -250,15 +257,17 @@ def test_bad_numbers_and_order_of_calls(result):
         st.get.comparison(result, group="E7")
 
 
+@pytest.mark.slow
 def test_nothing_supported_gives_empty_tables_with_slices_as_the_unit(planted):
     adata = planted.copy()
     st.tl.compare(adata, "condition", reference="A", max_q=1e-9)
-    for kind in ("tf_targets", "lr_targets", "tfs", "lr_pairs", "pair_activity"):
+    for kind in ("tf_targets", "lr_targets", "tfs", "lr_pairs", "lr_pair_activity"):
         table = st.get.comparison(adata, kind)
         assert table.empty
         assert list(table.columns) == list(st.get.comparison(planted, kind).columns)
 
 
+@pytest.mark.slow
 def test_animals_are_the_unit_where_they_are_named(planted, caplog):
     """Two animals a condition with a slice of every stage each: 4 units instead of 12, and one degree of freedom less for each that is gone."""
     adata = planted.copy()
@@ -287,6 +296,6 @@ def test_animals_are_the_unit_where_they_are_named(planted, caplog):
     adata.obs["animal"] = adata.obs["condition"].astype(str)
     with pytest.raises(
         st.DataError,
-        match=r"fewer than 2 replicates .*nothing can be said about other such replicates",
+        match=r"fewer than 2 replicates .*One replicate does not show how much replicates vary",
     ):
         st.tl.compare(adata, "condition", replicate_key="animal")

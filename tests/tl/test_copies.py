@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import spatrace_sc as st
 
 
+@pytest.mark.slow
 def test_a_copy_that_beats_its_decoys_does_not_beat_what_it_copies():
     genes = {
         "n_ligands": 8,

@@ -9,20 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _helpers import NO_ROLES, READ_KEYS, predicted_targets
+from _helpers import FEW_GENES, N_GENES, NO_ROLES, NOTHING_SIGNIFICANT, predicted_targets, source
 from scipy import sparse
 from sklearn.metrics import average_precision_score
 
 import spatrace_sc as st
 from spatrace_sc._core.exposure import ligand_exposure, neighbour_weights
 from spatrace_sc._model.network.checkpoint import from_arrays
+from spatrace_sc._regulators import Regulators
 from spatrace_sc._study import histories
-from spatrace_sc._study.problem import (
-    build_covariates,
-    build_problem,
-    forbidden_edges,
-    prior_penalties,
-)
+from spatrace_sc._study.prior_penalties import prior_penalties
+from spatrace_sc._study.problem import build_covariates, build_problem, forbidden_edges
 from spatrace_sc._study.read import read_study
 
 QUICK = st.Config(
@@ -31,11 +28,10 @@ QUICK = st.Config(
     progress=False,
 )
 SHORT = replace(QUICK, model=st.ModelConfig(n_lags=2), n_blocks=4)
-KEYS = READ_KEYS
 
 
 def small(seed=0, **kwargs):
-    return st.datasets.simulated(seed, **{"n_cells": 900, "n_targets": 20, **kwargs})
+    return st.datasets.simulated(seed, **{"n_cells": 600, "n_targets": 20, **FEW_GENES, **kwargs})
 
 
 def average_precision(table, truth, keys):
@@ -118,6 +114,7 @@ def recovered():
     return pd.DataFrame(rows, columns=["seed", "task", "ours", "pearson"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "margin"), [("tf_targets", 0.1), ("lr_targets", 0.3), ("lr_pairs", 0.3)]
 )
@@ -184,16 +181,10 @@ def test_no_target_of_the_predicted_cell_reaches_its_prediction(time_key, monkey
     receivers = ["receiver_0", "receiver_1"]
     st.pp.transitions(adata, time_key=time_key, receivers=receivers)
     roles = shared_roles(adata)
-    keys = {
-        **KEYS,
-        "time_key": time_key,
-        "transitions_key": "transitions",
-        "receivers": receivers,
-        "senders": None,
-    }
-    study = read_study(adata, roles, **keys)
-    now = histories.tf_filter(study, build_covariates(study).numpy())
-    monkeypatch.setattr(histories, "tf_filter", lambda *_: now)
+    keys = source(time_key=time_key, transitions_key="transitions", receivers=receivers)
+    study = read_study(adata, roles, keys)
+    now = histories.current_tf_filter(study, build_covariates(study))
+    monkeypatch.setattr(histories, "current_tf_filter", lambda *_: now)
     before = build_problem(study, QUICK, None)
     cells = np.flatnonzero(study.receivers)
     usable = np.flatnonzero(before.usable.numpy())
@@ -207,7 +198,7 @@ def test_no_target_of_the_predicted_cell_reaches_its_prediction(time_key, monkey
         # the principal axes and the filter, to which every cell contributes, are held: what is left is what reaches
         # the cell itself
         after = build_problem(
-            replace(read_study(poked, roles, **keys), state=study.state), QUICK, None
+            replace(read_study(poked, roles, keys), state=study.state), QUICK, None
         )
         assert not torch.equal(before.targets[k], after.targets[k])
         for name in ("tf", "tf_now", "receptor", "exposure"):
@@ -225,7 +216,7 @@ def test_a_gene_does_not_regulate_itself():
     tf, lr = st.get.tf_targets(adata), st.get.lr_targets(adata)
     assert (tf.loc[tf["tf"] == tf["target"], "score"] == 0).all()
     own = (lr["ligand"] == lr["target"]) | (lr["receptor"] == lr["target"])
-    assert own.sum() == 2 * 12
+    assert own.sum() == 2 * N_GENES
     assert (lr.loc[own, "score"] == 0).all()
 
 
@@ -242,22 +233,17 @@ def test_units_of_length_do_not_matter():
 
 def test_covariates_blocks_and_forbidden_edges():
     adata = small()
-    study = read_study(adata, NO_ROLES, **KEYS)
-    covariates = build_covariates(study).numpy()
+    study = read_study(adata, NO_ROLES, source())
+    covariates = build_covariates(study)
     np.testing.assert_allclose(covariates.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(covariates.std(0), 1, atol=1e-4)
     problem = build_problem(study, SHORT, None)
     for code in problem.block.unique():
-        assert len(np.unique(study.sample[study.receivers][(problem.block == code).numpy()])) == 1
+        assert len(np.unique(study.receiver_sample[(problem.block == code).numpy()])) == 1
     assert 3 * 4 <= len(problem.block.unique()) <= 3 * 25
-    genes = {
-        "ligands": np.array(["a", "b"]),
-        "receptors": np.array(["c"]),
-        "tfs": np.array(["d"]),
-        "targets": np.array(["b", "c", "d"]),
-    }
+    genes = Regulators(*(np.array(list(names)) for names in ("ab", "c", "d", "bcd")))
     # regulators: 0 = d in earlier cells, 1 = d now, 2 = (a, c), 3 = (b, c)
-    assert set(map(tuple, forbidden_edges(genes).T.tolist())) == {
+    assert set(map(tuple, forbidden_edges(genes, genes.targets).T.tolist())) == {
         (0, 2),
         (1, 2),
         (3, 0),
@@ -268,12 +254,12 @@ def test_covariates_blocks_and_forbidden_edges():
 
 def test_decoys_keep_what_they_must_and_break_the_rest():
     adata = small()
-    study = read_study(adata, NO_ROLES, **KEYS)
-    draw = histories.decoy_drawer(study, build_covariates(study).numpy(), 2)
+    study = read_study(adata, NO_ROLES, source())
+    draw = histories.decoy_drawer(study, build_covariates(study), 2)
     one, two = draw(np.random.default_rng(0)), draw(np.random.default_rng(1))
     real = build_problem(study, SHORT, None).history
     assert not torch.equal(one.exposure, two.exposure)
-    sample = study.sample[study.receivers]
+    sample = study.receiver_sample
     for code in np.unique(sample):
         here = torch.from_numpy(sample == code)
         fake, true = one.receptor[here, -1], real.receptor[here, -1]
@@ -283,12 +269,7 @@ def test_decoys_keep_what_they_must_and_break_the_rest():
 
 
 def test_prior_lowers_penalties_and_never_filters():
-    genes = {
-        "ligands": np.array(["a", "b"]),
-        "receptors": np.array(["c", "d"]),
-        "tfs": np.array(["e"]),
-        "targets": np.array(["f", "g"]),
-    }
+    genes = Regulators(*(np.array(list(names)) for names in ("ab", "cd", "e", "fg")))
     pairs, tf = prior_penalties(
         pd.DataFrame({"ligand": ["b", "x"], "receptor": ["c", "c"], "weight": [3.0, 1.0]}), genes
     )
@@ -301,7 +282,7 @@ def test_prior_lowers_penalties_and_never_filters():
     truth = adata.uns["truth"]["lr_pairs"]
     st.tl.infer_ccc(adata, sample_key="sample", config=QUICK, prior=truth.assign(weight=4.0))
     table = st.get.lr_pairs(adata)
-    assert len(table) == 144
+    assert len(table) == N_GENES**2
     assert average_precision(table, truth, ["ligand", "receptor"]) > 0.5
 
 
@@ -347,14 +328,14 @@ def test_copy_leaves_the_data_alone():
         list(adata.obs.columns),
         list(adata.var.columns),
     )
-    assert len(st.get.lr_pairs(result)) == 144
+    assert len(st.get.lr_pairs(result)) == N_GENES**2
     assert st.tl.infer_ccc(adata, sample_key="sample", config=QUICK) is None
 
 
 def test_the_stored_model_predicts_the_same_after_a_file(tmp_path):
     adata = small()
     st.tl.infer_ccc(adata, sample_key="sample", config=QUICK, radius=40.0)
-    problem = build_problem(read_study(adata, NO_ROLES, **KEYS), QUICK, None)
+    problem = build_problem(read_study(adata, NO_ROLES, source()), QUICK, None)
     predictions = []
     adata.write_h5ad(tmp_path / "a.h5ad")
     for stored in (adata, anndata.read_h5ad(tmp_path / "a.h5ad")):
@@ -367,6 +348,7 @@ def test_the_stored_model_predicts_the_same_after_a_file(tmp_path):
     assert predictions[0].std() > 0.05
 
 
+@pytest.mark.slow
 def test_activity_finds_the_cells_that_receive():
     adata = st.datasets.simulated(21, n_cells=2500)
     st.tl.infer_ccc(adata, sample_key="sample", config=st.Config(progress=False))
@@ -386,6 +368,7 @@ def test_activity_finds_the_cells_that_receive():
     assert np.median(correlations) > 0.5
 
 
+@pytest.mark.slow
 def test_null_tissue_yields_few_discoveries():
     adata = st.datasets.simulated(31, n_cells=2500, signal_strength=0.0)
     st.tl.infer_ccc(adata, sample_key="sample", config=st.Config(progress=False))

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import sys
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import assert_unchanged, small_config, small_result, snapshot
+from _helpers import assert_unchanged, slow, small_config, small_result, snapshot, written_and_read
 from sklearn.metrics import adjusted_rand_score
 
 import spatrace_sc as st
@@ -191,7 +190,7 @@ def test_names_are_short_unique_and_of_the_top_genes(planted):
 def test_columns_and_order(planted, kind):
     table = st.get.modules(planted, kind)
     assert list(table.columns) == _keys.MODULES[kind]
-    if kind in {"pairs", "targets"}:
+    if kind in {"lr_pairs", "targets"}:
         assert (table.groupby("module")["score"].diff().dropna() <= 1e-12).all()
     table["new"] = 0
     assert list(st.get.modules(planted, kind).columns) == _keys.MODULES[kind]
@@ -228,36 +227,19 @@ def test_same_seed_same_modules(planted):
     np.testing.assert_array_equal(again.obsm["spatrace_modules"], planted.obsm["spatrace_modules"])
 
 
-def written_and_read(adata, form, tmp_path):
+def modules_written_and_read(adata, form, tmp_path):
     """What modules need and wrote, without the rest of the tissue, which takes most of the time."""
     adata = adata[:, :1].copy()
     del adata.obsp, adata.layers
-    dropped = {
-        "model",
-        "history",
-        "communication",
-        "communication_by_stage",
-        "stage_factors",
-        "fit",
-    }
+    dropped = {"history", "communication", "communication_by_stage", "stage_factors", "fit"}
     adata.uns = {KEY: {k: v for k, v in adata.uns[KEY].items() if k not in dropped}}
-    path = tmp_path / f"data.{form}"
-    if form == "h5ad":
-        adata.write_h5ad(path)
-        return ad.read_h5ad(path)
-    if form == "zarr":
-        adata.write_zarr(path)
-        return ad.read_zarr(path)
-    import spatialdata
-
-    spatialdata.SpatialData(tables={"table": adata}).write(path)
-    return spatialdata.read_zarr(path).tables["table"]
+    return written_and_read(adata, form, tmp_path)
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr", "spatialdata"])
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr"), slow("spatialdata")])
 @pytest.mark.filterwarnings("ignore::FutureWarning:spatialdata", "ignore::UserWarning:zarr")
 def test_storage(planted, form, tmp_path):
-    back = written_and_read(planted.copy(), form, tmp_path)
+    back = modules_written_and_read(planted.copy(), form, tmp_path)
     for kind in _keys.MODULES:
         kept, found = st.get.modules(planted, kind), st.get.modules(back, kind)
         pd.testing.assert_frame_equal(
@@ -314,13 +296,13 @@ def test_few_pairs_are_one_module(planted, n, caplog):
         st.tl.modules(adata, n_modules=n + 1)
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr")])
 def test_no_pair_is_empty_tables_with_the_columns(planted, form, caplog, tmp_path):
     adata = few(planted, 0)
     with caplog.at_level("INFO", logger="spatrace_sc"):
         st.tl.modules(adata)
     assert "there are no modules" in caplog.text
-    for found in (adata, written_and_read(adata.copy(), form, tmp_path)):
+    for found in (adata, modules_written_and_read(adata.copy(), form, tmp_path)):
         for kind in _keys.MODULES:
             assert list(st.get.modules(found, kind).columns) == _keys.MODULES[kind]
             assert len(st.get.modules(found, kind)) == 0

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import spatialdata
+from _helpers import FEW_GENES, N_GENES
 from scipy import sparse
 
 import spatrace_sc as st
@@ -18,7 +19,7 @@ QUICK = st.Config(
 
 
 def ensembl():
-    adata = st.datasets.simulated(0, n_cells=600, n_targets=12)
+    adata = st.datasets.simulated(0, n_cells=600, n_targets=12, **FEW_GENES)
     adata.var["symbol"] = adata.var_names.astype(object)
     adata.var_names = [f"ENSG{k:05d}" for k in range(adata.n_vars)]
     adata.var.loc[adata.var["symbol"].str.startswith("BG"), "symbol"] = ""
@@ -55,20 +56,20 @@ def test_symbols_shared_or_missing_and_lists_by_symbol():
         sample_key="sample", gene_symbols="symbol", config=QUICK,
     )  # fmt: skip
     table = st.get.tf_targets(adata)
-    assert len(table) == 12 * 12, "an empty name must not match the genes without a symbol"
+    assert len(table) == N_GENES * 12, "an empty name must not match the genes without a symbol"
     assert {f"TWIN ({name})" for name in two} <= set(table["target"])
     with pytest.raises(st.MissingKeyError, match=r"gene_symbols='symbols'.*Did you mean 'symbol'"):
         st.tl.infer_ccc(adata, sample_key="sample", gene_symbols="symbols", config=QUICK)
 
 
 def test_forgotten_sample_key_is_named():
-    adata = st.datasets.simulated(0, n_cells=300, n_targets=12)
+    adata = st.datasets.simulated(0, n_cells=300, n_targets=12, **FEW_GENES)
     with pytest.warns(st.SpatraceWarning, match=r"sample_key.*one slice.*'sample'"):
         st.pp.ligand_exposure(adata, radius=40)
 
 
 def test_no_pseudotime_from_raw_counts():
-    adata = st.datasets.simulated(0, n_cells=300, n_targets=12)
+    adata = st.datasets.simulated(0, n_cells=300, n_targets=12, **FEW_GENES)
     adata.X = adata.layers["counts"].copy()
     del adata.obs["dpt_pseudotime"]
     with pytest.raises(st.DataError, match=r"raw counts.*depth"):
@@ -77,7 +78,7 @@ def test_no_pseudotime_from_raw_counts():
 
 
 def test_readers_say_what_to_do_with_spatialdata():
-    adata = st.datasets.simulated(0, n_cells=300, n_targets=12)
+    adata = st.datasets.simulated(0, n_cells=300, n_targets=12, **FEW_GENES)
     sdata = spatialdata.SpatialData(tables={"table": adata})
     with pytest.raises(st.InvalidArgumentError, match=r"SpatialData.*sdata\['table'\]"):
         st.get.lr_targets(sdata)
@@ -85,7 +86,7 @@ def test_readers_say_what_to_do_with_spatialdata():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_zeros_that_are_stored_stay_where_they_are(dtype):
-    adata = st.datasets.simulated(0, n_cells=300, n_targets=12)
+    adata = st.datasets.simulated(0, n_cells=300, n_targets=12, **FEW_GENES)
     plain = adata.copy()
     matrix = sparse.csr_matrix(adata.X).astype(dtype)
     empty = np.flatnonzero(matrix.toarray()[5] == 0)[:3]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _helpers import NO_ROLES, READ_KEYS, small_config, tiny_config, tissue
+from _helpers import NO_ROLES, small_config, source, tiny_config, tissue
 from _planted import CONFIG, R, planted
 
 import spatrace_sc as st
@@ -19,16 +19,12 @@ from spatrace_sc._model.network.observe import build_network, observe
 from spatrace_sc._model.regression.choose_penalty import errors_along_path
 from spatrace_sc._model.regression.penalty import base_penalty, without_prior
 from spatrace_sc._model.regression.regression import Regression
-from spatrace_sc._study.prior_penalties import described, prior_penalties
+from spatrace_sc._regulators import Regulators
+from spatrace_sc._study.prior_penalties import describe_prior, prior_penalties
 from spatrace_sc._study.problem import build_problem
 from spatrace_sc._study.read import read_study
 
-GENES = {
-    "ligands": np.array(["a", "b"]),
-    "receptors": np.array(["c", "d"]),
-    "tfs": np.array(["e", "f"]),
-    "targets": np.array(["g", "h", "i"]),
-}
+GENES = Regulators(*(np.array(list(names)) for names in ("ab", "cd", "ef", "ghi")))
 LR = pd.DataFrame({"ligand": ["b", "x"], "receptor": ["c", "c"], "weight": [3.0, 1.0]})
 TF = pd.DataFrame({"tf": ["f"], "target": ["i"]})
 
@@ -79,12 +75,12 @@ def test_no_prior():
     pairs, tf = prior_penalties(None, GENES)
     assert pairs.tolist() == [1.0] * 4
     assert tf is None
-    assert described(None) == ""
-    assert described([LR, TF]) == "2 ligand, receptor; 1 tf, target"
+    assert describe_prior(None) == ""
+    assert describe_prior([LR, TF]) == "2 ligand, receptor; 1 tf, target"
 
 
 def problem_with(prior):
-    study = read_study(tissue(), NO_ROLES, **READ_KEYS)
+    study = read_study(tissue(), NO_ROLES, source())
     return build_problem(study, tiny_config(), prior), study.genes
 
 
@@ -96,7 +92,7 @@ def test_decoys_carry_the_penalty_of_the_edge_they_stand_for():
     n_f, n_p, n_c = problem.n_tfs, problem.n_pairs, problem.covariates.shape[1]
     penalty = penalty_with_decoys(problem, problem.forbidden)
     every = penalty.of(torch.arange(2 * n_f + 4 * n_p + n_c), problem.targets.shape[1])
-    pair = 1 * len(genes["receptors"]) + 2
+    pair = 1 * genes.n_receptors + 2
     starts = [n_f, *(2 * n_f + n_p + n_c + k * n_p for k in range(3))]
     for start in starts:
         block = every[start : start + n_p]
@@ -105,7 +101,7 @@ def test_decoys_carry_the_penalty_of_the_edge_they_stand_for():
         assert int((block < 1).any(1).sum()) == 1
     decoys = slice(n_f + n_p + n_c, 2 * n_f + n_p + n_c)
     torch.testing.assert_close(every[decoys], every[:n_f])
-    target = list(genes["targets"]).index("TG001")
+    target = list(genes.targets).index("TG001")
     n_tf = problem.n_tf_genes
     past = tiny_config().training.past_penalty
     assert every[n_f + n_p + n_c + 3, target] == pytest.approx(past / 2)

@@ -11,7 +11,8 @@ from anndata import AnnData
 
 from spatrace_sc._core.comparison import p_beyond
 from spatrace_sc._core.group_estimates import Estimates, slopes
-from spatrace_sc._inference.group_differences import Plan, _by_group, _units, levels
+from spatrace_sc._inference.group_differences import _by_group, level_table
+from spatrace_sc._inference.group_slopes import Plan, _units
 from spatrace_sc.tl._comparison_groups import read_replicates
 
 ANIMALS, SECTIONS, CELLS = 3, 3, 60  # of a group, of an animal, of a section
@@ -40,9 +41,9 @@ def level_p(rng, chosen, effect=0.0, animals=1.0, n=20):
         animals * rng.normal(size=(2 * ANIMALS, n))[ANIMAL]
         + 0.3 * rng.normal(size=(SECTION[-1] + 1, n))[SECTION]
     )
-    names = pd.DataFrame({"ligand": [f"L{k}" for k in range(n)], "receptor": "R"})
+    names = pd.DataFrame({"ligand": [f"L{k}" for k in range(n)], "receptor": "R", "score": 1.0})
     return [
-        levels(values, names, np.ones(n), BLOCK, p, "pair_activity")["p_value"].to_numpy()
+        level_table(values, names, BLOCK, p, "lr_pair_activity")["p_value"].to_numpy()
         for p in chosen
     ]
 
@@ -72,7 +73,7 @@ def slope_p(rng, chosen, n=6):
             both.covariance[:, 0, 0] + both.covariance[:, 1, 1] - 2 * both.covariance[:, 0, 1]
         )
         difference = both.value[:, 1] - both.value[:, 0]
-        out.append(p_beyond(difference, np.sqrt(variance), np.zeros(len(variance)), both.free))
+        out.append(p_beyond(difference, np.sqrt(variance), np.zeros(len(variance)), both.df))
     return out
 
 
@@ -105,8 +106,8 @@ def test_animals_still_find_what_is_there():
 def test_a_replicate_is_the_mean_of_its_cells():
     rng = np.random.default_rng(3)
     values = rng.normal(size=(N, 1)) + rng.normal(size=(SECTION[-1] + 1, 1))[SECTION]
-    names = pd.DataFrame({"ligand": ["L"], "receptor": ["R"]})
-    row = levels(values, names, np.ones(1), BLOCK, plan("animal"), "pair_activity").iloc[0]
+    names = pd.DataFrame({"ligand": ["L"], "receptor": ["R"], "score": 1.0})
+    row = level_table(values, names, BLOCK, plan("animal"), "lr_pair_activity").iloc[0]
     means = pd.Series(values[:, 0]).groupby(ANIMAL).mean().to_numpy().reshape(2, ANIMALS)
     assert row["effect"] == pytest.approx(means[1].mean())
     assert row["effect_reference"] == pytest.approx(means[0].mean())

@@ -7,15 +7,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _helpers import NO_ROLES, READ_KEYS, predicted_targets, small_result, tiny_config
+from _helpers import (
+    FEW_GENES,
+    NO_ROLES,
+    NOTHING_SIGNIFICANT,
+    predicted_targets,
+    slow,
+    small_result,
+    source,
+    tiny_config,
+    tissue,
+)
 
 import spatrace_sc as st
 from spatrace_sc._inference import run
-from spatrace_sc._inference.edge_tables import regulator_levels
+from spatrace_sc._inference.levels import regulator_levels
+from spatrace_sc._inference.moved_senders import activity_at_exposure
 from spatrace_sc._inference.restore import _quiet, restore
 from spatrace_sc._model.fit import fit
 from spatrace_sc._study.read import read_study
-from spatrace_sc.tl._communication import _at_exposure
 
 
 def test_the_model_is_the_one_that_was_fitted(monkeypatch):
@@ -26,7 +36,7 @@ def test_the_model_is_the_one_that_was_fitted(monkeypatch):
         return seen[-1][1]
 
     monkeypatch.setattr(run, "fit", spy)
-    adata = st.datasets.simulated(n_cells=400, n_targets=8)
+    adata = st.datasets.simulated(n_cells=400, n_targets=8, **FEW_GENES)
     st.tl.infer_ccc(
         adata, sample_key="sample", stage_key="stage", config=tiny_config(), device="cpu", seed=3
     )
@@ -47,7 +57,47 @@ def test_the_model_is_the_one_that_was_fitted(monkeypatch):
     )
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+@pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
+@pytest.mark.parametrize("seed", range(8))
+def test_the_held_out_cells_are_those_of_the_fit(seed, monkeypatch):
+    """Also from the form of version 0.1.0, which stored no mask: then it is drawn again."""
+    masks = []
+
+    def recorded(problem, config, *, seed):
+        fitted = fit(problem, config, seed=seed)
+        masks.append(fitted.held_out.clone())
+        return fitted
+
+    monkeypatch.setattr(run, "fit", recorded)
+    adata = tissue()
+    keys = {"sample_key": "sample", "stage_key": "stage"}
+    st.tl.infer_ccc(adata, **keys, config=tiny_config(), device="cpu", seed=seed)
+    assert 0 < masks[0].sum() < len(masks[0])
+    assert torch.equal(restore(adata, "spatrace").fit.held_out, masks[0])
+    result = adata.uns["spatrace"]
+    stored = {"form", "restoration"}
+    assert stored <= set(result)
+    adata.uns["spatrace"] = {k: v for k, v in result.items() if k not in stored}
+    assert torch.equal(restore(adata, "spatrace").fit.held_out, masks[0])
+
+
+@pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
+def test_transitions_that_are_too_many_to_store_are_found_again(monkeypatch):
+    one, other = tissue(), tissue()
+    options = {"sample_key": "sample", "config": tiny_config(), "device": "cpu"}
+    st.tl.infer_ccc(one, **options)
+    monkeypatch.setattr(run, "MAX_STORED_TRANSITIONS", 0)
+    st.tl.infer_ccc(other, **options)
+    stored, derived = restore(one, "spatrace"), restore(other, "spatrace")
+    assert stored.result.restoration.backward is not None
+    assert derived.result.restoration.backward is derived.result.restoration.state is None
+    for name in ("backward", "state"):
+        expected = getattr(stored.study, name).toarray()
+        np.testing.assert_allclose(getattr(derived.study, name).toarray(), expected, atol=1e-6)
+    assert torch.equal(stored.fit.held_out, derived.fit.held_out)
+
+
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr")])
 def test_from_a_file_and_with_genes_in_another_order(form, tmp_path):
     adata = small_result()
     path = tmp_path / f"a.{form}"
@@ -56,22 +106,22 @@ def test_from_a_file_and_with_genes_in_another_order(form, tmp_path):
     back = back[:, np.random.default_rng(0).permutation(back.n_vars)].copy()
     one, two = restore(adata, "spatrace"), restore(back, "spatrace")
     torch.testing.assert_close(one.fit.attended.tf, two.fit.attended.tf, atol=1e-5, rtol=1e-4)
-    np.testing.assert_array_equal(one.study.genes["targets"], two.study.genes["targets"])
+    np.testing.assert_array_equal(one.study.genes.targets, two.study.genes.targets)
     assert one.config == two.config
 
 
 def test_symbols_are_found_again():
-    adata = st.datasets.simulated(n_cells=300, n_targets=5)
+    adata = st.datasets.simulated(n_cells=300, n_targets=5, **FEW_GENES)
     adata.var["symbol"] = ["s" + n[::-1] for n in adata.var_names]
     adata.var.loc[adata.var_names[adata.var["target"]][:2], "symbol"] = "twice"
     st.tl.infer_ccc(
         adata, sample_key="sample", gene_symbols="symbol", config=tiny_config(), device="cpu"
     )
     study = restore(adata, "spatrace").study
-    assert {r: list(n) for r, n in study.genes.items()} == {
+    assert {r: list(n) for r, n in study.genes.to_mapping().items()} == {
         r: list(n) for r, n in adata.uns["spatrace"]["genes"].items()
     }
-    assert sum(g.startswith("twice (") for g in study.genes["targets"]) == 2
+    assert sum(g.startswith("twice (") for g in study.genes.targets) == 2
 
 
 def shuffled(adata, seed=0):
@@ -89,7 +139,7 @@ def test_order_of_cells_does_not_matter():
     """Components of permuted data are drawn, so another order of cells alone would give another model."""
     one, two = verbs(small_result().copy()), verbs(shuffled(small_result()))
     assert list(one.obs_names) != list(two.obs_names)
-    for kind in ("tf_targets", "lr_targets", "tf_activity", "pair_activity"):
+    for kind in ("tf_targets", "lr_targets", "tf_activity", "lr_pair_activity"):
         found = st.get.comparison(two, kind)
         assert len(found)
         pd.testing.assert_frame_equal(found, st.get.comparison(one, kind), rtol=1e-6)
@@ -107,15 +157,15 @@ def test_activity_at_another_exposure_is_that_of_the_same_cells():
     study = read_study(
         adata,
         NO_ROLES,
-        **READ_KEYS | {"radius": small_result().uns["spatrace"]["params"]["radius"]},
+        source(radius=small_result().uns["spatrace"]["params"]["radius"]),
     )
-    now = _at_exposure(adata, "spatrace")(study.exposure)
+    now = activity_at_exposure(adata, "spatrace")(study.exposure)
     np.testing.assert_allclose(now, adata.obsm["spatrace_activity"][study.receivers], atol=2e-4)
-    other = _at_exposure(adata, "spatrace")(study.exposure[::-1].copy())
+    other = activity_at_exposure(adata, "spatrace")(study.exposure[::-1].copy())
     assert np.abs(other - now).max() > 0.01
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr")])
 def test_order_of_cells_does_not_matter_in_a_file(form, tmp_path):
     adata = shuffled(small_result())
     getattr(adata, f"write_{form}")(tmp_path / "a")

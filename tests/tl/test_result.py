@@ -9,30 +9,35 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spatrace_sc._inference.edge_tables import beside, combined, edge_tables, p_and_q
+from spatrace_sc._inference.edge_tables import (
+    combine_effects,
+    edge_tables,
+    p_and_q,
+    strength_of_neighbours,
+)
 from spatrace_sc._inference.indistinguishable import (
-    ASKED,
-    NAMED,
-    STRONGEST,
+    ALL_TARGETS,
+    MAX_NAMED,
+    MAX_Q_TESTED,
+    N_STRONGEST_TESTED,
     add_groups,
-    edges_to_check,
-    only_told_apart,
-    pairs_to_check,
+    apply_rival_test,
+    edges_to_test,
+    pairs_to_test,
 )
 from spatrace_sc._model.evidence.errors_in_variables import CorrectedEffects
 from spatrace_sc._model.evidence.latent_levels import JointEffects
 from spatrace_sc._model.evidence.rivals import Rivals
 from spatrace_sc._model.records import Draw, Edges, Evidence
+from spatrace_sc._regulators import Regulators
 
 F, L, R, G = 2, 2, 2, 3
 P = L * R
-STUDY = SimpleNamespace(
-    genes={
-        "ligands": np.array(["la", "lb"]),
-        "receptors": np.array(["ra", "rb"]),
-        "tfs": np.array(["ta", "tb"]),
-        "targets": np.array(["ga", "gb", "gc"]),
-    }
+GENES = Regulators(
+    ligands=np.array(["la", "lb"]),
+    receptors=np.array(["ra", "rb"]),
+    tfs=np.array(["ta", "tb"]),
+    targets=np.array(["ga", "gb", "gc"]),
 )
 
 
@@ -84,13 +89,13 @@ def corrected(p=None, reliability=1.0):
     return CorrectedEffects(rng.normal(size=(F, G)), np.full((F, G), 0.2), p, np.full(G, 0.1), reliability)
 
 
-def test_beside_by_hand():
+def test_strength_of_neighbours_by_hand():
     # pairs aa, ab, ba, bb: aa shares its ligand with ab and its receptor with ba
-    found = beside(np.array([3.0, 4.0, 12.0, 1.0]), 2)
+    found = strength_of_neighbours(np.array([3.0, 4.0, 12.0, 1.0]), 2)
     np.testing.assert_allclose(found, [np.sqrt(9 + 16 + 144), np.sqrt(9 + 16 + 1), np.sqrt(9 + 144 + 1), np.sqrt(162 - 1)])  # fmt: skip
 
 
-def test_beside_against_a_slow_sum():
+def test_strength_of_neighbours_against_a_slow_sum():
     strength = np.random.default_rng(0).random(12)
     slow = [
         np.sqrt(
@@ -98,33 +103,33 @@ def test_beside_against_a_slow_sum():
         )
         for pair in range(12)
     ]
-    np.testing.assert_allclose(beside(strength, 4), slow)
-    np.testing.assert_allclose(beside(strength, 1), np.sqrt((strength**2).sum()))
+    np.testing.assert_allclose(strength_of_neighbours(strength, 4), slow)
+    np.testing.assert_allclose(strength_of_neighbours(strength, 1), np.sqrt((strength**2).sum()))
 
 
 def test_a_tf_edge_needs_both_tests():
     found = evidence()
-    clear = p_and_q(found, corrected(), 0.0, R)
+    clear = p_and_q(found, corrected(), 0.0, GENES)
     np.testing.assert_allclose(clear["tf"][0], found.tf.p_value)
     p = np.full((F, G), 1e-6)
     p[1, 2] = 0.9
-    small = p_and_q(found, corrected(p), 0.0, R)
+    small = p_and_q(found, corrected(p), 0.0, GENES)
     edge = 1 * G + 2
     assert small["tf"][0][edge] == pytest.approx(max(0.9, found.tf.p_value[edge]))
     assert small["tf"][1][edge] >= 0.9
     others = np.delete(np.arange(F * G), edge)
     np.testing.assert_allclose(small["tf"][0][others], clear["tf"][0][others])
     np.testing.assert_array_equal(small["lr"][1], clear["lr"][1])
-    none = p_and_q(found, corrected(np.ones((F, G))), 0.0, R)
+    none = p_and_q(found, corrected(np.ones((F, G))), 0.0, GENES)
     assert (none["tf"][1] == 1).all()
 
 
 def test_a_small_pair_beside_a_strong_one_is_not_named():
     strength = np.array([5.0, 0.5, 4.0, 3.0])
     found = evidence(pair_score=strength)
-    free, asked = (p_and_q(found, corrected(), share, R)["pair"] for share in (0.0, 0.2))
+    free, asked = (p_and_q(found, corrected(), share, GENES)["pair"] for share in (0.0, 0.2))
     assert (free[1] < 1).all()
-    assert 0.5 < 0.2 * beside(strength, R)[1]
+    assert 0.5 < 0.2 * strength_of_neighbours(strength, R)[1]
     assert asked[1][1] == 1
     np.testing.assert_array_equal(np.delete(asked[1], 1), np.delete(free[1], 1))
     np.testing.assert_array_equal(asked[0], free[0])
@@ -137,7 +142,7 @@ def joint(reliability=0.0):
 
 def test_effects_are_combined_by_weight():
     before, other = evidence(), corrected(reliability=0.5)
-    after = combined(before, other, joint())
+    after = combine_effects(before, other, joint())
     v = 0.75 / 1.75
     np.testing.assert_allclose(
         after.tf.effect, (1 - v) * before.tf.effect + v * other.effect.ravel(), rtol=1e-5
@@ -145,18 +150,18 @@ def test_effects_are_combined_by_weight():
     np.testing.assert_allclose(after.tf.effect_se, np.hypot((1 - v) * 0.1, v * 0.2), rtol=1e-5)
     assert after.lr is before.lr
     np.testing.assert_array_equal(
-        combined(before, corrected(reliability=0.0), joint()).tf.effect, before.tf.effect
+        combine_effects(before, corrected(reliability=0.0), joint()).tf.effect, before.tf.effect
     )
     barred = replace(other, se=np.full((F, G), np.inf))
     np.testing.assert_allclose(
-        combined(before, barred, joint()).tf.effect_se, (1 - v) * 0.1, rtol=1e-5
+        combine_effects(before, barred, joint()).tf.effect_se, (1 - v) * 0.1, rtol=1e-5
     )
 
 
 def test_joint_effects_come_last_and_only_where_there_are_any():
     before, other = evidence(), corrected(reliability=0.5)
-    without, shared = combined(before, other, joint()).tf, joint(0.8)
-    after = combined(before, other, shared).tf
+    without, shared = combine_effects(before, other, joint()).tf, joint(0.8)
+    after = combine_effects(before, other, shared).tf
     u = 0.8**4
     np.testing.assert_allclose(
         after.effect, (1 - u) * without.effect + u * shared.effect.ravel(), rtol=1e-5
@@ -166,7 +171,7 @@ def test_joint_effects_come_last_and_only_where_there_are_any():
     )
     errors = shared.se.copy()
     errors[:, 1] = np.inf
-    partly = combined(before, other, replace(shared, se=errors)).tf
+    partly = combine_effects(before, other, replace(shared, se=errors)).tf
     none = np.isinf(errors).ravel()
     np.testing.assert_array_equal(partly.effect, np.where(none, without.effect, after.effect))
     np.testing.assert_array_equal(
@@ -194,7 +199,7 @@ def test_pairs_that_are_not_told_apart_keep_only_the_q_of_their_group():
         whole=[(F + 1, F + 3, 0.4), (F + 1, F, 0.001)],
     )
     before = values()
-    alone, same, floor = only_told_apart(evidence(), before, found, F, 0.1)
+    alone, same, floor = apply_rival_test(evidence(), before, found, GENES)
     np.testing.assert_allclose(floor, [0, 0.4, 0, 0])
     np.testing.assert_allclose(alone["pair"][1], [0.03, 0.4, 0.03, 0.03])
     np.testing.assert_allclose(alone["lr"][1].reshape(P, G)[1], 0.4)
@@ -203,8 +208,8 @@ def test_pairs_that_are_not_told_apart_keep_only_the_q_of_their_group():
         np.testing.assert_array_equal(alone[task][0], before[task][0])
     np.testing.assert_array_equal(alone["tf"][1], before["tf"][1])
     assert (before["pair"][1] == 0.03).all(), "what was given must stay"
-    tables = edge_tables(STUDY, evidence(), alone, before, 1000)
-    names = add_groups(tables, STUDY, same)
+    tables = edge_tables(GENES, evidence(), alone, before, 1000)
+    names = add_groups(tables, GENES, same)
     pairs, lr, tf = (tables[k] for k in ("lr_pairs", "lr_targets", "tf_targets"))
     assert (pairs["group_q_value"] == 0.03).all()
     assert (lr["group_q_value"] == 0.02).all()
@@ -230,8 +235,8 @@ def only_pair_q(pair_q, p, edge_q=1.0):
     q[::G] = edge_q
     of["pair"], of["lr"] = (of["pair"][0], np.array(pair_q)), (of["lr"][0], q)
     whole = [(F + k, F + (k + 1) % P, one) for k, one in enumerate(p) if one is not None]
-    alone, same, _ = only_told_apart(evidence(), of, rivals(whole=whole), F, 0.1)
-    return alone["pair"][1], alone["lr"][1][::G], set(same.regulator[same.target == -1] - F)
+    alone, same, _ = apply_rival_test(evidence(), of, rivals(whole=whole), GENES)
+    return alone["pair"][1], alone["lr"][1][::G], set(same.regulator[same.target == ALL_TARGETS] - F)
 
 
 def test_advantages_over_rivals_are_judged_together():
@@ -253,19 +258,16 @@ def test_pairs_with_a_larger_q_do_not_make_it_harder_for_those_with_a_smaller():
     assert same == {2, 3}
     pair, _, _ = only_pair_q([0.02, 0.2, 0.3, 0.31], [0.06, 0.9, 0.7, 0.8])
     np.testing.assert_allclose(pair, [0.06, 0.9, 0.9, 0.31])
-    assert ASKED == 0.3
+    assert MAX_Q_TESTED == 0.3
 
 
-def test_pairs_to_check_have_a_small_q_or_an_edge_that_has_or_is_checked():
+def test_pairs_to_test_have_a_small_q_or_an_edge_that_has_or_is_tested():
     of = values()
     q = np.ones(P * G)
     q[1 * G + 2] = 0.25
     of["pair"], of["lr"] = (of["pair"][0], np.array([0.3, 0.9, 0.31, 0.9])), (of["lr"][0], q)
-    assert pairs_to_check(evidence(), of, F, np.array([[0, 1], [F + 3, 0]])).tolist() == [
-        F,
-        F + 1,
-        F + 3,
-    ]
+    edges = np.array([[0, 1], [F + 3, 0]])
+    assert pairs_to_test(evidence(), of, GENES, edges).tolist() == [F, F + 1, F + 3]
 
 
 def test_a_pair_with_a_supported_edge_is_asked_too():
@@ -291,48 +293,49 @@ def test_a_pair_without_rivals_keeps_its_q():
 
 
 def test_a_group_holds_the_pair_itself_and_those_that_do_best_in_its_place():
-    genes = {"tfs": [], "ligands": np.array(["a", "b"]), "receptors": np.array([f"r{k:02d}" for k in range(NAMED)]), "targets": np.array(["r03", "x"])}  # fmt: skip
-    n = 2 * NAMED
+    receptors = np.array([f"r{k:02d}" for k in range(MAX_NAMED)])
+    genes = Regulators(
+        np.array(["a", "b"]), receptors, np.empty(0, dtype=str), np.array(["r03", "x"])
+    )
+    n = 2 * MAX_NAMED
     whole = [(n - 1, k, 0.9 - 0.01 * k) for k in range(n - 1)]
     of = {"tf": (np.empty(0),) * 2, "lr": (np.empty(0),) * 2, "pair": (np.full(n, 0.01),) * 2}
     nothing = SimpleNamespace(lr=SimpleNamespace(regulator=np.empty(0, dtype=int)))
-    _, same, _ = only_told_apart(nothing, of, rivals(whole=whole), 0, 0.1)
+    _, same, _ = apply_rival_test(nothing, of, rivals(whole=whole), genes)
     tables = {
         "tf_targets": pd.DataFrame({"tf": [], "target": []}),
         "lr_targets": pd.DataFrame(
-            {"ligand": [1, 1], "receptor": [NAMED - 1] * 2, "target": [0, 1]}
+            {"ligand": [1, 1], "receptor": [MAX_NAMED - 1] * 2, "target": [0, 1]}
         ),
-        "lr_pairs": pd.DataFrame({"ligand": [1], "receptor": [NAMED - 1]}),
+        "lr_pairs": pd.DataFrame({"ligand": [1], "receptor": [MAX_NAMED - 1]}),
     }
-    names = add_groups(tables, SimpleNamespace(genes=genes), same)
-    best = [f"a^r{k:02d}" for k in range(NAMED)]
+    names = add_groups(tables, genes, same)
+    best = [f"a^r{k:02d}" for k in range(MAX_NAMED)]
     assert names[tables["lr_pairs"]["group"][0]].split(" | ") == [
         *best[:-1],
-        f"b^r{NAMED - 1:02d}",
-        f"{NAMED} more",
+        f"b^r{MAX_NAMED - 1:02d}",
+        f"{MAX_NAMED} more",
     ]
     of_edges = [names[k].split(" | ") for k in tables["lr_targets"]["group"]]
     # no pair acts on its own receptor
-    assert of_edges[0] == [*best[:3], *best[4:], f"b^r{NAMED - 1:02d}", f"{NAMED - 2} more"]
-    assert of_edges[1] == [*best[:-1], f"b^r{NAMED - 1:02d}", f"{NAMED} more"]
+    assert of_edges[0] == [*best[:3], *best[4:], f"b^r{MAX_NAMED - 1:02d}", f"{MAX_NAMED - 2} more"]
+    assert of_edges[1] == [*best[:-1], f"b^r{MAX_NAMED - 1:02d}", f"{MAX_NAMED} more"]
 
 
 def test_large_groups_are_cut():
-    study = SimpleNamespace(
-        genes=STUDY.genes | {"tfs": np.array([f"t{k:02d}" for k in range(NAMED + 3)])}
-    )
+    genes = replace(GENES, tfs=np.array([f"t{k:02d}" for k in range(MAX_NAMED + 3)]))
     tables = {
         "tf_targets": pd.DataFrame({"tf": [0], "target": [0]}),
         "lr_targets": pd.DataFrame({"ligand": [], "receptor": [], "target": []}),
         "lr_pairs": pd.DataFrame({"ligand": [], "receptor": []}),
     }
-    names = add_groups(tables, study, rivals(*((0, k, 0) for k in range(1, NAMED + 3))))
+    names = add_groups(tables, genes, rivals(*((0, k, 0) for k in range(1, MAX_NAMED + 3))))
     parts = names[1].split(" | ")
-    assert parts[:NAMED] == [f"t{k:02d}" for k in range(NAMED)]
-    assert parts[NAMED:] == ["3 more"]
+    assert parts[:MAX_NAMED] == [f"t{k:02d}" for k in range(MAX_NAMED)]
+    assert parts[MAX_NAMED:] == ["3 more"]
 
 
-def test_edges_to_check_are_the_supported_and_the_strongest():
+def test_edges_to_test_are_the_significant_and_the_strongest():
     rng = np.random.default_rng(0)
     n_g = 60
     effect = rng.normal(size=(F + P, n_g))
@@ -342,26 +345,26 @@ def test_edges_to_check_are_the_supported_and_the_strongest():
     q = {"tf": np.ones(F * n_g), "lr": np.ones(P * n_g), "pair": np.ones(P)}
     q["tf"][n_g + 5] = 0.1
     q["lr"][3 * n_g + 7] = 0.01
-    edges = edges_to_check(found, {k: (v, v) for k, v in q.items()}, F, 0.1)
+    edges = edges_to_test(found, {k: (v, v) for k, v in q.items()}, GENES)
     tf = edges[edges[:, 0] < F]
     assert set(map(tuple, tf)) == {(0, g) for g in range(n_g)} | {(1, 5)}
     lr = edges[edges[:, 0] >= F]
-    assert len(lr) == STRONGEST + 1
+    assert len(lr) == N_STRONGEST_TESTED + 1
     assert [F + 3, 7] in lr.tolist()
     size = np.abs(effect[F:]).ravel()
-    limit = np.sort(size)[-STRONGEST]
+    limit = np.sort(size)[-N_STRONGEST_TESTED]
     chosen = size.reshape(P, n_g)[lr[:, 0] - F, lr[:, 1]]
-    assert (chosen >= limit).sum() == STRONGEST
+    assert (chosen >= limit).sum() == N_STRONGEST_TESTED
     assert len(np.unique(edges, axis=0)) == len(edges)
 
 
-def test_every_edge_of_a_supported_pair_is_checked():
+def test_every_edge_of_a_significant_pair_is_tested():
     n_g = 200
     effect = np.random.default_rng(0).normal(size=(F + P, n_g))
     effect[F + 2] = 0
     effect[F + 2, [3, 9]] = 1e-6
     found = evidence(effect=effect)
     q = {"tf": np.ones(F * n_g), "lr": np.ones(P * n_g), "pair": np.array([1.0, 1.0, 0.05, 1.0])}
-    edges = edges_to_check(found, {k: (v, v) for k, v in q.items()}, F, 0.1)
+    edges = edges_to_test(found, {k: (v, v) for k, v in q.items()}, GENES)
     assert sorted(edges[edges[:, 0] == F + 2, 1]) == [3, 9]
-    assert (edges[:, 0] >= F).sum() == STRONGEST + 2
+    assert (edges[:, 0] >= F).sum() == N_STRONGEST_TESTED + 2

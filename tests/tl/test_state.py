@@ -5,22 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from _helpers import NO_ROLES, READ_KEYS, dense
+from _helpers import NO_ROLES, dense, source
 from scipy import sparse
 
 import spatrace_sc as st
 from spatrace_sc._core.paths import expected_history
 from spatrace_sc._data.embedding import reliable_components
 from spatrace_sc._model.fit import beyond_past
-from spatrace_sc._study.ancestors import earlier_in_state
-from spatrace_sc._study.histories import recent_past, tf_filter
+from spatrace_sc._study.ancestors import earlier_of_same_state
+from spatrace_sc._study.histories import current_tf_filter, recent_past
 from spatrace_sc._study.problem import build_covariates, build_problem
 from spatrace_sc._study.read import read_study
 
 
 @pytest.fixture(scope="module")
 def study():
-    return read_study(st.datasets.simulated(3, n_cells=700), NO_ROLES, **READ_KEYS)
+    return read_study(st.datasets.simulated(3, n_cells=700), NO_ROLES, source())
 
 
 @pytest.mark.parametrize("rank", [1, 2, 5])
@@ -63,7 +63,7 @@ def test_only_earlier_cells_denoise(study):
     matrix = sparse.csr_matrix(rng.poisson(2.0, size=(150, 30)).astype(np.float32))
     order = rng.permutation(150).astype(float)
     time = np.floor(order / 50)
-    state = earlier_in_state(matrix, np.arange(30), time, order).tocoo()
+    state = earlier_of_same_state(matrix, np.arange(30), time, order).tocoo()
     assert ((order[state.col] < order[state.row]) | (state.row == state.col)).all()
     alone = state.row[state.row == state.col]
     assert set(alone) == {int(np.argmin(order))}
@@ -74,18 +74,18 @@ def test_only_earlier_cells_denoise(study):
 def test_a_tf_is_read_as_counted_before_and_filtered_now(study):
     config = st.Config(progress=False)
     problem = build_problem(study, config, None)
-    n_tfs = len(study.genes["tfs"])
+    n_tfs = len(study.genes.tfs)
     assert problem.n_tfs == 2 * n_tfs
     assert problem.n_tf_genes == n_tfs
     counted, _ = expected_history(study.backward, study.tf, n_lags=3)
     np.testing.assert_allclose(problem.history.tf, counted[:, :-1], atol=1e-5)
-    now = tf_filter(study, problem.covariates.numpy())(study.tf)
+    now = current_tf_filter(study, problem.covariates.numpy())(study.tf)
     np.testing.assert_allclose(problem.history.tf_now, now, atol=1e-5)
     np.testing.assert_allclose(
-        problem.tf_count, np.log1p(np.expm1(study.tf) / study.tf_scale), rtol=1e-4
+        problem.tf_count, np.log1p(np.expm1(study.tf) / study.noise.scale), rtol=1e-4
     )
     np.testing.assert_allclose(
-        study.tf_scale, 4 * np.median(study.unit[study.receivers]), rtol=1e-6
+        study.noise.scale, 4 * np.median(study.unit[study.receivers]), rtol=1e-6
     )
     assert (problem.penalty[:n_tfs] == np.float32(config.training.past_penalty)).all()
     assert (problem.penalty[n_tfs : 2 * n_tfs] == 1).all()
@@ -100,12 +100,12 @@ def test_the_filtered_level_is_nearer_to_the_truth_than_the_count():
     depth = counts.sum(1, keepdims=True)
     half = np.random.default_rng(0).binomial(counts, 0.5)
     adata.X = np.log1p(half / depth * np.median(depth)).astype(np.float32)
-    study = read_study(adata, NO_ROLES, **READ_KEYS)
-    place = adata.var_names.get_indexer(study.genes["tfs"])
+    study = read_study(adata, NO_ROLES, source())
+    place = adata.var_names.get_indexer(study.genes.tfs)
     other = np.log1p((counts - half) / depth * np.median(depth))[study.receivers][:, place]
     assert study.unit is not None
-    assert (study.tf_noise > 0).all()
-    now = tf_filter(study, build_covariates(study).numpy())(study.tf)
+    assert (study.noise.logged > 0).all()
+    now = current_tf_filter(study, build_covariates(study))(study.tf)
     likeness = [
         [np.corrcoef(a, b)[0, 1] for a, b in zip(values.T, other.T, strict=True)]
         for values in (study.tf, now)
@@ -122,13 +122,13 @@ def test_the_count_of_a_tf_that_is_a_target_does_not_reach_its_level_now():
     roles = {f"{role}s": names for role, names in genes.items()} | {
         "targets": [*genes["target"], genes["tf"][2]]
     }
-    study = read_study(adata, roles, **READ_KEYS)
-    now = tf_filter(study, build_covariates(study).numpy())
+    study = read_study(adata, roles, source())
+    now = current_tf_filter(study, build_covariates(study))
     # a cell that no other is denoised with, nor itself
     asked = np.flatnonzero((np.diff(study.state.indptr) > 1) & (study.state.diagonal() == 0))
     cell = int(asked[np.argmin(np.asarray(study.state.sum(0)).ravel()[asked])])
-    own = int(np.flatnonzero(study.genes["tfs"] == genes["tf"][2])[0])
-    for tf, reaches in ((own, False), ((own + 1) % len(study.genes["tfs"]), True)):
+    own = int(np.flatnonzero(study.genes.tfs == genes["tf"][2])[0])
+    for tf, reaches in ((own, False), ((own + 1) % len(study.genes.tfs), True)):
         poked = study.tf.copy()
         poked[cell, tf] += 2
         assert (now(poked)[cell] != now(study.tf)[cell]).any() == reaches

@@ -5,8 +5,7 @@ from __future__ import annotations
 import anndata as ad
 import pandas as pd
 import pytest
-import spatialdata
-from _helpers import small_config, small_result
+from _helpers import slow, small_config, small_result, written_and_read
 
 import spatrace_sc as st
 
@@ -38,18 +37,9 @@ def full():
     return adata
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr", "spatialdata"])
+@pytest.mark.parametrize("form", ["h5ad", "zarr", slow("spatialdata")])
 def test_all_results_survive_together(full, tmp_path, form):
-    path = tmp_path / f"data.{form}"
-    if form == "h5ad":
-        full.write_h5ad(path)
-        back = ad.read_h5ad(path)
-    elif form == "zarr":
-        full.write_zarr(path)
-        back = ad.read_zarr(path)
-    else:
-        spatialdata.SpatialData(tables={"table": full}).write(path)
-        back = spatialdata.read_zarr(path)["table"]
+    back = written_and_read(full, form, tmp_path)
     for name, reader in READERS.items():
         pd.testing.assert_frame_equal(
             reader(back),
