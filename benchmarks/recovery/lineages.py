@@ -1,6 +1,7 @@
 """A simulated tissue of branching lineages, of another kind than :func:`spatrace_sc.datasets.simulated`.
 
-The idea of the regulatory network, its noise and the technical noise is that of SERGIO (Dibaeinia & Sinha, Cell Systems 2020); signals between cells are added to it.
+The idea of the regulatory network, its noise and the technical noise is that of SERGIO (Dibaeinia &
+Sinha, Cell Systems 2020); signals between cells are added to it.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from scipy.spatial import cKDTree
 from scipy.special import expit
 
 from spatrace_sc._core.exposure import nearest_neighbour_distance, neighbour_weights
-from spatrace_sc.datasets._layout import smooth_field
-from spatrace_sc.datasets._simulated import _assemble
+from spatrace_sc.datasets._annotated import SimulatedTissue, assemble
+from spatrace_sc.datasets._fields import smooth_field
 from spatrace_sc.datasets._wiring import Wiring
 
 SIZES = {"ligand": 10, "receptor": 10, "tf": 15, "target": 80, "background": 150}
 STAGES, SENDERS, LINEAGES, MASTERS, PAIRS = 3, 3, ("A1", "A2", "B"), 4, 10
-#: Progress at the root's start, at the two forks and at the ends; production rates of master regulators are set there.
+#: Progress at the root's start, at the two forks and at the ends; production rates of master
+#: regulators are set there.
 KNOTS = np.array([0.0, 0.3, 0.65, 1.0])
-#: Time from the root to an end, time between stages, the past that is integrated and the step, in units of about one mRNA lifetime.
+#: Time from the root to an end, time between stages, the past that is integrated and the step, in
+#: units of about one mRNA lifetime.
 TREE, STAGE_GAP, PAST, DT = 12.0, 4.0, 16.0, 0.04
 SIGNALLING_RATE, RECEPTOR_RELAXATION, SENDER_RELAXATION = 1.0, 3.0, 6.0
 #: Length of the ligands' Gaussian kernel, in median distances between nearest cells.
@@ -34,7 +37,8 @@ REACH = 1.5
 class Network:
     """Who regulates whom (TF edges in units of a production rate of 3, pair edges in log2 fold changes), and how fast.
 
-    ``basal`` production and first-order ``decay``: TFs, receptors, targets, in this order here as below. ``master``: (lineages, knots, masters) production.
+    ``basal`` production and first-order ``decay``: TFs, receptors, targets, in this order here as
+    below. ``master``: (lineages, knots, masters) production.
     """
 
     wiring: Wiring
@@ -56,30 +60,39 @@ def lineage_tissue(
 ) -> AnnData:
     r"""Simulate differentiating cells whose gene network hears the signals of the tissue around them.
 
-    1. *Network*: a random acyclic graph with hubs. Four TFs are masters; other TFs, receptors and targets have 1–3 TFs.
-       :math:`P_g = [b_g + \sum_f 3 |w_{fg}| H^{\pm}(x_f)] \prod_p M_{pg}(a_p)` with :math:`H^+ = x^2 / (h^2 + x^2)`, :math:`H^- = 1 - H^+`, *h* the TF's mean level.
-    2. *Noise*: :math:`dx_g = (P_g - \lambda_g x_g) dt + noise \sqrt{P_g + \lambda_g x_g}\,dW` (chemical Langevin), all cells at once over the last 16 time units before collection.
-    3. *Lineages*: root, then A or B, then A1 or A2; :math:`P` of masters is piecewise linear in the progress along the tree. Stages differ in mean progress and overlap.
-    4. *Ligands*: log-normal; programmes of three sender types, a course over stages, a spatial gradient; a Gaussian kernel of 1.5 cell distances. The further back, the more a cell's neighbours differed from today's.
-    5. *Signals*: mass action :math:`D = E_l R_r`, occupancy :math:`D / (D + K)`, :math:`da/dt = occupancy - a`. It multiplies production by
-       :math:`M = [1 + (F - 1) a]^{\pm 1}`, *F* of 2–4 (activation) or 2–3 (repression), for 4–8 targets of each pair and for one TF of every third pair.
-       Receptors are TF-regulated and fluctuate (Ornstein–Uhlenbeck). A fifth of the ligands and three tenths of the receptors act in no pair.
+    1. *Network*: a random acyclic graph with hubs. Four TFs are masters; other TFs, receptors and
+    targets have 1–3 TFs.
+       :math:`P_g = [b_g + \sum_f 3 |w_{fg}| H^{\pm}(x_f)] \prod_p M_{pg}(a_p)` with :math:`H^+ =
+       x^2 / (h^2 + x^2)`, :math:`H^- = 1 - H^+`, *h* the TF's mean level.
+    2. *Noise*: :math:`dx_g = (P_g - \lambda_g x_g) dt + noise \sqrt{P_g + \lambda_g x_g}\,dW`
+    (chemical Langevin), all cells at once over the last 16 time units before collection. 3.
+    *Lineages*: root, then A or B, then A1 or A2; :math:`P` of masters is piecewise linear in the
+    progress along the tree. Stages differ in mean progress and overlap. 4. *Ligands*: log-normal;
+    programmes of three sender types, a course over stages, a spatial gradient; a Gaussian kernel of
+    1.5 cell distances. The further back, the more a cell's neighbours differed from today's. 5.
+    *Signals*: mass action :math:`D = E_l R_r`, occupancy :math:`D / (D + K)`, :math:`da/dt =
+    occupancy - a`. It multiplies production by
+       :math:`M = [1 + (F - 1) a]^{\pm 1}`, *F* of 2–4 (activation) or 2–3 (repression), for 4–8
+       targets of each pair and for one TF of every third pair. Receptors are TF-regulated and
+       fluctuate (Ornstein–Uhlenbeck). A fifth of the ligands and three tenths of the receptors act
+       in no pair.
     6. *Counts*: outlier genes, library size, dropout that is logistic in log expression, Poisson.
 
     Parameters
     ----------
     seed
-        Same seed and arguments, same data.
+        The same seed and arguments give the same data.
     n_cells, n_slices, receiver_fraction
-        All cells, over three stages with ``n_slices`` slices each; share of them that are receivers.
+        All cells, over three stages with ``n_slices`` slices each; share of them that are
+        receivers.
     signal_strength, noise
-        Factors of the log fold changes by signals (0: no ligand does anything) and of the intrinsic noise.
+        Factors of the log fold changes by signals (0: no ligand does anything) and of the intrinsic
+        noise.
     depth
-        Median library size before dropout; about 70 % of it is left after.
+        Median library size before dropout, which removes about 30 % of it.
 
-    Returns
-    -------
-    AnnData as :func:`spatrace_sc.datasets.simulated` returns it. Indirect edges are chains pair → TF (→ TF …) → target; what runs over receptors is not listed.
+    Returns ------- AnnData as :func:`spatrace_sc.datasets.simulated` returns it. Indirect edges are
+    chains pair → TF (→ TF …) → target; what runs over receptors is not listed.
     """
     parameters = dict(locals())
     names = ("layout", "network", "ligand", "kinetics", "background", "counts", "order")
@@ -94,9 +107,8 @@ def lineage_tissue(
         streams["counts"], _all_genes(streams["background"], cells, ligand, levels), depth
     )
     time = cells["progress"].to_numpy()
-    adata = _assemble(
-        streams["order"], cells, counts, network.wiring, SIZES, time, signal, parameters
-    )
+    tissue = SimulatedTissue(cells, counts, network.wiring, SIZES, time, signal)
+    adata = assemble(streams["order"], tissue, parameters)
     estimate = time + 0.05 * streams["order"].normal(size=len(time))
     adata.obs["dpt_pseudotime"] = (estimate - np.nanmin(estimate)) / (
         np.nanmax(estimate) - np.nanmin(estimate)
@@ -107,7 +119,7 @@ def lineage_tissue(
 def _layout(
     rng: np.random.Generator, n_cells: int, n_slices: int, receiver_fraction: float
 ) -> pd.DataFrame:
-    """Irregular positions; sender types in patches, lineages nearly everywhere; one row per cell."""
+    """Return one row per cell: irregular positions, sender types in patches, mixed lineages."""
     frames = []
     for number, part in enumerate(np.array_split(np.arange(n_cells), STAGES * n_slices)):
         stage, replicate = divmod(number, n_slices)
@@ -131,7 +143,7 @@ def _layout(
 
 
 def _positions(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Points denser in some regions than in others, pushed apart where they are closer than 7 units."""
+    """Return points of varying density, moved apart where they are closer than 7 units."""
     side = 10.0 * np.sqrt(size)
     proposed = rng.uniform(0, side, (6 * size, 2))
     density = np.exp(0.6 * smooth_field(rng, proposed, 80.0))
@@ -144,7 +156,7 @@ def _positions(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _patches(rng: np.random.Generator, xy: np.ndarray, n_kinds: int, contrast: float) -> np.ndarray:
-    """A kind for every cell, from smooth fields (log odds with sd ``contrast``) and chance."""
+    """Draw a kind for every cell, its log odds smooth fields with sd ``contrast``."""
     fields = np.stack([smooth_field(rng, xy, 60.0) for _ in range(n_kinds)], axis=1)
     return (contrast * fields + rng.gumbel(size=fields.shape)).argmax(1)
 
@@ -195,7 +207,10 @@ def _network(rng: np.random.Generator, signal_strength: float) -> Network:
 
 
 def _master_rates(rng: np.random.Generator) -> np.ndarray:
-    """Low (0.2–1) or high (2–4) at every node of the tree, drawn again until its three ends and its two branches differ."""
+    """Draw rates that are low (0.2–1) or high (2–4) at every node of the tree.
+
+    They are drawn again until the three ends and the two branches differ.
+    """
     while True:
         high = rng.random((len(LINEAGES), len(KNOTS), MASTERS)) < 0.5
         rate = np.where(high, rng.uniform(2, 4, high.shape), rng.uniform(0.2, 1, high.shape))
@@ -209,7 +224,7 @@ def _master_rates(rng: np.random.Generator) -> np.ndarray:
 
 
 def _pairs(rng: np.random.Generator, n_l: int, n_r: int) -> np.ndarray:
-    """Every acting ligand and receptor in one pair at least, the rest at random: some have several partners."""
+    """Draw pairs so that every acting ligand and receptor is in at least one."""
     size = max(n_l, n_r)
     chosen = list(
         zip(
@@ -218,9 +233,9 @@ def _pairs(rng: np.random.Generator, n_l: int, n_r: int) -> np.ndarray:
             strict=True,
         )
     )
-    rest = [(i, j) for i in range(n_l) for j in range(n_r) if (i, j) not in set(chosen)]
-    more = rng.choice(len(rest), PAIRS - size, replace=False)
-    return np.array(sorted(chosen + [rest[k] for k in more]), dtype=np.intp)
+    unused = [(i, j) for i in range(n_l) for j in range(n_r) if (i, j) not in set(chosen)]
+    more = rng.choice(len(unused), PAIRS - size, replace=False)
+    return np.array(sorted(chosen + [unused[k] for k in more]), dtype=np.intp)
 
 
 def _log_folds(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -230,16 +245,19 @@ def _log_folds(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _ligands(rng: np.random.Generator, cells: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """(cells, L) expression and (stages, L) logarithm of its course. Receivers make 3 % of what a sender makes."""
+    """Return (cells, L) expression and (stages, L) the logarithm of its course.
+
+    Receivers express 3 % of the level of a sender.
+    """
     n_l = SIZES["ligand"]
     made = rng.random((SENDERS, n_l)) < 0.2
     made[rng.integers(0, SENDERS, n_l), np.arange(n_l)] = True
     programme = np.where(made, rng.normal(1.3, 0.4, made.shape), rng.normal(-1.5, 0.5, made.shape))
     course = rng.normal(0, 0.4, (STAGES, n_l))
     gradient = np.empty((len(cells), n_l))
-    for place in cells.groupby("sample").indices.values():
-        xy = cells[["x", "y"]].to_numpy()[place]
-        gradient[place] = np.stack([smooth_field(rng, xy, 150.0) for _ in range(n_l)], axis=1)
+    for rows in cells.groupby("sample").indices.values():
+        xy = cells[["x", "y"]].to_numpy()[rows]
+        gradient[rows] = np.stack([smooth_field(rng, xy, 150.0) for _ in range(n_l)], axis=1)
     stage = cells["stage_time"].to_numpy(int) - 1
     kind = cells["cell_type"].map({f"sender_{k}": k for k in range(SENDERS)})
     base = np.where(
@@ -251,7 +269,7 @@ def _ligands(rng: np.random.Generator, cells: pd.DataFrame) -> tuple[np.ndarray,
 
 
 def _exposure(cells: pd.DataFrame, ligand: np.ndarray) -> np.ndarray:
-    """(receivers, L) sum over senders of the same slice, weighted by a Gaussian of the distance."""
+    """Return (receivers, L) sums over senders of the slice, weighted by a Gaussian kernel."""
     xy, sample = cells[["x", "y"]].to_numpy(), pd.factorize(cells["sample"])[0]
     receiver, reach = (
         cells["is_receiver"].to_numpy(),
@@ -263,7 +281,7 @@ def _exposure(cells: pd.DataFrame, ligand: np.ndarray) -> np.ndarray:
 
 
 class _Genes:
-    """Production of TFs, receptors and targets (in this order) from TF levels and signals, for all cells at once."""
+    """Production of TFs, receptors and targets, in this order, for all cells at once."""
 
     def __init__(self, network: Network, progress: np.ndarray, lineage: np.ndarray) -> None:
         w = network.wiring
@@ -280,9 +298,8 @@ class _Genes:
         self.half = np.ones(len(w.tf_tf))
         self.steady = np.ones((len(progress), fold.shape[1]))
         middle = np.full((len(progress), len(w.pairs)), 0.5)
-        for f in range(
-            len(self.half)
-        ):  # in the order of the graph: parents are settled when a gene's turn comes
+        # in the order of the graph, so that parents are known before their children
+        for f in range(len(self.half)):
             self.steady[:, f] = (
                 self.production(self.steady, middle, progress)[:, f] / network.decay[f]
             )
@@ -292,11 +309,11 @@ class _Genes:
     def production(self, x: np.ndarray, active: np.ndarray, progress: np.ndarray) -> np.ndarray:
         square = x[:, : len(self.half)] ** 2
         rate = self._constant + square / (square + self.half**2) @ self._edges
-        place = np.clip(np.searchsorted(KNOTS, progress, side="right") - 1, 0, len(KNOTS) - 2)
-        part = ((progress - KNOTS[place]) / np.diff(KNOTS)[place])[:, None]
+        knot = np.clip(np.searchsorted(KNOTS, progress, side="right") - 1, 0, len(KNOTS) - 2)
+        fraction = ((progress - KNOTS[knot]) / np.diff(KNOTS)[knot])[:, None]
         knots = self._network.master
-        rate[:, :MASTERS] = (1 - part) * knots[self._lineage, place] + part * knots[
-            self._lineage, place + 1
+        rate[:, :MASTERS] = (1 - fraction) * knots[self._lineage, knot] + fraction * knots[
+            self._lineage, knot + 1
         ]
         return rate * np.exp(np.log1p(self._gain * active[:, self._pair]) @ self._sign)
 
@@ -309,7 +326,10 @@ def _receivers(
     course: np.ndarray,
     noise: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Integrate all receivers to their collection: (receivers, F + R + G) levels, receptors with their fluctuation, and (cells, P) signals."""
+    """Integrate all receivers up to their collection.
+
+    Returns (receivers, F + R + G) levels, receptors with their fluctuation, and (cells, P) signals.
+    """
     receivers = cells[cells["is_receiver"]]
     progress, stage = receivers["progress"].to_numpy(), receivers["stage_time"].to_numpy(int) - 1
     genes = _Genes(net, progress, receivers["lineage"].to_numpy())
@@ -318,7 +338,7 @@ def _receivers(
     receptors = slice(n_f, n_f + n_r)
     constant = np.median(exposure[:, left] * genes.steady[:, receptors][:, right], axis=0)
     x, active = genes.steady.copy(), np.full((len(progress), len(left)), 0.5)
-    own, around = rng.normal(size=(len(x), n_r)), rng.normal(size=exposure.shape)
+    fluctuation, neighbourhood = rng.normal(size=(len(x), n_r)), rng.normal(size=exposure.shape)
     for lag in np.arange(round(PAST / DT))[::-1] * DT:
         then = np.array(
             [
@@ -327,16 +347,19 @@ def _receivers(
             ]
         )
         new = np.sqrt(1 - np.exp(-2 * lag / SENDER_RELAXATION))
-        dose = exposure * np.exp((then - course)[stage] + 0.5 * new * around)
-        bound = dose[:, left] * (x[:, receptors] * np.exp(0.6 * own))[:, right]
+        dose = exposure * np.exp((then - course)[stage] + 0.5 * new * neighbourhood)
+        bound = dose[:, left] * (x[:, receptors] * np.exp(0.6 * fluctuation))[:, right]
         active += SIGNALLING_RATE * DT * (bound / (bound + constant) - active)
         rate = genes.production(x, active, np.maximum(progress - lag / TREE, 0.0))
         kick = noise * np.sqrt((rate + net.decay * x) * DT) * rng.normal(size=x.shape)
         x = np.maximum(x + (rate - net.decay * x) * DT + kick, 0.0)
-        for value, relaxation in ((own, RECEPTOR_RELAXATION), (around, SENDER_RELAXATION)):
+        for value, relaxation in (
+            (fluctuation, RECEPTOR_RELAXATION),
+            (neighbourhood, SENDER_RELAXATION),
+        ):
             value *= np.exp(-DT / relaxation)
             value += np.sqrt(1 - np.exp(-2 * DT / relaxation)) * rng.normal(size=value.shape)
-    x[:, receptors] *= np.exp(0.6 * own)
+    x[:, receptors] *= np.exp(0.6 * fluctuation)
     signal = np.full((len(cells), len(left)), np.nan, dtype=np.float32)
     signal[cells["is_receiver"].to_numpy()] = active
     return x, signal
@@ -345,21 +368,24 @@ def _receivers(
 def _all_genes(
     rng: np.random.Generator, cells: pd.DataFrame, ligand: np.ndarray, levels: np.ndarray
 ) -> np.ndarray:
-    """(cells, all genes in role order) molecules per cell, each gene at a scale of its own; senders hardly have the receivers' genes."""
+    """Return (cells, genes in role order) molecules, each gene at a scale of its own.
+
+    Senders express little of the receivers' genes.
+    """
     _, n_r, n_f, _, n_b = SIZES.values()
     receiver, kind = cells["is_receiver"].to_numpy(), pd.factorize(cells["cell_type"])[0]
     ordered = np.hstack([levels[:, n_f : n_f + n_r], levels[:, :n_f], levels[:, n_f + n_r :]])
     quiet = 0.1 * ordered.mean(0) * rng.lognormal(0, 0.5, (kind.max() + 1, ordered.shape[1]))
-    heard = quiet[kind] * rng.lognormal(0, 0.4, (len(cells), ordered.shape[1]))
-    heard[receiver] = ordered
+    expressed = quiet[kind] * rng.lognormal(0, 0.4, (len(cells), ordered.shape[1]))
+    expressed[receiver] = ordered
     background = rng.lognormal(1.3, 1.0, n_b) * rng.lognormal(0, 0.4, (kind.max() + 1, n_b))[kind]
     background = background * rng.lognormal(0, 0.4, background.shape)
-    modelled = np.hstack([ligand, heard])
+    modelled = np.hstack([ligand, expressed])
     return np.hstack([modelled * rng.lognormal(0, 0.4, modelled.shape[1]), background])
 
 
 def _technical(rng: np.random.Generator, level: np.ndarray, depth: float) -> sparse.csr_matrix:
-    """SERGIO's steps: outlier genes, library sizes, dropout (logistic in log expression), Poisson counts."""
+    """Return counts after SERGIO's steps: outlier genes, library sizes, dropout, Poisson."""
     outlier = rng.random(level.shape[1]) < 0.01
     level = level * np.where(outlier, rng.lognormal(0.8, 0.8, level.shape[1]), 1.0)
     level = level * (

@@ -33,7 +33,7 @@ from scipy.stats import spearmanr
 import spatrace_sc as st
 from spatrace_sc._core.exposure import nearest_neighbour_distance, neighbour_weights
 from spatrace_sc._core.networks import ranking_scores
-from spatrace_sc.datasets._kinetics import SPREAD
+from spatrace_sc.datasets._expression import SPREAD
 
 ROW = ["stage", "sender", "receiver", "ligand", "receptor"]
 SETTINGS = {"default": {}, "deep": {"depth": 4000, "decoy_fraction": 0.1, "noise": 0.1}}

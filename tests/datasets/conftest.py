@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import pytest
+from _atlas_server import BODY
 from _server import FileServer
+
+from spatrace_sc._settings import DATA_DIR, MIRROR
 
 
 @pytest.fixture
 def serve(monkeypatch):
-    """Start servers that are closed after the test; proxies of the environment are not for them."""
+    """Start servers that are closed after the test, without the proxies of the environment."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "127.0.0.1")
     started = []
@@ -18,3 +21,15 @@ def serve(monkeypatch):
     yield start
     for server in started:
         server.close()
+
+
+@pytest.fixture
+def server(serve):
+    return serve(atlas__h5ad=BODY)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.delenv(MIRROR, raising=False)
+    monkeypatch.delenv(DATA_DIR, raising=False)
+    return tmp_path / "cache"

@@ -14,7 +14,7 @@ from scipy import sparse
 
 import spatrace_sc as st
 from spatrace_sc.datasets._atlases import days_after_injury, embryonic_day
-from spatrace_sc.datasets._fetch import registry
+from spatrace_sc.datasets._registry import registry
 
 SLICES = {
     "axolotl_regeneration": [
@@ -187,7 +187,7 @@ def test_inference_runs_on_it(cache):
 
 def test_a_file_that_is_not_hdf5_is_not_kept(name, serve, cache):
     server = serve(**{registry()[name].file.replace(".", "__"): b"<html>please log in</html>"})
-    with pytest.raises(st.DownloadError, match="not a whole HDF5 file"):
+    with pytest.raises(st.DownloadError, match="did not send a complete HDF5 file"):
         load(name, mirror=server.address)
     assert not (cache / registry()[name].file).exists()
 
@@ -195,7 +195,7 @@ def test_a_file_that_is_not_hdf5_is_not_kept(name, serve, cache):
 def test_a_file_whose_end_is_missing_is_not_kept(name, serve, cache, folder):
     whole = good(name, folder)
     server = serve(**{registry()[name].file.replace(".", "__"): whole[: len(whole) // 2]})
-    with pytest.raises(st.DownloadError, match="not a whole HDF5 file"):
+    with pytest.raises(st.DownloadError, match="did not send a complete HDF5 file"):
         load(name, mirror=server.address)
     assert not (cache / registry()[name].file).exists()
 

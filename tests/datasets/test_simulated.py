@@ -554,7 +554,7 @@ def test_several_genes_are_removed_at_once_in_any_order():
 
 def test_counts_after_a_removal_have_the_right_distribution():
     """Thinned and topped up: Poisson at the new rate, and as alike as can be."""
-    from spatrace_sc.datasets._removal import coupled_counts
+    from spatrace_sc.datasets._counts import coupled_counts
 
     rng = np.random.default_rng(0)
     rate = np.full((200_000, 3), 4.0)

@@ -1,4 +1,4 @@
-"""Data to try and to test on."""
+"""Data sets: a simulated tissue with known truth, and published atlases."""
 
 from ._atlases import axolotl_regeneration, mouse_midbrain
 from ._simulated import simulated

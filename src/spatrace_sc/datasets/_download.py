@@ -1,43 +1,37 @@
-"""A downloader for pooch that goes on where it stopped."""
+"""A downloader for pooch that retries, and resumes a transfer where it broke off."""
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import re
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import IO, Any
 
 from .._errors import DownloadError
-from .._settings import without_login
-
-if TYPE_CHECKING:
-    from requests import Response
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Bytes per read; also the most that is lost when a connection breaks.
+#: Bytes per read, the most that is lost when a connection breaks.
 CHUNK = 16 * 1024
 
-#: Longest wait between two tries, seconds.
-LONGEST_WAIT = 60.0
+#: Longest wait between two attempts, in seconds.
+MAX_WAIT = 60.0
 
-#: Answers after which asking again may help: time-out, too early, too many requests (and every 5xx).
-TRY_AGAIN = {408, 425, 429}
+#: Answers after which another attempt may succeed: timeout, too early, too many requests.
+TRANSIENT = {408, 425, 429}
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """How to transfer a file.
+    """Options of a download.
 
-    ``timeout``: seconds without a connection or without a byte after which a try has failed; a slow transfer that goes on never times out.
-    ``retries``: how many tries in a row may fail without a new byte. ``backoff``: seconds before the first retry, doubled each time, at most a minute.
+    - ``timeout``: seconds without a connection or without a byte after which an attempt fails. A
+      slow transfer that continues never times out.
+    - ``retries``: number of attempts in a row that may fail without a new byte.
+    - ``backoff``: seconds before the first retry, doubled each time, at most a minute.
+    - ``progressbar``: whether a progress bar is shown.
     """
 
     timeout: float = 60.0
@@ -46,203 +40,153 @@ class Transfer:
     progressbar: bool = True
 
 
-class Interrupted(Exception):
-    """A try failed in a way that may pass. ``wait``: seconds that the server asks for."""
+class Interrupted(OSError):
+    """An attempt failed for a reason that may pass. ``wait``: seconds that the server asks for."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
         self.wait = wait
 
 
-def size_of(path: Path) -> int:
-    """Bytes; 0 when there is no file."""
-    return path.stat().st_size if path.exists() else 0
+class Refused(Exception):
+    """Another attempt would not help."""
 
 
 @dataclass(frozen=True)
 class ResumingDownloader:
-    """What pooch calls to bring ``source`` to a temporary file.
+    """:class:`pooch.HTTPDownloader` with retries that resume by HTTP range requests.
 
-    Bytes gather in ``part``, with the address, the validator (strong ETag, otherwise Last-Modified) and the length in ``part`` + ``.json``. A later try asks for the rest with
-    ``Range`` and ``If-Range``, so a server whose file changed, or that knows no ranges, sends all of it and the part is begun anew. It is also begun anew when the
-    server gave no validator or the address is another one: two versions are never joined. ``check`` says what is wrong with the whole file, or None; ``advice`` ends every error.
-    pooch, which logs the address, is given it without the login that ``source`` may have.
+    ``login`` is user name and password, or None; ``advice`` ends every error message.
     """
 
-    source: str
-    part: Path
     transfer: Transfer
-    check: Callable[[Path], str | None]
+    login: tuple[str, str] | None
     advice: str
 
     def __call__(self, url: str, output_file: str, pooch: Any, check_only: bool = False) -> None:
-        """Bring the file to ``output_file``; pooch then compares checksums and moves it into place. ``url`` only names it."""
-        best, failures = size_of(self.part), 0
-        while True:
-            try:
-                self._try()
-                break
-            except Interrupted as error:
-                failures = 1 if size_of(self.part) > best else failures + 1
-                best = max(best, size_of(self.part))
-                if failures > self.transfer.retries:
-                    raise self._gave_up(error) from error
-                wait = max(
-                    min(self.transfer.backoff * 2 ** (failures - 1), LONGEST_WAIT), error.wait
-                )
-                logger.warning(
-                    "%s: %s; next try in %.3g s.", without_login(self.source), error, wait
-                )
-                time.sleep(wait)
-        wrong = self.check(self.part)
-        if wrong:
-            self._discard()
-            raise self._error(f"{wrong}. What was fetched has been deleted")
-        os.replace(self.part, output_file)
-        self._state.unlink(missing_ok=True)
+        """Download ``url`` to ``output_file``; pooch calls this."""
+        largest = failures = 0
+        with open(output_file, "wb") as file:
+            answer = _Answer(file)
+            while True:
+                try:
+                    self._attempt(url, answer)
+                    return
+                except Refused as error:
+                    raise self._error(url, str(error)) from error
+                except OSError as error:  # errors of the connection are OSErrors, too
+                    failures = 1 if file.tell() > largest else failures + 1
+                    largest = max(largest, file.tell())
+                    if failures > self.transfer.retries:
+                        reason = f"{error} ({self.transfer.retries} retries brought nothing new)"
+                        raise self._error(url, reason) from error
+                    self._wait(url, error, failures)
 
-    @property
-    def _state(self) -> Path:
-        return self.part.with_name(self.part.name + ".json")
+    def _attempt(self, url: str, answer: _Answer) -> None:
+        """Fetch what is missing of the file; an :class:`OSError` calls for another attempt."""
+        from pooch import HTTPDownloader
 
-    def _discard(self) -> None:
-        self.part.unlink(missing_ok=True)
-        self._state.unlink(missing_ok=True)
-
-    def _error(self, reason: str) -> DownloadError:
-        return DownloadError(
-            f"{without_login(self.source)} could not be fetched: {reason}. {self.advice}"
+        answer.started = False
+        download = HTTPDownloader(
+            progressbar=self.transfer.progressbar,
+            chunk_size=CHUNK,
+            timeout=self.transfer.timeout,
+            headers=answer.request_headers(),
+            auth=self.login,
+            hooks={"response": answer.start},
         )
-
-    def _gave_up(self, error: Interrupted) -> DownloadError:
-        kept = self._resumable()[0]
-        rest = (
-            f"; {kept} bytes are kept in {self.part}, and the next call tries to go on from there"
-            if kept
-            else ""
-        )
-        return self._error(f"{error} ({self.transfer.retries} retries brought nothing new{rest})")
-
-    def _try(self) -> None:
-        import requests
-
-        have, known = self._resumable()
-        if have and have == known["total"]:
-            return
-        headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers |= {"Range": f"bytes={have}-", "If-Range": known["validator"]}
-        limits = (self.transfer.timeout, self.transfer.timeout)
         try:
-            with requests.get(
-                self.source, headers=headers, stream=True, timeout=limits
-            ) as response:
-                start, total = self._begin(response, have, known)
-                self._write(response, start, total)
-        except requests.exceptions.SSLError as error:
-            if "certificate" in str(error).lower():
-                raise self._error(f"the server's certificate is not trusted ({error})") from error
-            raise Interrupted(str(error)) from error
-        except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
-            raise Interrupted(str(error)) from error
-        except requests.exceptions.RequestException as error:
-            raise self._error(str(error)) from error
+            download(url, answer.file, None)
         except OSError as error:
-            raise self._error(f"{self.part} could not be written ({error})") from error
+            if "certificate" in str(error).lower():
+                raise Refused(f"the certificate is not trusted ({error})") from error
+            if not answer.started:
+                raise
+            raise answer.cut_off() from error
+        if answer.length not in {None, answer.file.tell()}:
+            raise answer.cut_off()
 
-    def _resumable(self) -> tuple[int, dict[str, Any]]:
-        """Bytes already here and what is known of their file; 0 when they cannot be continued."""
-        have = size_of(self.part)
-        if not have or not self._state.exists():
-            return 0, {}
-        try:
-            known = json.loads(self._state.read_text(encoding="utf-8"))
-            same = known["url"] == without_login(self.source) and known["validator"]
-            fits = known["total"] is None or have <= known["total"]
-        except (ValueError, KeyError, TypeError) as error:
-            logger.warning("%s cannot be read (%s); the download begins anew.", self._state, error)
-            return 0, {}
-        if not (same and fits):
-            logger.info("%s cannot be continued safely; the download begins anew.", self.part)
-            return 0, {}
-        return have, known
+    def _wait(self, url: str, error: OSError, failures: int) -> None:
+        """Sleep before the next attempt, at least as long as the server asks for."""
+        backoff = min(self.transfer.backoff * 2 ** (failures - 1), MAX_WAIT)
+        wait = max(backoff, getattr(error, "wait", 0.0))
+        logger.warning("%s: %s; next attempt in %.3g s.", url, error, wait)
+        time.sleep(wait)
 
-    def _begin(
-        self, response: Response, have: int, known: dict[str, Any]
-    ) -> tuple[int, int | None]:
-        """First byte and total length of what the server is about to send."""
-        status = response.status_code
-        if status in TRY_AGAIN or status >= 500:
-            asked = response.headers.get("Retry-After", "")
-            wait = min(float(asked), LONGEST_WAIT) if asked.isdecimal() else 0.0
-            raise Interrupted(f"the server answered {status} {response.reason}", wait)
-        if status == 206 and have:
-            return have, self._continued(response, have, known)
-        if status == 416 and have:
-            self._discard()
-            raise Interrupted("the server has no rest of the file to send")
-        if status != 200:
-            raise self._error(f"the server answered {status} {response.reason}")
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise self._error("the server compresses the file, although it was asked not to")
-        length = response.headers.get("Content-Length", "")
-        total = int(length) if length.isdecimal() else None
-        self.part.write_bytes(
-            b""
-        )  # before the state, so that no bytes of another version can be continued
-        state = {
-            "url": without_login(self.source),
-            "validator": _validator(response),
-            "total": total,
-        }
-        self._state.write_text(json.dumps(state), encoding="utf-8")
-        return 0, total
+    def _error(self, url: str, reason: str) -> DownloadError:
+        return DownloadError(f"{url} could not be fetched: {reason}. {self.advice}")
 
-    def _continued(self, response: Response, have: int, known: dict[str, Any]) -> int | None:
-        """Total length, once the answer is known to be the rest of the same file."""
-        span = re.fullmatch(
-            r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", "").strip()
+
+@dataclass
+class _Answer:
+    """The answers of the server to successive requests for one file.
+
+    ``validator`` (a strong ETag, otherwise Last-Modified) and ``length`` are those of the version
+    whose first bytes are in ``file``. The remainder is requested only if both are known, and with
+    ``If-Range``: a server whose file changed sends all of it. Two versions are never joined.
+    """
+
+    file: IO[bytes]
+    started: bool = False
+    validator: str | None = None
+    length: int | None = None
+
+    def request_headers(self) -> dict[str, str]:
+        """Headers of the next request: for the remainder, or for the whole file."""
+        headers = {"Accept-Encoding": "identity"}
+        if self.file.tell() and self.validator and self.length:
+            headers |= {"Range": f"bytes={self.file.tell()}-", "If-Range": self.validator}
+        return headers
+
+    def start(self, response: Any, *_: Any, **__: Any) -> None:
+        """Check an answer before its body is read, and go to the position where it belongs."""
+        if response.is_redirect:
+            return
+        status, headers = response.status_code, response.headers
+        reason = f"the server answered {status} {response.reason}"
+        if status in TRANSIENT or status >= 500:
+            wait = headers.get("Retry-After", "")
+            raise Interrupted(reason, min(float(wait), MAX_WAIT) if wait.isdecimal() else 0.0)
+        if status in {206, 416}:
+            if not self._is_remainder(response):
+                self._restart(None, None)
+                raise Interrupted("the server sent another part than the one requested")
+        elif status != 200:
+            raise Refused(reason)
+        else:
+            length = headers.get("Content-Length", "")
+            self._restart(_validator(response), int(length) if length.isdecimal() else None)
+        if headers.get("Content-Encoding", "identity") != "identity":
+            raise Refused("the server compresses the file although it was asked not to")
+        folder = Path(self.file.name).parent
+        needed, free = (self.length or 0) - self.file.tell(), shutil.disk_usage(folder).free
+        if needed > free:
+            raise Refused(f"{needed} bytes are needed in {folder} and {free} are free")
+        self.started = True
+
+    def cut_off(self) -> Interrupted:
+        """The error of an answer that ended too early."""
+        total = self.length or "unknown"
+        return Interrupted(f"the transfer was cut off at {self.file.tell()} of {total} bytes")
+
+    def _restart(self, validator: str | None, length: int | None) -> None:
+        self.file.seek(0)
+        self.file.truncate()
+        self.validator, self.length = validator, length
+
+    def _is_remainder(self, response: Any) -> bool:
+        """Whether the answer is the remainder of the version in the file."""
+        size, length = self.file.tell(), self.length
+        return (
+            response.status_code == 206
+            and length is not None
+            and response.headers.get("Content-Range") == f"bytes {size}-{length - 1}/{length}"
+            and _validator(response) in {None, self.validator}
         )
-        total = int(span[3]) if span and span[3] != "*" else known["total"]
-        length = known["total"] if known["total"] is not None else total
-        other = _validator(response) not in {None, known["validator"]}
-        if span is None or int(span[1]) != have or total != length or other:
-            self._discard()
-            raise Interrupted("the server sent another part than the one asked for")
-        return total
-
-    def _write(self, response: Response, start: int, total: int | None) -> None:
-        from requests.exceptions import ChunkedEncodingError
-        from tqdm.auto import tqdm
-
-        free = shutil.disk_usage(self.part.parent).free
-        if total is not None and total - start > free:
-            raise self._error(
-                f"{total - start} bytes are needed in {self.part.parent} and {free} are free"
-            )
-        shown = {
-            "unit": "B",
-            "unit_scale": True,
-            "unit_divisor": 1024,
-            "desc": Path(urlsplit(self.source).path).name,
-        }
-        with (
-            self.part.open("ab") as file,
-            tqdm(initial=start, total=total, disable=not self.transfer.progressbar, **shown) as bar,
-        ):
-            try:
-                for chunk in response.iter_content(CHUNK):
-                    file.write(chunk)
-                    bar.update(len(chunk))
-            except ChunkedEncodingError as error:
-                raise Interrupted(
-                    f"the transfer was cut off at {file.tell()} of {total or 'unknown'} bytes"
-                ) from error
-        if total is not None and size_of(self.part) != total:
-            raise Interrupted(f"the transfer was cut off at {size_of(self.part)} of {total} bytes")
 
 
-def _validator(response: Response) -> str | None:
-    """What tells two versions of a file apart; weak ETags do not."""
-    tag = response.headers.get("ETag", "")
-    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
+def _validator(response: Any) -> str | None:
+    """Header that distinguishes two versions of a file; a weak ETag does not."""
+    tag: str = response.headers.get("ETag", "")
+    modified: str | None = response.headers.get("Last-Modified")
+    return tag if tag and not tag.startswith("W/") else modified

@@ -18,29 +18,33 @@ from .. import _keys
 from .._check import shorten
 from .._data.cells import coordinates
 from .._errors import DataError
-from ._fetch import Entry
+from ._checksums import Record, record_path
+from ._registry import Entry
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Values looked at together.
-BLOCK = 10_000_000
+#: Values that are checked at a time.
+BLOCK_VALUES = 10_000_000
 
 
 def why_not_hdf5(path: Path) -> str | None:
-    """What is wrong with a download; None if it is a whole HDF5 file. A page of a portal, and a file whose end is missing, are not."""
+    """Why a download is not a complete HDF5 file; None if it is one.
+
+    The web page of a portal, or a file whose end is missing, is not.
+    """
     import h5py
 
     try:
         with h5py.File(path, "r"):
             return None
     except OSError as error:
-        return f"what was sent is not a whole HDF5 file ({error})"
+        return f"the server did not send a complete HDF5 file ({error})"
 
 
 def read_published(
     path: Path,
     entry: Entry,
-    record: dict[str, Any],
+    record: Record,
     stage: Callable[[str], tuple[str, float] | None],
 ) -> AnnData:
     """The atlas in the file. ``X`` of the file is never loaded."""
@@ -49,17 +53,14 @@ def read_published(
         X=log_normalised(counts), obs=obs, var=var, layers={_keys.COUNTS: counts}, obsm=obsm
     )
     adata.obsm[_keys.SPATIAL] = coordinates(adata, _keys.SPATIAL)
-    for names, make in (
+    for names, make_unique in (
         (adata.obs_names, adata.obs_names_make_unique),
         (adata.var_names, adata.var_names_make_unique),
     ):
         if not names.is_unique:
-            logger.warning(
-                "%s: repeated names %s get a number.",
-                path.name,
-                shorten(names[names.duplicated()].unique()),
-            )
-            make()
+            repeated = shorten(names[names.duplicated()].unique())
+            logger.warning("%s: repeated names %s get a number.", path.name, repeated)
+            make_unique()
     _report(adata, path, entry)
     adata.uns[_keys.CITATION] = f"{entry.citation}. doi:{entry.doi}"
     adata.uns[_keys.ATLAS] = {
@@ -77,19 +78,20 @@ def read_published(
 def _parts(
     path: Path, entry: Entry, stage: Callable[[str], tuple[str, float] | None]
 ) -> tuple[sparse.csr_matrix, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Counts, ``obs``, ``var`` and ``obsm``; what else was read is let go."""
+    """Counts, ``obs``, ``var`` and ``obsm`` of the file."""
     try:
-        found = anndata.read_h5ad(path, backed="r")
+        published = anndata.read_h5ad(path, backed="r")
     except Exception as error:
         raise DataError(
             f"{path} cannot be read as h5ad: {type(error).__name__}: {error}. {_changed(path)}"
         ) from error
     try:
-        _check_layout(found, path, entry)
-        counts = _counts(found.layers[_keys.COUNTS], path)
-        return counts, _obs(found.obs, path, entry, stage), found.var.copy(), dict(found.obsm)
+        _check_layout(published, path, entry)
+        counts = _counts(published.layers[_keys.COUNTS], path)
+        obs = _obs(published.obs, path, entry, stage)
+        return counts, obs, published.var.copy(), dict(published.obsm)
     finally:
-        found.file.close()
+        published.file.close()
 
 
 def log_normalised(counts: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -103,39 +105,44 @@ def log_normalised(counts: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 def _changed(path: Path) -> str:
+    """What to do with a file of another layout, for messages."""
     return (
-        "Either the publisher has changed the file or it is another one. It stays where it is: `anndata.read_h5ad` may read it, "
-        f"and {path.name} with the described layout can be placed there instead (delete {path.name}.record.json with it)."
+        "Either the publisher has changed the file or it is another one. It stays where it is: "
+        f"`anndata.read_h5ad` may read it, and {path.name} with the described layout can be "
+        f"placed there instead (delete {record_path(path).name} with it)."
     )
 
 
-def _check_layout(found: AnnData, path: Path, entry: Entry) -> None:
-    layers = [k for k in found.layers if k is not None]
+def _check_layout(published: AnnData, path: Path, entry: Entry) -> None:
+    """Raise unless the file has the described columns, counts and positions, and is not empty."""
+    layers = [k for k in published.layers if k is not None]
     columns = list(dict.fromkeys(entry.layout.values()))
-    lacking = [f"obs[{c!r}]" for c in columns if c not in found.obs]
-    lacking += [] if _keys.COUNTS in layers else [f"layers[{_keys.COUNTS!r}]"]
-    lacking += [] if _keys.SPATIAL in found.obsm else [f"obsm[{_keys.SPATIAL!r}]"]
-    if lacking:
+    missing = [f"obs[{c!r}]" for c in columns if c not in published.obs]
+    missing += [] if _keys.COUNTS in layers else [f"layers[{_keys.COUNTS!r}]"]
+    missing += [] if _keys.SPATIAL in published.obsm else [f"obsm[{_keys.SPATIAL!r}]"]
+    if missing:
         raise DataError(
-            f"{path} has another layout than described: it lacks {', '.join(lacking)}. Its obs has {shorten(found.obs.columns, 15)}, "
-            f"its layers are {shorten(layers)}, its obsm has {shorten(found.obsm.keys())}. {_changed(path)}"
+            f"{path} has another layout than described: it lacks {', '.join(missing)}. Its obs "
+            f"has {shorten(published.obs.columns, 15)}, its layers are {shorten(layers)}, its "
+            f"obsm has {shorten(published.obsm.keys())}. {_changed(path)}"
         )
-    if not found.n_obs or not found.n_vars:
+    if not published.n_obs or not published.n_vars:
         raise DataError(
-            f"{path} has {found.n_obs} cells and {found.n_vars} genes. {_changed(path)}"
+            f"{path} has {published.n_obs} cells and {published.n_vars} genes. {_changed(path)}"
         )
 
 
 def _counts(layer: Any, path: Path) -> sparse.csr_matrix:
-    """Whole numbers, sparse, float32; an own copy."""
+    """Whole numbers as a sparse float32 matrix, a copy."""
     matrix = layer.to_memory() if hasattr(layer, "to_memory") else layer
     counts = sparse.csr_matrix(matrix, copy=False)
-    for start in range(0, counts.data.size, BLOCK):
-        values = counts.data[start : start + BLOCK]
+    for start in range(0, counts.data.size, BLOCK_VALUES):
+        values = counts.data[start : start + BLOCK_VALUES]
         bad = ~np.isfinite(values) | (values < 0) | (values != np.floor(values))
         if bad.any():
             raise DataError(
-                f"{path}: layers[{_keys.COUNTS!r}] must hold counts, whole numbers of at least 0, and has e.g. {values[bad][0]!s}. {_changed(path)}"
+                f"{path}: layers[{_keys.COUNTS!r}] must hold counts, whole numbers of at least 0, "
+                f"and has e.g. {values[bad][0]!s}. {_changed(path)}"
             )
     counts = counts.astype(np.float32)
     counts.sum_duplicates()
@@ -144,44 +151,55 @@ def _counts(layer: Any, path: Path) -> sparse.csr_matrix:
 
 
 def _obs(
-    found: pd.DataFrame, path: Path, entry: Entry, stage: Callable[[str], tuple[str, float] | None]
+    published: pd.DataFrame,
+    path: Path,
+    entry: Entry,
+    stage: Callable[[str], tuple[str, float] | None],
 ) -> pd.DataFrame:
-    slices, named = (_strings(found, entry.layout[k], path) for k in ("sample", "stage"))
-    read = {name: stage(name) for name in dict.fromkeys(named)}
-    unread = [name for name, value in read.items() if value is None]
-    if unread:
+    """The described columns of ``obs``, then the published ones."""
+    slices, stage_names = (_strings(published, entry.layout[k], path) for k in ("sample", "stage"))
+    stages = {name: stage(name) for name in dict.fromkeys(stage_names)}
+    unknown = [name for name, value in stages.items() if value is None]
+    if unknown:
         raise DataError(
-            f"{path}: obs[{entry.layout['stage']!r}] has {len(unread)} values that name no stage: {shorten(unread)}. {_changed(path)}"
+            f"{path}: obs[{entry.layout['stage']!r}] has {len(unknown)} values that name no "
+            f"stage: {shorten(unknown)}. {_changed(path)}"
         )
-    times = dict(pair for pair in read.values() if pair)
-    label = np.array([(read[name] or ("", np.nan))[0] for name in named], dtype=object)
-    across = pd.Series(label).groupby(slices).nunique()
-    if (across > 1).any():
+    times = dict(pair for pair in stages.values() if pair)
+    label = np.array([(stages[name] or ("", np.nan))[0] for name in stage_names], dtype=object)
+    n_stages = pd.Series(label).groupby(slices).nunique()
+    if (n_stages > 1).any():
         raise DataError(
-            f"{path}: the slices {shorten(across.index[across > 1])} in obs[{entry.layout['sample']!r}] have cells of several stages. {_changed(path)}"
+            f"{path}: the slices {shorten(n_stages.index[n_stages > 1])} in "
+            f"obs[{entry.layout['sample']!r}] have cells of several stages. {_changed(path)}"
         )
     order = sorted(times, key=lambda name: (not np.isnan(times[name]), times[name], name))
-    kinds = found[entry.layout["cell_type"]]
-    own = {
-        _keys.CELL_TYPE: pd.Categorical(kinds.astype(str).where(kinds.notna())),
+    types = published[entry.layout["cell_type"]]
+    described = {
+        _keys.CELL_TYPE: pd.Categorical(types.astype(str).where(types.notna())),
         _keys.SAMPLE: pd.Categorical(slices),
         _keys.STAGE: pd.Categorical(label, categories=order, ordered=True),
         _keys.STAGE_TIME: np.array([times[name] for name in label], dtype=np.float64),
     }
-    kept = found.rename(columns={name: f"published_{name}" for name in own if name in found})
-    return pd.concat([pd.DataFrame(own, index=kept.index), kept], axis=1)
+    renamed = published.rename(
+        columns={name: f"published_{name}" for name in described if name in published}
+    )
+    return pd.concat([pd.DataFrame(described, index=renamed.index), renamed], axis=1)
 
 
-def _strings(found: pd.DataFrame, column: str, path: Path) -> NDArray[np.object_]:
-    missing = int(found[column].isna().sum())
+def _strings(published: pd.DataFrame, column: str, path: Path) -> NDArray[np.object_]:
+    """A column without missing values as strings."""
+    missing = int(published[column].isna().sum())
     if missing:
         raise DataError(
-            f"{path}: obs[{column!r}] is missing in {missing} of {len(found)} cells. {_changed(path)}"
+            f"{path}: obs[{column!r}] is missing in {missing} of {len(published)} cells. "
+            f"{_changed(path)}"
         )
-    return found[column].astype(str).to_numpy(dtype=object)
+    return published[column].astype(str).to_numpy(dtype=object)
 
 
 def _report(adata: AnnData, path: Path, entry: Entry) -> None:
+    """Log the size of the atlas, and where it differs from the description."""
     described = (entry.cells or adata.n_obs, entry.genes or adata.n_vars)
     if adata.shape != described:
         logger.warning(

@@ -11,8 +11,9 @@ from ._wiring import Wiring
 def truth_tables(wiring: Wiring, names: dict[str, np.ndarray]) -> dict[str, pd.DataFrame]:
     """Flat tables of every true edge, with its sign and strength.
 
-    An indirect LR→TG edge is a chain pair → TF (→ TF …) → target; its strength is the sum over chains of the product of strengths.
-    It is listed only where no direct edge of the same pair and target exists.
+    An indirect LR→TG edge is a chain pair → TF (→ TF …) → target. Its strength is the sum over
+    chains of the product of strengths. It is listed only if the same pair and target have no direct
+    edge.
     """
     ligand, receptor = names["ligand"][wiring.pairs[:, 0]], names["receptor"][wiring.pairs[:, 1]]
     acts = (wiring.pair_target != 0).any(axis=1) | (wiring.pair_tf != 0).any(axis=1)
@@ -27,8 +28,8 @@ def truth_tables(wiring: Wiring, names: dict[str, np.ndarray]) -> dict[str, pd.D
         f, g = np.nonzero(matrix)
         return _table({"tf": names["tf"][f], "target": regulated[g]}, matrix[f, g])
 
-    n_f = len(wiring.tf_tf)
-    downstream = np.linalg.inv(np.eye(n_f) - wiring.tf_tf)
+    # sum over chains of any length: 1 + A + A² + ... = (1 - A)^-1
+    downstream = np.linalg.inv(np.eye(len(wiring.tf_tf)) - wiring.tf_tf)
     indirect = wiring.pair_tf @ downstream @ wiring.tf_target
     indirect = np.where(wiring.pair_target == 0, indirect, 0.0)
     direct_table = pair_edges(wiring.pair_target, "target", names["target"])
