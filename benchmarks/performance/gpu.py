@@ -243,9 +243,7 @@ def prepared(problem: Problem, config: st.Config) -> FitState:
     rows = torch.arange(problem.n_regulators, device=problem.targets.device)
     values = 0.01 * torch.randn((len(rows), problem.targets.shape[1]), device=rows.device)
     weights = Weights(rows, values, 0.1)
-    return FitState(
-        network, problem, design, problem.targets, weights, ~held_out, held_out, config
-    )
+    return FitState(network, problem, design, problem.targets, weights, ~held_out, held_out, config)
 
 
 def training(
@@ -307,9 +305,8 @@ def one_phase(
         "_teraflops": steps["teraflops"],
     }
     if phase == "attention":  # drawn by the CPU, step by step
-        found["_masks"] = (
-            n_steps / 5 * seconds(lambda: [state.network.draw_masks(batch) for _ in range(5)], device)
-        )
+        draw = lambda: [state.network.draw_masks(batch) for _ in range(5)]
+        found["_masks"] = n_steps / 5 * seconds(draw, device)
     return {phase + name: value for name, value in found.items()}
 
 

@@ -1,4 +1,4 @@
-"""Counts of decoys by strength, and scores of real edges beside those of decoys."""
+"""Counts of decoys by strength, and records of the scores of real edges and decoys."""
 
 from __future__ import annotations
 

@@ -45,8 +45,10 @@ def calibrate_prior(
 
     Returns
     -------
-    The problem, which is unchanged without a prior, and the mean size of other edges over that of
-    named ones, 1 at most, by kind (``"lr"``, ``"tf"``).
+    problem
+        Unchanged without a prior.
+    ratio
+        Mean size of other edges over that of named ones, 1 at most, by kind (``"lr"``, ``"tf"``).
     """
     pairs = torch.nonzero(problem.may_act)[:, 0]
     columns = problem.pair_columns

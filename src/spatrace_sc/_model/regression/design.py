@@ -209,8 +209,7 @@ class Design:
             values = self._fit_view.raw(block)
             variance, self.mean[block] = torch.var_mean(values, dim=1, correction=0)
             self.sd[block] = variance.sqrt()
-        self.constant = self.sd < 1e-6
-        self.sd = torch.where(self.constant, torch.inf, self.sd)
+        self.sd = torch.where(self.sd < 1e-6, torch.inf, self.sd)
 
     def blocks(self, columns: Tensor | None = None) -> Iterator[Tensor]:
         """Columns in pieces whose values fit into memory; None: all columns that may act."""

@@ -112,7 +112,7 @@ def _no_weights(targets: Tensor, lam: float) -> Weights:
 def _violating(
     blocks: Iterator[Tensor], view: View, residual: Tensor, penalty: Penalty, working: Working
 ) -> tuple[Tensor, Tensor]:
-    """Columns that violate the optimality conditions of a target, and (columns, G) of which.
+    """Columns that violate the optimality conditions, and (columns, G) mask of the targets.
 
     A column violates them if its slope on ``residual`` (n, G), in units of λ, exceeds the penalty
     for a target that does not use it. A target gains :data:`MAX_NEW_COLUMNS` at most.
