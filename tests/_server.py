@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that serves bytes well or badly, as told, request by request."""
+"""A real HTTP server on loopback that serves bytes, correctly or not, request by request."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-#: Keys of a step of ``FileServer.plan``, one step per request; without a step the file is served well.
-#: status: an answer without the file; headers: sent besides; cut: close after so many bytes; reset: the same with a TCP reset;
-#: drop: reset the connection instead of an answer; stall: send nothing more after so many bytes; drip: (bytes, seconds between); shift: begin the range so many bytes later than asked for;
-#: total: pretend this length in Content-Range.
+#: Keys of a step of ``FileServer.plan``, one step per request. Without a step the file is served
+#: correctly.
+#: - status: an answer without the file
+#: - headers: additional headers
+#: - cut: close the connection after this number of bytes; reset: the same with a TCP reset
+#: - drop: reset the connection instead of an answer
+#: - stall: send nothing more after this number of bytes
+#: - drip: (bytes, seconds between)
+#: - shift: begin the range this number of bytes later than requested
+#: - total: state this length in Content-Range
 STEPS = {"status", "headers", "cut", "reset", "drop", "stall", "drip", "shift", "total"}
 
 
@@ -22,7 +28,10 @@ class _Http(ThreadingHTTPServer):
 
 
 class FileServer:
-    """``files`` by name; ``requests`` are the headers of each request, ``sent`` the bytes of body that left."""
+    """``files`` by name.
+
+    ``requests`` are the headers of each request; ``sent`` is the number of bytes of body sent.
+    """
 
     def __init__(self, **files: bytes) -> None:
         self.files = {name.replace("__", "."): body for name, body in files.items()}
@@ -106,7 +115,7 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
 
         def start_of(self, size: int) -> int:
-            """First byte to send; 0 without a range, or when the file is not the one that the client has."""
+            """First byte to send; 0 without a range, or if the client has another file."""
             asked, condition = self.headers.get("Range"), self.headers.get("If-Range")
             if (
                 not asked

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from _helpers import dense
+from _random_scene import random_scene
 from scipy import sparse
 
 from spatrace_sc._core.communication import (
     Scene,
-    cell_matrix,
     permutation_test,
     permute_labels,
     permute_positions,
@@ -20,33 +20,6 @@ from spatrace_sc._core.communication import (
 )
 
 
-def random_scene(
-    seed, *, n_senders=25, n_receivers=30, n_ligands=3, n_types=(3, 2), n_stages=2, density=0.3
-):
-    """Two slices in every stage; all of a slice are one block."""
-    rng = np.random.default_rng(seed)
-    weights = rng.random((n_receivers, n_senders)) * (
-        rng.random((n_receivers, n_senders)) < density
-    )
-    weights[0] = 0  # a receiver that nobody reaches
-    pair_ligand = np.array([0, 0, 1, 2, 2, 1])
-    unit = rng.permutation(np.arange(n_receivers) % (2 * n_stages))
-    return Scene(
-        weights=sparse.csr_matrix(weights.astype(np.float32)),
-        expression=(
-            rng.poisson(1.5, (n_senders, n_ligands)) * rng.random((n_senders, n_ligands))
-        ).astype(np.float32),
-        activity=rng.random((n_receivers, len(pair_ligand))).astype(np.float32),
-        pair_ligand=pair_ligand,
-        sender_type=rng.permutation(np.arange(n_senders) % n_types[0]),
-        receiver_type=rng.permutation(np.arange(n_receivers) % n_types[1]),
-        sender_block=rng.integers(0, 2, n_senders),
-        receiver_block=unit,
-        unit=unit,
-        unit_stage=np.arange(2 * n_stages) // 2,
-    )
-
-
 def naive_type_scores(scene):
     """Mean over receivers, one cell at a time."""
     weights, expression = dense(scene.weights), dense(scene.expression)
@@ -55,13 +28,15 @@ def naive_type_scores(scene):
         sorted(set(c.tolist())) for c in (scene.sender_type, scene.receiver_type, stage)
     )
     scores = np.zeros((len(stages) + 1, len(kinds), len(receivers), len(scene.pair_ligand)))
-    for slot, here in enumerate([None, *stages]):
+    for slot, members in enumerate([None, *stages]):
         for s in kinds:
             for r in receivers:
                 for pair, ligand in enumerate(scene.pair_ligand):
                     received = []
                     for i in range(len(weights)):
-                        if scene.receiver_type[i] != r or (here is not None and stage[i] != here):
+                        if scene.receiver_type[i] != r or (
+                            members is not None and stage[i] != members
+                        ):
                             continue
                         got = weights[i] * expression[:, ligand]
                         share = (
@@ -86,9 +61,9 @@ def test_type_scores_of_a_type_absent_from_a_stage_are_zero():
     scene = random_scene(5)
     early = scene.unit_stage[scene.unit] == 0
     scene = replace(scene, receiver_type=np.where(early, scene.receiver_type, 0))
-    found = scores_of(scene)
-    assert (found[2, :, 1] == 0).all()
-    np.testing.assert_allclose(found, naive_type_scores(scene), rtol=1e-4, atol=1e-7)
+    result = scores_of(scene)
+    assert (result[2, :, 1] == 0).all()
+    np.testing.assert_allclose(result, naive_type_scores(scene), rtol=1e-4, atol=1e-7)
 
 
 def test_sender_types_share_out_the_activity():
@@ -102,9 +77,9 @@ def test_sender_types_share_out_the_activity():
 
 def test_type_scores_without_expression_are_zero():
     scene = random_scene(7)
-    found = scores_of(replace(scene, expression=np.zeros_like(scene.expression)))
-    assert np.isfinite(found).all()
-    assert (found == 0).all()
+    result = scores_of(replace(scene, expression=np.zeros_like(scene.expression)))
+    assert np.isfinite(result).all()
+    assert (result == 0).all()
 
 
 def judged(scene, n=9, seed=0, **options):
@@ -114,12 +89,12 @@ def judged(scene, n=9, seed=0, **options):
 def test_p_lies_in_range_and_is_one_without_score():
     scene = random_scene(8)
     scene.expression[:, 1] = 0
-    found = judged(scene)
-    assert found.p_value.shape == found.score.shape
-    assert (found.p_value >= 0.1).all()
-    assert (found.p_value <= 1).all()
-    assert (found.score == 0).any()
-    assert (found.p_value[found.score == 0] == 1).all()
+    result = judged(scene)
+    assert result.p_value.shape == result.score.shape
+    assert (result.p_value >= 0.1).all()
+    assert (result.p_value <= 1).all()
+    assert (result.score == 0).any()
+    assert (result.p_value[result.score == 0] == 1).all()
 
 
 def test_p_is_a_multiple_of_one_over_the_permutations_plus_one():
@@ -151,7 +126,7 @@ def test_p_equals_a_loop_over_the_same_draws():
 
 @pytest.mark.parametrize("positions", [False, True])
 def test_p_is_about_uniform_where_nothing_is_placed(positions):
-    found = []
+    result = []
     for seed in range(60):
         scene = random_scene(100 + seed, n_senders=40, n_receivers=40, n_types=(2, 2), n_stages=1)
         rng = np.random.default_rng(seed)
@@ -166,13 +141,13 @@ def test_p_is_about_uniform_where_nothing_is_placed(positions):
             if positions
             else permute_labels(scene, 19, rng)
         )
-        found.append(
+        result.append(
             permutation_test(scene, draws).p_value[0, 0, 0, 0]
         )  # one per scene: those of one depend on each other
-    found = np.array(found)
-    assert 0.4 < found.mean() < 0.65
-    assert (found <= 0.1).mean() < 0.25
-    assert 0.3 < (found > 0.5).mean() < 0.7
+    result = np.array(result)
+    assert 0.4 < result.mean() < 0.65
+    assert (result <= 0.1).mean() < 0.25
+    assert 0.3 < (result > 0.5).mean() < 0.7
 
 
 def one_pair(weights, expression, sender_type, receiver_type, sender_block=None, activity=None):
@@ -214,11 +189,11 @@ def test_positions_find_senders_beside_their_receivers():
         return exposure / (1.0 + exposure)
 
     scene = replace(scene, activity=activity(np.asarray(scene.weights @ scene.expression)))
-    found = permutation_test(
+    result = permutation_test(
         scene, permute_positions(scene, 19, np.random.default_rng(0), activity)
     )
-    assert found.p_value[0, 0, 0, 0] == pytest.approx(1 / 20)
-    assert found.p_value[0, 1, 0, 0] == 1.0
+    assert result.p_value[0, 0, 0, 0] == pytest.approx(1 / 20)
+    assert result.p_value[0, 1, 0, 0] == 1.0
 
 
 def test_nothing_can_be_told_of_types_that_fill_their_blocks():
@@ -231,9 +206,9 @@ def test_nothing_can_be_told_of_types_that_fill_their_blocks():
         np.zeros(10, int),
         sender_block=sender_type,
     )
-    found = judged(scene, n=19)
-    assert found.score[0, 0, 0, 0] > 0
-    assert (found.p_value == 1).all()
+    result = judged(scene, n=19)
+    assert result.score[0, 0, 0, 0] > 0
+    assert (result.p_value == 1).all()
 
 
 def test_between_units_by_hand():
@@ -242,20 +217,20 @@ def test_between_units_by_hand():
     scene = replace(
         scene, activity=values[:, None], unit=np.array([0, 0, 1, 1, 1]), unit_stage=np.array([0, 0])
     )
-    found = judged(scene)
+    result = judged(scene)
     # means 2 and 6 with 2 and 3 cells; all 4.4
-    assert found.score[0, 0, 0, 0] == pytest.approx(4.4)
-    assert found.se[0, 0, 0, 0] == pytest.approx(np.sqrt(2 / 1 * (4 * 2.4**2 + 9 * 1.6**2)) / 5)
-    assert found.n_units[0, 0, 0, 0] == 2
+    assert result.score[0, 0, 0, 0] == pytest.approx(4.4)
+    assert result.se[0, 0, 0, 0] == pytest.approx(np.sqrt(2 / 1 * (4 * 2.4**2 + 9 * 1.6**2)) / 5)
+    assert result.n_units[0, 0, 0, 0] == 2
     assert (
-        found.above[0, 0, 0, 0] == 0.0
+        result.above[0, 0, 0, 0] == 0.0
     )  # with one type labels change nothing, so nothing is above
 
 
 def test_one_unit_has_no_standard_error():
-    found = judged(one_pair(np.ones((5, 2)), [1.0, 2.0], np.array([0, 1]), np.zeros(5, dtype=int)))
-    assert np.isnan(found.se).all()
-    assert (found.n_units == 1).all()
+    result = judged(one_pair(np.ones((5, 2)), [1.0, 2.0], np.array([0, 1]), np.zeros(5, dtype=int)))
+    assert np.isnan(result.se).all()
+    assert (result.n_units == 1).all()
 
 
 def test_a_permutation_stays_within_blocks():
@@ -272,57 +247,3 @@ def test_squares_by_hand():
     assert code[0] == code[1]
     assert len(set(code.tolist())) == 4
     assert len(set(square_blocks(coords, np.array([0, 0, 0, 0, 1]), np.inf).tolist())) == 2
-
-
-def naive_cell_matrix(weights, expression, by_ligand, exposure):
-    n_receivers, n_senders = weights.shape
-    matrix = np.zeros((n_senders, n_receivers))
-    for i in range(n_receivers):
-        for j in range(n_senders):
-            for ligand in range(expression.shape[1]):
-                if exposure[i, ligand] > 0:
-                    matrix[j, i] += (
-                        by_ligand[i, ligand]
-                        * weights[i, j]
-                        * expression[j, ligand]
-                        / exposure[i, ligand]
-                    )
-    return matrix
-
-
-@pytest.mark.parametrize("block", [1, 10, 2_000_000])
-@pytest.mark.parametrize("seed", range(2))
-def test_cell_matrix_equals_the_naive_loop(seed, block):
-    scene = random_scene(seed)
-    exposure = np.asarray(scene.weights @ scene.expression)
-    by_ligand = np.random.default_rng(seed).random(exposure.shape).astype(np.float32)
-    found = cell_matrix(scene.weights, scene.expression, by_ligand, exposure, block)
-    expected = naive_cell_matrix(dense(scene.weights), scene.expression, by_ligand, exposure)
-    assert found.shape == (25, 30)
-    np.testing.assert_allclose(dense(found), expected, rtol=1e-4, atol=1e-7)
-    assert (found.data > 0).all()
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_columns_of_the_cell_matrix_sum_to_the_activity(seed):
-    scene = random_scene(20 + seed)
-    exposure = np.asarray(scene.weights @ scene.expression)
-    by_ligand = np.random.default_rng(seed).random(exposure.shape).astype(np.float32)
-    matrix = cell_matrix(scene.weights, scene.expression, by_ligand, exposure)
-    np.testing.assert_allclose(
-        np.asarray(matrix.sum(axis=0)).ravel(),
-        np.where(exposure > 0, by_ligand, 0).sum(axis=1),
-        rtol=1e-4,
-        atol=1e-6,
-    )
-
-
-def test_cell_matrix_of_nothing():
-    matrix = cell_matrix(
-        sparse.csr_matrix((3, 2), dtype=np.float32),
-        np.zeros((2, 0), np.float32),
-        np.zeros((3, 0), np.float32),
-        np.zeros((3, 0), np.float32),
-    )
-    assert matrix.shape == (2, 3)
-    assert matrix.nnz == 0

@@ -27,10 +27,10 @@ def slow(y, x, nuisance, group, unit, slope):
     k = x.shape[1]
     value, variance = [], []
     for g in np.unique(group):
-        here = group == g
-        z = np.hstack([x[here], nuisance[here]]) * slope[here, None]
-        b = np.linalg.lstsq(z, y[here], rcond=None)[0]
-        bread, e, u = np.linalg.inv(z.T @ z), y[here] - z @ b, unit[here]
+        members = group == g
+        z = np.hstack([x[members], nuisance[members]]) * slope[members, None]
+        b = np.linalg.lstsq(z, y[members], rcond=None)[0]
+        bread, e, u = np.linalg.inv(z.T @ z), y[members] - z @ b, unit[members]
         meat = np.zeros_like(bread)
         for s in np.unique(u):
             score = z[u == s].T @ e[u == s]
@@ -49,11 +49,11 @@ def test_slopes_and_errors_equal_the_slow_oracle():
     own = np.hstack([nuisance * (group == g)[:, None] for g in (0, 1)])
     slope, straight = linearise_response(y, np.hstack([x, own]))
     assert slope.min() < 0.9 < 1.1 < slope.max()
-    found = slopes(y, x, nuisance, group, unit, (2, 60))
+    result = slopes(y, x, nuisance, group, unit, (2, 60))
     value, variance = slow(straight, x, nuisance, group, unit, slope)
-    np.testing.assert_allclose(found.value, value, rtol=1e-6)
-    np.testing.assert_allclose(found.variance, variance, rtol=1e-6)
-    np.testing.assert_allclose(found.covariance[:, 0, 1], 0, atol=1e-15)  # no unit lies in both
+    np.testing.assert_allclose(result.value, value, rtol=1e-6)
+    np.testing.assert_allclose(result.variance, variance, rtol=1e-6)
+    np.testing.assert_allclose(result.covariance[:, 0, 1], 0, atol=1e-15)  # no unit lies in both
 
 
 def test_a_straight_line_is_left_straight():
@@ -76,12 +76,12 @@ def test_one_curve_at_two_levels_is_no_change_and_a_straight_fit_says_it_is():
     x, nuisance, group, unit = cells(rng, n=6000, k=1)
     x = standard(x + 1.5 * group[:, None])
     y = standard(1 / (1 + np.exp(-1.2 * (x[:, 0] + 1.0))) + 0.1 * rng.normal(size=len(x)))
-    found = slopes(y, x, nuisance, group, unit, (2, 60))
+    result = slopes(y, x, nuisance, group, unit, (2, 60))
     plain, variance = slow(y, x, nuisance, group, unit, np.ones(len(y)))
     bent = abs(plain[0, 1] - plain[0, 0]) / np.sqrt(variance.sum())
-    straight = abs(found.value[0, 1] - found.value[0, 0]) / np.sqrt(found.variance.sum())
+    straight = abs(result.value[0, 1] - result.value[0, 0]) / np.sqrt(result.variance.sum())
     assert bent > 2 * straight
-    assert abs(found.value[0, 1] - found.value[0, 0]) < 0.1 * found.value[0].mean()
+    assert abs(result.value[0, 1] - result.value[0, 0]) < 0.1 * result.value[0].mean()
 
 
 def test_p_is_uniform_where_nothing_differs_and_small_where_the_slope_is_lost():
@@ -129,7 +129,8 @@ def test_two_groups_of_replicates_give_students_test():
     values = np.array([[1.0, 2.0, 3.0, 5.0, 7.0], [0.0, 0.1, 0.0, 0.2, 0.1]])
     group = np.array([0, 0, 0, 1, 1])
     mean, cov, free = moderated_means(values, np.ones_like(values), group_design(group, None), 2)
-    # by hand: means 2 and 6; residual squares 2 and 2 on 3 degrees of freedom; variance of the difference 4/3 (1/3 + 1/2)
+    # by hand: means 2 and 6; residual squares 2 and 2 on 3 degrees of freedom;
+    # variance of the difference 4/3 (1/3 + 1/2)
     np.testing.assert_allclose(mean[0], [2, 6])
     assert free.tolist() == [3, 3]
     variance = cov[:, 0, 0] + cov[:, 1, 1] - 2 * cov[:, 0, 1]
@@ -230,7 +231,10 @@ def test_names_of_changes():
 
 
 def test_the_spread_of_replicates_is_added_to_their_errors():
-    """By hand: values 0, 2 | 1, 3 of one edge have the residual variance 2; its mean error is .5, the median of chi2 on 2 degrees of freedom 1.386."""
+    """By hand: values 0, 2 | 1, 3 of one edge have the residual variance 2.
+
+    Its mean error is .5; the median of chi2 on 2 degrees of freedom is 1.386.
+    """
     values, variance = np.array([[0.0, 2.0, 1.0, 3.0]]), np.array([[0.2, 0.8, 0.5, 0.5]])
     design = group_design(np.array([0, 0, 1, 1]), None)
     excess = (2.0 / 0.5) / (2 * np.log(2) / 2) - 1

@@ -62,10 +62,10 @@ def test_cells_of_zeros_get_the_median():
     counts = counted()
     counts[[0, 5]] = 0
     unit = np.linspace(0.5, 4.0, len(counts))
-    found = molecule(np.log1p(counts * unit[:, None]))
+    result = molecule(np.log1p(counts * unit[:, None]))
     filled = np.delete(np.arange(len(counts)), [0, 5])
-    np.testing.assert_allclose(found[filled], unit[filled], rtol=1e-9)
-    np.testing.assert_allclose(found[[0, 5]], np.median(unit[filled]), rtol=1e-9)
+    np.testing.assert_allclose(result[filled], unit[filled], rtol=1e-9)
+    np.testing.assert_allclose(result[[0, 5]], np.median(unit[filled]), rtol=1e-9)
 
 
 def test_stored_zeros_are_no_molecules_and_the_matrix_stays_as_it_was():
@@ -86,10 +86,10 @@ def test_a_few_cells_that_are_no_counts_are_forgiven_many_are_not():
         changed = values.copy()
         odd = np.arange(int(share * len(values)))
         changed[odd] = rng.uniform(0.5, 3, size=changed[odd].shape)
-        found = molecule(changed)
-        assert (found is not None) == answer
+        result = molecule(changed)
+        assert (result is not None) == answer
         if answer:
-            np.testing.assert_allclose(found[len(odd) :], unit[len(odd) :], rtol=1e-9)
+            np.testing.assert_allclose(result[len(odd) :], unit[len(odd) :], rtol=1e-9)
 
 
 def test_no_molecule_in_what_was_never_counted():
@@ -115,16 +115,16 @@ def test_no_molecule_in_what_was_never_counted():
 @pytest.mark.parametrize("unit", [1.0, 5.0])
 def test_counting_variance_is_that_of_many_draws(mean, unit):
     draws = np.log1p(unit * np.random.default_rng(0).poisson(mean, size=400_000))
-    found = counting_variance(np.full((10, 1), mean), np.full(10, unit))
-    np.testing.assert_allclose(found, draws.var(), rtol=0.05)
+    result = counting_variance(np.full((10, 1), mean), np.full(10, unit))
+    np.testing.assert_allclose(result, draws.var(), rtol=0.05)
 
 
 @pytest.mark.parametrize("unit", [0.02, 0.1])
 def test_counting_variance_of_many_molecules_that_are_worth_little(unit):
     mean = 2 * MAX_SUMMED_MEAN
     draws = np.log1p(unit * np.random.default_rng(0).poisson(mean, size=400_000))
-    found = counting_variance(np.full((10, 1), mean), np.full(10, unit))
-    np.testing.assert_allclose(found, draws.var(), rtol=0.1)
+    result = counting_variance(np.full((10, 1), mean), np.full(10, unit))
+    np.testing.assert_allclose(result, draws.var(), rtol=0.1)
 
 
 def test_counting_variance_is_the_mean_over_usable_cells():
@@ -153,12 +153,12 @@ def test_counting_variance_looks_at_evenly_spaced_cells():
 def test_without_noise_the_signals_come_back():
     rng = np.random.default_rng(0)
     readings = rng.normal(size=(2000, 4)) * [1, 2, 3, 0.5] + [5, 0, -3, 1]
-    found = wiener_filter(readings, np.zeros(4), readings, np.arange(4))(readings)
-    assert found.dtype == np.float32
+    result = wiener_filter(readings, np.zeros(4), readings, np.arange(4))(readings)
+    assert result.dtype == np.float32
     # the readings are nearly independent, so the ridge scales by 1 / 1.01
     z = (readings - readings.mean(0)) / readings.std(0)
-    np.testing.assert_allclose(found, z, atol=4 * 2 * RIDGE)
-    assert not np.allclose(found, z, atol=1e-3)
+    np.testing.assert_allclose(result, z, atol=4 * 2 * RIDGE)
+    assert not np.allclose(result, z, atol=1e-3)
 
 
 def two_copies(noise=(1.0, 0.25), n=40_000):
@@ -170,8 +170,8 @@ def two_copies(noise=(1.0, 0.25), n=40_000):
 def test_two_noisy_copies_are_weighted_as_they_deserve():
     noise = np.array([1.0, 0.25])
     latent, readings = two_copies(noise)
-    found = wiener_filter(readings, noise, readings, np.arange(2))
-    estimate = found(readings) * readings.std(0)
+    result = wiener_filter(readings, noise, readings, np.arange(2))
+    estimate = result(readings) * readings.std(0)
     # E[x | r] = Σ r_i / v_i / (1 + Σ 1 / v_i) for a latent of variance 1
     best = readings @ (1 / noise) / (1 + (1 / noise).sum())
     for column in estimate.T:
@@ -182,7 +182,7 @@ def test_two_noisy_copies_are_weighted_as_they_deserve():
             0
         ).min()
         np.testing.assert_allclose(np.polyfit(best, column, 1)[0], 1, atol=0.03)
-    slope = found.gain / readings.std(0)[:, None] * readings.std(0)
+    slope = result.gain / readings.std(0)[:, None] * readings.std(0)
     np.testing.assert_allclose(
         slope, np.outer(1 / noise, [1, 1]) / (1 + (1 / noise).sum()), atol=0.03
     )
@@ -192,20 +192,20 @@ def test_a_signal_that_is_no_reading_is_predicted_by_regression():
     noise = np.array([1.0, 0.25])
     latent, readings = two_copies(noise)
     other = 3 * latent[:, None] + np.random.default_rng(1).normal(size=(len(latent), 1))
-    found = wiener_filter(readings, noise, other, np.array([-1]))(readings)[:, 0]
+    result = wiener_filter(readings, noise, other, np.array([-1]))(readings)[:, 0]
     plain = np.linalg.lstsq(readings, other[:, 0], rcond=None)[0]
-    np.testing.assert_allclose(found, readings @ plain / other.std(), atol=0.05)
+    np.testing.assert_allclose(result, readings @ plain / other.std(), atol=0.05)
 
 
 def test_noise_beyond_the_variance_is_capped():
     _, readings = two_copies()
     capped = MAX_NOISE_SHARE * readings.var(0)
-    found = wiener_filter(readings, 100 * readings.var(0), readings, np.arange(2))
+    result = wiener_filter(readings, 100 * readings.var(0), readings, np.arange(2))
     np.testing.assert_allclose(
-        found.gain, wiener_filter(readings, capped, readings, np.arange(2)).gain
+        result.gain, wiener_filter(readings, capped, readings, np.arange(2)).gain
     )
-    assert np.isfinite(found(readings)).all()
-    assert 0 < found(readings).std() < 1
+    assert np.isfinite(result(readings)).all()
+    assert 0 < result(readings).std() < 1
 
 
 def test_constant_columns_say_nothing():
@@ -213,15 +213,15 @@ def test_constant_columns_say_nothing():
     wide = np.column_stack([readings, np.full(len(readings), 7.0)])
     signals = np.column_stack([readings, np.full(len(readings), 7.0)])
     noise = np.array([1.0, 0.25, 0.3])
-    found = wiener_filter(wide, noise, signals, np.array([0, 1, 2]))
-    values = found(wide)
+    result = wiener_filter(wide, noise, signals, np.array([0, 1, 2]))
+    values = result(wide)
     np.testing.assert_allclose(
         values[:, :2],
         wiener_filter(readings, noise[:2], readings, np.arange(2))(readings),
         atol=1e-5,
     )
     assert (values[:, 2] == 0).all()
-    assert np.isfinite(found(wide + 3)).all()
+    assert np.isfinite(result(wide + 3)).all()
     assert (wiener_filter(wide, noise, signals, np.full(3, -1))(wide)[:, 2] == 0).all()
     assert np.corrcoef(values[:, 0], latent)[0, 1] > np.corrcoef(readings[:, 0], latent)[0, 1]
 

@@ -41,7 +41,7 @@ def naive_exposure(weights, logged):
 
 
 def naive_nearest(coords, sample):
-    """Median over distinct positions of the distance to the nearest other position of the sample."""
+    """Median distance from a distinct position to the nearest other one of the sample."""
     nearest = []
     for code in set(sample.tolist()):
         positions = sorted(

@@ -53,13 +53,16 @@ def slow(direct, onto, held, paths, lowest, rounds):
 
 
 def test_two_tfs_by_hand():
-    """TF 0 falls by 2 in every cell; it acts on TF 1 with ½: from the second cell on TF 1 falls by 1."""
+    """TF 0 falls by 2 in every cell and acts on TF 1 with ½.
+
+    From the second cell on, TF 1 falls by 1.
+    """
     direct = np.array([[-2.0, 0.0]] * 4)
     onto = np.array([[0.0, 0.5], [0.0, 0.0]])
-    found = roll_forward(
+    result = roll_forward(
         direct, onto, np.array([True, False]), line(4), lowest=free((4, 2)), rounds=3
     )
-    np.testing.assert_allclose(found, [[-2, 0], [-2, -1], [-2, -1], [-2, -1]])
+    np.testing.assert_allclose(result, [[-2, 0], [-2, -1], [-2, -1], [-2, -1]])
 
 
 def test_a_chain_takes_a_step_per_tf_and_a_round_per_tf():
@@ -72,9 +75,9 @@ def test_a_chain_takes_a_step_per_tf_and_a_round_per_tf():
         (2, [1, 0.5, -0.25]),
         (9, [1, 0.5, -0.25]),
     ):
-        found = roll_forward(direct, onto, held, line(4), lowest=free((4, 3)), rounds=rounds)
-        np.testing.assert_allclose(found[-1], last)
-    np.testing.assert_allclose(found[1], [1, 0.5, 0])  # the third TF needs two steps back
+        result = roll_forward(direct, onto, held, line(4), lowest=free((4, 3)), rounds=rounds)
+        np.testing.assert_allclose(result[-1], last)
+    np.testing.assert_allclose(result[1], [1, 0.5, 0])  # the third TF needs two steps back
 
 
 def test_equals_the_slow_loop():
@@ -88,14 +91,14 @@ def test_equals_the_slow_loop():
     held, lowest = np.array([True, False, False, False]), -rng.random((n, n_f))
     direct = np.maximum(direct, lowest)
     for rounds in (0, 1, 4):
-        found = roll_forward(
+        result = roll_forward(
             direct, onto, held, Paths(backward, attention), lowest=lowest, rounds=rounds
         )
         np.testing.assert_allclose(
-            found, slow(direct, onto, held, Paths(backward, attention), lowest, rounds), atol=1e-5
+            result, slow(direct, onto, held, Paths(backward, attention), lowest, rounds), atol=1e-5
         )
-    assert (found >= lowest - 1e-6).all()
-    assert (found[:, 1:] == lowest[:, 1:].astype(np.float32)).any()  # the bound was reached
+    assert (result >= lowest - 1e-6).all()
+    assert (result[:, 1:] == lowest[:, 1:].astype(np.float32)).any()  # the bound was reached
 
 
 def test_a_change_reaches_later_cells_only():
@@ -105,10 +108,10 @@ def test_a_change_reaches_later_cells_only():
     for cell in range(n):
         direct = np.zeros((n, 2))
         direct[cell, 0] = 1.0
-        found = roll_forward(direct, onto, nobody, line(n), lowest=free((n, 2)), rounds=n)
-        assert not found[:cell].any()
-        assert found[cell].tolist() == [1.0, 0.0]
-        assert found[cell + 1 :].any() == (cell + 1 < n)
+        result = roll_forward(direct, onto, nobody, line(n), lowest=free((n, 2)), rounds=n)
+        assert not result[:cell].any()
+        assert result[cell].tolist() == [1.0, 0.0]
+        assert result[cell + 1 :].any() == (cell + 1 < n)
 
 
 def test_nothing_changes_without_a_change_or_without_effects():
@@ -184,8 +187,8 @@ def test_weak_effects_and_chains_are_left_as_they_are():
 
 def test_group_means():
     values = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 9.0]])
-    found = group_means(values, np.array([0, 2, 0]), 3)
-    np.testing.assert_allclose(found, [[3, 5], [3, 5.5], [np.nan, np.nan], [3, 4]])
+    result = group_means(values, np.array([0, 2, 0]), 3)
+    np.testing.assert_allclose(result, [[3, 5], [3, 5.5], [np.nan, np.nan], [3, 4]])
 
 
 def test_agreement():

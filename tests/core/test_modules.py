@@ -51,24 +51,24 @@ def test_planted_factors_are_recovered():
     weight = rng.random((12, 3)) * np.repeat(np.eye(3), 4, axis=0) + 0.02
     pattern = rng.random((3, 50)) * (rng.random((3, 50)) < 0.4)
     pattern /= np.linalg.norm(pattern, axis=1, keepdims=True)
-    found = core.factorise(weight @ pattern, 3, seed=0)
-    assert found.error < 1e-4
-    assert core.agreement(found.weight, weight) > 0.99
-    assert core.agreement(found.pattern.T, pattern.T) > 0.99
-    np.testing.assert_allclose(np.linalg.norm(found.pattern, axis=1), 1.0)
-    assert (found.weight >= 0).all()
-    assert (found.pattern >= 0).all()
+    result = core.factorise(weight @ pattern, 3, seed=0)
+    assert result.error < 1e-4
+    assert core.agreement(result.weight, weight) > 0.99
+    assert core.agreement(result.pattern.T, pattern.T) > 0.99
+    np.testing.assert_allclose(np.linalg.norm(result.pattern, axis=1), 1.0)
+    assert (result.weight >= 0).all()
+    assert (result.pattern >= 0).all()
 
 
 def test_error_is_that_of_the_slow_sum():
     values = np.random.default_rng(0).random((6, 20))
-    found = core.factorise(values, 2, seed=3)
+    result = core.factorise(values, 2, seed=3)
     slow = sum(
-        (values[i, j] - sum(found.weight[i, k] * found.pattern[k, j] for k in range(2))) ** 2
+        (values[i, j] - sum(result.weight[i, k] * result.pattern[k, j] for k in range(2))) ** 2
         for i in range(6)
         for j in range(20)
     )
-    assert found.error == pytest.approx(slow / (values**2).sum())
+    assert result.error == pytest.approx(slow / (values**2).sum())
 
 
 @pytest.mark.parametrize("noise", [0.1, 0.4])
@@ -82,11 +82,11 @@ def test_stability_picks_the_planted_rank(n_groups, noise):
         core.choose_rank(ranks, observed, shuffled, core.smallest_module_sizes(joint, ranks, 0))
         == n_groups
     )
-    found = core.membership(
+    result = core.membership(
         core.factorise(core.joint_table(tables, [0.5, 0.5]).values, n_groups, 0).weight
     )
-    assert len({(a, b) for a, b in zip(group, found.argmax(axis=1), strict=True)}) == n_groups
-    assert np.median(found.max(axis=1)) > 0.75
+    assert len({(a, b) for a, b in zip(group, result.argmax(axis=1), strict=True)}) == n_groups
+    assert np.median(result.max(axis=1)) > 0.75
 
 
 def test_rows_that_share_nothing_are_one_module():
@@ -127,8 +127,8 @@ def test_one_table_alone_cannot_tell_what_both_can():
         tables.append(pattern[group] + 0.2 * rng.normal(size=(12, 60)))
 
     def groups(share):
-        found = core.factorise(core.joint_table(tables, [share, 1 - share]).values, 3, seed=0)
-        return core.membership(found.weight).argmax(axis=1)
+        result = core.factorise(core.joint_table(tables, [share, 1 - share]).values, 3, seed=0)
+        return core.membership(result.weight).argmax(axis=1)
 
     together = groups(0.5)
     assert [len(set(together[group == k])) for k in range(3)] == [1, 1, 1]
@@ -165,9 +165,9 @@ def test_same_seed_same_factors():
 def test_tables_of_nothing():
     joint = core.joint_table([np.zeros((3, 4)), np.zeros((3, 0))], [0.5, 0.5])
     assert joint.values.shape == (3, 0)
-    found = core.factorise(joint.values, 2, seed=0)
-    assert (found.weight == 0).all()
-    np.testing.assert_allclose(core.membership(found.weight), 0.5)
+    result = core.factorise(joint.values, 2, seed=0)
+    assert (result.weight == 0).all()
+    np.testing.assert_allclose(core.membership(result.weight), 0.5)
     observed, shuffled = core.stability([np.zeros((4, 6))], [1.0], [2], draws=2, seed=0)
     assert core.choose_rank([2], observed, shuffled, np.array([2])) == 1
 

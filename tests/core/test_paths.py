@@ -44,8 +44,8 @@ def random_dag(seed, n=9, density=0.4):
 def test_history_is_the_mean_over_all_paths(seed, n_lags):
     backward, values = random_dag(seed)
     history, exists = expected_history(backward, values, n_lags=n_lags)
-    expected, there = naive_history(backward.toarray(), values, n_lags)
-    np.testing.assert_array_equal(exists, there)
+    expected, reachable = naive_history(backward.toarray(), values, n_lags)
+    np.testing.assert_array_equal(exists, reachable)
     np.testing.assert_allclose(history, expected, atol=1e-5)
 
 
@@ -59,7 +59,8 @@ def test_a_chain_by_hand():
 
 
 def test_paths_that_end_early_do_not_count_as_zero():
-    # The last cell comes from a first cell (value 1) or from one that has a past of its own (value 2, before it 5).
+    # The last cell comes from a first cell (value 1) or from a cell with a past (value 2, before
+    # it 5).
     backward = sparse.csr_matrix((np.array([0.5, 0.5, 1.0]), ([3, 3, 2], [0, 2, 1])), shape=(4, 4))
     history, exists = expected_history(backward, np.array([[1.0], [5.0], [2.0], [9.0]]), n_lags=2)
     np.testing.assert_allclose(history[3, :, 0], [5.0, 1.5, 9.0])
@@ -83,7 +84,7 @@ def test_a_constant_stays_constant():
 
 def test_input_is_left_alone():
     backward, values = random_dag(12)
-    before, kept = backward.copy(), values.copy()
+    before, original = backward.copy(), values.copy()
     expected_history(backward, values, n_lags=3)
     assert (backward != before).nnz == 0
-    np.testing.assert_array_equal(values, kept)
+    np.testing.assert_array_equal(values, original)

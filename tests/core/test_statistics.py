@@ -26,18 +26,18 @@ def naive_decoys(score, null):
 
 def naive_q(scores, null):
     """Hits are candidates with a score above 0; so are the thresholds."""
-    found = []
+    result = []
     for score in scores:
         if score <= 0:
-            found.append(1.0)
+            result.append(1.0)
             continue
         rates = []
         for threshold in scores:
             if 0 < threshold <= score:
                 hits = sum(1 for s in scores if s >= threshold)
                 rates.append((1.0 + naive_decoys(threshold, null)) / hits)
-        found.append(min(1.0, *rates))
-    return np.array(found)
+        result.append(min(1.0, *rates))
+    return np.array(result)
 
 
 def random_null(rng, n=30, negative=True):
@@ -126,14 +126,14 @@ def test_q_falls_with_the_score_and_lies_in_range():
 
 
 def naive_median(index, values, n_items):
-    found = []
+    result = []
     for item in range(n_items):
         listed = [
             dict(zip(i.tolist(), v.tolist(), strict=True)).get(item, 1.0)
             for i, v in zip(index, values, strict=True)
         ]
-        found.append(sorted(listed)[len(listed) // 2])
-    return np.array(found)
+        result.append(sorted(listed)[len(listed) // 2])
+    return np.array(result)
 
 
 @pytest.mark.parametrize("n_draws", [1, 2, 3, 4, 7])
@@ -141,8 +141,8 @@ def test_median_over_draws_equals_the_naive_loop(n_draws):
     rng = np.random.default_rng(n_draws)
     index = [rng.permutation(30)[: rng.integers(0, 30)] for _ in range(n_draws)]
     values = [rng.random(len(i)) for i in index]
-    found = median_over_draws(index, values, np.arange(30))
-    np.testing.assert_array_equal(found, naive_median(index, values, 30))
+    result = median_over_draws(index, values, np.arange(30))
+    np.testing.assert_array_equal(result, naive_median(index, values, 30))
 
 
 def test_median_over_draws_by_hand():

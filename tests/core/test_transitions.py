@@ -7,13 +7,8 @@ import pytest
 from _helpers import dense, is_acyclic
 from scipy import sparse
 
-from spatrace_sc._core import neighbour_edges
 from spatrace_sc._core.cell_order import (
-    MAX_STAGES,
-    has_cycle,
     is_discrete,
-    linear_extension,
-    order_of_cells,
     order_within_stages,
 )
 from spatrace_sc._core.transitions import (
@@ -37,9 +32,9 @@ def nearest(embedding, cell, others):
 def later_edges(embedding, order, cells, k, search_factor=3):
     edges = set()
     for cell in cells:
-        looked_at = nearest(embedding, cell, cells)[: k * search_factor]
-        edges |= {(cell, o) for o in [o for o in looked_at if order[o] > order[cell]][:k]}
-        edges |= {(o, cell) for o in [o for o in looked_at if order[o] < order[cell]][:k]}
+        searched = nearest(embedding, cell, cells)[: k * search_factor]
+        edges |= {(cell, o) for o in [o for o in searched if order[o] > order[cell]][:k]}
+        edges |= {(o, cell) for o in [o for o in searched if order[o] < order[cell]][:k]}
     return edges
 
 
@@ -99,8 +94,8 @@ KINDS = ["continuous", "ties", "stages", "integer stages"]
 @pytest.mark.parametrize("n_neighbors", [1, 4, 7])
 def test_forward_equals_the_naive_loop(kind, n_neighbors):
     embedding, time = scene(0, kind)
-    found = dense(forward_knn(embedding, time, n_neighbors=n_neighbors))
-    np.testing.assert_allclose(found, naive_forward(embedding, time, n_neighbors), atol=2e-6)
+    result = dense(forward_knn(embedding, time, n_neighbors=n_neighbors))
+    np.testing.assert_allclose(result, naive_forward(embedding, time, n_neighbors), atol=2e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -183,81 +178,6 @@ def test_order_of_cells_does_not_matter():
     )
 
 
-@pytest.mark.parametrize(
-    ("time", "discrete"),
-    [
-        (np.repeat(np.arange(3), 5), True),
-        (np.repeat(np.arange(3), 4), False),
-        (np.repeat(np.arange(MAX_STAGES), 10), True),
-        (np.repeat(np.arange(MAX_STAGES + 1), 10), False),
-        (np.linspace(0, 1, 200), False),
-    ],
-)
-def test_stages_are_few_values_of_many_cells(time, discrete):
-    assert is_discrete(time) is discrete
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_order_within_stages_never_breaks_the_order_of_stages(seed):
-    rng = np.random.default_rng(seed)
-    time = rng.choice([3.0, 8.5, 9.0, 100.0], 90)
-    order = order_within_stages(rng.normal(scale=1000, size=(90, 4)), time)
-    for i in range(90):
-        for j in range(90):
-            if time[i] < time[j]:
-                assert order[i] < order[j]
-    assert len(np.unique(order)) == 90
-    np.testing.assert_array_equal(np.floor(order), np.unique(time, return_inverse=True)[1])
-
-
-def test_order_within_stages_follows_the_predicted_stage():
-    rng = np.random.default_rng(0)
-    latent = rng.random(300)
-    embedding = np.column_stack([rng.normal(size=300), -5 * latent, rng.normal(size=300)])
-    time = np.floor(latent * 3)
-    order = order_within_stages(embedding, time)
-    for stage in range(3):
-        here = time == stage
-        assert (
-            np.corrcoef(np.argsort(np.argsort(order[here])), np.argsort(np.argsort(latent[here])))[
-                0, 1
-            ]
-            > 0.8
-        )
-
-
-def test_order_within_stages_is_ridge_regression():
-    rng = np.random.default_rng(1)
-    embedding, time = rng.normal(size=(40, 3)), rng.choice([1.0, 2.0, 5.0], 40)
-    centred = embedding - embedding.mean(axis=0)
-    penalty = 1e-3 * (centred**2).sum() / 3
-    augmented = np.vstack([centred, np.sqrt(penalty) * np.eye(3)])
-    slope = np.linalg.lstsq(
-        augmented, np.concatenate([time - time.mean(), np.zeros(3)]), rcond=None
-    )[0]
-    order = order_within_stages(embedding, time)
-    for stage in np.unique(time):
-        here = np.flatnonzero(time == stage)
-        assert sorted(here, key=lambda i: order[i]) == sorted(
-            here, key=lambda i: centred[i] @ slope
-        )
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_cycles_are_found(seed):
-    rng = np.random.default_rng(seed)
-    support = (rng.random((12, 12)) < 0.08) & ~np.eye(12, dtype=bool)
-    assert has_cycle(*np.nonzero(support), 12) is not is_acyclic(support)
-    assert not has_cycle(*np.nonzero(np.triu(support, 1)), 12)
-
-
-def test_cycles_by_hand():
-    assert has_cycle(np.array([0, 1]), np.array([1, 0]), 2)
-    assert has_cycle(np.array([0, 1, 2]), np.array([1, 2, 0]), 5)
-    assert not has_cycle(np.array([0, 0, 1]), np.array([1, 2, 2]), 3)
-    assert not has_cycle(np.array([], dtype=int), np.array([], dtype=int), 4)
-
-
 def test_rows_are_normalised_and_empty_ones_stay_empty():
     matrix = sparse.csr_matrix(np.array([[2.0, 6.0], [0.0, 0.0]]))
     normalised = row_normalise(matrix)
@@ -278,34 +198,10 @@ def test_backward_is_the_column_normalised_transpose_without_the_diagonal(kind):
         for i in range(n):
             if i != j and total > 0:
                 expected[j, i] = given[i, j] / total
-    found = dense(backward(forward))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert (np.diag(found) == 0).all()
-    assert set(np.round(found.sum(axis=1), 4)) <= {0.0, 1.0}
-
-
-@pytest.mark.parametrize("n_times", [1, 4, 200])
-def test_linear_extension_keeps_edges_and_time(n_times):
-    rng = np.random.default_rng(n_times)
-    n = 200
-    hidden = rng.permutation(n)
-    time = np.floor(hidden * n_times / n)
-    source, target = rng.integers(n, size=(2, 1500))
-    forward = hidden[source] < hidden[target]
-    source, target = source[forward], target[forward]
-    order = linear_extension(source, target, time)
-    assert (order[source] < order[target]).all()
-    assert sorted(order) == list(range(n))
-    assert (np.diff(time[np.argsort(order)]) >= 0).all()
-
-
-@pytest.mark.parametrize(
-    ("source", "target", "time"),
-    [([0, 1, 2], [1, 2, 0], [0, 0, 0]), ([1], [0], [0, 1]), ([0], [0], [0])],
-)
-def test_linear_extension_refuses_cycles_and_steps_back(source, target, time):
-    with pytest.raises(ValueError, match="backwards in time or form a cycle"):
-        linear_extension(np.array(source), np.array(target), np.array(time, dtype=float))
+    result = dense(backward(forward))
+    np.testing.assert_allclose(result, expected, atol=1e-6)
+    assert (np.diag(result) == 0).all()
+    assert set(np.round(result.sum(axis=1), 4)) <= {0.0, 1.0}
 
 
 def test_a_given_order_decides_among_cells_of_one_stage():
@@ -338,10 +234,10 @@ def test_reach_equals_the_walk_over_paths():
     for step in range(4):
         power = power @ past
         mass = power.sum(axis=1)
-        here = mass > 1e-6
-        assert share[step] == pytest.approx(here.mean())
+        members = mass > 1e-6
+        assert share[step] == pytest.approx(members.mean())
         assert span[step] == pytest.approx(
-            (time - power @ time / np.maximum(mass, 1e-12))[here].mean(), abs=1e-4
+            (time - power @ time / np.maximum(mass, 1e-12))[members].mean(), abs=1e-4
         )
     assert (np.diff(share) <= 0).all()
     assert (np.diff(span) > 0).all()
@@ -350,18 +246,18 @@ def test_reach_equals_the_walk_over_paths():
 def test_within_stages_is_forward_knn_in_each():
     embedding, time = scene(9, "integer stages", n=80)
     order = order_within_stages(embedding, time)
-    found = dense(within_stages(embedding, time, order, n_neighbors=4))
+    result = dense(within_stages(embedding, time, order, n_neighbors=4))
     expected = np.zeros((80, 80))
     for stage in np.unique(time):
-        here = np.flatnonzero(time == stage)
-        expected[np.ix_(here, here)] = dense(
-            forward_knn(embedding[here], order[here], n_neighbors=4, order=order[here])
+        members = np.flatnonzero(time == stage)
+        expected[np.ix_(members, members)] = dense(
+            forward_knn(embedding[members], order[members], n_neighbors=4, order=order[members])
         )
     np.fill_diagonal(expected, 0)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-    row, col = np.nonzero(found)
+    np.testing.assert_allclose(result, expected, atol=1e-6)
+    row, col = np.nonzero(result)
     assert (order[col] > order[row]).all()
-    past = found.sum(axis=0) > 0
+    past = result.sum(axis=0) > 0
     assert (~past).sum() == len(np.unique(time))  # only the first of each stage has none
 
 
@@ -379,37 +275,3 @@ def test_blend_by_hand():
 def test_empty_rows_stay_where_they_are():
     matrix = sparse.csr_matrix(np.array([[0.0, 0.5], [0.0, 0.0]]))
     np.testing.assert_allclose(dense(with_ends(matrix)), [[0.0, 0.5], [0.0, 1.0]])
-
-
-@pytest.mark.parametrize("stages", [0, 4])
-def test_of_many_cells_some_are_the_candidates_of_all(stages, monkeypatch):
-    monkeypatch.setattr(neighbour_edges, "MAX_CANDIDATES", 60)
-    monkeypatch.setattr(neighbour_edges, "CHUNK", 70)
-    rng = np.random.default_rng(0)
-    embedding = rng.normal(size=(400, 6))
-    time = rng.integers(stages, size=400).astype(float) if stages else rng.random(400)
-    order = order_of_cells(embedding, time)
-    forward = forward_knn(embedding, time, n_neighbors=8)
-    edges = forward.tocoo()
-    off = edges.row != edges.col
-    assert (order[edges.col[off]] > order[edges.row[off]]).all()
-    np.testing.assert_allclose(np.asarray(forward.sum(axis=1)).ravel(), 1, rtol=1e-5)
-    past = backward(forward)
-    assert (np.diff(past.indptr)[order > order.min()] > 0).all(), (
-        "every cell but the first has a past"
-    )
-    assert set(edges.row[off]) | set(edges.col[off]) == set(range(400))
-    # every edge has a candidate at one end, and candidates are few
-    linked = np.bincount(np.concatenate([edges.row[off], edges.col[off]]), minlength=400)
-    hubs = np.argsort(-linked)[: 60 * max(1, stages) + 60 * bool(stages)]
-    assert (np.isin(edges.row[off], hubs) | np.isin(edges.col[off], hubs)).mean() > 0.9
-
-
-def test_chunks_change_nothing(monkeypatch):
-    rng = np.random.default_rng(1)
-    embedding, time = rng.normal(size=(300, 5)), rng.random(300)
-    whole = forward_knn(embedding, time, n_neighbors=6)
-    monkeypatch.setattr(neighbour_edges, "CHUNK", 37)
-    np.testing.assert_allclose(
-        forward_knn(embedding, time, n_neighbors=6).toarray(), whole.toarray(), atol=1e-6
-    )

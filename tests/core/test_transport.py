@@ -40,7 +40,8 @@ def test_equals_the_textbook():
 
 
 def test_two_by_two_by_hand():
-    # T = [[a, 1/2 - a], [1/2 - a, a]]; the cost of the diagonal is 0, of the rest c, so a / (1/2 - a) = exp(c / epsilon)
+    # T = [[a, 1/2 - a], [1/2 - a, a]]; the cost is 0 on the diagonal and c elsewhere,
+    # so a / (1/2 - a) = exp(c / epsilon)
     row, col = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     plan = sinkhorn(row, col, np.array([0.0, 2.0, 2.0, 0.0]), (2, 2), epsilon=1.0, tolerance=1e-12)
     a = 0.5 * np.exp(2.0) / (1.0 + np.exp(2.0))
@@ -73,7 +74,10 @@ def test_marginals(epsilon):
 
 @pytest.mark.parametrize("tau", [0.5, 0.95])
 def test_growth_satisfies_its_optimality_condition(tau):
-    """d/dT of the objective: C + ε log T + ε τ / (1 - τ) log(n T1) is constant within every column."""
+    """The derivative of the objective is constant within every column.
+
+    It is C + ε log T + ε τ / (1 - τ) log(n T1).
+    """
     earlier, later = groups()
     row, col, cost, shape = full(earlier, later)
     epsilon = 0.1
@@ -157,10 +161,10 @@ def test_unit_mean_is_the_mean_of_all_pairs():
 
 def test_strongest_by_hand():
     matrix = sparse.csr_matrix(np.array([[0.5, 0.1, 0.2], [0.05, 0.1, 0.05]]))
-    kept, share = strongest(
+    chosen, share = strongest(
         matrix, 1
     )  # largest of each row and of each column; ties go to the first
-    np.testing.assert_allclose(dense(kept), [[0.5, 0.1, 0.2], [0, 0.1, 0]])
+    np.testing.assert_allclose(dense(chosen), [[0.5, 0.1, 0.2], [0, 0.1, 0]])
     assert share == pytest.approx(0.9)
 
 
@@ -172,21 +176,24 @@ def test_strongest_equals_the_naive_search(k):
     for i, j in np.argwhere(matrix > 0):
         if (matrix[i] > matrix[i, j]).sum() < k or (matrix[:, j] > matrix[i, j]).sum() < k:
             expected[i, j] = matrix[i, j]
-    kept, share = strongest(sparse.csr_matrix(matrix), k)
-    np.testing.assert_array_equal(dense(kept), expected)
+    chosen, share = strongest(sparse.csr_matrix(matrix), k)
+    np.testing.assert_array_equal(dense(chosen), expected)
     assert share == pytest.approx(expected.sum() / matrix.sum())
 
 
 def test_every_cell_keeps_a_way_in_and_out():
     earlier, later = groups(n=80, m=60, shift=2.0)
-    kept, notes = couple(earlier, later, epsilon=0.05, tau=1.0, n_candidates=20, n_kept=2)
-    assert (np.diff(kept.indptr) > 0).all()
-    assert (np.diff(kept.tocsc().indptr) > 0).all()
+    chosen, notes = couple(earlier, later, epsilon=0.05, tau=1.0, n_candidates=20, n_kept=2)
+    assert (np.diff(chosen.indptr) > 0).all()
+    assert (np.diff(chosen.tocsc().indptr) > 0).all()
     assert 0 < notes["kept_mass"] < 1
 
 
 def test_transport_finds_the_shifted_partner():
-    """All cells move the same way, further than they are apart: nearest neighbours fail, transport does not."""
+    """All cells move the same way, further than they are apart.
+
+    Nearest neighbours fail, transport does not.
+    """
     earlier = np.linspace(0, 1, 30)[:, None] * [1.0, 0.0]
     later = earlier + np.array([0.5, 1.0])
     plan = sinkhorn(*full(earlier, later), epsilon=5e-4, max_steps=50_000)

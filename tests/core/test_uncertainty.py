@@ -28,14 +28,14 @@ def test_shrink_by_hand():
 def test_sure_values_stay_and_unsure_ones_become_the_centre():
     values = np.random.default_rng(0).normal(size=(3, 50))
     zero = np.zeros_like(values)
-    found, se = shrink(values, zero, 0.0, axis=1)
-    np.testing.assert_array_equal(found, values)
+    result, se = shrink(values, zero, 0.0, axis=1)
+    np.testing.assert_array_equal(result, values)
     assert (se == 0).all()
-    found, se = shrink(values, np.full_like(values, 1e3), 0.5, axis=1)
-    assert (found == 0.5).all()
+    result, se = shrink(values, np.full_like(values, 1e3), 0.5, axis=1)
+    assert (result == 0.5).all()
     assert (se == 0).all()
-    found, se = shrink(zero, zero, 0.0, axis=1)
-    assert (found == 0).all()
+    result, se = shrink(zero, zero, 0.0, axis=1)
+    assert (result == 0).all()
     assert np.isfinite(se).all()
 
 
@@ -44,11 +44,11 @@ def test_shrunken_values_are_nearer_to_the_truth():
     truth = rng.normal(size=(1, 100_000))
     se = rng.uniform(0.3, 3, size=truth.shape)
     measured = truth + rng.normal(size=truth.shape) * se
-    found, left = shrink(measured, se, 0.0, axis=1)
-    error = (found - truth) ** 2
+    result, left = shrink(measured, se, 0.0, axis=1)
+    error = (result - truth) ** 2
     assert error.mean() < 0.5 * ((measured - truth) ** 2).mean()
     np.testing.assert_allclose(error.mean(), (left**2).mean(), rtol=0.1)
-    assert (np.abs(found) <= np.abs(measured)).all()
+    assert (np.abs(result) <= np.abs(measured)).all()
     assert (left <= se).all()
 
 
@@ -80,8 +80,8 @@ def tissue(seed=0, n=200, a=6):
 
 def test_stage_factors_equal_the_slow_loop():
     levels, stage, block = tissue()
-    expected, found = slow_factors(levels, stage, block, 3), stage_factors(levels, stage, block, 3)
-    for one, two in zip(found, expected, strict=True):
+    expected, result = slow_factors(levels, stage, block, 3), stage_factors(levels, stage, block, 3)
+    for one, two in zip(result, expected, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-10, atol=1e-12)
 
 
@@ -107,8 +107,10 @@ def test_a_stage_of_one_block_takes_cells_as_units():
     levels, stage, block = tissue()
     block = np.where(stage == 1, 99, block)
     raw, se = slow_factors(levels, stage, block, 3)
-    here = levels[stage == 1]
-    np.testing.assert_allclose(se[1], here.std(0, ddof=1) / np.sqrt(len(here)) / levels.mean(0))
+    members = levels[stage == 1]
+    np.testing.assert_allclose(
+        se[1], members.std(0, ddof=1) / np.sqrt(len(members)) / levels.mean(0)
+    )
     np.testing.assert_allclose(stage_factors(levels, stage, block, 3), (raw, se), rtol=1e-10)
 
 
@@ -154,8 +156,8 @@ def test_counted_sd_by_hand():
 @pytest.mark.parametrize("mean", [5.0, 50.0])
 def test_counted_sd_is_that_of_many_counts(mean):
     counts = np.random.default_rng(0).poisson(mean, size=(200_000, 1))
-    found = count_noise_sd(3.0 * counts, np.full(len(counts), 3.0))
-    assert np.sqrt((found**2).mean()) == pytest.approx((3.0 * counts).std(), rel=0.05)
+    result = count_noise_sd(3.0 * counts, np.full(len(counts), 3.0))
+    assert np.sqrt((result**2).mean()) == pytest.approx((3.0 * counts).std(), rel=0.05)
 
 
 def test_groups_and_columns_are_drawn_to_their_own_means():
@@ -166,21 +168,21 @@ def test_groups_and_columns_are_drawn_to_their_own_means():
         + np.array([0.0, 5.0, -3.0])[np.repeat([0, 1, 2], [30, 50, 20])][:, None]
     )
     se = rng.uniform(0.2, 1.5, size=values.shape)
-    found = shrink_by_group(values, se, group)
-    assert found.dtype == np.float32
+    result = shrink_by_group(values, se, group)
+    assert result.dtype == np.float32
     for g in (4, 9, 2):
         for a in range(3):
-            here = group == g
-            x, e = values[here, a], se[here, a]
+            members = group == g
+            x, e = values[members, a], se[members, a]
             spread = max(np.mean((x - x.mean()) ** 2 - e**2), 0)
             np.testing.assert_allclose(
-                found[here, a],
+                result[members, a],
                 x.mean() + spread / (spread + e**2) * (x - x.mean()),
                 rtol=1e-4,
                 atol=1e-6,
             )
     order = rng.permutation(100)
     np.testing.assert_allclose(
-        shrink_by_group(values[order], se[order], group[order]), found[order], rtol=1e-5
+        shrink_by_group(values[order], se[order], group[order]), result[order], rtol=1e-5
     )
     np.testing.assert_allclose(shrink_by_group(values, np.zeros_like(se), group), values, rtol=1e-6)

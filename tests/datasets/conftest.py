@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from _atlas_server import BODY
+from _published_atlas import ATLASES
 from _server import FileServer
 
 from spatrace_sc._settings import DATA_DIR, MIRROR
@@ -33,3 +34,21 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.delenv(MIRROR, raising=False)
     monkeypatch.delenv(DATA_DIR, raising=False)
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def data_dir(tmp_path, monkeypatch):
+    """Folder of the cache, set by the environment variable."""
+    monkeypatch.setenv(DATA_DIR, str(tmp_path))
+    monkeypatch.delenv(MIRROR, raising=False)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("published")
+
+
+@pytest.fixture(params=ATLASES)
+def name(request):
+    return request.param
