@@ -1,4 +1,4 @@
-"""Signals that change genes, from spatial transcriptomics over time, without a ligand–receptor database."""
+"""Infer signals that regulate genes from spatial transcriptomics over time, without a database."""
 
 from importlib.metadata import PackageNotFoundError as _NotInstalled
 from importlib.metadata import version as _version

@@ -72,7 +72,10 @@ class EdgeKind:
         return joined(table, self.source)
 
 
-TF_TARGETS = EdgeKind("tf_targets", ("tf",), "target", "TF → target", True, tuple(_keys.TF_TARGETS))
+TF_TARGETS = EdgeKind(
+    *("tf_targets", ("tf",), "target", "TF → target", True),
+    tuple(_keys.TF_TARGETS),
+)
 LR_TARGETS = EdgeKind(
     *("lr_targets", ("ligand", "receptor"), "target", "pair → target", True),
     tuple(_keys.LR_TARGETS),
@@ -88,7 +91,7 @@ EDGE_KINDS = {kind.name: kind for kind in (TF_TARGETS, LR_TARGETS, LR_TFS, LR_PA
 TESTED_KINDS = (TF_TARGETS, LR_TARGETS, LR_PAIRS)
 #: Kinds whose edges end at a target.
 TARGET_KINDS = (TF_TARGETS, LR_TARGETS)
-#: What has an activity in every cell.
+#: Kinds with an activity in every cell.
 ACTIVITY_KINDS = ("lr_pairs", "tfs", "modules")
 #: Columns that identify what is compared between groups: four responses, then two levels.
 COMPARED_COLUMNS = {

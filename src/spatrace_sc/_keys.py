@@ -1,12 +1,14 @@
-"""Every slot and every column, named once."""
+"""Names of all slots and columns."""
 
 from __future__ import annotations
 
 import re
 
 SPATIAL = "spatial"
-#: Positions of slices brought to one unit, and the end of the name of the table in ``uns`` that says by which factors; its columns.
-SCALED, SCALE = "spatial_scaled", "_scale"
+#: Coordinates of slices in one unit.
+SCALED = "spatial_scaled"
+#: Suffix and columns of the table in ``uns`` with the scale factors.
+SCALE = "_scale"
 SCALE_COLUMNS = ["factor", "distance"]
 CELL_TYPE = "cell_type"
 TIME = "dpt_pseudotime"
@@ -15,33 +17,34 @@ COUNTS = "counts"
 SAMPLE = "sample"
 REGION = "region"
 GATHERED = "gathered"
-#: Where a table of a SpatialData says what it annotates.
+#: Slot of ``uns`` in which a table of a SpatialData names the elements it annotates.
 ATTRS = "spatialdata_attrs"
 STAGE = "stage"
 STAGE_TIME = "stage_time"
 ATLAS = "atlas"
 CITATION = "citation"
 RESULT = "spatrace"
-#: By which names :func:`spatrace_sc.pp.gene_roles` was given the genes.
+#: Slot of ``uns`` with the arguments of :func:`spatrace_sc.pp.gene_roles`.
 GENE_ROLES = "gene_roles"
 EXPOSURE = "ligand_exposure"
 TRANSITIONS = "transitions"
-#: Sorted values of the pseudotime that was computed for transitions, beside them: to know it by.
+#: Sorted values of the pseudotime computed for transitions, by which it is recognised.
 PSEUDOTIME = "pseudotime"
-#: Table of how far paths reach, beside the transitions.
+#: Table of how far paths reach back in time, stored with the transitions.
 REACH = "reach"
 REACH_COLUMNS = ["steps", "cells", "time_back"]
 
-#: Edges with at most this q are supported.
-SUPPORTED = 0.1
+#: Edges with at most this q are significant.
+MAX_SIGNIFICANT_Q = 0.1
 
 #: Columns of ``adata.var`` that flag a role.
 ROLES = {"ligands": "ligand", "receptors": "receptor", "tfs": "tf", "targets": "target"}
 
 # Columns of the tables.
-#: How far to believe a row. Last, because pandas leaves out columns in the middle when a table is wider than the screen.
+#: Reliability of a row. These columns come last, because pandas hides middle columns of wide
+#: tables.
 EVIDENCE = ["q_value", "stability", "evidence"]
-#: What stands behind an edge, from nothing to most.
+#: Levels of evidence, weakest first.
 EVIDENCE_LEVELS = ["none", "co-variation", "ranked", "group", "supported"]
 TF_TARGETS = [
     "tf",
@@ -97,12 +100,15 @@ LIANA = ["source", "target", "ligand_complex", "receptor_complex", "score", "q_v
 
 
 def communication_key(key: str, pair: str = "") -> str:
-    """``obsp`` slot of the sender → receiver matrix, of all pairs or of one named ``ligand^receptor``."""
+    """``obsp`` slot of the sender → receiver matrix, of all pairs or of one ``pair``."""
     return f"{key}_communication" + (f"_{plain(pair.replace('^', '--'))}" if pair else "")
 
 
 def plain(name: str) -> str:
-    """A name that every format takes as a slot: what is not a letter, digit, underscore, dot or hyphen becomes a hyphen."""
+    """Return a name that is a valid slot in every format.
+
+    Every character other than a letter, digit, underscore, dot or hyphen becomes a hyphen.
+    """
     return re.sub(r"[^A-Za-z0-9_.-]", "-", name)
 
 
@@ -132,5 +138,5 @@ def knockout_key(key: str, slug: str) -> str:
 
 
 def outdated(key: str) -> tuple[str, ...]:
-    """How slots of ``obs``, ``obsm`` and ``obsp`` begin that verbs derive from a result and that a new result makes void."""
+    """Prefixes of slots in ``obs``, ``obsm`` and ``obsp`` that a new result makes outdated."""
     return communication_key(key) + "_", modules_key(key), knockout_key(key, "")

@@ -1,4 +1,4 @@
-"""Genes by role, and every number that stands for a gene, a pair or a regulator."""
+"""Genes by role, and the indices of genes, pairs, regulators and edges."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ROLES = ("ligands", "receptors", "tfs", "targets")
 
 @dataclass(frozen=True)
 class Regulators:
-    """Genes of the four roles, in alphabetical order, and their numbering.
+    """Genes of the four roles, in alphabetical order, and their indices.
 
     With L ligands, R receptors, F TFs and G targets:
 
     - *pair* ``p = ligand · R + receptor``, so all receptors of the first ligand come first;
-    - *regulator*: TFs 0 … F−1, then pairs F + p (one number a gene or pair);
+    - *regulator*: TFs 0 … F−1, then pairs F + p;
     - *column* of the model: TFs in earlier cells 0 … F−1, TFs now F … 2F−1, pairs 2F + p;
     - *edge* ``regulator · G + target``, or ``pair · G + target`` among edges of pairs.
     """
@@ -84,7 +84,7 @@ class Regulators:
         """Return the number of possible edges of a kind."""
         return int(np.prod([len(self[role]) for role in kind.roles]))
 
-    # --- number → number -------------------------------------------------------------------
+    # --- index → index ---------------------------------------------------------------------
 
     def pair(self, ligand: ArrayLike, receptor: ArrayLike) -> Indices:
         """Return the pairs of ligands and receptors, given by index."""
@@ -101,7 +101,7 @@ class Regulators:
         return np.asarray(np.asarray(pair, dtype=np.int64) % self.n_receptors)
 
     def regulator_of_pair(self, pair: ArrayLike) -> Indices:
-        """Return the regulator number of pairs."""
+        """Return the regulator index of pairs."""
         return self.n_tfs + np.asarray(pair, dtype=np.int64)
 
     def pair_of_regulator(self, regulator: ArrayLike) -> Indices:
@@ -123,13 +123,13 @@ class Regulators:
         return np.arange(self.n_tfs, 2 * self.n_tfs, dtype=np.int64)
 
     def pair_edge(self, pair: ArrayLike, target: ArrayLike) -> Indices:
-        """Return the edge numbers of pairs and targets."""
+        """Return the edge indices of pairs and targets."""
         return np.asarray(pair, dtype=np.int64) * self.n_targets + np.asarray(
             target, dtype=np.int64
         )
 
     def candidate(self, table: pd.DataFrame, kind: EdgeKind) -> Indices:
-        """Return each row's number among all possible edges of its kind, genes given by index."""
+        """Return each row's index among all possible edges of its kind, genes given by index."""
         indices = [table[column].to_numpy() for column in kind.columns]
         sizes = [len(self[role]) for role in kind.roles]
         return np.asarray(np.ravel_multi_index(indices, sizes), dtype=np.int64)
@@ -146,7 +146,7 @@ class Regulators:
         """Return the pair of every row of a table with ligand and receptor as indices."""
         return self.pair(table["ligand"].to_numpy(), table["receptor"].to_numpy())
 
-    # --- number ↔ name ----------------------------------------------------------------------
+    # --- index ↔ name -----------------------------------------------------------------------
 
     def index(self, role: str, names: Sequence[str] | pd.Series) -> Indices:
         """Return the index of genes of a role by name, −1 for a name that it does not have."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import FEW_GENES, small_result, tissue
+from _helpers import FEW_GENES, NOTHING_SIGNIFICANT, small_result, tissue
 from anndata import AnnData
 
 import spatrace_sc as st
 from spatrace_sc import _keys
 from spatrace_sc._result import Knockout, Result
 from spatrace_sc.get._evidence import add_evidence, evidence_of_knockout
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 PAIR = ["ligand", "receptor"]
 SE = {"tf_targets": "effect_se", "lr_targets": "effect_se", "lr_pairs": "score_se"}

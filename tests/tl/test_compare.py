@@ -4,11 +4,21 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import assert_unchanged, slow, small_config, small_result, snapshot, written_and_read
+from _helpers import (
+    NOTHING_SIGNIFICANT,
+    assert_unchanged,
+    slow,
+    small_config,
+    small_result,
+    snapshot,
+    written_and_read,
+)
 
 import spatrace_sc as st
 from spatrace_sc import _keys
 from spatrace_sc._edges import COMPARED_COLUMNS
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 KINDS = list(COMPARED_COLUMNS)
 

@@ -78,12 +78,12 @@ def hint_at_symbols(adata: AnnData, gene_symbols: str | None, by_flags: bool) ->
 def warn_if_none_significant(tables: dict[str, pd.DataFrame]) -> None:
     """Warn if no edge of any kind is significant."""
     if any(
-        (tables[name]["q_value"] <= _keys.SUPPORTED).any()
+        (tables[name]["q_value"] <= _keys.MAX_SIGNIFICANT_Q).any()
         for name in ("tf_targets", "lr_targets", "lr_pairs")
     ):
         return
     warn(
-        f"no edge has q ≤ {_keys.SUPPORTED:g}: the tables rank hypotheses, they hold no findings. "
-        "What can help: fewer TFs or targets, more cells, genes detected in more of the cells; see "
-        f"{NOTHING_SUPPORTED}."
+        f"no edge has q ≤ {_keys.MAX_SIGNIFICANT_Q:g}: the tables rank hypotheses, they hold no "
+        "findings. What can help: fewer TFs or targets, more cells, genes detected in more of the "
+        f"cells; see {NOTHING_SUPPORTED}."
     )

@@ -51,11 +51,13 @@ def signal_errors(
 ) -> NDArray[np.float32]:
     """(receivers, A) standard error of pair signals, times the gate, from count noise.
 
-    Half the distance between the signals at exposure ± its error and at receptor ± its error, added
-    in squares. With u_j the value of one molecule in cell j and n_j its molecules, the error of an
-    exposure is ``sqrt(sum_j w_ij² u_j² (n_j + 3/8))`` times the weight of the present step, that of
-    a receptor ``u_i sqrt(n_i + 3/8)`` times its weight. Earlier steps are means over many cells and
-    count as exact. NaN where the data are not counts.
+    It is half the distance between the signals at exposure ± its error, and at receptor ± its
+    error, added in quadrature. With u_j the value of one molecule in cell j and n_j its number of
+    molecules, the errors of exposure and receptor are, times the weight of the present step::
+
+        sqrt(sum_j w_ij^2 u_j^2 (n_j + 3/8))   and   u_i sqrt(n_i + 3/8)
+
+    Earlier steps are means over many cells and count as exact. NaN if the data are not counts.
     """
     if study.unit is None:
         return np.full((len(study.time), len(pairs)), np.nan, dtype=np.float32)

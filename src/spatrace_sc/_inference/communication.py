@@ -69,7 +69,7 @@ def communication_input(
     sender_ligand: NDArray[np.float32],
     weights: sparse.csr_matrix,
 ) -> CommunicationInput:
-    """Return the input of :func:`communication_tables`, ligands of the pairs found by name."""
+    """Return the input of :func:`communication_tables`, ligands of the pairs looked up by name."""
     ligand = genes.index("ligands", pairs["ligand"])
     return CommunicationInput(cells, stages, pairs, activity, ligand, sender_ligand, weights)
 
@@ -148,6 +148,7 @@ def _blocks(
 
 
 def _log_blocks(scene: Scene, side: float) -> None:
+    """Log the number of squares and the share of senders in single-type squares."""
     n_types = pd.Series(scene.sender_type).groupby(scene.sender_block).transform("nunique")
     alone = 100 * float((n_types == 1).mean()) if len(n_types) else 0.0
     logger.info(
@@ -192,7 +193,7 @@ def _with_significance(rows: pd.DataFrame) -> pd.DataFrame:
     """
     rows = rows.sort_values("score", ascending=False, kind="stable", ignore_index=True)
     q_types = np.ones(len(rows))
-    significant = (rows["pair_q_value"] <= _keys.SUPPORTED).to_numpy()
+    significant = (rows["pair_q_value"] <= _keys.MAX_SIGNIFICANT_Q).to_numpy()
     q_types[significant] = false_discovery_control(rows["type_p_value"].to_numpy()[significant])
     return rows.assign(
         p_value=np.maximum(rows["type_p_value"], rows["pair_p_value"]),

@@ -27,8 +27,8 @@ def p_and_q(
     """Return p and q of the tasks ``tf`` and ``lr``, of the listed edges, and ``pair``.
 
     Pair edges and pairs have to beat decoys. A pair must also reach ``smallest_share`` of all pairs
-    together that share its ligand or its receptor: a weaker one is likely what a strong neighbour's
-    misfit leaves over. A TF edge has to beat decoys and exceed the minimum effect once count noise
+    together that share its ligand or its receptor: a weaker one is likely the residue of a strong
+    neighbour's misfit. A TF edge has to beat decoys and exceed the minimum effect once count noise
     is corrected for: its p and q are the larger of the two.
     """
     q_tf = _q_against_decoys(evidence.draws["tf"], evidence.tf.index)
@@ -63,8 +63,9 @@ def combine_effects(
 ) -> Evidence:
     """Return the evidence with TF effects averaged over three models.
 
-    First the sparse and the noise-corrected effects, weighted by :attr:`CorrectedEffects.weight`; then
-    their mean and the joint effects, weighted by :attr:`JointEffects.weight` where there are any.
+    First the sparse and the noise-corrected effects are averaged, weighted by
+    :attr:`CorrectedEffects.weight`; then their mean and the joint effects, weighted by
+    :attr:`JointEffects.weight` where there are any.
     """
     tf = evidence.tf
     corrected_weight = np.full(joint.se.shape, corrected.weight)
@@ -159,8 +160,8 @@ def pair_tf_table(
 def refit_weights(members: list[RefitWeights], max_edges: int) -> dict[str, NDArray[Any]]:
     """Return the weights of every refit: ``edge`` (A,) and ``weight`` (refits, A) float16.
 
-    Edges are numbered as in :class:`spatrace_sc._model.records.RefitWeights`. Of more than ``max_edges``
-    those that are largest on average are returned.
+    Edges are numbered as in :class:`spatrace_sc._model.records.RefitWeights`. If there are more
+    than ``max_edges``, those that are largest on average are returned.
     """
     edge = np.unique(np.concatenate([member.edge for member in members]))
     weight = np.zeros((len(members), len(edge)), dtype=np.float16)
@@ -174,7 +175,7 @@ def refit_weights(members: list[RefitWeights], max_edges: int) -> dict[str, NDAr
 
 
 def _merge_draws(first: Draw, second: Draw, offset: int) -> Draw:
-    """Two tasks as one, the items of the second numbered after those of the first."""
+    """Join two tasks; items of the second are numbered after those of the first."""
     null = np.concatenate([first.null_score, second.null_score])
     order = np.argsort(null, kind="stable")
     return Draw(
@@ -188,7 +189,7 @@ def _merge_draws(first: Draw, second: Draw, offset: int) -> Draw:
 def _strongest_edges(
     edges: Edges, values: Values, max_edges: int
 ) -> tuple[pd.DataFrame, NDArray[np.intp]]:
-    """The strongest edges as a table, and their positions among the listed ones."""
+    """Return the strongest edges as a table, and their positions among the listed ones."""
     score = np.abs(edges.effect)
     position = np.flatnonzero(score > 0)
     position = position[np.argsort(-score[position], kind="stable")][:max_edges]
@@ -209,20 +210,21 @@ def _strongest_edges(
 
 
 def _q_against_decoys(draws: list[Draw], wanted: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Q of the candidates ``wanted``, ascending: the median over refits.
+    """Return q of the ``wanted`` candidates, in ascending order: the median over refits.
 
-    Each refit is compared with its own decoys.
+    Each refit is compared with the decoys that were drawn for it.
     """
     q = [decoy_q_values(d.score, (d.null_score, d.null_weight)) for d in draws]
     return median_over_draws([d.items for d in draws], q, wanted)
 
 
 def _compact(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table in small dtypes, strongest first."""
     return _small_dtypes(
         table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
     )
 
 
 def _small_dtypes(table: pd.DataFrame) -> pd.DataFrame:
-    """Indices as int32, everything else as float64."""
+    """Return the table with indices as int32 and all other values as float64."""
     return table.astype({c: "int32" if table[c].dtype.kind in "iu" else "float64" for c in table})

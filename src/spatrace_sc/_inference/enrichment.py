@@ -1,4 +1,4 @@
-"""What the targets of modules have in common, by packages that do this well."""
+"""Gene sets that are enriched among the targets of modules, by decoupler or gseapy."""
 
 from __future__ import annotations
 
@@ -12,100 +12,115 @@ from .. import _keys
 from .._check import one_of, shorten
 from .._errors import InvalidArgumentError, MissingPackageError
 
-#: Packages and what each computes here.
+#: Packages, and the method of each that is used.
 METHODS = {"decoupler": "ulm", "gseapy": "ora"}
-#: A set with fewer targets among those of the study is left out.
-FEWEST = 5
+#: Fewest targets of the result in a gene set that is tested.
+MIN_TARGETS = 5
 
 
 def usable_sets(sets: pd.DataFrame, targets: list[str]) -> pd.DataFrame:
-    """Columns ``source, target`` and, if there is one, ``weight``, of the sets that have enough of the targets."""
-    lacking = [
-        c for c in ("source", "target") if not isinstance(sets, pd.DataFrame) or c not in sets
-    ]
-    if lacking:
-        found = shorten(sets.columns) if isinstance(sets, pd.DataFrame) else type(sets).__name__
+    """Return the gene sets with enough of the targets: columns source, target[, weight].
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the table lacks a column, or no set has enough targets.
+    """
+    if not isinstance(sets, pd.DataFrame) or not {"source", "target"} <= set(sets):
+        finding = shorten(sets.columns) if isinstance(sets, pd.DataFrame) else type(sets).__name__
         raise InvalidArgumentError(
-            f"`enrichment` must be a table with the columns 'source' and 'target', found {found}."
+            f"`enrichment` must be a table with the columns 'source' and 'target', found {finding}."
         )
-    kept = sets[["source", "target", *(["weight"] if "weight" in sets else [])]].astype(
-        {"source": str, "target": str}
-    )
-    kept = kept[kept["target"].isin(targets)].drop_duplicates(
-        ["source", "target"], ignore_index=True
-    )
-    size = kept["source"].map(kept["source"].value_counts())
-    if not (size >= FEWEST).any():
+    columns = ["source", "target", *(["weight"] if "weight" in sets else [])]
+    members = sets[columns].astype({"source": str, "target": str})
+    members = members[members["target"].isin(targets)]
+    members = members.drop_duplicates(["source", "target"], ignore_index=True)
+    size = members["source"].map(members["source"].value_counts())
+    if not (size >= MIN_TARGETS).any():
+        n_genes = members["target"].nunique()
         raise InvalidArgumentError(
-            f"`enrichment`: none of its {sets['source'].nunique()} sets has {FEWEST} of the {len(targets)} targets of the result ({kept['target'].nunique()} of its genes are among them). "
-            f"The targets are {shorten(targets)}, the genes of the table {shorten(sets['target'].unique())}; names must be written alike."
+            f"`enrichment`: none of its {sets['source'].nunique()} sets has {MIN_TARGETS} of the "
+            f"{len(targets)} targets of the result ({n_genes} of its genes are among them). The "
+            f"targets are {shorten(targets)}, the genes of the table "
+            f"{shorten(sets['target'].unique())}; use the same names in both."
         )
-    return kept[size >= FEWEST].reset_index(drop=True)
+    return members[size >= MIN_TARGETS].reset_index(drop=True)
 
 
-def enrichment_package(wanted: str | None) -> ModuleType:
-    """The package named, or the first that is installed."""
-    if wanted is not None:
-        one_of(wanted, "enrichment_with", METHODS, " or None")
-    names = list(METHODS) if wanted is None else [wanted]
-    for name in names:
+def enrichment_package(name: str | None) -> ModuleType:
+    """Import the package with this name, or the first that is installed.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the name is unknown.
+    MissingPackageError
+        If it, or none of them, can be imported.
+    """
+    if name is not None:
+        one_of(name, "enrichment_with", METHODS, " or None")
+    names = list(METHODS) if name is None else [name]
+    for package in names:
         try:
-            return import_module(name)
+            return import_module(package)
         except ImportError as error:
             reason = error
     raise MissingPackageError(
-        f"`enrichment` needs {' or '.join(names)}, which cannot be imported ({reason}): `pip install {names[0]}`."
+        f"`enrichment` needs {' or '.join(names)}, which cannot be imported ({reason}): "
+        f"`pip install {names[0]}`."
     ) from reason
 
 
 def enrich(effects: pd.DataFrame, sets: pd.DataFrame, package: ModuleType) -> pd.DataFrame:
-    """Table of modules × sets from signed effects, modules × targets (0: none)."""
+    """Return the enrichment of gene sets in modules, by module and then by q.
+
+    ``effects`` (modules, targets) are signed, 0 where a module has no effect.
+    """
     name = package.__name__
     rows = _ulm(effects, sets, package) if name == "decoupler" else _ora(effects, sets, package)
     table = rows.assign(
-        method=METHODS[name], q_value=rows["q_value"].clip(lower=np.finfo(float).tiny)
+        method=METHODS[name],
+        q_value=rows["q_value"].clip(lower=np.finfo(float).tiny),
+        order=effects.index.get_indexer(pd.Index(rows["module"])),
     )
-    order = {module: k for k, module in enumerate(effects.index)}
-    table = table.assign(order=table["module"].map(order))
-    return table.sort_values(["order", "q_value", "source"], kind="stable", ignore_index=True)[
-        _keys.MODULES["enrichment"]
-    ]
+    table = table.sort_values(["order", "q_value", "source"], kind="stable", ignore_index=True)
+    return table[_keys.MODULES["enrichment"]]
 
 
 def _ulm(effects: pd.DataFrame, sets: pd.DataFrame, decoupler: ModuleType) -> pd.DataFrame:
-    score, q = decoupler.mt.ulm(data=effects, net=sets, tmin=FEWEST)
+    """Return the univariate linear model of the effects on all targets."""
+    score, q = decoupler.mt.ulm(data=effects, net=sets, tmin=MIN_TARGETS)
     long = score.rename_axis(index="module", columns="source").stack().rename("score").reset_index()
     scored: pd.DataFrame = long.assign(q_value=q.loc[score.index, score.columns].to_numpy().ravel())
     return scored
 
 
 def _ora(effects: pd.DataFrame, sets: pd.DataFrame, gseapy: ModuleType) -> pd.DataFrame:
-    """Of the targets that a module changes more than any other module does."""
-    size = effects.abs()
-    strongest = (size.to_numpy() == size.max(axis=0).to_numpy()) & (size.to_numpy() > 0)
-    named = {source: list(genes) for source, genes in sets.groupby("source")["target"]}
-    rows = []
-    for module, chosen in zip(effects.index, strongest, strict=True):
-        genes = list(effects.columns[chosen])
+    """Return the over-representation among targets that a module changes more than any other."""
+    size = effects.abs().to_numpy()
+    strongest = (size == size.max(axis=0)) & (size > 0)
+    members = {source: list(genes) for source, genes in sets.groupby("source")["target"]}
+    tables = []
+    for module, mask in zip(effects.index, strongest, strict=True):
+        genes = list(effects.columns[mask])
         if not set(genes) & set(sets["target"]):
             continue
-        found = gseapy.enrich(
+        enriched = gseapy.enrich(
             gene_list=genes,
-            gene_sets=named,
+            gene_sets=members,
             background=list(effects.columns),
             outdir=None,
             no_plot=True,
         ).results
-        rows.append(
+        tables.append(
             pd.DataFrame(
                 {
                     "module": module,
-                    "source": found["Term"].astype(str),
-                    "score": found["Odds Ratio"].astype(float),
-                    "q_value": found["Adjusted P-value"].astype(float),
+                    "source": enriched["Term"].astype(str),
+                    "score": enriched["Odds Ratio"].astype(float),
+                    "q_value": enriched["Adjusted P-value"].astype(float),
                 }
             )
         )
-    return (
-        pd.concat(rows) if rows else pd.DataFrame(columns=["module", "source", "score", "q_value"])
-    )
+    empty = pd.DataFrame(columns=["module", "source", "score", "q_value"])
+    return pd.concat(tables) if tables else empty

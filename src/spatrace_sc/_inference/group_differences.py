@@ -17,7 +17,7 @@ from .._edges import COMPARED_COLUMNS, LR_TARGETS, TF_TARGETS
 from .group_slopes import Plan, estimate_slopes
 from .restore import Restored
 
-#: Kind of edges → kind of the regulators as a whole.
+#: Kind of edges → kind of their regulators, all edges of one together.
 REGULATORS_OF = {TF_TARGETS.name: "tfs", LR_TARGETS.name: "lr_pairs"}
 
 
@@ -40,7 +40,7 @@ def response_tables(
     """
     estimates = estimate_slopes(restored, edges, plan)
     tables = {}
-    for kind, whole in REGULATORS_OF.items():
+    for kind, regulator_kind in REGULATORS_OF.items():
         table = edges[kind]
         tables[kind] = _table(table, _by_group(estimates[kind], plan), plan, kind)
         regulators, row = np.unique(table["regulator"].to_numpy(), return_inverse=True)
@@ -49,8 +49,8 @@ def response_tables(
         norm = np.linalg.norm(weights, axis=1, keepdims=True)
         combined = estimates[kind].combined(weights / np.where(norm > 0, norm, 1.0))
         names = table.drop_duplicates("regulator").set_index("regulator").loc[regulators]
-        names = names[COMPARED_COLUMNS[whole]].reset_index(drop=True)
-        tables[whole] = _table(names, _by_group(combined, plan), plan, whole)
+        names = names[COMPARED_COLUMNS[regulator_kind]].reset_index(drop=True)
+        tables[regulator_kind] = _table(names, _by_group(combined, plan), plan, regulator_kind)
     return tables
 
 
@@ -97,6 +97,7 @@ def _replicate_levels(
 
 
 def _by_group(estimates: Estimates, plan: Plan) -> ByGroup:
+    """Return the estimates of the groups, or the moderated means of their replicates."""
     if plan.replicate is None:
         return ByGroup(estimates.value, estimates.covariance, _block_df(estimates, plan))
     first = np.unique(plan.replicate, return_index=True)[1]

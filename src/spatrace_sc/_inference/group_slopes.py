@@ -30,7 +30,7 @@ class Plan:
 
     ``rows`` (N,) positions among the receivers, ``group`` (N,) codes into ``names``, ``pairs`` of
     codes (group, reference), ``replicate`` (N,) codes or None where blocks are the unit, ``stage``
-    (N,) codes, ``share`` the smallest relative difference worth naming, ``max_q``.
+    (N,) codes, ``share`` the minimum meaningful relative difference, ``max_q``.
     """
 
     rows: NDArray[np.intp]
@@ -55,9 +55,9 @@ def estimate_slopes(
 
     ``edges`` has a table for each kind with the columns ``regulator`` and ``target_index``.
     """
-    part = plan.group if plan.replicate is None else plan.replicate
+    stratum = plan.group if plan.replicate is None else plan.replicate
     unit = _units(restored.problem.block.numpy()[plan.rows], plan)
-    sizes = (int(part.max()) + 1, int(unit.max()) + 1)
+    sizes = (int(stratum.max()) + 1, int(unit.max()) + 1)
     nuisance = _nuisance(restored, plan.rows)
     weights = _weights_by_kind(restored)
     estimates = {
@@ -84,7 +84,7 @@ def estimate_slopes(
             _levels(restored, regulators[TF_TARGETS.name], regulators[LR_TARGETS.name])[plan.rows]
         )
         y = _standardise(restored.study.target[plan.rows][:, [target]].astype(float))[:, 0]
-        fitted = slopes(y, predictors, nuisance, part, unit, sizes)
+        fitted = slopes(y, predictors, nuisance, stratum, unit, sizes)
         start = 0
         for kind in edges:
             tested = slice(start, start + len(rows_of[kind]))

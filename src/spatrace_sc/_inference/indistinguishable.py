@@ -40,10 +40,10 @@ def edges_to_test(
         size = np.abs(edges.effect)
         strongest = np.argsort(-size, kind="stable")[:N_STRONGEST_TESTED]
         strongest = strongest[size[strongest] > 0]
-        tested = values[task][1] <= _keys.SUPPORTED
+        tested = values[task][1] <= _keys.MAX_SIGNIFICANT_Q
         tested |= np.isin(np.arange(len(size)), strongest)
         if task == "lr":
-            tested |= (values["pair"][1] <= _keys.SUPPORTED)[edges.regulator] & (size > 0)
+            tested |= (values["pair"][1] <= _keys.MAX_SIGNIFICANT_Q)[edges.regulator] & (size > 0)
         parts.append(np.stack([first + edges.regulator[tested], edges.target[tested]], axis=1))
     return np.concatenate(parts).astype(np.int64)
 
@@ -51,7 +51,7 @@ def edges_to_test(
 def pairs_to_test(
     evidence: Evidence, values: dict[str, Values], genes: Regulators, edges: NDArray[np.int64]
 ) -> Indices:
-    """Return the regulator numbers of pairs that are tested against rivals.
+    """Return the regulator indices of pairs that are tested against rivals.
 
     These are pairs with q ≤ 0.3, or with an edge that has such a q or is tested itself.
     """
@@ -70,7 +70,7 @@ def _smallest_q(evidence: Evidence, values: dict[str, Values]) -> NDArray[np.flo
 def apply_rival_test(
     evidence: Evidence, values: dict[str, Values], rivals: Rivals, genes: Regulators
 ) -> tuple[dict[str, Values], Rivals, NDArray[np.float64]]:
-    """Require that a pair explains its targets better than any other pair in its place.
+    """Require that a pair explains its targets better than any pair substituted for it.
 
     The p of a pair is the largest over its rivals. Its q by Benjamini and Hochberg is a floor under
     the q of the pair and of all its edges. It is computed among the pairs that have rivals and are
@@ -107,8 +107,8 @@ def _floor(
 
     The floor is 0 for pairs that are not tested or have no rival.
     """
-    floor, limit = np.zeros(len(p)), np.full(len(p), _keys.SUPPORTED)
-    level = np.maximum(smallest_q, _keys.SUPPORTED)
+    floor, limit = np.zeros(len(p)), np.full(len(p), _keys.MAX_SIGNIFICANT_Q)
+    level = np.maximum(smallest_q, _keys.MAX_SIGNIFICANT_Q)
     for q in np.unique(level[smallest_q <= MAX_Q_TESTED]):
         tested = (smallest_q <= q) & np.isfinite(p)
         adjusted = false_discovery_control(p[tested])
@@ -119,7 +119,7 @@ def _floor(
 
 
 def add_groups(tables: dict[str, pd.DataFrame], genes: Regulators, rivals: Rivals) -> list[str]:
-    """Write a column ``group``, the number of a group or 0, into every table.
+    """Write a column ``group``, the index of a group or 0, into every table.
 
     Returns the names of the groups, the first empty. A rival of a pair as a whole is a rival on
     each of its edges, except on the rival's own genes.
@@ -160,13 +160,13 @@ def _pass_to_edges(
     of_pairs = rivals.target == ALL_TARGETS
     distinct = np.unique(rivals.rival[of_pairs])
     genes_of_rival = genes.pair_genes(genes.pair_of_regulator(distinct)).to_numpy()
-    own_genes = dict(zip(distinct.tolist(), map(set, genes_of_rival), strict=True))
+    genes_of = dict(zip(distinct.tolist(), map(set, genes_of_rival), strict=True))
     replaceable = np.isin(regulator, rivals.regulator[of_pairs])
     for pair, gene in zip(regulator[replaceable], target[replaceable], strict=True):
         others = [
             rival
             for rival in members[pair, ALL_TARGETS]
-            if genes.targets[gene] not in own_genes[rival]
+            if genes.targets[gene] not in genes_of[rival]
         ]
         if others:
             members[pair, gene] += others

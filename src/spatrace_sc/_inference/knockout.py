@@ -38,7 +38,7 @@ class Removed(NamedTuple):
 
     @property
     def genes(self) -> list[str]:
-        """Genes whose expression is gone; none when a pair is blocked or senders are silent."""
+        """Removed genes; none when a pair is blocked or senders are silent."""
         if self.ligand and self.receptor:
             return []
         return [*self.ligand, *self.receptor, *self.tf]
@@ -120,7 +120,7 @@ def remove(adata: AnnData, key: str, removed: Removed, rounds: int) -> Outcome:
 def _changes_by_pairs(
     model: Restored, removed: Removed, ensemble: Ensemble, direct_tf: NDArray[np.float32]
 ) -> tuple[list[NDArray[np.float32]], NDArray[np.float64]]:
-    """(receivers, F) changes of TFs by pairs, for each member, and (S, A) mean changes of signals."""
+    """(receivers, F) changes of TFs by pairs, per member, and (S, A) mean changes of signals."""
     study = model.study
     on_tfs = [direct_tf.copy() for _ in ensemble.members]
     signal = np.zeros((1 + len(study.stages), len(ensemble.pairs)))
@@ -160,13 +160,14 @@ def _summary(
     agreed = agreement(change, members)
     sd = model.fit.target_sd.numpy().astype(np.float64)
     sd = np.where(np.isfinite(sd), sd, 0.0)
-    gone = np.flatnonzero(np.isin(study.genes.targets, removed.genes))
-    fall = -study.target[:, gone] / np.where(sd[gone] > 0, sd[gone], np.inf)
-    if len(gone):
+    removed_targets = np.flatnonzero(np.isin(study.genes.targets, removed.genes))
+    removed_sd = sd[removed_targets]
+    fall = -study.target[:, removed_targets] / np.where(removed_sd > 0, removed_sd, np.inf)
+    if len(removed_targets):
         mean_fall = group_means(fall, study.stage, len(study.stages))
-        change[:, gone] = direct[:, gone] = mean_fall
-        se[:, gone], agreed[:, gone] = 0.0, 1.0
-    return _Summary(change, direct, se, agreed, sd, gone, fall)
+        change[:, removed_targets] = direct[:, removed_targets] = mean_fall
+        se[:, removed_targets], agreed[:, removed_targets] = 0.0, 1.0
+    return _Summary(change, direct, se, agreed, sd, removed_targets, fall)
 
 
 def _changed_pairs(model: Restored, removed: Removed) -> NDArray[np.int64]:

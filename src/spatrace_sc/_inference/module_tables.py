@@ -13,20 +13,7 @@ from .. import _keys
 from .._data.cells import categories
 from .._edges import PAIR_SEPARATOR
 from .._result import Result
-
-
-class PairProfiles(NamedTuple):
-    """Effects and activity of the pairs that are grouped, pairs and targets by name.
-
-    ``pairs`` table ligand, receptor, score; ``effect`` (pairs, targets) signed, direct and through
-    TFs; ``activity`` (receivers, pairs); ``receivers`` (cells,) mask.
-    """
-
-    pairs: pd.DataFrame
-    targets: list[str]
-    effect: NDArray[np.float64]
-    activity: NDArray[np.floating]
-    receivers: NDArray[np.bool_]
+from .module_profiles import PairProfiles
 
 
 class Modules(NamedTuple):
@@ -65,7 +52,7 @@ def _pairs(
     main: NDArray[np.bool_],
     names: NDArray[np.object_],
 ) -> pd.DataFrame:
-    """Pairs of every module, strongest first."""
+    """Return the pairs of every module, strongest first."""
     module, pair = np.nonzero(weight.T)
     table = profiles.pairs.iloc[pair].reset_index(drop=True)
     table = table.assign(
@@ -82,7 +69,7 @@ def _targets(
     main: NDArray[np.bool_],
     names: NDArray[np.object_],
 ) -> pd.DataFrame:
-    """Targets of every module, strongest first."""
+    """Return the targets of every module, strongest first."""
     module, target = np.nonzero(effect)
     size = np.abs(effect[module, target])
     total_size = weight.T @ np.abs(profiles.effect)
@@ -102,7 +89,7 @@ def _targets(
 
 
 def _ordered(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows by module, strongest first within each."""
+    """Sort rows by module, strongest first within each."""
     return table.sort_values(
         ["order", "score"], ascending=[True, False], kind="stable", ignore_index=True
     )
@@ -115,7 +102,7 @@ def _summary(
     main: NDArray[np.bool_],
     scores: NDArray[np.float32],
 ) -> pd.DataFrame:
-    """A row per module, named by number, strongest pair and most changed target."""
+    """Return a row per module, named by rank, strongest pair and most changed target."""
     strength = scores.mean(axis=0, dtype=np.float64)
     total = float(strength.sum())
     rows = []
@@ -145,7 +132,7 @@ def _stages(
     scores: NDArray[np.float32],
     names: NDArray[np.object_],
 ) -> pd.DataFrame:
-    """Mean score by stage: the mean over the means of slices, with its standard error."""
+    """Return mean scores by stage, over the means of slices, with standard errors."""
     if not len(names):
         return pd.DataFrame(columns=_keys.MODULES["stages"])
     source = result.source
@@ -171,7 +158,7 @@ def _stages(
 def _column(
     adata: AnnData, key: str | None, argument: str, receivers: NDArray[np.bool_]
 ) -> NDArray[np.str_]:
-    """A column of the receivers; one word for all where there is none."""
+    """Return a column of the receivers; "all" for every cell without a column."""
     if key is None:
         return np.full(int(receivers.sum()), "all")
     return categories(adata, key, argument)[receivers].astype(str)

@@ -26,7 +26,7 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
     Raises
     ------
     DataError
-        If other cells receive, ligands are gone, or a stage has no senders.
+        If other cells receive, ligands are missing, or a stage has no senders.
     """
     source, genes = result.source, result.genes
     cells = _read_cells(adata, result)
@@ -42,8 +42,9 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
     missing = [str(g) for g in genes.ligands if str(g) not in name_of]
     if missing:
         raise DataError(
-            f"the ligands {shorten(missing)}, which `adata.uns[{result.key!r}]` was inferred with, "
-            "are gone."
+            f"the data lack the ligands {shorten(missing)}, with which `adata.uns[{result.key!r}]` "
+            "was inferred. Undo the change, or call "
+            f"`st.tl.infer_ccc(adata, key_added={result.key!r})` again."
         )
     position = adata.var_names.get_indexer([name_of[str(g)] for g in genes.ligands])
     matrix = expression(adata, source.layer)

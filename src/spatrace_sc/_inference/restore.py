@@ -1,4 +1,4 @@
-"""Put the model of a stored result back on the data it was fitted to."""
+"""Restore the fitted model of a stored result on the data it was fitted to."""
 
 from __future__ import annotations
 
@@ -66,9 +66,10 @@ class Restored:
 
 
 def restore(adata: AnnData, key: str) -> Restored:
-    """Read the data as the inference did and put its model back on them.
+    """Restore the fitted model of a result on the data it was fitted to.
 
-    Cells may be in another order than then, if their names are the same.
+    The data are read again as the inference read them. Cells may have another order, if their
+    names are the same.
 
     Raises
     ------
@@ -91,7 +92,7 @@ def restore(adata: AnnData, key: str) -> Restored:
 def _order_of_inference(result: Result) -> NDArray[np.intp]:
     """Return the positions of the cells in the order of the inference.
 
-    The present order where the names do not tell: other or repeated names.
+    This is the present order if the names have changed or are not unique.
     """
     now, then = result.adata.obs_names, result.cells
     present = np.arange(len(now))
@@ -148,7 +149,7 @@ def _read_again(result: Result) -> Study:
     name_of = names_by_label(result.adata, result.source.gene_symbols)
     missing = sorted({str(g) for role in ROLES for g in result.genes[role]} - set(name_of))
     if missing:
-        raise _changed(result, f"the genes {shorten(missing, 5)} are gone")
+        raise _changed(result, f"the genes {shorten(missing, 5)} are missing")
     label_of = {name: label for label, name in name_of.items()}
     # Genes are given by their unique names in `var_names`, whatever results show.
     source = replace(result.source, gene_symbols=None)
@@ -176,7 +177,8 @@ def _check_receivers(result: Result, receivers: NDArray[np.bool_]) -> None:
     """Raise DataError if other cells receive than at the time of the inference."""
     slot = result.cell_slots["tf_activity"]
     if slot not in result.adata.obsm:
-        raise _changed(result, f"`adata.obsm[{slot!r}]`, which the inference wrote, is gone")
+        finding = f"`adata.obsm[{slot!r}]`, which the inference wrote, has been removed"
+        raise _changed(result, finding)
     before = np.isfinite(result.per_cell("tf_activity")).all(axis=1)
     n_before, n_now = int(before.sum()), int(receivers.sum())
     differ = bool(result.genes.n_tfs) and not np.array_equal(before, receivers)
@@ -216,6 +218,7 @@ def target_moments(study: Study) -> NDArray[np.float64]:
 
 
 def _changed(result: Result, finding: str) -> DataError:
+    """Return the error about data that have changed since the inference."""
     return DataError(
         f"the data are not those that `adata.uns[{result.key!r}]` was inferred from ({finding}). "
         f"Undo the change, or call `st.tl.infer_ccc(adata, key_added={result.key!r})` again."

@@ -1,4 +1,7 @@
-"""One inference from end to end: fit, resample, test, summarise."""
+"""One inference from end to end: fit, resample, test, summarise.
+
+This module imports torch: import it when it is called.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from .. import _keys
 from .._core.uncertainty import shrink, stage_factors
 from .._edges import LR_PAIRS, LR_TARGETS, LR_TFS, TESTED_KINDS, TF_TARGETS
 from .._model.config import Config
-from .._model.evidence.errors_in_variables import CorrectedEffects, corrected_effects, noise_share
+from .._model.evidence.errors_in_variables import corrected_effects, noise_share
 from .._model.evidence.latent_levels import joint_effects
 from .._model.evidence.prior_trust import calibrate_prior
 from .._model.evidence.resample import refits_at_a_time, resample
@@ -83,7 +86,7 @@ class EdgeEvidence:
 def run(
     study: Study, config: Config, seed: int, device: torch.device, prior: Prior | None
 ) -> NewResult:
-    """Return everything that is stored. This module imports torch: import it when it is called."""
+    """Return the result of an inference: fit, refits, tests and summaries."""
     genes = study.genes
     sizes = Sizes(
         *(len(study.time), config.model.n_lags, genes.n_tfs),
@@ -144,6 +147,7 @@ def run(
 
 
 def _log_sizes(study: Study, problem: Problem, device: torch.device) -> None:
+    """Log the numbers of cells, genes and edges; warn if there are very many edges."""
     genes = study.genes
     logger.info(
         "%d receivers, %d senders; %d TFs and %d ligand–receptor pairs on %d targets; device %s.",
@@ -154,25 +158,25 @@ def _log_sizes(study: Study, problem: Problem, device: torch.device) -> None:
     if n_edges > MANY_EDGES:
         logger.warning(
             "%.0f million candidate pair → target edges: this takes minutes to hours. "
-            "Fewer targets (%d here) or genes that can signal (%d × %d) shorten it.",
+            "Fewer targets (now %d), ligands or receptors (now %d × %d) shorten it.",
             *(n_edges / 1e6, genes.n_targets, genes.n_ligands, genes.n_receptors),
         )
 
 
 def _random_streams(seed: int) -> dict[str, int]:
-    """Seeds of the steps that draw random numbers, by name."""
+    """Return the seeds of the steps that draw random numbers, by name."""
     seeds = np.random.default_rng(seed).integers(2**31, size=3)
     return dict(zip(("fit", "resample", "permute"), map(int, seeds), strict=True))
 
 
 def _strongest_pairs(score: NDArray[np.floating], n: int) -> NDArray[np.int64]:
-    """Pairs with a score above 0, strongest first, at most ``n``."""
+    """Return pairs with a score above 0, strongest first, at most ``n``."""
     ranked = np.argsort(-score, kind="stable")[: int((score > 0).sum())]
     return ranked[:n].astype(np.int64)
 
 
 def _fit_summary(fitted: Fit, trust: dict[str, float]) -> dict[str, float]:
-    """Held-out R² by stage of the fit, the penalty, and how far a prior was trusted."""
+    """Return held-out R² by stage of the fit, the penalty, and the trust in a prior."""
     return {
         **{f"r2_{stage}": float(value) for stage, value in fitted.r2.items()},
         "penalty": fitted.weights.penalty,
@@ -182,7 +186,7 @@ def _fit_summary(fitted: Fit, trust: dict[str, float]) -> dict[str, float]:
 
 
 def _restoration(study: Study, fitted: Fit, streams: dict[str, int]) -> Restoration:
-    """What the model needs besides the data when it is restored."""
+    """Return what restoring the model needs besides the data."""
     stored = study.backward.nnz + study.state.nnz <= MAX_STORED_TRANSITIONS
     return Restoration(
         held_out=fitted.held_out.cpu().numpy(),
@@ -195,7 +199,7 @@ def _restoration(study: Study, fitted: Fit, streams: dict[str, int]) -> Restorat
 def _communication_input(
     study: Study, values: Values, pairs: NDArray[np.int64], activity: NDArray[np.float32]
 ) -> CommunicationInput:
-    """The strongest pairs between the cells of a study."""
+    """Return the input of the communication tables: the strongest pairs in the cells."""
     table = study.genes.pair_genes(pairs)
     table["p_value"], table["q_value"] = (column[pairs] for column in values)
     return communication_input(
@@ -215,7 +219,7 @@ def _test_edges(
     corrected = corrected_effects(problem, fitted, share)
     values = p_and_q(evidence, corrected, share, genes)
     edge_significant, pair_significant = (
-        values[task][1] <= _keys.SUPPORTED for task in ("lr", "pair")
+        values[task][1] <= _keys.MAX_SIGNIFICANT_Q for task in ("lr", "pair")
     )
     pair_significant[evidence.lr.regulator[edge_significant]] = True
     evidence = combine_effects(evidence, corrected, joint_effects(problem, fitted))
@@ -230,23 +234,18 @@ def _test_edges(
     tables[LR_TFS.name] = pair_tf_table(genes, evidence, noise, floor)
     logger.info(
         "At q ≤ %g: %d TF → target edges, %d pair → target edges, %d pairs.",
-        _keys.SUPPORTED,
-        *(int((tables[k.name]["q_value"] <= _keys.SUPPORTED).sum()) for k in TESTED_KINDS),
+        _keys.MAX_SIGNIFICANT_Q,
+        *(int((tables[k.name]["q_value"] <= _keys.MAX_SIGNIFICANT_Q).sum()) for k in TESTED_KINDS),
     )
     p_values = _p_of_candidates(study, evidence, values, config.max_edges)
-    return EdgeEvidence(
-        evidence, tables, groups, tested["pair"], p_values, _minimum_effect(corrected)
-    )
-
-
-def _minimum_effect(corrected: CorrectedEffects) -> NDArray[np.float64]:
-    return np.asarray(corrected.minimum, dtype=np.float64)
+    minimum_effect = np.asarray(corrected.minimum, dtype=np.float64)
+    return EdgeEvidence(evidence, tables, groups, tested["pair"], p_values, minimum_effect)
 
 
 def _p_of_candidates(
     study: Study, evidence: Evidence, values: dict[str, Values], max_edges: int
 ) -> dict[str, NDArray[np.float32]]:
-    """P-values of all candidates of each kind; empty where they exceed ``max_edges``."""
+    """Return p of all candidates by kind; empty if they exceed ``max_edges``."""
     genes = study.genes
     listed = {
         TF_TARGETS: (values["tf"], evidence.tf.index),
@@ -265,9 +264,9 @@ def _p_of_candidates(
 def _stage_factors(
     study: Study, problem: Problem, fitted: Fit, pairs: pd.DataFrame
 ) -> dict[str, Any]:
-    """Factors of TFs and of the listed pairs by stage, with their standard errors.
+    """Return factors of TFs and of the listed pairs by stage, with their standard errors.
 
-    Those of a kind are shrunk towards 1 together.
+    The factors of one kind are shrunk towards 1 together.
     """
     genes = study.genes
     columns = {

@@ -155,12 +155,12 @@ class Result:
 
     @property
     def minimum_effect(self) -> NDArray[np.float64]:
-        """(G,) smallest effect worth naming, of each target."""
+        """(G,) minimum meaningful effect on each target."""
         return np.asarray(self.slots["minimum_effect"], dtype=np.float64)
 
     @property
     def group_names(self) -> NDArray[np.object_]:
-        """Names of the groups that the column ``group`` numbers; the first is empty."""
+        """Names of the groups that the column ``group`` points to; the first is empty."""
         return np.asarray(self.slots["groups"], dtype=object)
 
     def stage_factor(
@@ -246,7 +246,7 @@ class Result:
         slot = self.cell_slots[values]
         if slot not in self.adata.obsm:
             raise MissingKeyError(
-                f"`adata.obsm[{slot!r}]`, which the inference wrote, is gone; "
+                f"`adata.obsm[{slot!r}]`, which the inference wrote, has been removed; "
                 f"call `st.tl.infer_ccc(adata, key_added={self.key!r})` again."
             )
         return np.asarray(self.adata.obsm[slot], dtype=np.float32)
@@ -292,4 +292,5 @@ class Result:
 
 
 def is_result(value: object) -> bool:
+    """Return whether a value of ``uns`` is a result of an inference."""
     return isinstance(value, Mapping) and "lr_targets" in value and "genes" in value

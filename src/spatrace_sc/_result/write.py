@@ -1,4 +1,4 @@
-"""Write a result, add what later verbs derive from it, and remove what a new one makes void."""
+"""Write a result, add what later verbs derive from it, and remove outdated parts."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class NewResult:
 
 
 def check_key(adata: AnnData, key: object) -> None:
-    """Refuse a name under which no result can be stored, or under which something else is.
+    """Require a name under which a result can be stored and nothing else is.
 
     Raises
     ------
     InvalidArgumentError
-        If ``key`` is no name, or ``adata.uns[key]`` is no result.
+        If ``key`` is not a valid name, or ``adata.uns[key]`` is not a result.
     """
     if not isinstance(key, str) or not key or "/" in key:
         raise InvalidArgumentError(f"`key_added` must be a name without '/', found {key!r}.")
@@ -74,7 +74,7 @@ def check_key(adata: AnnData, key: object) -> None:
 
 
 def write_result(adata: AnnData, key: str, new: NewResult, params: Mapping[str, Any]) -> None:
-    """Store a new result under a key, in place of a former one and of what was derived from it."""
+    """Store a result under a key; remove a former one and what was derived from it."""
     if key in adata.uns:
         _remove_derived(adata, key)
     adata.uns[key] = {
@@ -130,7 +130,7 @@ def _remove_derived(adata: AnnData, key: str) -> None:
         del mapping[name]
     if slots:
         logger.info(
-            "Results derived from the former one are removed: %s.",
+            "Removed results that were derived from the former one: %s.",
             shorten(name for _, name in slots),
         )
 

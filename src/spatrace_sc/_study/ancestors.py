@@ -58,10 +58,10 @@ def find_ancestors(
         transitions, order = _along_time(adata, matrix, genes, time)
     else:
         transitions, order = _from_obsp(adata, matrix, genes, receivers, time, transitions_key)
-    return Ancestors(transitions, _earlier_of_same_state(matrix, genes, time, order))
+    return Ancestors(transitions, earlier_of_same_state(matrix, genes, time, order))
 
 
-def _earlier_of_same_state(
+def earlier_of_same_state(
     matrix: Matrix,
     genes: NDArray[np.intp],
     time: NDArray[np.float64],

@@ -47,7 +47,7 @@ def read_study(
     """Check the data and read them; nothing is written.
 
     Genes are named by symbol where ``source`` names a column of symbols. Stored ``ancestors`` are
-    used as they are; None: they are found along time or read from ``obsp``.
+    used as they are. None: they are computed along time or read from ``obsp``.
     """
     matrix = expression(adata, source.layer)
     cells = read_cells(adata, source)

@@ -1,4 +1,4 @@
-"""Readers: the only place that knows how results are stored."""
+"""Readers: results as tidy tables, AnnData and graphs."""
 
 from ._activity import activity
 from ._cascades import cascades, lr_tfs

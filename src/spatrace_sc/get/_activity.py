@@ -1,4 +1,4 @@
-"""Per-cell results as AnnData."""
+"""Activity of pairs, TFs and modules in every cell, as AnnData."""
 
 from __future__ import annotations
 
@@ -18,31 +18,47 @@ from ._modules import module_scores
 def activity(
     adata: AnnData, kind: str = "lr_pairs", stage: str | None = None, *, key: str = _keys.RESULT
 ) -> AnnData:
-    """Activity of the strongest pairs, of the TFs, or of signaling modules, in every cell.
+    """Return the activity of pairs, TFs or modules in every cell.
 
-    Activity of a pair is the pair's signal in the cell (attended exposure × receptor, saturating, times the cell's gate) in standard deviations, times the pair's score: about how far,
-    in standard deviations, the pair moves its targets in this cell. 0 where the ligand or the receptor is absent. Activity of a TF is its level
-    in the cell, the noise of counting filtered out, times the cell's gate, in standard deviations from the mean, times the norm of its effects: negative where there is less of it than in the mean receiver.
-    The score of a module is the sum of the activity of its pairs, each by the share of it that belongs to the module (:func:`spatrace_sc.tl.modules`).
+    - *Pair*: how far the pair moves its targets in this cell, in standard deviations. It is the
+      signal in the cell (attended exposure × receptor, saturating, times the cell's gate), in
+      standard deviations, times the score of the pair. 0 where the ligand or the receptor is
+      absent.
+    - *TF*: its level in the cell without count noise, times the cell's gate, in standard
+      deviations from the mean, times the norm of its effects. Negative where the level is below
+      that of the mean receiver.
+    - *Module*: the sum of the activity of its pairs, each weighted by its share in the module
+      (:func:`spatrace_sc.tl.modules`).
 
     Parameters
     ----------
     adata
         With a result of :func:`spatrace_sc.tl.infer_ccc`.
     kind
-        ``"pairs"``, ``"tfs"`` or, after :func:`spatrace_sc.tl.modules`, ``"modules"``.
+        ``"lr_pairs"``, ``"tfs"`` or, after :func:`spatrace_sc.tl.modules`, ``"modules"``.
     stage
-        None: all cells. A stage: its cells, values unchanged.
+        None: all cells. A stage: its cells only, with the same values.
     key
         Name of the result.
 
     Returns
     -------
-    AnnData, cells × pairs (or TFs, strongest first, with ``var`` column ``score``, and no layers; or modules, with the ``var`` columns of ``st.get.modules(adata, "summary")``, and no layers), named ``ligand^receptor``, strongest first, with the cells' ``obs`` and ``obsm``, and ``var`` columns ``ligand``, ``receptor``, ``score``, ``p_value``, ``q_value``. NaN in cells that
-    do not receive. Every scanpy and squidpy plot works on it. Layers:
+    AnnData with the cells' ``obs`` and ``obsm``, strongest column first. NaN in cells that do
+    not receive. Every scanpy and squidpy plot works on it. Columns by ``kind``:
 
-    - ``se``: standard error of the activity from the counting of molecules in the cell and its senders; NaN where the data are not counts.
-    - ``shrunk``: activity drawn towards the mean of the receivers of the same type and stage, the more the less sure it is and the less the cells differ beyond their errors. The activity itself where there is no error.
+    - ``"lr_pairs"``: the strongest pairs, named ``ligand^receptor``. ``var`` has the columns
+      ``ligand``, ``receptor``, ``score``, ``p_value``, ``q_value``.
+    - ``"tfs"``: TFs. ``var`` has the column ``score``. No layers.
+    - ``"modules"``: modules. ``var`` has the columns of ``st.get.modules(adata, "summary")``. No
+      layers.
+
+    Layers of pairs:
+
+    - ``se``: standard error of the activity due to count noise in the cell and its senders. NaN
+      if the data are not counts.
+    - ``shrunk``: activity shrunk towards the mean of the receivers of the same type and stage.
+      Shrinkage is stronger the larger the standard error, and the less the cells differ beyond
+      their errors. Without standard errors it equals the activity.
 
     Examples
     --------
@@ -57,14 +73,12 @@ def activity(
     if stage is not None:
         result.stage_index(stage)
         column = result.source.stage_column
-        whole = activity(adata, kind, key=key)
-        return (
-            whole[(adata.obs[column].astype(str) == str(stage)).to_numpy()].copy()
-            if column
-            else whole
-        )
-    own_slots = {*result.cell_slots.values(), _keys.modules_key(key)}
-    slots = {name: value for name, value in adata.obsm.items() if name not in own_slots}
+        every_cell = activity(adata, kind, key=key)
+        if not column:
+            return every_cell
+        return every_cell[(adata.obs[column].astype(str) == str(stage)).to_numpy()].copy()
+    result_slots = {*result.cell_slots.values(), _keys.modules_key(key)}
+    slots = {name: value for name, value in adata.obsm.items() if name not in result_slots}
     layers: dict[str, NDArray[np.float32]] = {}
     if kind == "modules":
         values, features = module_scores(result)
@@ -90,7 +104,7 @@ def activity(
 def _shrunk(
     adata: AnnData, result: Result, values: NDArray[np.float32], se: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """(cells, pairs) activity shrunk towards the mean of the same type and stage."""
+    """Return (cells, pairs) activity, shrunk towards the mean of the same type and stage."""
     known = np.isfinite(se).all(axis=1)
     source = result.source
     columns = dict.fromkeys([source.cell_type_key, source.stage_key, source.sample_key])

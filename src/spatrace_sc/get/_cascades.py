@@ -1,4 +1,4 @@
-"""Pairs, TFs and the paths through them."""
+"""Effects of pairs on TFs, and paths through TFs."""
 
 from __future__ import annotations
 
@@ -11,21 +11,29 @@ from .._result import Result
 
 
 def lr_tfs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT) -> pd.DataFrame:
-    """Which ligand–receptor pair changes which TF.
+    """Return the effects of ligand–receptor pairs on TFs, strongest first.
 
     Parameters
     ----------
     adata
         With a result of :func:`spatrace_sc.tl.infer_ccc`.
     stage
-        None: the whole data set. A stage: effects times how strong the pair's signal there is relative to its mean, as in :func:`lr_targets`. q stays that of the whole.
+        None: the full data set. A stage: effects are multiplied by the mean signal of the pair
+        in the stage relative to its mean over all receivers, as in :func:`lr_targets`. q remains
+        that of the full data set.
     key
         Name of the result.
 
     Returns
     -------
-    Table ``ligand, receptor, tf, effect, score, q_value``, strongest first, of every effect that is not 0. ``effect`` is signed, in standard deviations of the TF's noise-free level per standard deviation of the
-    pair's signal; ``score`` its size. q is that of the effects of pairs on targets and on TFs together, against decoy genes.
+    Table with one row per non-zero effect:
+
+    - ``ligand``, ``receptor``, ``tf``: names of the genes.
+    - ``effect``: change of the TF's level, in standard deviations of its level without count
+      noise, per standard deviation of the pair's signal. Signed.
+    - ``score``: absolute value of ``effect``.
+    - ``q_value``: estimated false discovery rate at this rank, against decoy genes. It is
+      computed over the effects of pairs on targets and on TFs together.
 
     Examples
     --------
@@ -45,30 +53,37 @@ def lr_tfs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT)
 
 
 def cascades(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT) -> pd.DataFrame:
-    """Paths ligand → receptor → TF → target.
+    """Return the paths ligand → receptor → TF → target, strongest first.
 
     Parameters
     ----------
     adata
-        After :func:`spatrace_sc.tl.cascades`.
+        With the paths of :func:`spatrace_sc.tl.cascades`.
     stage
-        None: the whole data set. A stage: ``effect``, ``score``, ``pair_on_tf`` and ``direct_effect`` times how strong the pair's signal there is relative to its mean; the rest stays that of the whole.
+        None: the full data set. A stage: ``effect``, ``score``, ``pair_on_tf`` and
+        ``direct_effect`` are multiplied by the mean signal of the pair in the stage relative to
+        its mean over all receivers. Other columns remain those of the full data set.
     key
         Name of the result.
 
     Returns
     -------
-    Table, strongest first:
+    Table with one row per path:
 
-    - ``ligand, receptor, tf, target``
-    - ``effect``: of the path, signed, the product of ``pair_on_tf`` and ``tf_on_target``, in standard deviations of the target per standard deviation of the signal; ``score`` its size.
-    - ``q_value``: the larger of those of its two steps.
-    - ``direct_effect``: what the pair does to the target beside all measured TFs; ``direct_share``: its size over its size plus that of all paths of the pair to the target together.
+    - ``ligand``, ``receptor``, ``tf``, ``target``: names of the genes.
+    - ``effect``: effect of the path, the product of ``pair_on_tf`` and ``tf_on_target``. Signed,
+      in standard deviations of the target per standard deviation of the signal.
+    - ``score``: absolute value of ``effect``.
+    - ``pair_on_tf``, ``tf_on_target``: effects of the two steps.
+    - ``q_value``: the larger q of the two steps.
+    - ``direct_effect``: effect of the pair on the target that bypasses all measured TFs.
+    - ``direct_share``: abs(direct effect) relative to the sum of abs(direct effect) and abs(sum
+      of all paths of the pair to the target).
 
     Raises
     ------
     MissingKeyError
-        Before :func:`spatrace_sc.tl.cascades`.
+        If :func:`spatrace_sc.tl.cascades` has not been called.
 
     Examples
     --------
@@ -95,7 +110,7 @@ def cascades(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
 def _at_stage(
     table: pd.DataFrame, result: Result, stage: str | None, columns: list[str], *, by_name: bool
 ) -> pd.DataFrame:
-    """Return the table with columns times the factor of each row's pair in a stage.
+    """Multiply columns by the stage factor of each row's pair.
 
     Pairs that are not listed have the factor 1.
     """

@@ -1,4 +1,4 @@
-"""Who talks to whom: types and cells."""
+"""Communication between cell types and between cells."""
 
 from __future__ import annotations
 
@@ -16,27 +16,35 @@ from .._result import Result
 def communication(
     adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT
 ) -> pd.DataFrame:
-    """Which cell type talks to which, through which pair.
+    """Return which cell type signals to which, through which pair, strongest first.
 
     Parameters
     ----------
     adata
-        With a result of :func:`spatrace_sc.tl.infer_ccc`, which fills the table with default settings; :func:`spatrace_sc.tl.communication` computes it anew with yours.
+        With a result of :func:`spatrace_sc.tl.infer_ccc`, which fills the table with default
+        settings. :func:`spatrace_sc.tl.communication` recomputes it with other settings.
     stage
-        None: the whole data set. A stage: scores, p and q there.
+        None: the full data set. A stage: scores, p and q in this stage.
     key
         Name of the result.
 
     Returns
     -------
-    Table, strongest first, of every sender type × receiver type × listed pair (the ``config.max_activity`` strongest pairs):
+    Table with one row per sender type, receiver type and listed pair. Listed are the
+    ``config.max_activity`` strongest pairs.
 
-    - ``sender, receiver, ligand, receptor``
-    - ``score``: mean over the receivers of the pair's activity times the share of the ligand exposure that comes from the sender type, in standard deviations of the targets.
-    - ``p_value, q_value``: of "the pair acts, and between these types": the larger of the pair's and the types' (:func:`spatrace_sc.tl.communication`). q is 1 for pairs with a q above 0.1 of their own.
-    - ``score_se``: standard error between slices; NaN with a single one. ``n_slices`` in which there are receivers of the type, ``slices_above`` the share of them with a score above what labels (or
-      positions) exchanged there give on average.
-    - ``type_p_value``, ``pair_q_value``: the two parts. No ``type_p_value`` is below 1 / (1 + n) with n permutations.
+    - ``sender``, ``receiver``: cell types. ``ligand``, ``receptor``: names of the genes.
+    - ``score``: mean over the receivers of the pair's activity times the share of the ligand
+      exposure that comes from the sender type, in standard deviations of the targets.
+    - ``p_value``, ``q_value``: p, and estimated false discovery rate, of the claim "the pair
+      acts, and between these types". Each is the larger of the pair's value and the cell types'
+      value (:func:`spatrace_sc.tl.communication`). q is 1 if the pair itself has q > 0.1.
+    - ``score_se``: standard error of ``score`` between slices. NaN with a single slice.
+    - ``n_slices``: number of slices with receivers of the type.
+    - ``slices_above``: share of these slices whose score is above the mean of their
+      permutations.
+    - ``type_p_value``: p of the cell types alone, at least 1 / (1 + n) with n permutations.
+    - ``pair_q_value``: q of the pair alone, as in :func:`lr_pairs`.
 
     Examples
     --------
@@ -59,23 +67,28 @@ def communication(
 def sent_received(
     adata: AnnData, pair: str | tuple[str, str] | None = None, *, key: str = _keys.RESULT
 ) -> pd.DataFrame:
-    """How much signal every cell sends and receives.
+    """Return how much signal every cell sends and receives.
 
-    Row and column sums of the sender → receiver matrix.
+    These are the row and column sums of the sender → receiver matrix.
 
     Parameters
     ----------
     adata
         With a result of :func:`spatrace_sc.tl.infer_ccc`.
     pair
-        ``"ligand^receptor"`` or ``(ligand, receptor)``, of which :func:`spatrace_sc.tl.communication` stored the matrix. None: all listed pairs together.
+        ``"ligand^receptor"`` or ``(ligand, receptor)``: a pair whose matrix
+        :func:`spatrace_sc.tl.communication` stored. None: all listed pairs together.
     key
         Name of the result.
 
     Returns
     -------
-    Table ``sent``, ``received``, one row a cell, in standard deviations of the targets: how far a cell moves the targets of its neighbours, summed over them, and how far its own are moved. NaN in cells that do not send, or
-    receive. Put it into ``obs`` to plot it.
+    Table with one row per cell, in standard deviations of the targets. Assign it to ``obs`` to
+    plot it.
+
+    - ``sent``: how far the cell moves the targets of its neighbours, summed over them. NaN in
+      cells that do not send.
+    - ``received``: how far its own targets are moved. NaN in cells that do not receive.
 
     Raises
     ------
@@ -110,13 +123,16 @@ def sent_received(
 
 
 def _missing_matrix(adata: AnnData, key: str, slot: str, name: str) -> str:
-    """Message about a matrix that is not in ``obsp``."""
+    """Return the message about a matrix that is not in ``obsp``."""
     if not name:
-        return f"`adata.obsp[{slot!r}]` is gone; call `st.tl.communication(adata, key={key!r})`."
+        return (
+            f"`adata.obsp[{slot!r}]` has been removed; "
+            f"call `st.tl.communication(adata, key={key!r})`."
+        )
     prefix = f"{_keys.communication_key(key)}_"
     available = [s.removeprefix(prefix) for s in adata.obsp if s.startswith(prefix)]
     return (
-        f"`adata.obsp[{slot!r}]` is not stored; of single pairs there are {shorten(available)}."
+        f"`adata.obsp[{slot!r}]` is not stored; stored are the pairs {shorten(available)}."
         f"{closest(name, available)} "
         f"Call `st.tl.communication(adata, pairs=[{name!r}], key={key!r})` first."
     )

@@ -1,4 +1,4 @@
-"""What differs between groups."""
+"""Differences between groups of receivers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from .._result import Result
 def comparison(
     adata: AnnData, kind: str = "tf_targets", *, group: str | None = None, key: str = _keys.RESULT
 ) -> pd.DataFrame:
-    """Differences between groups of receivers.
+    """Return the differences between groups of receivers, smallest p first.
 
     Parameters
     ----------
     adata
-        After :func:`spatrace_sc.tl.compare`.
+        With the comparison of :func:`spatrace_sc.tl.compare`.
     kind
-        Responses: ``"tf_targets"``, ``"lr_targets"`` (edges), ``"tfs"``, ``"lr_pairs"`` (a regulator's edges together: its slopes along the effects it has in the whole). Levels: ``"tf_activity"``,
-        ``"lr_pair_activity"`` (mean of :func:`spatrace_sc.get.activity`); over consecutive stages these are the transitions of pathways.
+        Responses of single edges: ``"tf_targets"``, ``"lr_targets"``. Responses of all edges of
+        a regulator together, along its effects in the full data set: ``"tfs"``, ``"lr_pairs"``.
+        Levels, i.e. mean activities (:func:`spatrace_sc.get.activity`): ``"tf_activity"``,
+        ``"lr_pair_activity"``. Over consecutive stages, levels show how pathways change.
     group
         Only this group against its reference. None: all.
     key
@@ -31,22 +33,44 @@ def comparison(
 
     Returns
     -------
-    Table, smallest p first, a row for every edge, group and reference:
+    Table with one row per edge, TF or pair, and per group with its reference:
 
-    - the columns that name the edge, TF or pair; ``group, reference``.
-    - ``effect, effect_se`` in the group and ``effect_reference, effect_reference_se``: slope in standard deviations of the target per standard deviation of the regulator, both over all compared cells; of levels the
-      mean activity, in the units of :func:`spatrace_sc.get.activity`. NaN where a group has none, e.g. because the regulator is silent there.
-    - ``difference``: effect less that of the reference; ``se`` its standard error.
-    - ``p_value, q_value``: of a difference beyond ``smallest_share``; q is Benjamini–Hochberg over the table.
-    - ``change``: of responses "gained" and "lost" (difference with q ≤ ``max_q``; on one side distinguishable from 0 at p ≤ .05, on the other not and less than a third), "changed" (q ≤ ``max_q`` otherwise), "kept" (distinguishable from 0 on both sides, with one sign, and no
-      difference *shown*), or "" where nothing can be said. Of levels "appears" and "disappears" (pairs only: less than a third on one side), "strengthens", "weakens" (q ≤ ``max_q``), or "steady": none shown.
-    - ``unit``: "replicate" or "block".
+    - ``tf``, ``ligand``, ``receptor``, ``target``: names of the genes, as far as ``kind`` has
+      them.
+    - ``group``, ``reference``: the two groups that are compared.
+    - ``effect``, ``effect_se``: estimate in the group and its standard error. Responses are
+      slopes, in standard deviations of the target per standard deviation of the regulator, both
+      over all compared cells. Levels are mean activities, in the units of
+      :func:`spatrace_sc.get.activity`. NaN without an estimate, e.g. where the regulator is
+      silent.
+    - ``effect_reference``, ``effect_reference_se``: the same in the reference.
+    - ``difference``, ``se``: ``effect`` minus ``effect_reference``, and its standard error.
+    - ``p_value``: p of a difference beyond ``smallest_share``.
+    - ``q_value``: its Benjamini–Hochberg adjustment over the table, an estimated false discovery
+      rate.
+    - ``change``: the difference in one word, see below.
+    - ``unit``: unit of replication, "replicate" or "block".
+
+    ``change`` of a response. An effect is present if it is distinguishable from 0 at p ≤ 0.05.
+
+    - "gained", "lost": q ≤ ``max_q``; the effect is present in one group only and less than a
+      third in the other.
+    - "changed": q ≤ ``max_q`` otherwise.
+    - "kept": present with the same sign in both groups, and no difference *shown*.
+    - "": the data do not say.
+
+    ``change`` of a level:
+
+    - "appears", "disappears" (pairs only): q ≤ ``max_q``, and less than a third in one group.
+    - "strengthens", "weakens": q ≤ ``max_q`` otherwise.
+    - "steady": no difference shown.
 
     Raises
     ------
     MissingKeyError
-        Before :func:`spatrace_sc.tl.compare`.
+        If :func:`spatrace_sc.tl.compare` has not been called.
     InvalidArgumentError
+        If ``kind`` or ``group`` is unknown; the message lists the known ones.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The evidence column: how far an edge, or a prediction made of edges, can be believed."""
+"""The evidence column: how well an edge, or a prediction made of edges, is supported."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def add_evidence(table: pd.DataFrame) -> pd.DataFrame:
     q, group_q = table["q_value"], table.get("group_q_value", table["q_value"])
     level = np.select(
         [
-            has_score & (q.to_numpy() <= _keys.SUPPORTED),
-            has_score & (group_q.to_numpy() <= _keys.SUPPORTED),
+            has_score & (q.to_numpy() <= _keys.MAX_SIGNIFICANT_Q),
+            has_score & (group_q.to_numpy() <= _keys.MAX_SIGNIFICANT_Q),
             has_score & never_refitted & ("ligand" in table),
             has_score,
         ],
@@ -54,7 +54,7 @@ def evidence_of_knockout(result: Result, knockout: Knockout) -> NDArray[np.objec
     pair_edges = _of_removed_pairs(result, result.table(LR_TARGETS), removed)
     steps = _of_removed_pairs(result, result.table(LR_TFS), removed)
     changed_tfs = np.zeros(genes.n_tfs, dtype=bool)
-    significant = steps["q_value"] <= _keys.SUPPORTED
+    significant = steps["q_value"] <= _keys.MAX_SIGNIFICANT_Q
     changed_tfs[steps.loc[significant, "tf"].to_numpy(dtype=np.intp)] = True
     tf = tf_edges["tf"].to_numpy(dtype=np.intp)
     of_tfs = add_evidence(tf_edges)
@@ -63,7 +63,7 @@ def evidence_of_knockout(result: Result, knockout: Knockout) -> NDArray[np.objec
         codes = edges["evidence"].cat.codes.to_numpy(dtype=np.intp)
         np.maximum.at(best, edges["target"].to_numpy(dtype=np.intp), codes)
     onward = of_tfs[changed_tfs[tf]]
-    reached = onward.loc[onward["q_value"] <= _keys.SUPPORTED, "target"]
+    reached = onward.loc[onward["q_value"] <= _keys.MAX_SIGNIFICANT_Q, "target"]
     best[reached.to_numpy(dtype=np.intp)] = _keys.EVIDENCE_LEVELS.index("supported")
     return np.asarray(_keys.EVIDENCE_LEVELS, dtype=object)[best]
 
@@ -71,7 +71,7 @@ def evidence_of_knockout(result: Result, knockout: Knockout) -> NDArray[np.objec
 def _of_removed_pairs(
     result: Result, table: pd.DataFrame, removed: dict[str, list[str]]
 ) -> pd.DataFrame:
-    """Rows, genes as indices, whose pair is removed."""
+    """Return the rows, genes as indices, whose pair is removed."""
     genes = result.genes
     mask = np.full(len(table), any(removed.get(r) for r in ("ligand", "receptor", "sender")))
     for column in ("ligand", "receptor"):

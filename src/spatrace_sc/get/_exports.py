@@ -1,4 +1,4 @@
-"""Results in the forms that other packages read."""
+"""Results in the formats of other packages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ READERS: dict[str, Callable[..., pd.DataFrame]] = {
 }
 #: Kinds with a signed effect.
 SIGNED = [name for name in READERS if EDGE_KINDS[name].signed]
-#: Columns that an edge of a graph carries where the table has them. None of them is ever missing.
+#: Columns that become attributes of an edge if the table has them; they are never NaN.
 ATTRIBUTES = ["effect", "p_value", "q_value", "stability"]
 
 
@@ -38,27 +38,30 @@ def to_decoupler(
     kind: str = "tf_targets",
     stage: str | None = None,
     *,
-    max_q: float | None = _keys.SUPPORTED,
+    max_q: float | None = _keys.MAX_SIGNIFICANT_Q,
     key: str = _keys.RESULT,
 ) -> pd.DataFrame:
-    """Network for decoupler: source, target, weight.
+    """Return a network for decoupler: source, target, weight.
 
     Parameters
     ----------
     adata
         With a result of :func:`spatrace_sc.tl.infer_ccc`.
     kind
-        ``"tf_targets"``; ``"lr_targets"`` or ``"lr_tfs"``, whose sources are called ``ligand^receptor``.
+        ``"tf_targets"``, ``"lr_targets"`` or ``"lr_tfs"``. Sources that are pairs are named
+        ``ligand^receptor``.
     stage
-        None: the whole data set. A stage: weights there, as in :func:`tf_targets`.
+        None: the full data set. A stage: its weights, as in :func:`tf_targets`.
     max_q
-        Largest q of an edge. None: every edge whose effect is not 0.
+        Largest q of an edge. None: every non-zero edge.
     key
         Name of the result.
 
     Returns
     -------
-    Table ``source, target, weight``, strongest first, each edge once. ``weight`` is the signed effect, in standard deviations of the target per standard deviation of the source. Empty, with a line in the log, when no edge has such a q.
+    Table ``source, target, weight``, strongest first, each edge once. ``weight`` is the signed
+    effect, in standard deviations of the target per standard deviation of the source. If no edge
+    has such a q, the table is empty and the log says so.
 
     Examples
     --------
@@ -77,25 +80,32 @@ def to_decoupler(
 def to_liana(
     adata: AnnData, stage: str | None = None, *, max_q: float | None = None, key: str = _keys.RESULT
 ) -> pd.DataFrame:
-    """Communication between cell types as liana lays out its results.
+    """Return communication between cell types in the format of liana's results.
 
-    Put it into ``adata.uns["liana_res"]``, or pass it as ``liana_res``, and liana's plots read it: ``liana.pl.dotplot(liana_res=table, colour="score", size="q_value", inverse_size=True)``.
+    Store it in ``adata.uns["liana_res"]``, or pass it as ``liana_res``, for liana's plots::
+
+        liana.pl.dotplot(liana_res=table, colour="score", size="q_value", inverse_size=True)
 
     Parameters
     ----------
     adata
         With a result of :func:`spatrace_sc.tl.infer_ccc`.
     stage
-        None: the whole data set. A stage: scores, p and q there.
+        None: the full data set. A stage: scores, p and q in this stage.
     max_q
-        Largest q of a row. None: every row whose score is not 0.
+        Largest q of a row. None: every row with a non-zero score.
     key
         Name of the result.
 
     Returns
     -------
-    Table ``source, target, ligand_complex, receptor_complex, score, q_value, p_value``, strongest first. Source and target are the types that send and receive. ``score`` is the magnitude (larger is stronger), ``q_value`` the specificity (smaller is
-    more specific), both as in :func:`communication`. Receptors and ligands are single genes. Empty, with a line in the log, when nothing has such a q.
+    Table, strongest first. If no row has such a q, it is empty and the log says so.
+
+    - ``source``, ``target``: cell types that send and that receive.
+    - ``ligand_complex``, ``receptor_complex``: single genes.
+    - ``score``: the magnitude; larger is stronger. As in :func:`communication`.
+    - ``q_value``: the specificity; smaller is more specific. As in :func:`communication`.
+    - ``p_value``: as in :func:`communication`.
 
     Examples
     --------
@@ -121,37 +131,48 @@ def to_networkx(
     kind: str | Sequence[str] = "tf_targets",
     stage: str | None = None,
     *,
-    max_q: float | None = _keys.SUPPORTED,
+    max_q: float | None = _keys.MAX_SIGNIFICANT_Q,
     key: str = _keys.RESULT,
 ) -> networkx.DiGraph | networkx.MultiDiGraph:
-    """Directed graph for networkx, and through ``networkx.write_graphml`` for Cytoscape or Gephi.
+    """Return a directed graph for networkx, or for Cytoscape and Gephi through GraphML.
+
+    ``networkx.write_graphml`` writes the file that Cytoscape and Gephi open.
 
     Parameters
     ----------
     adata
         With a result of :func:`spatrace_sc.tl.infer_ccc`.
     kind
-        ``"tf_targets"`` (TF → target), ``"lr_targets"`` and ``"lr_tfs"`` (``ligand^receptor`` → target or TF), ``"lr_pairs"`` (ligand → receptor), several of these in one graph, such as ``["lr_tfs", "tf_targets"]``; or ``"communication"`` (sender type →
-        receiver type, one edge a pair).
+        ``"tf_targets"`` (TF → target), ``"lr_targets"`` (``ligand^receptor`` → target),
+        ``"lr_tfs"`` (``ligand^receptor`` → TF) or ``"lr_pairs"`` (ligand → receptor). A list
+        joins several of these in one graph, such as ``["lr_tfs", "tf_targets"]``.
+        ``"communication"``: sender type → receiver type, one edge per pair.
     stage
-        None: the whole data set. A stage: effects and scores there.
+        None: the full data set. A stage: effects and scores in this stage.
     max_q
-        Largest q of an edge. None: every edge whose score is not 0.
+        Largest q of an edge. None: every edge with a non-zero score.
     key
         Name of the result.
 
     Returns
     -------
-    ``DiGraph``; for communication ``MultiDiGraph`` whose edges have the key ``ligand^receptor``. Nodes are named as in the tables and have a ``role``: "tf", "target", "pair", "ligand", "receptor", "cell type", or several joined by " | ". Edges have ``kind``,
-    ``weight`` (the score, above 0), ``q_value``, ``p_value`` and, where the table has them, ``effect`` (signed) and ``stability``; those of communication have ``ligand`` and ``receptor``. All values are strings and plain numbers. Where an edge is in several tables, the first ``kind`` that names it is kept.
-    Empty, with a line in the log, when no edge has such a q.
+    ``DiGraph``; for communication ``MultiDiGraph`` whose edges have the key ``ligand^receptor``.
+    All values are strings and plain numbers. If no edge has such a q, the graph is empty and the
+    log says so.
+
+    - Nodes are named as in the tables. Their ``role`` is "tf", "target", "pair", "ligand",
+      "receptor", "cell type", or several of these joined by " | ".
+    - Edges have ``kind``, ``weight`` (the score, above 0), ``q_value``, ``p_value`` and, if the
+      table has them, ``effect`` (signed) and ``stability``. Edges of communication have
+      ``ligand`` and ``receptor``.
+    - An edge that several tables list has the first ``kind`` that lists it.
 
     Raises
     ------
     MissingPackageError
         If networkx is not installed.
     InvalidArgumentError
-        For an unknown kind.
+        If a kind is unknown.
 
     Examples
     --------
@@ -166,7 +187,8 @@ def to_networkx(
         nx = import_module("networkx")
     except ImportError as error:
         raise MissingPackageError(
-            f"`st.get.to_networkx` needs networkx, which cannot be imported ({error}): `pip install networkx`."
+            f"`st.get.to_networkx` needs networkx, which cannot be imported ({error}): "
+            "`pip install networkx`."
         ) from error
     kinds = [kind] if isinstance(kind, str) else list(kind)
     wrong = [k for k in kinds if k not in READERS and k != "communication"]
@@ -179,7 +201,8 @@ def to_networkx(
     if "communication" in kinds:
         if len(kinds) > 1:
             raise InvalidArgumentError(
-                f"`kind='communication'` links cell types and cannot be joined with tables of genes, found {kind!r}."
+                "`kind='communication'` links cell types and cannot be joined with tables of "
+                f"genes, found {kind!r}."
             )
         return _of_types(
             nx.MultiDiGraph(kind="communication"), communication(adata, stage, key=key), max_q
@@ -193,7 +216,7 @@ def to_networkx(
 def _edges(
     adata: AnnData, kind: str, stage: str | None, max_q: float | None, key: str
 ) -> pd.DataFrame:
-    """Rows with a score and a small enough q, with columns ``source`` and ``target`` beside their own."""
+    """Return the rows up to ``max_q`` with a score, plus the columns source and target."""
     table = _up_to(READERS[kind](adata, stage, key=key), kind, max_q)
     names = EDGE_KINDS[kind].source_names(table)
     ends = table[EDGE_KINDS[kind].target].astype(str).astype(object)
@@ -201,39 +224,42 @@ def _edges(
 
 
 def _up_to(table: pd.DataFrame, kind: str, max_q: float | None) -> pd.DataFrame:
+    """Return the rows with a score and q ≤ ``max_q``; log if there are none."""
     if max_q is not None:
         number_in(max_q, "max_q", 0, 1, ", or None for every edge")
-    kept = (
-        table[table["score"] > 0]
-        if max_q is None
-        else table[(table["score"] > 0) & (table["q_value"] <= max_q)]
-    )
-    if not len(kept):
+    selected = table[table["score"] > 0]
+    if max_q is not None:
+        selected = selected[selected["q_value"] <= max_q]
+    if selected.empty:
         logger.info(
             "%s: none of %d rows has a score and q ≤ %s; nothing is exported.",
             kind,
             len(table),
             max_q,
         )
-    return kept
+    return selected
 
 
 def _add(graph: Any, kind: str, table: pd.DataFrame) -> None:
-    """Edges of a table with their attributes as plain numbers, and the roles of their nodes."""
+    """Add the edges of a table with their attributes as plain numbers, and the roles of nodes."""
     edges = EDGE_KINDS[kind]
     begin, end = "pair" if edges.of_pairs else edges.source[0], edges.target
     present = [c for c in ATTRIBUTES if c in table]
     values = zip(*(table[c].tolist() for c in ("source", "target", "score", *present)), strict=True)
-    for source, target, weight, *rest in values:
+    for source, target, weight, *attributes in values:
         _node(graph, source, begin)
         _node(graph, target, end)
         if not graph.has_edge(source, target):
             graph.add_edge(
-                source, target, kind=kind, weight=weight, **dict(zip(present, rest, strict=True))
+                *(source, target),
+                kind=kind,
+                weight=weight,
+                **dict(zip(present, attributes, strict=True)),
             )
 
 
 def _of_types(graph: Any, table: pd.DataFrame, max_q: float | None) -> Any:
+    """Add an edge between cell types for every row up to ``max_q``."""
     table = _up_to(table, "communication", max_q)
     columns = ["sender", "receiver", "ligand", "receptor", "score", "p_value", "q_value"]
     for sender, receiver, ligand, receptor, weight, p, q in zip(
@@ -256,7 +282,7 @@ def _of_types(graph: Any, table: pd.DataFrame, max_q: float | None) -> Any:
 
 
 def _node(graph: Any, name: str, role: str) -> None:
-    """Add a node, or another role to it."""
+    """Add a node, or another role to an existing node."""
     if name not in graph:
         graph.add_node(name, role=role)
         return

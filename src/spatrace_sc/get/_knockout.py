@@ -1,4 +1,4 @@
-"""What a knockout changes."""
+"""Predicted changes of targets and cells after a knockout."""
 
 from __future__ import annotations
 
@@ -16,37 +16,52 @@ from ._evidence import as_evidence, evidence_of_knockout
 def knockout(
     adata: AnnData, name: str | None = None, stage: str | None = None, *, key: str = _keys.RESULT
 ) -> pd.DataFrame:
-    """Targets that change when something is removed.
+    """Return the predicted change of every target after a knockout, largest change first.
 
     Parameters
     ----------
     adata
-        After :func:`spatrace_sc.tl.knockout`.
+        With a knockout of :func:`spatrace_sc.tl.knockout`.
     name
         Name of the knockout, e.g. ``"ligand:WNT3"``. None: the only one that is stored.
     stage
-        Mean over the receivers of this stage. None: over all.
+        None: mean over all receivers. A stage: mean over its receivers.
     key
         Name of the result.
 
     Returns
     -------
-    Table of every target, those that change most first:
+    Table with one row per target:
 
-    - ``change``: mean change over the cells, signed, in standard deviations of the target; ``se`` its standard error over refits; ``log_change`` the same in units of the log-normalised expression.
-    - ``direct``: the part that the removed pairs, TFs or senders do themselves; ``mediated``: the part through other TFs. They add up to ``change``.
-    - ``agreement``: share of the refits in which the target changes in the same direction.
-    - ``evidence``: the best among the edges that lead there, an ordered categorical as in :func:`tf_targets`. "supported": an edge with q ≤ 0.1 from what is removed to the target, or one to a TF and one
-      from that to the target. Otherwise the change is made of effects that the data do not support: "group", "ranked" (also through TFs without support), "co-variation", or "none" where nothing changes. Refits know nothing of co-variation: ``se`` and ``agreement`` are NaN there.
+    - ``target``: name of the gene.
+    - ``change``: mean change over the cells, in standard deviations of the target. Negative: the
+      target falls when the regulator is removed.
+    - ``se``: standard error of ``change`` over refits.
+    - ``direct``: part of ``change`` that the removed pairs, TFs or senders cause themselves.
+    - ``mediated``: part of ``change`` that passes through other TFs; ``direct`` and ``mediated``
+      add up to ``change``.
+    - ``log_change``: ``change`` in units of the log-normalised expression.
+    - ``agreement``: share of refits in which the target changes in the same direction.
+    - ``evidence``: best evidence among the edges that lead to the target, an ordered categorical
+      as in :func:`tf_targets`:
 
-    ``se`` and ``agreement`` say how far refits on other cells agree. They know nothing of what the model leaves out; sizes are too small on the whole.
+      - "supported": a significant edge (q ≤ 0.1) from what is removed to the target, or
+        significant edges to a TF and from that TF to the target.
+      - "group", "ranked", "co-variation": the change rests on effects that are not significant.
+        Changes through TFs without significant edges are "ranked". For "co-variation", refits
+        carry no information: ``se`` and ``agreement`` are NaN.
+      - "none": no change.
+
+    ``se`` and ``agreement`` measure reproducibility between refits on other cells. They do not
+    cover errors of the model: predicted changes are too small overall (``docs/knockout.md``).
 
     Raises
     ------
     MissingKeyError
-        Before :func:`spatrace_sc.tl.knockout`.
+        If :func:`spatrace_sc.tl.knockout` has not been called.
     InvalidArgumentError
-        An unknown name or stage, or no name when several are stored; lists them.
+        If the name or the stage is unknown, or several knockouts are stored and none is named.
+        The message lists the known ones.
 
     Examples
     --------
@@ -67,12 +82,12 @@ def knockout(
 
 
 def knockout_cells(adata: AnnData, name: str | None = None, *, key: str = _keys.RESULT) -> AnnData:
-    """Change of every target in every cell.
+    """Return the predicted change of every target in every cell after a knockout.
 
     Parameters
     ----------
     adata
-        After :func:`spatrace_sc.tl.knockout`.
+        With a knockout of :func:`spatrace_sc.tl.knockout`.
     name
         Name of the knockout. None: the only one that is stored.
     key
@@ -80,15 +95,19 @@ def knockout_cells(adata: AnnData, name: str | None = None, *, key: str = _keys.
 
     Returns
     -------
-    AnnData, cells × targets, change in standard deviations of the target, NaN in cells that do not receive, with the cells' ``obs`` and ``obsm``; ``obs["knockout"]`` is the Euclidean norm over the targets, so cells with the largest are the
-    most affected. Every scanpy and squidpy plot works on it.
+    AnnData, cells × targets, with the cells' ``obs`` and ``obsm``. Values are changes in
+    standard deviations of the target, NaN in cells that do not receive. ``obs["knockout"]`` is
+    the Euclidean norm over the targets: the larger, the more a cell is affected. Every scanpy
+    and squidpy plot works on it.
 
     Raises
     ------
     MissingKeyError
-        Before :func:`spatrace_sc.tl.knockout`, or when it stored no values per cell and target.
+        If :func:`spatrace_sc.tl.knockout` has not been called, or did not store values per cell
+        and target.
     InvalidArgumentError
-        An unknown name, or no name when several are stored; lists them.
+        If the name is unknown, or several knockouts are stored and none is named. The message
+        lists the stored ones.
 
     Examples
     --------
@@ -103,16 +122,16 @@ def knockout_cells(adata: AnnData, name: str | None = None, *, key: str = _keys.
     if not entry.obsm_slot:
         raise MissingKeyError(
             f"the knockout {entry.name!r} has no values per cell and target: there were more than "
-            "`max_values`; call `st.tl.knockout` again with a larger one. "
+            "`max_values`; call `st.tl.knockout` again with a larger `max_values`. "
             f"`adata.obs[{entry.obs_slot!r}]` has the size of the change per cell."
         )
     for attribute, slot in (("obsm", entry.obsm_slot), ("obs", entry.obs_slot)):
         if slot not in getattr(adata, attribute):
             raise MissingKeyError(
-                f"`adata.{attribute}[{slot!r}]` is gone; call `st.tl.knockout` again."
+                f"`adata.{attribute}[{slot!r}]` has been removed; call `st.tl.knockout` again."
             )
-    own_slots = {other.obsm_slot for other in result.knockouts.values()}
-    slots = {name: value for name, value in adata.obsm.items() if name not in own_slots}
+    knockout_slots = {other.obsm_slot for other in result.knockouts.values()}
+    slots = {name: value for name, value in adata.obsm.items() if name not in knockout_slots}
     obs = adata.obs.assign(knockout=adata.obs[entry.obs_slot])
     targets = pd.DataFrame(index=[str(g) for g in result.genes.targets])
     changes = np.array(adata.obsm[entry.obsm_slot], dtype=np.float32)
@@ -120,7 +139,7 @@ def knockout_cells(adata: AnnData, name: str | None = None, *, key: str = _keys.
 
 
 def knockouts(adata: AnnData, *, key: str = _keys.RESULT) -> list[str]:
-    """Names of the knockouts that are stored, in alphabetical order.
+    """Return the names of the stored knockouts, in alphabetical order.
 
     Examples
     --------
@@ -148,7 +167,7 @@ def _with_evidence(table: pd.DataFrame, result: Result, entry: Knockout) -> pd.D
 
 
 def _stored_knockout(adata: AnnData, name: str | None, key: str) -> tuple[Result, Knockout]:
-    """Return the result, and the knockout of a name or the only one."""
+    """Return the result, and the knockout with this name or the only one."""
     result = Result.read(adata, key)
     entries = {entry.name: entry for entry in result.knockouts.values()}
     names = sorted(entries)
@@ -165,7 +184,7 @@ def _stored_knockout(adata: AnnData, name: str | None, key: str) -> tuple[Result
     label = names[0] if name is None else name
     if label not in entries:
         raise InvalidArgumentError(
-            f"`name={name!r}` is no stored knockout; there are {shorten(names)}."
+            f"`name={name!r}` is not a stored knockout; stored are {shorten(names)}."
             f"{closest(str(name), names)}"
         )
     return result, entries[label]

@@ -38,13 +38,13 @@ def add_mediation(table: pd.DataFrame, result: Result) -> pd.DataFrame:
 
 
 def _significant_paths(result: Result) -> pd.DataFrame:
-    """Every significant pair → TF with every significant TF → target.
+    """Return all combinations of significant pair → TF and TF → target edges.
 
-    ``edge`` is the number of (pair, target), ``effect`` the product of both effects.
+    ``edge`` is the index of (pair, target), ``effect`` the product of both effects.
     """
     genes = result.genes
     first, second = (
-        table[table["q_value"] <= _keys.SUPPORTED]
+        table[table["q_value"] <= _keys.MAX_SIGNIFICANT_Q]
         for table in (result.table(LR_TFS), result.table(TF_TARGETS))
     )
     pair, tf = genes.pair_of_rows(first), first["tf"].to_numpy()
@@ -58,7 +58,7 @@ def _significant_paths(result: Result) -> pd.DataFrame:
 
 
 def _carriers(paths: pd.DataFrame, mediated: pd.Series, tfs: list[str]) -> pd.Series:
-    """Names of the TFs that carry each edge, strongest first; none where they cancel."""
+    """Return the names of the TFs that carry each edge, strongest first; none where they cancel."""
     share = paths["effect"] / paths["edge"].map(mediated.where(mediated != 0))
     carrying = paths.assign(share=share)[share >= MIN_CARRIED_SHARE]
     carrying = carrying.sort_values(["edge", "share"], ascending=[True, False], kind="stable")

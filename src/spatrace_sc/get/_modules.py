@@ -13,34 +13,79 @@ from .._result import Result
 
 
 def modules(adata: AnnData, kind: str = "lr_pairs", *, key: str = _keys.RESULT) -> pd.DataFrame:
-    r"""Signaling modules: their pairs, targets and stages, and how their number was chosen.
+    """Return a table of the modules: pairs, targets, stages, summary, stability or enrichment.
+
+    A module has a name such as ``M1 CXCL12^PTPRZ1 ELN``: its rank (``M1`` is the strongest), its
+    strongest pair (ligand CXCL12 with receptor PTPRZ1), and the target that it changes most. It
+    has other pairs and targets, too.
 
     Parameters
     ----------
     adata
-        After :func:`spatrace_sc.tl.modules`.
+        With the modules of :func:`spatrace_sc.tl.modules`.
     kind
-        Which table, see below.
+        ``"lr_pairs"``, ``"targets"``, ``"stages"``, ``"summary"``, ``"stability"`` or
+        ``"enrichment"``.
     key
         Name of the result.
 
     Returns
     -------
-    Table. Modules are named by number, ``M1`` the strongest, strongest pair and target: ``M1 CXCL12^PTPRZ1 ELN`` has the ligand CXCL12 with the receptor PTPRZ1 as its strongest pair, and changes ELN most. It has other pairs and
-    targets too.
+    Table by ``kind``.
 
-    - ``"lr_pairs"``: ``module, ligand, receptor, weight, score, main``, strongest first within a module. ``weight`` is the share of the pair that belongs to the module, over all modules 1; ``score`` is
-      ``weight`` times the score of the pair; ``main`` marks the module that has most of the pair.
-    - ``"targets"``: ``module, target, effect, score, n_pairs, agreement``, strongest first within a module. ``effect`` is signed: by how many standard deviations the target changes when the signals of all pairs rise by one standard
-      deviation, each pair counted by its weight; direct and through TFs. ``score`` is its size, ``n_pairs`` the number of main pairs that change the target, ``agreement`` the size of the sum over the sum of sizes: 1 where all pairs pull the same way, 0 where they cancel.
-    - ``"stages"``: ``module, stage, score, score_se, n_cells, n_slices``, in order of time; stages are the slices where the inference was told no ``stage_key``. ``score`` is the mean over receiving cells, where there are several slices the mean of their means, and ``score_se`` its standard error between slices (NaN with one slice).
-    - ``"summary"``: ``module, ligand, receptor, target, n_pairs, score, share``, strongest first: its strongest pair and target, the number of main pairs, the mean score of receiving cells and its share of all modules.
-    - ``"stability"``: ``rank, stability, shuffled, smallest, chosen``. ``stability`` is how alike the modules of two halves of the data are (1: the same), ``shuffled`` the same for pairs that share nothing, ``smallest`` the number of main pairs of the smallest module. Empty where the number was given or there were fewer than four pairs.
-    - ``"enrichment"``: ``module, source, score, q_value, method``, smallest q first within a module. Empty without ``enrichment=``.
+    ``"lr_pairs"``: pairs of every module, strongest first within a module.
+
+    - ``module``, ``ligand``, ``receptor``: names.
+    - ``weight``: share of the pair that belongs to the module; the shares of a pair add up to 1.
+    - ``score``: ``weight`` times the score of the pair.
+    - ``main``: whether this module has the largest share of the pair.
+
+    ``"targets"``: targets of every module, strongest first within a module.
+
+    - ``module``, ``target``: names.
+    - ``effect``: change of the target, in its standard deviations, if the signals of all pairs
+      rise by one standard deviation, each pair counted by its weight. Direct and through TFs,
+      signed.
+    - ``score``: absolute value of ``effect``.
+    - ``n_pairs``: number of main pairs that change the target.
+    - ``agreement``: absolute value of the summed effects over the sum of their absolute values.
+      1: all pairs act in the same direction. 0: they cancel.
+
+    ``"stages"``: scores of every module in order of time. Without a ``stage_key`` the slices are
+    the stages.
+
+    - ``module``, ``stage``: names.
+    - ``score``: mean over receiving cells; with several slices, the mean of the slice means.
+    - ``score_se``: its standard error between slices. NaN with one slice.
+    - ``n_cells``, ``n_slices``: numbers of receiving cells and of slices.
+
+    ``"summary"``: one row per module, strongest first.
+
+    - ``module``: name. ``ligand``, ``receptor``, ``target``: its strongest pair and target.
+    - ``n_pairs``: number of main pairs.
+    - ``score``: mean score of receiving cells. ``share``: its share of all modules.
+
+    ``"stability"``: one row per number of modules that was tried. Empty if the number was given
+    or there were fewer than four pairs.
+
+    - ``rank``: number of modules.
+    - ``stability``: similarity of the modules of two halves of the data (1: identical).
+    - ``shuffled``: the same for pairs that share nothing.
+    - ``smallest``: number of main pairs of the smallest module.
+    - ``chosen``: whether this number was chosen.
+
+    ``"enrichment"``: gene sets by module, smallest q first. Empty without ``enrichment=``.
+
+    - ``module``, ``source``: names of the module and of the gene set.
+    - ``score``: *t* (``method`` "ulm") or odds ratio (``method`` "ora").
+    - ``q_value``: estimated false discovery rate of the enrichment.
 
     Raises
     ------
-    MissingKeyError, InvalidArgumentError
+    MissingKeyError
+        If :func:`spatrace_sc.tl.modules` has not been called.
+    InvalidArgumentError
+        If ``kind`` is unknown.
 
     Examples
     --------
@@ -58,7 +103,7 @@ def modules(adata: AnnData, kind: str = "lr_pairs", *, key: str = _keys.RESULT) 
 
 
 def module_scores(result: Result) -> tuple[NDArray[np.float32], pd.DataFrame]:
-    """Return (cells, K) scores and the table of the modules, by name."""
+    """Return (cells, K) scores, and the summary table of the modules indexed by name."""
     summary = result.modules["summary"][_keys.MODULES["summary"]]
     by_name = summary.set_index(summary["module"].astype(str).to_numpy()).drop(columns="module")
     return result.module_scores, by_name

@@ -1,4 +1,4 @@
-"""Tidy tables from what was stored."""
+"""Tables of edges and pairs, and the parameters of the inference."""
 
 from __future__ import annotations
 
@@ -19,38 +19,57 @@ from ._mediation import add_mediation
 def tf_targets(
     adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT
 ) -> pd.DataFrame:
-    """Which TF drives which target.
+    """Return the TF → target edges, strongest first.
 
     Parameters
     ----------
     adata
         With a result of :func:`spatrace_sc.tl.infer_ccc`.
     stage
-        None: the whole data set. A stage: the effect times how strong the TF's level there is relative to its mean, drawn towards 1 where the stage has few cells; ``effect_se`` then holds the
-        uncertainty of both. p, q, stability, group and evidence stay those of the whole. Stages are the slices where the inference was told no ``stage_key`` (:func:`stages`).
+        None: the full data set. A stage: ``effect`` and ``score`` are multiplied by the TF's
+        mean level in the stage relative to its mean over all receivers. That factor is shrunk
+        towards 1 where the stage has few cells, and ``effect_se`` includes its uncertainty. p,
+        q, stability, group and evidence remain those of the full data set. :func:`stages` lists
+        the stages; without a ``stage_key`` the slices are the stages.
     key
         Name of the result.
 
     Returns
     -------
-    Table, strongest first. Every candidate is listed, unless there are more than ``config.max_edges``. How far to believe a row stands in the last columns, which a narrow screen shows too.
+    Table with one row per candidate edge. If there are more than ``config.max_edges``
+    candidates, only edges with an effect are listed, at most that many. Columns that say how
+    reliable a row is come last, where a narrow screen shows them, too.
 
-    - ``tf, target``
-    - ``effect``: signed, in standard deviations of the target per standard deviation of the TF; ``score`` its absolute value.
-    - ``p_value, q_value``: small when the edge beats decoy TFs *and* is larger than ``minimum_effect`` (:func:`spatrace_sc.tl.infer_ccc`, Notes). p tests an edge, q is the expected share of false
-      ones among those with at most this q.
-    - ``effect_se``: standard error of the effect, over refits and of the correction for noise; NaN where no refit kept the edge and nothing was corrected.
-    - ``minimum_effect``: the smallest effect on this target that is worth naming, a share (``config.evidence.smallest_share``) of what TFs do to it together. NaN where no TF's effect on the target exceeds its
-      own error, or there are too many TFs for the test: there is nothing to take a share of, and no edge of the target is supported.
-    - ``group``: "" or the regulators that the data cannot tell apart here, this one among them, separated by " | ": read "one of these". Sought for edges with q ≤ 0.1 and the 100 strongest. A pair in it is
-      written ``ligand^receptor``.
-    - ``stability``: share of the refits that keep the edge with its sign.
-    - ``evidence``: what the columns say together, an ordered categorical, from "none" to "supported":
+    - ``tf``, ``target``: names of the genes.
+    - ``effect``: change of the target, in its standard deviations, when the TF rises by one of
+      its own. Positive: the TF activates the target. Negative: it represses it.
+    - ``score``: absolute value of ``effect``. Rows are ranked by it.
+    - ``p_value``: p of this single edge. Small if the edge beats decoy TFs *and* its effect
+      exceeds ``minimum_effect`` (:func:`spatrace_sc.tl.infer_ccc`, Notes).
+    - ``effect_se``: standard error of ``effect``, over refits and of the correction for count
+      noise. NaN if no refit selected the edge and nothing was corrected.
+    - ``minimum_effect``: minimum meaningful effect on this target, a share
+      (``config.evidence.smallest_share``) of the joint effect of all TFs on it. NaN if no TF's
+      effect on the target exceeds its own error, or if there are too many TFs for the test. No
+      edge to such a target is significant.
+    - ``group``: regulators that the data cannot distinguish, this one included, separated by
+      " | ". Read it as "one of these acts". Determined for edges with q ≤ 0.1 and for the 100
+      strongest; empty for other edges, and where there is no such regulator. Of more than 12,
+      the first 12 are named. A pair is written ``ligand^receptor``.
+    - ``q_value``: estimated false discovery rate at this rank, i.e. the expected share of false
+      edges among all edges with at most this q. An edge with q ≤ 0.1 is significant.
+    - ``stability``: selection frequency, i.e. the share of refits that select the edge with the
+      same sign of effect.
+    - ``evidence``: summary of the columns above, an ordered categorical from "none" to
+      "supported":
 
-      - "supported": q ≤ 0.1;
-      - "group" (of pairs): q above 0.1, but ``group_q_value`` ≤ 0.1: one of the group acts, which one is open;
-      - "ranked": an effect without support, good for a ranking and no more;
-      - "co-variation" (of pairs): an effect that no refit kept. The receptor follows the TFs, and its ligands are ranked by how their exposure goes with it (:func:`spatrace_sc.tl.infer_ccc`, Notes);
+      - "supported": significant, q ≤ 0.1.
+      - "group" (pairs only): q is above 0.1, but ``group_q_value`` ≤ 0.1. One regulator of the
+        group acts; the data do not say which.
+      - "ranked": an effect that is not significant. Use it for ranking only.
+      - "co-variation" (pairs only): an effect that no refit selected. The receptor follows the
+        TFs, and its ligands are ranked by the correlation of their exposure with it
+        (:func:`spatrace_sc.tl.infer_ccc`, Notes).
       - "none": no effect.
 
     Examples
@@ -71,23 +90,37 @@ def tf_targets(
 def lr_targets(
     adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT
 ) -> pd.DataFrame:
-    r"""Which ligand–receptor pair changes which target.
+    """Return the effects of ligand–receptor pairs on targets, strongest first.
 
-    Parameters and units as in :func:`tf_targets`; a pair's level is its saturating signal.
+    Parameters, units and the list of candidates are as in :func:`tf_targets`. The level of a
+    pair is its saturating signal.
 
     Returns
     -------
-    Table, strongest first: ``ligand, receptor, target, effect, score, p_value, effect_se, group, q_value, stability, evidence`` as in :func:`tf_targets`, where ``effect`` is the *direct* one, and
+    Table with one row per ligand, receptor and target. ``score``, ``p_value``, ``effect_se``,
+    ``group``, ``q_value``, ``stability`` and ``evidence`` are as in :func:`tf_targets`. Other
+    columns:
 
-    - ``group_q_value``: q of "one of the group acts". Where another pair would explain a pair's targets as well in its place, ``q_value`` of the pair and of its edges is that of this comparison, and ``group`` names the others: what acts is one of them.
-    - ``mediated``: effect through measured TFs, signed, the sum over TFs of (effect of the pair on the TF) × (effect of the TF on the target), both in standard deviations and both with q ≤ 0.1.
-    - ``direct_share``: \|effect\| / (\|effect\| + \|mediated\|); 0 where both are 0.
-    - ``route``: "direct" (share of at least 0.8), "mediated" (at most 0.2), "both", or "" where there is no effect. "Direct" means: not through a measured TF that the data support; it may
-      run through one that was not measured or not found.
-    - ``through``: the TFs that carry at least a quarter of the mediated effect, strongest first, separated by " | ".
+    - ``ligand``, ``receptor``, ``target``: names of the genes.
+    - ``effect``: *direct* effect of the pair, i.e. the change of the target, in its standard
+      deviations, per standard deviation of the signal, with all measured TFs held fixed. Signed.
+    - ``group_q_value``: estimated false discovery rate of "one pair of the group acts".
+      ``q_value`` is larger where another pair would explain the targets equally well if
+      substituted: it is then the q of that comparison, and ``group`` lists the pairs one of
+      which acts.
+    - ``mediated``: effect through measured TFs, signed. It is the sum over TFs of (effect of the
+      pair on the TF) × (effect of the TF on the target), both with q ≤ 0.1, in standard
+      deviations.
+    - ``direct_share``: abs(effect) / (abs(effect) + abs(mediated)); 0 if both are 0.
+    - ``through``: TFs that carry at least a quarter of the mediated effect, strongest first,
+      separated by " | ".
+    - ``route``: "direct" (direct share of at least 0.8), "mediated" (at most 0.2), "both", or ""
+      without an effect. A direct effect bypasses the measured TFs whose edges are significant.
+      It may pass through a TF that was not measured or whose edges are not significant.
 
-    ``effect_se`` and ``stability`` are those of the weight in the joint model. They know nothing of credit by co-variation, so an edge that has nothing else (``evidence``) has stability 0, q = 1, no standard error, and
-    the p of its strength against decoys.
+    ``effect_se`` and ``stability`` describe the weight in the joint model. They do not cover
+    credit that is shared by co-variation. An edge with ``evidence`` "co-variation" therefore has
+    stability 0, q = 1, no standard error, and the p of its strength against decoys.
 
     Examples
     --------
@@ -103,19 +136,32 @@ def lr_targets(
 
 
 def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESULT) -> pd.DataFrame:
-    """Which ligand acts through which receptor.
+    """Return the ligand–receptor pairs, strongest first.
 
-    Parameters as in :func:`tf_targets`.
+    Parameters are as in :func:`tf_targets`.
 
     Returns
     -------
-    Table ``ligand, receptor, score, p_value, score_se, group_q_value, group, q_value, stability, evidence``, strongest first. ``score`` is the Euclidean norm of the pair's effects on all targets, averaged over refits,
-    with the credit that is shared among ligands of receptors that follow the TFs (:func:`spatrace_sc.tl.infer_ccc`, Notes). p and q compare the pair's norm in the first pass with decoys, q is 1 for a pair that is less than a fifth of those that share its ligand or receptor; they
-    know nothing of that credit, so they need not fall with the score. A pair must also explain its targets better than any that resembles it would in its place (``docs/method.md``, section 6): ``group`` are those that would do as well, written ``ligand^receptor``, and
-    ``group_q_value`` is the q of "one of them acts" (:func:`lr_targets`). ``evidence`` as in :func:`tf_targets`.
+    Table with one row per candidate pair:
 
-    ``stability`` is, as q, of the first pass: the share of refits in which it gives the pair any weight. ``score_se`` is the standard error over refits of the second pass, which is sparser and makes the score. A pair that the second pass has
-    dropped from every refit has a stability, but no standard error (NaN), and what score it has is co-variation.
+    - ``ligand``, ``receptor``: names of the genes.
+    - ``score``: Euclidean norm of the pair's effects on all targets, averaged over refits. It
+      includes credit that is shared among the ligands of receptors that follow the TFs
+      (:func:`spatrace_sc.tl.infer_ccc`, Notes).
+    - ``p_value``, ``q_value``: p of this pair alone, and the estimated false discovery rate at
+      its rank. Both compare the norm of the pair in the first pass of the fit with decoy pairs.
+      Shared credit does not enter them, so they need not decrease with ``score``. q is 1 for a
+      pair that is weaker than a fifth of all pairs together that share its ligand or its
+      receptor.
+    - ``score_se``: standard error of ``score`` over refits of the second pass, which is sparser
+      and yields the score. NaN if no refit of the second pass selected the pair: its score is
+      then co-variation only.
+    - ``group``: pairs that the data cannot distinguish, written ``ligand^receptor``. Any of them
+      would explain the targets equally well if substituted (``docs/method.md``, section 6).
+    - ``group_q_value``: estimated false discovery rate of "one pair of the group acts".
+    - ``stability``: selection frequency in the first pass, i.e. the share of refits that give
+      the pair any weight.
+    - ``evidence``: as in :func:`tf_targets`.
 
     Examples
     --------
@@ -130,21 +176,26 @@ def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
 
 
 def training_history(adata: AnnData, *, key: str = _keys.RESULT) -> pd.DataFrame:
-    """Mean squared error by epoch, in variances of the targets.
+    """Return the mean squared error by training epoch, relative to the variance of the targets.
 
     Returns
     -------
-    Table ``phase`` (attention, gates), ``epoch``, ``train``, ``held_out``.
+    Table with one row per epoch:
+
+    - ``phase``: "attention" or "gates".
+    - ``epoch``: epoch within the phase.
+    - ``train``, ``held_out``: error in training cells and in held-out cells.
     """
     return Result.read(adata, key).history
 
 
 def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
-    """Arguments of the inference, with None where none was given.
+    """Return the arguments of the inference; None for arguments that were not given.
 
     Returns
     -------
-    Dictionary of the keys, the cell types that send and receive, the radius in the units of the coordinates, the seed, the device and the configuration.
+    Dictionary of the keys, the cell types that send and receive, the radius in the units of the
+    coordinates, the seed, the device and the configuration.
     """
     values = Result.read(adata, key).params
     values |= {role: [str(name) for name in values[role]] for role in ("senders", "receivers")}
@@ -155,14 +206,19 @@ def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
 
 
 def stages(adata: AnnData, *, key: str = _keys.RESULT) -> list[str]:
-    """Stages of a result, in order of time; its slices where the inference was told no ``stage_key``, one "all" where it was told neither."""
+    """Return the stages of a result, in order of time.
+
+    Without a ``stage_key`` these are the slices; without a ``sample_key`` as well, there is one
+    stage "all".
+    """
     return list(Result.read(adata, key).stages)
 
 
 def _every_candidate(result: Result, kind: EdgeKind) -> pd.DataFrame:
-    """Return all candidates of a kind, those that are not stored with score 0, genes as indices.
+    """Return a row for every candidate of a kind, genes as indices and groups as names.
 
-    Only the stored ones where there are more than the limit. Groups are names.
+    Candidates that are not stored have score 0. If there are more candidates than the limit,
+    only the stored ones are returned.
     """
     table = result.table(kind).copy()
     table["group"] = result.group_names[table["group"].to_numpy()]
@@ -183,7 +239,7 @@ def _every_candidate(result: Result, kind: EdgeKind) -> pd.DataFrame:
 def _presented(
     table: pd.DataFrame, result: Result, kind: EdgeKind, stage: str | None
 ) -> pd.DataFrame:
-    """Return the table with names of genes, its effects and scores those of a stage."""
+    """Return the table with gene names, scaled to a stage if one is given."""
     genes = result.genes
     if stage is not None:
         pairs = kind is not TF_TARGETS
@@ -196,7 +252,7 @@ def _presented(
 def _scaled(
     table: pd.DataFrame, kind: EdgeKind, factor: NDArray[np.float64], error: NDArray[np.float64]
 ) -> pd.DataFrame:
-    """Effects and scores times the factor of a stage; standard errors of the product."""
+    """Multiply effects and scores by the factors of a stage; propagate the standard errors."""
     scaled = table.assign(
         **{
             column: table[column].to_numpy() * factor

@@ -1,4 +1,4 @@
-"""What is stored of transitions."""
+"""How far stored transitions reach back in time."""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ from .._errors import InvalidArgumentError, MissingKeyError
 
 
 def transition_reach(adata: AnnData, *, key: str = _keys.TRANSITIONS) -> pd.DataFrame:
-    """How far paths can be followed back through transitions.
+    """Return how far paths can be followed back through transitions.
+
+    :func:`spatrace_sc.tl.infer_ccc` looks back three steps by default, and predicts only cells
+    that have at least one earlier step.
 
     Parameters
     ----------
     adata
         With transitions of :func:`spatrace_sc.pp.transitions`.
     key
-        Their name, ``key_added`` there.
+        Name of the transitions, ``key_added`` of that call.
 
     Returns
     -------
-    Table, a row for every number of steps from 1 to 8.
+    Table with one row per number of steps, from 1 to 8:
 
-    - ``steps``
-    - ``cells``: share of the cells that take part which have so many earlier steps, 0 to 1.
-    - ``time_back``: how much earlier than they are the cells so many steps back, on average, in units of ``time_key``; NaN where no cell has so many.
-
-    :func:`spatrace_sc.tl.infer_ccc` looks back three steps by default and predicts only cells that have one.
+    - ``steps``: number of steps back.
+    - ``cells``: share of the analysed cells that have this many earlier steps, 0 to 1.
+    - ``time_back``: how much earlier the cells that many steps back are, on average, in units of
+      ``time_key``. NaN if no cell has that many steps.
 
     Raises
     ------
     MissingKeyError
-        There are no such transitions; the message lists those that there are.
+        If there are no such transitions; the message lists those that exist.
 
     Examples
     --------
@@ -52,13 +54,11 @@ def transition_reach(adata: AnnData, *, key: str = _keys.TRANSITIONS) -> pd.Data
             else ""
         )
         raise InvalidArgumentError(f"`adata` must be AnnData, found {type(adata).__name__}.{hint}")
-    there = written_transitions(adata)
-    if key not in there:
-        hint = (
-            f"those of {shorten(there)} are there"
-            if there
-            else "call `st.pp.transitions(adata)` first"
-        )
+    stored = written_transitions(adata)
+    if key not in stored:
+        hint = "call `st.pp.transitions(adata)` first"
+        if stored:
+            hint = f"transitions are stored under {shorten(stored)}"
         raise MissingKeyError(
             f"`adata.uns[{key!r}]` holds no transitions of `st.pp.transitions`; {hint}."
         )

@@ -1,6 +1,6 @@
 """How figures mark significance: what is not significant is hollow or pale, and is counted.
 
-A row is significant at q ≤ :data:`spatrace_sc._keys.SUPPORTED`.
+A row is significant at q ≤ :data:`spatrace_sc._keys.MAX_SIGNIFICANT_Q`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: The condition for significance in titles, and the legend of what does not meet it.
-THRESHOLD = f"q ≤ {_keys.SUPPORTED:g}"
-NOT_SIGNIFICANT = f"not significant (q > {_keys.SUPPORTED:g})"
+THRESHOLD = f"q ≤ {_keys.MAX_SIGNIFICANT_Q:g}"
+NOT_SIGNIFICANT = f"not significant (q > {_keys.MAX_SIGNIFICANT_Q:g})"
 #: Opacity of what is not significant.
 PALE = 0.3
 #: Side of the hole in a field of a heatmap, as a share of the field.
@@ -37,7 +37,7 @@ def up_to(table: pd.DataFrame, max_q: float | None) -> tuple[pd.DataFrame, str]:
 
 def is_significant(table: pd.DataFrame) -> NDArray[np.bool_]:
     """Return which rows of a table have a q-value at or below the threshold."""
-    return table["q_value"].to_numpy(dtype=np.float64) <= _keys.SUPPORTED
+    return table["q_value"].to_numpy(dtype=np.float64) <= _keys.MAX_SIGNIFICANT_Q
 
 
 def counted(

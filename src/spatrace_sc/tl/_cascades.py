@@ -1,4 +1,4 @@
-"""From a signal through a TF to its targets."""
+"""Join pair → TF and TF → target edges to signalling paths."""
 
 from __future__ import annotations
 
@@ -30,22 +30,29 @@ def cascades(
     table_key: str = _keys.TABLE,
     copy: bool = False,
 ) -> AnnData | None:
-    r"""Join ligand → receptor → TF and TF → target to paths.
+    """Join ligand → receptor → TF edges with TF → target edges to paths.
 
-    .. math::
-        c_{lr,f,g} = M_{lr,f} \, W_{f,g}
+    The effect of a path is the product of its two steps::
 
-    with *M* the effect of the pair on the TF and *W* that of the TF on the target, both in standard deviations per standard deviation and signed: a pair that raises a TF that represses the target lowers
-    it. Only paths of which both steps have ``q_value`` ≤ ``max_q`` are listed. TFs that act through other TFs are paths of their own first step: chains of several TFs are not joined.
+        path[lr, f, g] = M[lr, f] * W[f, g]
+
+    ``M`` is the effect of the pair on the TF, ``W`` the effect of the TF on the target. Both are
+    signed, in standard deviations per standard deviation. A pair that raises a repressor of the
+    target therefore lowers the target.
+
+    A path is listed if both of its steps have ``q_value`` ≤ ``max_q``. Chains of several TFs are
+    not joined: where a TF acts through another one, each is the TF of its own paths.
 
     Parameters
     ----------
     data
-        AnnData, or SpatialData with ``table_key``, with a result of :func:`spatrace_sc.tl.infer_ccc`.
+        AnnData, or SpatialData with ``table_key``, with a result of
+        :func:`spatrace_sc.tl.infer_ccc`.
     max_q
-        Largest q of either step, above 0 and at most 1. A path needs both steps, so its share of false ones can be twice as large.
+        Largest q of either step, above 0 and at most 1. A path needs both steps, so its false
+        discovery rate can be twice as large.
     max_paths
-        The strongest so many are kept; logged when there are more.
+        Largest number of paths; the strongest are listed. The log says if there are more.
     key
         Name of the result.
     table_key
@@ -55,11 +62,13 @@ def cascades(
 
     Returns
     -------
-    None, or with ``copy=True`` an AnnData. Writes ``uns[key]["cascades"]``; read it with :func:`spatrace_sc.get.cascades`.
+    None, or with ``copy=True`` an AnnData. Writes ``uns[key]["cascades"]``; read it with
+    :func:`spatrace_sc.get.cascades`.
 
     Raises
     ------
     MissingKeyError, InvalidArgumentError
+        If there is no result under ``key``, or an argument is invalid.
 
     Examples
     --------
@@ -83,9 +92,11 @@ def cascades(
         first.reset_index(drop=True), second.reset_index(drop=True), get.lr_targets(adata, key=key)
     )
     if len(table) > max_paths:
-        logger.info("%d paths; the strongest %d are kept (`max_paths`).", len(table), max_paths)
+        logger.info("%d paths; the strongest %d are listed (`max_paths`).", len(table), max_paths)
     elif not len(table):
-        logger.info("No path: no pair → TF step and TF → target step with q ≤ %g meet.", max_q)
+        logger.info(
+            "No path: no TF has both a pair → TF and a TF → target edge with q ≤ %g.", max_q
+        )
     if copy:
         adata = adata.copy()
     add_cascades(adata, key, table.head(max_paths).copy())
@@ -93,7 +104,7 @@ def cascades(
 
 
 def _paths(first: pd.DataFrame, second: pd.DataFrame, direct: pd.DataFrame) -> pd.DataFrame:
-    """Every path with its steps, and the direct effect of its pair on its target; strongest first."""
+    """Return every path, strongest first, with its steps and the direct effect of its pair."""
     names = pd.Index(np.union1d(first["tf"].astype(str), second["tf"].astype(str)))
     one, two = (names.get_indexer(t["tf"]) for t in (first, second))
     paths = join(

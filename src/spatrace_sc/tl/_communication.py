@@ -1,4 +1,4 @@
-"""Who talks to whom, with a null of the user's choice."""
+"""Test which cell types signal to which, with a null model of the user's choice."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from .._settings import settings
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
+#: Null models: what is permuted.
 NULLS = ("labels", "positions")
 
 
@@ -43,37 +44,52 @@ def communication(
     table_key: str = _keys.TABLE,
     copy: bool = False,
 ) -> AnnData | None:
-    r"""Which cell type talks to which, at which stage, through which pair.
+    """Test which cell types signal to which others, by stage and by ligand–receptor pair.
 
-    The score of sender type *a*, receiver type *b*, stage *t* and pair *lr* is what cells of *b* receive from cells of *a*, on average:
+    :func:`spatrace_sc.tl.infer_ccc` has already filled these tables with default settings. This
+    function recomputes them with yours.
 
-    .. math::
-        S_{ab,t,lr} = \frac{1}{|b, t|} \sum_{i \in b, t} A_{i,lr} \, \frac{\sum_{j \in a} w_{ij} x_{jl}}{\sum_j w_{ij} x_{jl}}
+    The score of sender type *a*, receiver type *b* and pair *lr* in stage *t* is what a receiver
+    of type *b* gets from senders of type *a*, on average::
 
-    with *A* the activity of the pair in the receiver (:func:`spatrace_sc.get.activity`; standard deviations of the targets), *w* the kernel over distance and *x* the ligand's expression in the sender. It is 0 or more.
+        S[a, b, t, lr] = mean over receivers i of type b in stage t of
+                         A[i, lr] * E_a[i, l] / E[i, l]
+        E_a[i, l]      = sum over senders j of type a of w[i, j] * x[j, l]
 
-    A row claims two things, and needs both: that the pair acts (:func:`spatrace_sc.get.lr_pairs`), and that it does so between *these* types. For the second,
+    ``A`` is the activity of the pair in the receiver (:func:`spatrace_sc.get.activity`), in
+    standard deviations of the targets. ``E`` is the exposure to the ligand: ``w`` is the kernel
+    over distance, ``x`` the expression of the ligand in the sender. Scores are 0 or more.
 
-    - ``null="labels"`` exchanges the types of senders among senders, and those of receivers among receivers, within squares of the slice. Place, expression and activity stay; only what the cells are called
-      moves. Small p: the types have it, not just whoever lives there. In a square of one type nothing can move, so types that never mix with others cannot be told from their place.
-    - ``null="positions"`` moves senders, type and expression together, among the sender positions of a square. Small p: the type stands closer to the receivers than others of the square do.
+    A row makes two claims and needs both: the pair acts (:func:`spatrace_sc.get.lr_pairs`), and
+    it acts between *these* cell types. A permutation test addresses the second claim:
+
+    - ``null="labels"`` permutes cell-type labels within local squares of the slice, among
+      senders and among receivers. Location, expression and activity stay in place. A small p
+      means that the cell types matter beyond location. In single-type squares nothing can be
+      permuted: type and location are confounded.
+    - ``null="positions"`` permutes the positions of senders within local squares; type and
+      expression move together. A small p means that the type is closer to the receivers than
+      other senders of the square.
 
     Parameters
     ----------
     data
-        AnnData, or SpatialData with ``table_key``, with a result of :func:`spatrace_sc.tl.infer_ccc`.
+        AnnData, or SpatialData with ``table_key``, with a result of
+        :func:`spatrace_sc.tl.infer_ccc`.
     pairs
-        ``"ligand^receptor"`` or ``(ligand, receptor)``: pairs of which the cells × cells matrix is stored too, besides that of all pairs together.
+        Pairs, as ``"ligand^receptor"`` or ``(ligand, receptor)``, whose cells × cells matrix is
+        stored in addition to the matrix of all pairs together.
     null
         ``"labels"`` or ``"positions"``.
     block_size
-        Side of the squares, in the units of the coordinates. None: twice the radius. ``inf``: the whole slice.
+        Side of the local squares, in the units of the coordinates. None: twice the radius.
+        ``inf``: the whole slice.
     n_permutations
-        No p is below 1 / (1 + n).
+        Number of permutations. No p is below 1 / (1 + n).
     seed
-        Of the permutations.
+        Seed of the permutations.
     progress
-        Show a bar. None: ``st.settings.progress``.
+        Show a progress bar. None: ``st.settings.progress``.
     key
         Name of the result.
     table_key
@@ -85,19 +101,30 @@ def communication(
     -------
     None, or with ``copy=True`` an AnnData. Replaces
 
-    - ``uns[key]["communication"]``, ``uns[key]["communication_by_stage"]``: read them with :func:`spatrace_sc.get.communication`.
-    - ``obsp[key + "_communication"]``: sparse, row = sender, column = receiver: how much of the receiver's activity, summed over the listed pairs, comes from that sender, in standard deviations of the
-      targets. ``obsp[key + "_communication_ligand--receptor"]`` the same of one pair. Sums over rows and columns: :func:`spatrace_sc.get.sent_received`.
-    - ``uns[key]["communication_params"]``.
+    - ``uns[key]["communication"]`` and ``uns[key]["communication_by_stage"]``: read them with
+      :func:`spatrace_sc.get.communication`.
+    - ``obsp[key + "_communication"]``: sparse cells × cells matrix, row = sender, column =
+      receiver. An entry is the share of the receiver's activity that comes from that sender,
+      summed over the listed pairs, in standard deviations of the targets.
+      ``obsp[key + "_communication_ligand--receptor"]`` holds the same for one pair. Read row and
+      column sums with :func:`spatrace_sc.get.sent_received`.
+    - ``uns[key]["communication_params"]``: the arguments.
 
     Raises
     ------
     MissingKeyError, InvalidArgumentError, DataError
+        If there is no result under ``key``, an argument is invalid, or the cells are not those
+        of the inference.
 
     Notes
     -----
-    p is the larger of the pair's and the types'; q the larger of the pair's q and of Benjamini–Hochberg over the types' p, among the rows of pairs with q ≤ 0.1. The cells of the slices at hand are what is permuted:
-    p speaks of these slices. How far it holds in others is in ``score_se``, ``n_slices`` and ``slices_above``.
+    p is the larger of the pair's p and the p of the cell types. q is the larger of the pair's q
+    and the Benjamini–Hochberg adjusted p of the cell types, among the rows of pairs with
+    q ≤ 0.1.
+
+    The test permutes the cells of the slices in the data, so p refers to these slices only.
+    ``score_se``, ``n_slices`` and ``slices_above`` show how well a row replicates between
+    slices. ``docs/method.md``, section 7, and ``docs/communication.md`` describe the test.
 
     Examples
     --------
@@ -156,7 +183,7 @@ def _check(null: str, block_size: float | None, n_permutations: int, seed: int) 
 def _named_pairs(
     pairs: Sequence[str | tuple[str, str]] | str | None, listed: pd.DataFrame
 ) -> dict[int, str]:
-    """Return position and name of the pairs of which a matrix is stored too."""
+    """Return the index and the name of every pair whose matrix is stored separately."""
     known = list(joined(listed, ["ligand", "receptor"]))
     wanted: list[Any] = [pairs] if isinstance(pairs, str) else list(pairs or [])
     if len(wanted) == 2 and all(isinstance(p, str) and PAIR_SEPARATOR not in p for p in wanted):
@@ -175,13 +202,13 @@ def _named_pairs(
     if slots.index.has_duplicates:
         alike = slots[slots.index.duplicated(keep=False)]
         raise InvalidArgumentError(
-            f"`pairs`: {shorten(alike)} would share a slot; ask for one at a time."
+            f"`pairs`: {shorten(alike)} would share a slot; request one at a time."
         )
     return {known.index(name): name for name in names}
 
 
 def _at_exposure(adata: AnnData, key: str) -> ActivityAtExposure:
-    """Import torch only where the model is restored."""
+    """Return the function from exposure to activity; importing torch only when it is needed."""
     from .._inference.moved_senders import activity_at_exposure
 
     return activity_at_exposure(adata, key)

@@ -1,4 +1,4 @@
-"""What differs between stages, conditions or bins of pseudotime."""
+"""Compare edges and activities between stages, conditions or bins of pseudotime."""
 
 from __future__ import annotations
 
@@ -42,45 +42,75 @@ def compare(
     table_key: str = _keys.TABLE,
     copy: bool = False,
 ) -> AnnData | None:
-    r"""Compare edges and activities between groups of receivers: stages, conditions or bins of pseudotime.
+    """Compare edges and activities between groups of receivers.
 
-    Two questions are kept apart. *Response*: does a target answer differently to the same level of a regulator? *Level*: is there more of the regulator, or of the signal? For a target *g* with the regulators
-    *r* that are supported in the whole, and the strongest others of the model,
+    Groups are stages, conditions or bins of pseudotime. Two questions are kept apart:
 
-    .. math::
-        y_{ig} = G_g(\eta_{ig}), \qquad \eta_{ig} = \sum_r \beta_{rg,h(i)}\, x_{ir} + \sum_c B_{cg,h(i)}\, c_i
+    - *Response*: does a target respond differently to the same level of a regulator?
+    - *Level*: is there more of the regulator, or more of the signal?
 
-    where *h* is the cell's group, *x* the level of a TF (without the noise of counting) or the saturating signal of a pair, and *c* slices, cell types and time with coefficients of their own in every group. *G* is one curve for all groups, because a gene
-    near its floor or ceiling answers less to the same regulator. Levels and targets are standardised over *all* compared cells: slopes of all groups are in the same units. The test asks whether the
-    difference :math:`d = \beta_{group} - \beta_{reference}` is larger than :math:`m` = ``smallest_share`` of the larger of the two,
+    Responses are slopes along one response curve per target. For a target *g* with its
+    significant regulators *r*, and the strongest others of the model::
 
-    .. math::
-        p = P\big(t > (|d| - m) / se\big) + P\big(t > (|d| + m) / se\big)
+        y[i, g]   = G_g(eta[i, g])
+        eta[i, g] = sum_r beta[r, g, h(i)] * x[i, r] + sum_c B[c, g, h(i)] * c[i]
 
-    *Unit*: with two or more replicates in every group, slopes and means are taken replicate by replicate, all slices of one together, and the replicates are the unit (variances of all edges drawn together,
-    Smyth 2004; levels within stages where conditions are compared). Without ``replicate_key`` every slice counts as one; where slices are serial sections of one animal, p is then far too small. Otherwise blocks of space are: p then says whether *these slices* differ, not whether such tissues do. That is weak for levels, which always differ a little from place to place.
+    Here ``h(i)`` is the group of cell *i*. ``x`` is the level of a TF without count noise, or
+    the saturating signal of a pair. The covariates ``c`` (slice, cell type, time) have their own
+    coefficients in every group. All groups share the curve ``G``, because a gene near its floor
+    or ceiling responds less to the same regulator. Levels and targets are standardised over
+    *all* compared cells, so the slopes of all groups have the same units.
+
+    The test asks whether a difference exceeds a minimum ``m``::
+
+        d = beta[group] - beta[reference]
+        m = smallest_share * max(|beta[group]|, |beta[reference]|)
+        p = P(t > (|d| - m) / se) + P(t > (|d| + m) / se)
+
+    The unit of replication depends on the data:
+
+    - *Replicates*, if every group has at least two. Slopes and means are estimated per
+      replicate, from all its slices together. Their variances are moderated over all edges
+      (Smyth 2004). Levels of conditions are compared within stages.
+    - *Slices*, if ``replicate_key`` is None: each slice then counts as a replicate. For serial
+      sections of one animal p is then far too small.
+    - *Spatial blocks* otherwise. p then says whether *these slices* differ, not whether such
+      tissues do. This is weak evidence for levels, which always vary a little from location to
+      location.
+
+    ``docs/method.md``, section 8, has the equations; ``docs/compare.md`` has the error rates.
 
     Parameters
     ----------
     data
-        AnnData, or SpatialData with ``table_key``, with a result of :func:`spatrace_sc.tl.infer_ccc`, unchanged since but for the order of genes and cells.
+        AnnData, or SpatialData with ``table_key``, with a result of
+        :func:`spatrace_sc.tl.infer_ccc`. Since the inference only the order of genes and cells
+        may have changed.
     groups
-        Column of ``obs``. Numbers with more than ten values are cut into bins with equally many cells.
+        Column of ``obs``. A numeric column with more than ten values is cut into bins with equal
+        numbers of cells.
     categories
         Groups to compare, in this order. None: all.
     n_bins
-        Bins of a numeric column. None: 3 where it has more than ten values, otherwise its values are the groups.
+        Number of bins of a numeric column. None: 3 if it has more than ten values; otherwise
+        each value is a group.
     reference
-        Group with which all others are compared. None: the one before it where groups have an order (stages of the inference, ordered categories, numbers), otherwise the first.
+        Group that all others are compared with. None: the preceding group if groups have an
+        order (stages of the inference, ordered categories, numbers), otherwise the first group.
     replicate_key
-        Column of ``obs`` with the animal, embryo or donor, each in one group: the unit of the test. Several slices of one are one unit, for what makes animals differ they share. None: the slices of the inference if
-        every group has two, logged as an assumption, otherwise blocks.
+        Column of ``obs`` with the animal, embryo or donor: the unit of the test. Each replicate
+        lies in one group. All slices of a replicate form one unit, because they share what makes
+        animals differ. None: the slices of the inference if every group has two (logged as an
+        assumption), otherwise spatial blocks.
     max_q
-        Edges with at most this q in the whole are compared, and a change is named if its own q is at most this.
+        Largest q in the full data set of an edge that is compared. A change is named if its own
+        q is at most ``max_q``, too.
     top_n
-        So many of the strongest edges of each kind are compared too, supported or not: an edge of one small group need not be supported in the whole.
+        Number of strongest edges of each kind that are compared whatever their q. An edge that
+        acts in one small group need not be significant in the full data set.
     smallest_share
-        A difference below this share of the larger effect, or of a standard deviation of a level, is not worth naming; at least 0 and below 1.
+        Minimum meaningful difference, as a share of the larger slope, or of a standard deviation
+        of a level. At least 0 and below 1.
     key
         Name of the result.
     table_key
@@ -90,14 +120,16 @@ def compare(
 
     Returns
     -------
-    None, or with ``copy=True`` an AnnData. Writes ``uns[key]["comparison"]``; read it with :func:`spatrace_sc.get.comparison`.
+    None, or with ``copy=True`` an AnnData. Writes ``uns[key]["comparison"]``; read it with
+    :func:`spatrace_sc.get.comparison`.
 
     Raises
     ------
     MissingKeyError, InvalidArgumentError
-        One group, an unknown one, and the like.
+        If there is no result under ``key``, there is only one group, a group is unknown, or
+        another argument is invalid.
     DataError
-        Groups with too few receivers, or data that have changed since the inference.
+        If a group has too few receivers, or the data have changed since the inference.
 
     Examples
     --------
@@ -155,7 +187,7 @@ def _plan(
     share: float,
     max_q: float,
 ) -> Plan:
-    """Return the cells that are compared, with group, replicate and stage."""
+    """Return the compared cells with their group, replicate and stage."""
     from .._inference.group_slopes import Plan
 
     study, usable = restored.study, restored.problem.usable.numpy()
@@ -171,7 +203,7 @@ def _plan(
     if replicate is None:
         logger.info(
             "Fewer than two slices in a group: spatial blocks are the unit of replication, and p "
-            "speaks of these slices only."
+            "refers to these slices only."
         )
     return Plan(
         rows=rows,
@@ -186,7 +218,7 @@ def _plan(
 
 
 def _tables(adata: AnnData, restored: Restored, plan: Plan, top_n: int) -> dict[str, pd.DataFrame]:
-    """Return the tables of responses and levels, with a line in the log for each."""
+    """Return the tables of responses and levels, and log the number of differences in each."""
     from .._inference.group_differences import response_tables
 
     genes, key = restored.genes, restored.result.key
@@ -211,7 +243,7 @@ def _tables(adata: AnnData, restored: Restored, plan: Plan, top_n: int) -> dict[
             )
         else:
             logger.info(
-                "%s: nothing to compare, no edge has q ≤ %g; `top_n` takes the strongest.",
+                "%s: nothing to compare: no edge has q ≤ %g; `top_n` adds the strongest edges.",
                 name,
                 plan.max_q,
             )
@@ -227,9 +259,10 @@ def _levels(
     *,
     top_n: int,
 ) -> pd.DataFrame:
-    """Compare the activity of regulators of compared edges, significant pairs and the strongest.
+    """Compare the mean activity of regulators between groups.
 
-    ``level`` has the kind of level and the kind of activity that it is the mean of.
+    These are the regulators of compared edges, significant pairs, and the ``top_n`` strongest.
+    ``level`` names the kind of level and the kind of activity that it averages.
     """
     from .._inference.group_differences import level_table
 

@@ -1,4 +1,4 @@
-"""A table of edges against a network that is known."""
+"""Score a ranking of edges against a known network."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Kinds of edges that can be judged.
+#: Kinds of edges that can be evaluated.
 JUDGED_KINDS = [kind.name for kind in TESTED_KINDS]
+#: Columns of measures, in the order of the table.
 MEASURES = ["auroc", "auprc", "auprc_ratio", "early_precision"]
+#: Measures of two networks that differ by less are equal.
+TIE_TOLERANCE = 1e-12
 
 
 def evaluate(
@@ -38,36 +41,57 @@ def evaluate(
     key: str = _keys.RESULT,
     table_key: str = _keys.TABLE,
 ) -> pd.DataFrame:
-    """Score the ranking of edges against a reference network, and against random networks of the same degrees.
+    """Score a ranking of edges against a reference network.
 
-    Judged are the candidates whose source and whose target both occur in the reference: of others it says nothing. A random network gives every source and every target as many true edges as the
-    reference does: a ranking that only knows which genes have many edges does as well on it.
+    The same scores are computed for random networks with the degrees of the reference: each
+    source and each target has as many true edges as in the reference. A ranking that only knows
+    which genes have many edges scores as well on them.
+
+    Only candidates whose source and target both occur in the reference are judged, because the
+    reference does not cover other genes.
 
     Parameters
     ----------
     data
-        With a result of :func:`spatrace_sc.tl.infer_ccc`; or any table with the columns of ``edges`` and ``score``.
+        AnnData or SpatialData with a result of :func:`spatrace_sc.tl.infer_ccc`; or any table
+        with the columns of ``edges`` and ``score``.
     reference
-        Tidy table of known edges: columns ``source`` and ``target`` (``ligand^receptor`` where pairs act), or those of the table itself, such as ``tf, target`` or ``ligand, receptor, target``.
+        Tidy table of known edges. Its columns are ``source`` and ``target`` (sources that are
+        pairs are written ``ligand^receptor``), or those of the edge table itself, such as
+        ``tf, target`` or ``ligand, receptor, target``.
     edges
         ``"tf_targets"``, ``"lr_targets"`` or ``"lr_pairs"``.
     score
-        Column to rank by, descending.
+        Column to rank by, in descending order.
     n_random
-        Random networks, 0 for none. No p is below 1 / (n_random + 1).
+        Number of random networks, 0 for none. No p is below 1 / (n_random + 1).
     seed
-        Of the random networks.
+        Seed of the random networks.
     key, table_key
         Name of the result; table of a SpatialData.
 
     Returns
     -------
-    Table with one row for each of ``auroc``, ``auprc`` (average precision), ``auprc_ratio`` (over the share of true edges) and ``early_precision`` (among as many of the strongest as are true): ``measure, value, random_mean,
-    random_sd, p_value, n_candidates, n_true``. p is the share of random networks, the reference among them, that score at least as high. Nothing is written.
+    Table with the columns
+    ``measure, value, random_mean, random_sd, p_value, n_candidates, n_true`` and one row per
+    measure. Nothing is written.
+
+    - ``auroc``: area under the ROC curve.
+    - ``auprc``: average precision.
+    - ``auprc_ratio``: average precision relative to the share of true edges.
+    - ``early_precision``: precision among the strongest candidates, as many as there are true
+      edges.
+
+    ``p_value`` is the share of networks that score at least as high, the reference counted as
+    one of them.
 
     Raises
     ------
-    MissingKeyError, InvalidArgumentError, DataError
+    MissingKeyError, InvalidArgumentError
+        If there is no result under ``key``, a table lacks its columns, or an argument is
+        invalid.
+    DataError
+        If none, or all, of the candidates are true edges, so that nothing can be ranked.
 
     Examples
     --------
@@ -97,19 +121,23 @@ def evaluate(
     row, column = sources.get_indexer(source), targets.get_indexer(target)
     judged = (row >= 0) & (column >= 0)
     network = np.zeros((len(sources), len(targets)), dtype=bool)
-    at, to = sources.get_indexer(known_source), targets.get_indexer(known_target)
-    network[at[(at >= 0) & (to >= 0)], to[(at >= 0) & (to >= 0)]] = True
+    known = sources.get_indexer(known_source), targets.get_indexer(known_target)
+    within = (known[0] >= 0) & (known[1] >= 0)
+    network[known[0][within], known[1][within]] = True
     candidate = np.zeros_like(network)
     candidate[row[judged], column[judged]] = True
-    lost = int((network & ~candidate).sum())
-    if lost:
+    n_missing = int((network & ~candidate).sum())
+    if n_missing:
         logger.info(
-            "%d edges of the reference are not among the candidates and are left out.", lost
+            "%d edges of the reference are not among the candidates and are left out.", n_missing
         )
     true = (network & candidate)[row[judged], column[judged]]
     if not true.any() or true.all():
         raise DataError(
-            f"{int(true.sum())} of {len(true)} candidates with a source and a target of the reference are true: nothing to rank. Do the names agree? Sources of the table: {shorten(np.unique(source), 3)}; of the reference: {shorten(np.unique(known_source), 3)}."
+            f"{int(true.sum())} of {len(true)} candidates with a source and a target of the "
+            "reference are true: nothing to rank. Do the names agree? Sources of the table: "
+            f"{shorten(np.unique(source), 3)}; of the reference: "
+            f"{shorten(np.unique(known_source), 3)}."
         )
     return _against_chance(
         network,
@@ -122,33 +150,38 @@ def evaluate(
 
 def _against_chance(
     network: NDArray[np.bool_],
-    place: tuple[NDArray[np.intp], NDArray[np.intp]],
+    judged: tuple[NDArray[np.intp], NDArray[np.intp]],
     value: NDArray[np.float64],
     n_random: int,
     seed: int,
 ) -> pd.DataFrame:
-    true = network[place]
+    """Return the measures of the judged entries of a network, and those of random networks."""
+    true = network[judged]
     observed = ranking_scores(true, value)
     rng = np.random.default_rng(seed)
     random = pd.DataFrame(
-        [ranking_scores(rewire(network, rng)[place], value) for _ in range(n_random)],
+        [ranking_scores(rewire(network, rng)[judged], value) for _ in range(n_random)],
         columns=MEASURES,
         dtype=float,
     )
-    found = pd.DataFrame({"measure": MEASURES, "value": [observed[m] for m in MEASURES]})
-    found["random_mean"], found["random_sd"] = (
-        random.mean().to_numpy(),
-        random.std(ddof=0).to_numpy(),
+    n_at_least = [(random[m] >= observed[m] - TIE_TOLERANCE).sum() for m in MEASURES]
+    return pd.DataFrame(
+        {
+            "measure": MEASURES,
+            "value": [observed[m] for m in MEASURES],
+            "random_mean": random.mean().to_numpy(),
+            "random_sd": random.std(ddof=0).to_numpy(),
+            "p_value": (1.0 + np.array(n_at_least)) / (1.0 + n_random),
+            "n_candidates": len(true),
+            "n_true": int(true.sum()),
+        }
     )
-    at_least = [(random[m] >= observed[m] - 1e-12).sum() for m in MEASURES]
-    found["p_value"] = (1.0 + np.array(at_least)) / (1.0 + n_random)
-    return found.assign(n_candidates=len(true), n_true=int(true.sum()))
 
 
 def _named(
     table: pd.DataFrame, kind: EdgeKind, argument: str
 ) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
-    """Return the names of sources and targets."""
+    """Return the names of sources and targets of a table."""
     if not isinstance(table, pd.DataFrame):
         raise InvalidArgumentError(f"`{argument}` must be a table, found {type(table).__name__}.")
     if set(kind.columns) <= set(table):

@@ -1,4 +1,4 @@
-"""The main verb."""
+"""Infer which pairs and transcription factors regulate which targets."""
 
 from __future__ import annotations
 
@@ -56,57 +56,88 @@ def infer_ccc(
     key_added: str = _keys.RESULT,
     copy: bool = False,
 ) -> AnnData | None:
-    r"""Infer which ligand–receptor pairs and which transcription factors change which genes.
+    """Infer the ligand–receptor pairs and transcription factors that regulate each target.
 
-    Every TF and every ligand × receptor pair competes to explain every target of a cell from the cell's past and its own surroundings:
+    All TFs and all ligand × receptor pairs compete to explain the expression of each target in
+    each receiving cell. They are read from the cell's past and from its surroundings::
 
-    .. math::
-        \hat y_{ig} = \sum_{f} W_{fg}\,(1 + v_f(z_i))\,\tilde x_{if} + \sum_{lr} W_{lr,g}\,(1 + v_{lr}(z_i))\,\tilde s_{i,lr} + \sum_c B_{cg}\,c_i,
-        \qquad s_{i,lr} = h\Big(\sum_k \alpha^E_{ik} E_{l}(k) \cdot \sum_k \alpha^R_{ik} R_{r}(k)\Big)
+        y[i, g]  ~ sum_f  W[f, g]  * (1 + gate_f(z_i))  * x[i, f]
+                 + sum_lr W[lr, g] * (1 + gate_lr(z_i)) * s[i, lr]
+                 + sum_c  B[c, g]  * c_i
+        s[i, lr] = h(sum_k a[i, k] * E_l[i, k]  *  sum_k b[i, k] * R_r[i, k])
 
-    where *x* is the level of a TF, read twice: at earlier steps of the cell's path, and now, with the noise of counting filtered out; *E* is ligand exposure, *R* receptor expression, *h* saturates, :math:`\alpha` is the attention of a causal transformer
-    over the steps, *v* small gates, *c* covariates (cell type, slice, time), and a tilde means standardised. *W* is sparse and signed: the change of the target, in its standard
-    deviations, when the regulator rises by one of its own. No target of the predicted cell enters its prediction. See the page *Method*.
+    - ``x`` is the level of a TF. It enters twice: at earlier steps of the cell's path, and in
+      the cell itself, with the count noise filtered out.
+    - ``s`` is the signal of a pair: ligand exposure ``E`` times receptor expression ``R``,
+      passed through the saturating function ``h``. ``a`` and ``b`` weigh the steps ``k`` of the
+      path. A causal transformer learns the attention ``a``, and that of the TFs; ``b`` is fixed.
+    - ``gate`` is a small modulation by the cell's context ``z_i``. The covariates ``c`` are cell
+      type, slice and time.
+    - ``W`` is sparse and signed: by how many of its standard deviations the target changes when
+      the regulator rises by one of its own. ``x``, ``s`` and ``c`` are standardised.
 
-    An effect is an association after competition, not proof of cause: a regulator that was not measured can act through one that was.
+    A cell's own target expression is never used to predict it. ``docs/method.md`` derives the
+    model.
+
+    An effect is an association that remains after competition with all measured regulators. It
+    does not prove cause: an unmeasured regulator can act through a measured one.
 
     Parameters
     ----------
     data
-        AnnData, or SpatialData with ``table_key``. ``X`` (or ``layer``) holds log-normalised expression.
+        AnnData, or SpatialData with ``table_key``. ``X`` (or ``layer``) holds log-normalised
+        expression.
     ligands, receptors, tfs, targets
-        Genes of each role. None: the flags that :func:`spatrace_sc.pp.gene_roles` wrote to ``var``; for targets without a flag, highly variable genes. All ligand × receptor pairs are candidates.
+        Genes of each role. None: the flags that :func:`spatrace_sc.pp.gene_roles` wrote to
+        ``var``; without a flag for targets, highly variable genes. All ligand × receptor pairs
+        are candidates.
     cell_type_key
         Column of ``obs`` with cell types.
     sample_key
-        Column of ``obs`` with the slice; neighbours never cross it. None: one slice.
+        Column of ``obs`` with the slice. Cells of different slices are never neighbours. None:
+        all cells are in one slice.
     stage_key
-        Column of ``obs`` with the developmental stage, for results by stage. None: the sample.
+        Column of ``obs`` with the developmental stage, for results by stage. None: the slices
+        are the stages.
     time_key
-        Numeric column of ``obs``: pseudotime or real stages of the receivers. Cells that only send may have NaN.
+        Numeric column of ``obs`` with the pseudotime or the real stage of the receivers. It may
+        be NaN in cells that only send.
     spatial_key
         Slot of ``obsm`` with coordinates.
     layer
         Layer with expression. None: ``X``.
     senders, receivers
-        Cell types. None: all send; all types with time receive.
+        Cell types that send and that receive. None: all types send; all types with time receive.
     radius
-        Reach of a signal, in the units of the coordinates. None: 5 × the median distance between nearest cells, logged.
+        Largest distance that a signal travels, in the units of the coordinates. None: 5 × the
+        median distance between nearest cells (logged).
     transitions_key
-        Slot of ``obsp`` with transition probabilities, row = earlier cell. None: forward nearest neighbours along time, as :func:`spatrace_sc.pp.transitions` computes them by default.
+        Slot of ``obsp`` with transition probabilities; rows are the earlier cells. None: forward
+        nearest neighbours along time, as :func:`spatrace_sc.pp.transitions` computes them by
+        default.
     gene_symbols
-        Column of ``var`` with the names under which genes are given and shown, e.g. ``"symbol"`` where ``var_names`` are Ensembl ids. None: ``var_names``. A gene without a symbol keeps
-        its name; one that shares it shows both.
+        Column of ``var`` with the names by which you give genes and results show them, e.g.
+        ``"symbol"`` if ``var_names`` are Ensembl ids. None: ``var_names``. A gene without a
+        symbol keeps its name; genes that share a symbol show both names.
     prior
-        Table with columns ligand, receptor[, weight] or tf, target[, weight], such as :func:`spatrace_sc.pp.prior` makes; or a list or dictionary of both. Divides the penalty of the named edges by up to 1 + weight (default 1), never more
-        than by how much stronger they are than others when the model is fitted without it (logged, and in ``uns[key_added]["fit"]``). Never a filter: every edge stays a candidate. The decoys of an edge carry its penalty, so a prior cannot lower p or q by itself
-        (``docs/prior.md``).
+        Table with columns ligand, receptor[, weight] or tf, target[, weight], such as
+        :func:`spatrace_sc.pp.prior` returns; or a list or dictionary of both. The penalty of a
+        listed edge is divided by up to 1 + weight (default weight 1). It is never divided by
+        more than the ratio by which listed edges exceed others in a fit without the prior. That
+        ratio is logged and stored in ``uns[key_added]["fit"]``. A prior is never a filter: every
+        edge stays a candidate. The decoys of an edge carry its penalty, so a prior alone cannot
+        lower p or q (``docs/prior.md``).
     config
-        :class:`spatrace_sc.Config`. None: defaults. Bars are shown if it and ``st.settings.progress`` say so.
+        :class:`spatrace_sc.Config`. None: defaults. Progress bars appear if both
+        ``config.progress`` and ``st.settings.progress`` are True.
     seed
-        Same data, seed, machine and number of threads of torch: same tables, whatever the order of genes. With another number of threads effects differ in the last digits of single precision.
+        Seed of all random draws. The same data, seed, machine and number of torch threads give
+        the same tables, whatever the order of the genes. With another number of threads, effects
+        differ in the last digits of single precision.
     device
-        ``"auto"`` (``st.settings.device``, by default a CUDA GPU if there is one, otherwise CPU; logged), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ... ``"auto"`` is
+        ``st.settings.device``: by default a CUDA GPU if there is one, otherwise the CPU
+        (logged).
     table_key
         Table of a SpatialData.
     key_added
@@ -118,32 +149,55 @@ def infer_ccc(
     -------
     None, or with ``copy=True`` an AnnData with the results. Writes
 
-    - ``uns[key_added]``: parameters, genes, compact edge tables, communication tables, training history, held-out R². Read them with :mod:`spatrace_sc.get`.
-    - ``obsm[key_added + "_activity"]``: cells × strongest pairs, float32, NaN in cells that do not receive.
-    - ``obsm[key_added + "_activity_se"]``: their standard errors; NaN where the data are not counts.
-    - ``obsm[key_added + "_tf_activity"]``: cells × TFs, float32, NaN in cells that do not receive.
-    - ``obsp[key_added + "_communication"]``: sparse cells × cells, row = sender, column = receiver, in standard deviations of the targets.
+    - ``uns[key_added]``: parameters, genes, compact edge tables, communication tables, training
+      history, held-out R². Read them with :mod:`spatrace_sc.get`.
+    - ``obsm[key_added + "_activity"]``: cells × strongest pairs, float32. NaN in cells that do
+      not receive.
+    - ``obsm[key_added + "_activity_se"]``: standard errors of the activity. NaN if the data are
+      not counts.
+    - ``obsm[key_added + "_tf_activity"]``: cells × TFs, float32. NaN in cells that do not
+      receive.
+    - ``obsp[key_added + "_communication"]``: sparse cells × cells matrix, row = sender, column =
+      receiver, in standard deviations of the targets.
 
     Raises
     ------
     MissingKeyError, DataError, InvalidArgumentError, DeviceError
-        Early, naming the argument, what was found and what to call.
+        Early, before the fit. The message names the argument, the finding and the remedy.
 
     Warns
     -----
     SpatraceWarning
-        If no edge of any kind has q ≤ 0.1: the tables then rank hypotheses. If ``radius``, slices, expression, or names of types, slices and stages deserve a second look.
+        If no edge of any kind has q ≤ 0.1: the tables then rank hypotheses. If ``radius``,
+        slices, expression, or the names of types, slices or stages look wrong.
 
     Notes
     -----
-    *LR edges and pairs* are held against decoy genes (ligands shuffled among senders of a type and slice, receptors among receivers of a type, slice and time bin) that were refitted together with them:
-    ``q_value`` is the share of decoys among what is at least as strong, ``p_value`` the share of decoys that are. *TF edges* must beat decoy TFs too, and be larger, once the noise of counting is
-    taken out of the TFs, than a fifth (``config.evidence.smallest_share``) of what TFs do to the target together. With more than 5 000 receivers that test is no surer than with 5 000. ``stability`` is the share of refits that keep an edge with its sign, ``effect_se``
-    the standard error over refits. A pair must also explain its targets better, in blocks of space where it was not fitted, than any pair that resembles it would in its place: otherwise what it explains may be what it shares with one that acts (``docs/method.md``, section 6).
-    ``group`` names regulators that the data cannot tell from the one listed. What the q-values are worth was measured: ``docs/calibration.md``.
+    *Pairs and their edges* compete with decoy genes that are refitted together with them. A
+    decoy ligand is a ligand permuted among senders of one type and slice; a decoy receptor is
+    permuted among receivers of one type, slice and time bin. ``q_value`` is the share of decoys
+    among everything at least as strong: the estimated false discovery rate. ``p_value`` is the
+    share of decoys that are at least as strong.
 
-    Where TFs predict a receptor's level and pairs do no better than decoys, part of the credit goes to the route exposure → receptor → target (``docs/method.md``, section 5; logged). Such
-    edges rank below those with q ≤ 0.1. If they have nothing else, q is 1, p is that of their strength against decoys, and ``evidence`` is "co-variation".
+    *A pair must also be distinguishable.* It must explain its targets better than any similar
+    pair that is substituted for it, in spatial blocks where neither was fitted. Otherwise it may
+    only share the signal of another pair that acts (``docs/method.md``, section 6). ``group``
+    lists the regulators that the data cannot distinguish from the one in the row.
+
+    *TF edges* must beat decoy TFs, too. In addition, an errors-in-variables regression corrects
+    the effect for count noise. The corrected effect must exceed a minimum: a fifth
+    (``config.evidence.smallest_share``) of the joint effect of all TFs on the target. Beyond
+    5000 receivers, more cells do not make this test more powerful.
+
+    ``stability`` is the selection frequency: the share of refits that select an edge with the
+    same sign. ``effect_se`` is the standard error over refits. ``docs/calibration.md`` reports
+    how well the q-values are calibrated.
+
+    *Shared credit.* Where TFs predict the level of a receptor and pairs do no better than
+    decoys, part of the credit goes to the route exposure → receptor → target
+    (``docs/method.md``, section 5; logged). Such edges rank below those with q ≤ 0.1. Without
+    any other support they have q = 1, the p of their strength against decoys, and ``evidence``
+    "co-variation".
 
     References
     ----------
@@ -155,7 +209,8 @@ def infer_ccc(
     >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
     >>> st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage")
     >>> list(st.get.lr_pairs(adata).columns)
-    ['ligand', 'receptor', 'score', 'p_value', 'score_se', 'group_q_value', 'group', 'q_value', 'stability', 'evidence']
+    ['ligand', 'receptor', 'score', 'p_value', 'score_se', 'group_q_value', 'group', 'q_value',
+     'stability', 'evidence']
     """
     from .._inference.run import run
     from .._model.config import Config as Configuration

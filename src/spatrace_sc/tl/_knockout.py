@@ -1,4 +1,4 @@
-"""What happens when a gene, or a type of sender, is gone."""
+"""Predict what changes when a gene, or a type of sender, is removed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Longest name, so that it fits the names of files.
+#: Longest name of a knockout; longer ones do not fit into file names.
 MAX_NAME_LENGTH = 120
 
 
@@ -42,37 +42,52 @@ def knockout(
     table_key: str = _keys.TABLE,
     copy: bool = False,
 ) -> AnnData | None:
-    r"""Predict what changes when a ligand, a receptor, a TF or a type of sender is removed.
+    """Predict how targets change when a ligand, receptor, TF or type of sender is removed.
 
-    The signals *s* of the pairs and the levels *x* of the TFs are those of the trained model, as attended. What is removed is set to 0: the signals of a ligand or receptor, the level of a TF; of senders
-    the exposure is computed again without them. Then
+    The fitted model is re-evaluated with the removed regulator set to 0: the signals of a ligand
+    or receptor, or the level of a TF. Without a type of sender, exposure is computed again from
+    the remaining senders. Changes are then propagated::
 
-    .. math::
-        \Delta s_{ip} &= (s'_{ip} - s_{ip})(1 + v_{ip}) / sd_p, \qquad
-        \Delta x_{if} = \sum_p M_{pf}\,\Delta s_{ip} + \sum_{f'} A_{f'f} \sum_k \alpha_{ik} \sum_j P^k_{ij}\,\Delta x_{jf'} \\
-        \Delta y_{ig} &= \sum_p W_{pg}\,\Delta s_{ip} + \sum_f W_{fg}\,\Delta x_{if}
+        ds[i, p] = (s'[i, p] - s[i, p]) * (1 + gate[i, p]) / sd[p]
+        dx[i, f] = sum_p M[p, f] * ds[i, p]
+                 + sum_f' A[f', f] * sum_k attention[i, k] * sum_j P^k[i, j] * dx[j, f']
+        dy[i, g] = sum_p W[p, g] * ds[i, p] + sum_f W[f, g] * dx[i, f]
 
-    with *W* the effects of pairs and TFs on targets, *M* those of pairs on TFs, *A* those of TFs in earlier cells on TFs, *P* the backward transitions and :math:`\alpha` the attention to *k* steps back, *v* the gates. All
-    effects that are not 0 are used, supported or not: the sparse fit has shrunk the doubtful ones. The second line is rolled forward ``max_chain`` times, each time one TF further. *A* is scaled down if a chain could grow,
-    no TF falls below 0, and a removed TF stays removed.
+    ``s`` and ``s'`` are the signals of pairs before and after the removal, ``x`` the levels of
+    TFs, both as attended in the fitted model. ``W`` holds the effects of pairs and TFs on
+    targets, ``M`` those of pairs on TFs, ``A`` those of TFs in earlier cells on TFs. ``P`` are
+    the backward transitions, and ``attention`` weighs *k* steps back.
 
-    The model is linear in what is removed and its effects are shrunken, so changes come out too small, and the order and sign of targets are better known than sizes (``docs/knockout.md``). Ligands and receptors that change
-    because a TF is gone do not act on in turn, and nothing is said of cells that die or move.
+    The second equation is applied ``max_chain`` times, each time one TF further along a chain.
+    ``A`` is scaled down if a chain could grow. No TF falls below 0, and a removed TF stays
+    removed. All non-zero effects are used, significant or not: the sparse fit has already shrunk
+    the uncertain ones.
+
+    Predicted changes are too small, because the model is linear in what is removed and its
+    effects are shrunk. The order and direction of the changes are more reliable than their size
+    (``docs/knockout.md``). The prediction ignores ligands and receptors that change because a TF
+    is gone, and cells that die or move. ``docs/method.md``, section 8, derives the equations.
 
     Parameters
     ----------
     data
-        AnnData, or SpatialData with ``table_key``, with a result of :func:`spatrace_sc.tl.infer_ccc`, unchanged since but for the order of genes and cells.
+        AnnData, or SpatialData with ``table_key``, with a result of
+        :func:`spatrace_sc.tl.infer_ccc`. Since the inference only the order of genes and cells
+        may have changed.
     ligand, receptor, tf
-        Gene, or genes, of this role to remove. Give exactly one of these and ``sender``; or ``ligand`` and ``receptor`` together, to block the pairs of the two and leave the genes alone.
+        Gene, or genes, of this role to remove. Give exactly one of these and ``sender``. To
+        block pairs without removing their genes, give ``ligand`` and ``receptor`` together.
     sender
-        Cell type, or types, that no longer send anything.
+        Cell type, or types, that no longer send any ligand.
     max_chain
-        Longest chain of TFs. 0: only what pairs do to TFs directly, and TFs to targets.
+        Largest number of TFs in a chain. 0: only direct effects of pairs on TFs, and of TFs on
+        targets.
     max_values
-        The change of every target in every cell is stored when cells × targets is at most this (4 bytes each). The size of the change per cell is stored always.
+        Largest cells × targets up to which the change of every target in every cell is stored (4
+        bytes each). The size of the change per cell is always stored.
     name
-        Name of this knockout, under which it is read. None: e.g. ``"ligand:WNT3"``, ``"pair:WNT3+FZD1"``. The same name again replaces it.
+        Name under which this knockout is stored and read. None: built from the arguments, e.g.
+        ``"ligand:WNT3"`` or ``"pair:WNT3+FZD1"``. A knockout of the same name is replaced.
     key
         Name of the result.
     table_key
@@ -82,17 +97,23 @@ def knockout(
 
     Returns
     -------
-    None, or with ``copy=True`` an AnnData. Writes, with *slug* the name with other signs than letters, digits, ``_``, ``-`` and ``.`` as ``-``:
+    None, or with ``copy=True`` an AnnData. ``slug`` below is the name with every character other
+    than letters, digits, ``_``, ``-`` and ``.`` replaced by ``-``. Writes
 
-    - ``uns[key]["knockouts"][slug]``: tables of targets, all cells together and by stage; read them with :func:`spatrace_sc.get.knockout`.
-    - ``obs[key + "_knockout_" + slug]``: Euclidean norm of a cell's change over all targets, in their standard deviations; NaN in cells that do not receive.
-    - ``obsm[key + "_knockout_" + slug]``: change of every target in every cell, float32; read it with :func:`spatrace_sc.get.knockout_cells`.
+    - ``uns[key]["knockouts"][slug]``: tables of targets, over all cells and by stage. Read them
+      with :func:`spatrace_sc.get.knockout`.
+    - ``obs[key + "_knockout_" + slug]``: Euclidean norm of a cell's change over all targets, in
+      their standard deviations. NaN in cells that do not receive.
+    - ``obsm[key + "_knockout_" + slug]``: change of every target in every cell, float32. Read it
+      with :func:`spatrace_sc.get.knockout_cells`.
 
     Raises
     ------
     MissingKeyError, InvalidArgumentError
+        If there is no result under ``key``, a gene or type is unknown, or another argument is
+        invalid.
     DataError
-        The data have changed since the inference.
+        If the data have changed since the inference.
 
     Examples
     --------
@@ -116,7 +137,7 @@ def knockout(
 
     outcome = remove(adata, key, Removed(**removed), int(max_chain))
     if not outcome.change.any():
-        logger.info("Nothing changes without %s: the model gives it no effect.", label)
+        logger.info("Nothing changes without %s: it has no effect in the model.", label)
     if copy:
         adata = adata.copy()
     slot = _keys.knockout_key(key, slug)
@@ -136,13 +157,13 @@ def knockout(
 
 
 def _removed(given: dict[str, Any], result: Result) -> dict[str, list[str]]:
-    """Return what is removed, by argument, in alphabetical order."""
+    """Return the names that are removed, by argument, in alphabetical order."""
     named = [argument for argument, value in given.items() if value is not None]
     if len(named) != 1 and named != ["ligand", "receptor"]:
         finding = " and ".join(f"`{n}`" for n in named) or "none"
         raise InvalidArgumentError(
-            "give one of `ligand`, `receptor`, `tf` and `sender` (or `ligand` and `receptor`: the "
-            f"pair of the two), found {finding}."
+            "give one of `ligand`, `receptor`, `tf` and `sender` (or `ligand` and `receptor` "
+            f"together, to block their pairs), found {finding}."
         )
     available = {
         column: [str(g) for g in result.genes[ROLE_OF_COLUMN[column]]]
@@ -156,7 +177,7 @@ def _removed(given: dict[str, Any], result: Result) -> dict[str, list[str]]:
 
 
 def _names(argument: str, value: object, available: dict[str, list[str]]) -> list[str]:
-    """One or several known names."""
+    """Return the names as a sorted list; each must be available for its argument."""
     chosen = [value] if isinstance(value, str) else value
     if not isinstance(chosen, Sequence | np.ndarray | pd.Index) or not all(
         isinstance(v, str) for v in chosen
@@ -175,26 +196,27 @@ def _names(argument: str, value: object, available: dict[str, list[str]]) -> lis
             f" It is a {elsewhere[0]}: pass `{elsewhere[0]}={unknown[0]!r}`." if elsewhere else ""
         )
         raise InvalidArgumentError(
-            f"`{argument}`: {shorten(unknown)} not among the {len(available[argument])} of the result: {shorten(available[argument])}."
+            f"`{argument}`: {shorten(unknown)} not among the {len(available[argument])} of the "
+            f"result: {shorten(available[argument])}."
             + (hint or closest(unknown[0], available[argument]))
         )
     return sorted({str(v) for v in chosen})
 
 
 def _default_name(removed: dict[str, list[str]]) -> str:
-    """``ligand:A``, ``tf:A+B``, ``pair:A+B`` (ligands before receptors)."""
+    """Return ``ligand:A``, ``tf:A+B`` or ``pair:A+B`` (ligands before receptors)."""
     parts = [(argument, names) for argument, names in removed.items() if names]
     kind = "pair" if len(parts) == 2 else parts[0][0]
     return f"{kind}:" + "+".join(n for _, names in parts for n in names)
 
 
 def _slug(label: object, result: Result) -> str:
-    """Return the name as the end of a slot; refuse one that would replace another knockout."""
+    """Return the name as the suffix of a slot; it must not replace another knockout."""
     if not isinstance(label, str) or not label.strip():
-        raise InvalidArgumentError(f"`name` must be a text that is not empty, found {label!r}.")
+        raise InvalidArgumentError(f"`name` must be a non-empty string, found {label!r}.")
     if len(label) > MAX_NAME_LENGTH:
         raise InvalidArgumentError(
-            f"`name` has {len(label)} characters, more than the {MAX_NAME_LENGTH} that fit a slot; "
+            f"`name` has {len(label)} characters, more than the maximum of {MAX_NAME_LENGTH}; "
             f"give a shorter one ({label[:30]!r}...)."
         )
     slug = _keys.plain(label)
@@ -208,7 +230,7 @@ def _slug(label: object, result: Result) -> str:
 
 
 def _fits(outcome: Outcome, max_values: int) -> bool:
-    """Whether the change of every target in every cell is stored; log where it is not."""
+    """Return whether the change of every target in every cell is stored; log if it is not."""
     fits = outcome.cells.size <= max_values
     if not fits:
         logger.info(
@@ -221,7 +243,7 @@ def _fits(outcome: Outcome, max_values: int) -> bool:
 
 
 def _by_stage(outcome: Outcome) -> pd.DataFrame:
-    """Return the targets of every stage, stages in order of time."""
+    """Return the changes of the targets in every stage, stages in order of time."""
     tables = [
         _table(outcome, row).assign(stage=stage) for row, stage in enumerate(outcome.stages, 1)
     ]
@@ -230,7 +252,7 @@ def _by_stage(outcome: Outcome) -> pd.DataFrame:
 
 
 def _table(outcome: Outcome, row: int) -> pd.DataFrame:
-    """Targets of all cells (row 0) or of a stage, those that change most first."""
+    """Return the changes over all cells (row 0) or in one stage, largest change first."""
     change = outcome.change[row]
     table = pd.DataFrame(
         {

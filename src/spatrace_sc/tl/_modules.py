@@ -1,4 +1,4 @@
-"""Pairs that share targets, place and time."""
+"""Group pairs that change the same targets in the same cells at the same time."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tqdm.auto import tqdm
 from .. import _keys, get
 from .._check import share_of_one, whole
 from .._core import modules as core
-from .._data.cells import categories, coordinates, time_column
 from .._data.table import as_table, check_copy
 from .._errors import DataError, InvalidArgumentError
 from .._inference.enrichment import enrich, enrichment_package, usable_sets
-from .._inference.module_tables import PairProfiles, module_tables
+from .._inference.module_profiles import PairProfiles, block_activity
+from .._inference.module_tables import module_tables
 from .._result import Result, add_modules, spread_over_cells
 from .._settings import settings
 
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 logger = logging.getLogger("spatrace_sc")
-
-#: Receiving cells in a block, and the most blocks: cells are averaged over blocks before they are
-#: factorised.
-CELLS_PER_BLOCK, MAX_BLOCKS = 10, 500
 
 
 def modules(
@@ -49,44 +45,69 @@ def modules(
     table_key: str = _keys.TABLE,
     copy: bool = False,
 ) -> AnnData | None:
-    r"""Group pairs that change the same targets in the same cells at the same time.
+    """Group ligand–receptor pairs that change the same targets in the same cells.
 
-    Effects of the pairs on targets, *T* (pairs × targets, direct and through TFs), and their activity, *A* (pairs × blocks of neighbouring cells), are factorised together with one factor of pairs:
+    Two tables are factorised together, non-negatively, with one common factor for the pairs.
+    ``T`` (pairs × targets) holds the effects, direct and through TFs. ``A`` (pairs × blocks of
+    neighbouring cells) holds the activity, so a module is active at one location and time::
 
-    .. math::
-        \min_{W, H, C \ge 0} \; a \, \lVert \tilde T - W H \rVert^2 + (1 - a) \, \lVert \tilde A - W C \rVert^2
+        minimise over W, H, C >= 0:   a * ||T - W H||^2 + (1 - a) * ||A - W C||^2
 
-    A tilde says: the activity of a pair is centred over blocks, every column is split into its part above and its part below 0, so that a pair that raises a gene and one that lowers it do not look alike, and every row has length 1, so that
-    neither table and no strong pair dominates. With the rows of *H* and *C* together of length 1, the weight of pair *p* in module *k* is :math:`w_{pk} = W_{pk} / \sum_j W_{pj}`, the score of the module in cell *i* and its effect on target *g* are
+    Both tables are prepared first. Activity is centred over blocks. Every column is split into
+    its positive and its negative part, so that a pair that raises a gene does not resemble one
+    that lowers it. Every row is scaled to length 1, so that neither table and no strong pair
+    dominates.
 
-    .. math::
-        s_{ik} = \sum_p w_{pk} \, activity_{ip} \qquad e_{kg} = \sum_p w_{pk} \, effect_{pg}
+    Rows of ``H`` and ``C`` together have length 1. Weight of pair *p* in module *k*, score of
+    the module in cell *i*, and its effect on target *g*::
 
-    in standard deviations: the modules of a cell add up to the activity of all its pairs. A block is ten or more receiving cells of one type and slice that are near each other in space and time; there are at most 500, or one for every type and slice, so millions of cells cost little.
+        w[p, k]      = W[p, k] / sum_j W[p, j]
+        score[i, k]  = sum_p w[p, k] * activity[i, p]
+        effect[k, g] = sum_p w[p, k] * effect[p, g]
 
-    *How many modules:* both halves of the data (targets and blocks, split at random) are factorised on their own for every number from 2 to half of the pairs. Stability is how alike the two sets of weights are (mean cosine, best pairing, mean over ``n_draws`` splits). The same is done with every
-    pair's targets and blocks shuffled. Of the numbers that leave two pairs or more to every module, the largest is taken whose stability exceeds that of shuffled data by at most 0.03 less than the best one does; one module where none does by 0.1.
+    Scores and effects are in standard deviations. The scores of a cell add up to the activity of
+    all its pairs. A block holds ten or more receiving cells of one type and slice that are close
+    in space and time. There are at most 500 blocks, or one per type and slice if these are more,
+    so millions of cells cost little.
+
+    *Number of modules.* Targets and blocks are split at random into halves, and each half is
+    factorised separately, for every number of modules from 2 to half the number of pairs.
+    Stability is the similarity of the two sets of weights: the mean cosine of the best matching,
+    averaged over ``n_draws`` splits. A null stability comes from data in which the targets and
+    blocks of every pair are shuffled. Candidates are the numbers that leave at least two pairs
+    in every module. The largest one is chosen whose excess over the null is within 0.03 of the
+    best excess. If no excess reaches 0.1, there is one module.
+
+    ``docs/method.md``, section 8, and ``docs/modules.md`` give details.
 
     Parameters
     ----------
     data
-        AnnData, or SpatialData with ``table_key``, with a result of :func:`spatrace_sc.tl.infer_ccc`.
+        AnnData, or SpatialData with ``table_key``, with a result of
+        :func:`spatrace_sc.tl.infer_ccc`.
     n_modules
-        None: by stability. A number: so many, at most as many as there are pairs.
+        Number of modules, at most the number of pairs. None: chosen by stability.
     max_modules
-        The most that are tried.
+        Largest number of modules that is tried.
     max_q
-        Largest ``q_value`` of a pair (:func:`spatrace_sc.get.lr_pairs`) that takes part, above 0 and at most 1. Of these pairs every effect counts, by its size. Pairs beyond ``config.max_activity`` have no activity and take no part.
+        Largest ``q_value`` (:func:`spatrace_sc.get.lr_pairs`) of a pair that is grouped, above 0
+        and at most 1. All effects of these pairs count, by their size. Pairs beyond
+        ``config.max_activity`` have no stored activity and are left out.
     target_share
-        *a* above, above 0 and at most 1: how much targets count beside place and time. 1: targets alone.
+        Weight ``a`` of the targets relative to location and time, above 0 and at most 1. 1:
+        targets alone.
     n_draws
-        Random halves for the stability.
+        Number of random splits behind the stability.
     enrichment
-        Sets of genes to describe the targets with: table ``source, target`` and, if wanted, ``weight``, as decoupler has it. A set needs five targets of the result.
+        Gene sets that describe the targets: a table with columns source, target[, weight], as in
+        decoupler. A set needs at least five targets of the result.
     enrichment_with
-        ``"decoupler"``: univariate linear model (``ulm``) of the effects on all targets, score is *t*. ``"gseapy"``: over-representation (``ora``) of the targets that a module changes more than the others do, against all targets of the result, score is the odds ratio. None: the first that is installed.
+        ``"decoupler"``: univariate linear model (``ulm``) of the effects on all targets; the
+        score is *t*. ``"gseapy"``: over-representation analysis (``ora``) of the targets that a
+        module changes more than any other module, against all targets of the result; the score
+        is the odds ratio. None: the first of the two that is installed.
     seed
-        Of the splits and starts.
+        Seed of the splits and of the initial factors.
     progress
         Show a progress bar. None: ``st.settings.progress``.
     key
@@ -100,18 +121,23 @@ def modules(
     -------
     None, or with ``copy=True`` an AnnData. Writes
 
-    - ``uns[key]["modules"]``: tables of pairs, targets, stages, stability and enrichment, and the parameters; read them with :func:`spatrace_sc.get.modules`.
-    - ``obsm[key + "_modules"]``: cells × modules, float32, NaN in cells that do not receive; :func:`spatrace_sc.get.activity` with ``kind="modules"`` gives it with names.
+    - ``uns[key]["modules"]``: tables of pairs, targets, stages, stability and enrichment, and
+      the parameters. Read them with :func:`spatrace_sc.get.modules`.
+    - ``obsm[key + "_modules"]``: cells × modules, float32. NaN in cells that do not receive.
+      Read it with names by :func:`spatrace_sc.get.activity` with ``kind="modules"``.
 
     Raises
     ------
     MissingKeyError, InvalidArgumentError, DataError
+        If there is no result under ``key``, an argument is invalid, or no cell receives.
     MissingPackageError
-        ``enrichment`` without decoupler and gseapy.
+        If ``enrichment`` is given and neither decoupler nor gseapy is installed.
 
     Notes
     -----
-    Modules describe; they carry no q of their own. Pairs that the data cannot tell apart (``group`` in the tables of pairs) look alike by construction. Fewer than four pairs are one module. No pair: empty tables and a line in the log.
+    Modules are descriptive; they have no q-value. Pairs that the data cannot distinguish
+    (``group`` in the tables of pairs) look alike by construction. Fewer than four pairs form one
+    module. Without any pair the tables are empty, and the log says so.
 
     Examples
     --------
@@ -136,7 +162,7 @@ def modules(
             f"`n_modules` is {n_modules}, but only {len(profiles.pairs)} pairs have "
             f"q ≤ {max_q:g}; ask for fewer or raise `max_q`."
         )
-    inputs = [profiles.effect, _block_activity(adata, result, profiles)]
+    inputs = [profiles.effect, block_activity(adata, result.source, profiles)]
     shares = [float(target_share), 1.0 - float(target_share)]
     curve = pd.DataFrame(columns=_keys.MODULES["stability"])
     if n_modules is None:
@@ -186,7 +212,7 @@ def _check(
 
 
 def _read_profiles(adata: AnnData, result: Result, max_q: float) -> PairProfiles:
-    """Return significant pairs that have an activity, with their effects."""
+    """Return the pairs up to ``max_q`` that have an activity, with their effects and activities."""
     activity, listed = result.per_cell("activity"), result.activity_pairs
     columns = ["ligand", "receptor"]
     significant = get.lr_pairs(adata, key=result.key)
@@ -197,7 +223,7 @@ def _read_profiles(adata: AnnData, result: Result, max_q: float) -> PairProfiles
     if len(pairs) < len(significant):
         logger.info(
             "%d of %d pairs with q ≤ %g have no stored activity (`config.max_activity`, or score "
-            "0) and take no part in modules.",
+            "0) and are left out of the modules.",
             *(len(significant) - len(pairs), len(significant), max_q),
         )
     receivers: NDArray[np.bool_] = np.asarray(np.isfinite(activity).all(axis=1))
@@ -219,28 +245,6 @@ def _read_profiles(adata: AnnData, result: Result, max_q: float) -> PairProfiles
     return PairProfiles(pairs, targets, effect, values, receivers)
 
 
-def _block_activity(adata: AnnData, result: Result, profiles: PairProfiles) -> NDArray[np.float64]:
-    """(pairs, blocks) mean activity in blocks of neighbouring cells, centred over blocks."""
-    if profiles.pairs.empty:
-        return np.empty((0, 0))
-    source, rows = result.source, profiles.receivers
-    coords = coordinates(adata, source.spatial_key)[rows]
-    time = np.nan_to_num(time_column(adata, source.time_key)[rows])
-    keys = {"sample_key": source.sample_key, "cell_type_key": source.cell_type_key}
-    labels = [
-        categories(adata, key, argument)[rows].astype(str)
-        for argument, key in keys.items()
-        if key is not None
-    ]
-    strata = pd.factorize(pd.MultiIndex.from_arrays(labels), sort=True)[0]
-    extent = max(np.ptp(coords[strata == s], axis=0).max() for s in np.unique(strata))
-    position = np.column_stack([coords / (extent or 1.0), time / (np.ptp(time) or 1.0)])
-    block = core.cell_blocks(position, strata, size=CELLS_PER_BLOCK, at_most=MAX_BLOCKS)
-    means = core.block_means(profiles.activity, block).T
-    centred: NDArray[np.float64] = means - means.mean(axis=1, keepdims=True)
-    return centred
-
-
 def _choose_number(
     inputs: list[NDArray[np.float64]],
     shares: list[float],
@@ -250,7 +254,7 @@ def _choose_number(
     seed: int,
     progress: bool,
 ) -> tuple[int, pd.DataFrame]:
-    """Return the number of modules and the stability curve behind it."""
+    """Return the number of modules and the stability curve it was chosen from."""
     n = len(inputs[0])
     ranks = list(range(2, min(max_modules, n // 2) + 1))
     if not ranks:
@@ -263,7 +267,7 @@ def _choose_number(
         else:
             logger.info(
                 "No pair has q ≤ `max_q` and an activity: there are no modules. A larger `max_q` "
-                "admits more."
+                "admits more pairs."
             )
         return min(n, 1), pd.DataFrame(columns=_keys.MODULES["stability"])
     with tqdm(
@@ -277,8 +281,8 @@ def _choose_number(
     rank = core.choose_rank(ranks, observed, shuffled, smallest)
     if rank == 1:
         logger.info(
-            "No number of modules of two pairs or more is clearly more stable than in shuffled "
-            "data: all pairs make one module."
+            "No grouping into modules of at least two pairs is clearly more stable than in "
+            "shuffled data: all pairs make one module."
         )
     else:
         k = ranks.index(rank)
