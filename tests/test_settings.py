@@ -10,14 +10,17 @@ from pathlib import Path
 import pooch
 import pytest
 import torch
-from _helpers import small_result, tiny_config, tissue
+from _helpers import NOTHING_SIGNIFICANT, small_result, tiny_config, tissue
 
 import spatrace_sc as st
-from spatrace_sc._inference import communication, group_differences, knockout, run
+from spatrace_sc._inference import communication, group_slopes, knockout, run
 from spatrace_sc._settings import NAMES, resolve_device
 from spatrace_sc.datasets import _atlases
-from spatrace_sc.datasets._fetch import address, cache_directory, registry
+from spatrace_sc.datasets._fetch import address, cache_directory
+from spatrace_sc.datasets._registry import registry
 from spatrace_sc.tl import _modules
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 PUBLIC = {name for name in vars(st.Settings) if isinstance(vars(st.Settings)[name], property)}
 
@@ -35,8 +38,8 @@ def initial(monkeypatch):
 def test_initial_values():
     assert set(NAMES) == PUBLIC
     assert st.settings.data_dir == Path(pooch.os_cache("spatrace_sc"))
-    found = {name: getattr(st.settings, name) for name in NAMES if name != "data_dir"}
-    assert found == {"device": "auto", "mirror": None, "progress": True, "verbosity": "warning"}
+    initial = {name: getattr(st.settings, name) for name in NAMES if name != "data_dir"}
+    assert initial == {"device": "auto", "mirror": None, "progress": True, "verbosity": "warning"}
 
 
 def test_environment_variables_hold_until_something_is_assigned(monkeypatch, tmp_path):
@@ -163,7 +166,7 @@ class Bars:
 
     def __init__(self, monkeypatch):
         self.shown, self.made = set(), set()
-        for module in (communication, knockout, group_differences, _modules):
+        for module in (communication, knockout, group_slopes, _modules):
             monkeypatch.setattr(module, "tqdm", self._spy(module.tqdm))
 
     def _spy(self, tqdm):
@@ -183,19 +186,19 @@ def every_verb(adata, **arguments):
     st.tl.modules(adata, max_q=1.0, n_draws=1, **arguments)
 
 
-BARS = {"rolling forward", "responses", "exchanging labels", "modules"}
+BARS = {"rolling forward", "responses", "permuting labels", "modules"}
 
 
 @pytest.fixture(scope="module")
 def with_bars():
-    """A result that was inferred with a Config that asks for bars, and with as many compared targets as bars need."""
+    """A result whose Config asks for bars."""
     adata = small_result().copy()
     adata.uns["spatrace"]["params"]["config"]["progress"] = True
     return adata
 
 
 def test_bars_of_verbs(with_bars, monkeypatch):
-    monkeypatch.setattr(group_differences, "FEWEST_FOR_A_BAR", 1)
+    monkeypatch.setattr(group_slopes, "MIN_TARGETS_FOR_BAR", 1)
     bars = Bars(monkeypatch)
     with st.settings.override(progress=False):
         every_verb(with_bars.copy())
@@ -212,7 +215,7 @@ def test_bars_that_are_asked_for_or_refused_by_name(with_bars, monkeypatch):
     assert not bars.shown
     with st.settings.override(progress=False):
         st.tl.communication(adata, n_permutations=1, progress=True)
-    assert bars.shown == {"exchanging labels"}
+    assert bars.shown == {"permuting labels"}
 
 
 @pytest.mark.parametrize(
@@ -262,13 +265,13 @@ def test_device_is_what_auto_means(monkeypatch):
 def fresh_logging():
     """Logging as in a new interpreter: while a test runs pytest has handlers at the root."""
     root, log = logging.getLogger(), logging.getLogger("spatrace_sc")
-    handlers, level, own = root.handlers[:], root.level, log.handlers[:]
+    of_root, level, of_log = root.handlers[:], root.level, log.handlers[:]
     root.handlers[:], log.handlers[:] = [], []
     root.setLevel(logging.WARNING)
     try:
         yield log
     finally:
-        root.handlers[:], log.handlers[:] = handlers, own
+        root.handlers[:], log.handlers[:] = of_root, of_log
         root.setLevel(level)
 
 
