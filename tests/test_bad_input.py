@@ -1,4 +1,7 @@
-"""What a user may hand over by mistake: a typed error that names the argument, what was found and what to do, and data left as they were."""
+"""Mistaken input: a typed error names the argument, the finding and the remedy.
+
+The data stay unchanged.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _helpers import assert_unchanged, dense, small_result, snapshot, tiny_config, tissue
+from _helpers import (
+    NOTHING_SIGNIFICANT,
+    ONE_SLICE,
+    assert_unchanged,
+    dense,
+    small_result,
+    snapshot,
+    tiny_config,
+    tissue,
+)
 from anndata import AnnData
 from scipy import sparse
 
 import spatrace_sc as st
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT, ONE_SLICE)
 
 VERBS = {
     "infer_ccc": lambda adata, **k: st.tl.infer_ccc(adata, **{"config": tiny_config()} | k),
@@ -153,8 +167,9 @@ def test_one_position_for_all(verb):
 @pytest.mark.parametrize(
     ("verb", "argument"),
     [
-        ("infer_ccc", "cell_type_key"), ("infer_ccc", "sample_key"), ("infer_ccc", "stage_key"), ("infer_ccc", "time_key"),
-        ("ligand_exposure", "sample_key"), ("transitions", "cell_type_key"), ("transitions", "time_key"),
+        *(("infer_ccc", k) for k in ("cell_type_key", "sample_key", "stage_key", "time_key")),
+        ("ligand_exposure", "sample_key"),
+        *(("transitions", k) for k in ("cell_type_key", "time_key")),
     ],
 )  # fmt: skip
 def test_unknown_column(verb, argument):
@@ -241,10 +256,10 @@ def test_unknown_layer(verb):
 def warned(verb, adata, **arguments):
     with pytest.warns(st.SpatraceWarning) as caught:
         VERBS[verb](adata, **arguments)
-    found = [str(w.message) for w in caught if issubclass(w.category, st.SpatraceWarning)]
+    messages = [str(w.message) for w in caught if issubclass(w.category, st.SpatraceWarning)]
     return [
         message
-        for message in found
+        for message in messages
         if "taken as one slice" not in message and "no edge has q" not in message
     ]
 
@@ -516,9 +531,12 @@ def test_representation_that_is_not_finite():
 
 def test_unknown_transitions():
     fails(
-        "infer_ccc", tissue(), st.MissingKeyError, "`transitions_key='transitions'`", "adata.obsp", "none", "st.pp.transitions(adata)",
+        "infer_ccc",
+        tissue(),
+        st.MissingKeyError,
+        *("`transitions_key='transitions'`", "adata.obsp", "none", "st.pp.transitions(adata)"),
         transitions_key="transitions",
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("value", [-0.5, np.nan, np.inf])
@@ -673,7 +691,11 @@ def test_names_of_another_case():
 
 @pytest.mark.parametrize(
     ("verb", "argument"),
-    [("infer_ccc", "senders"), ("infer_ccc", "receivers"), ("ligand_exposure", "senders"), ("ligand_exposure", "receivers"), ("transitions", "receivers")],
+    [
+        *(("infer_ccc", k) for k in ("senders", "receivers")),
+        *(("ligand_exposure", k) for k in ("senders", "receivers")),
+        ("transitions", "receivers"),
+    ],
 )  # fmt: skip
 def test_cell_types(verb, argument):
     fails(
@@ -997,11 +1019,11 @@ def test_bad_name_of_the_result(key):
 def test_copy_leaves_the_data_alone():
     adata = tissue()
     before = snapshot(adata)
-    found = VERBS["infer_ccc"](adata, copy=True)
+    copied = VERBS["infer_ccc"](adata, copy=True)
     assert_unchanged(adata, before)
-    assert "spatrace" in found.uns
+    assert "spatrace" in copied.uns
     assert VERBS["infer_ccc"](adata) is None
-    pd.testing.assert_frame_equal(st.get.lr_targets(adata), st.get.lr_targets(found))
+    pd.testing.assert_frame_equal(st.get.lr_targets(adata), st.get.lr_targets(copied))
     after = snapshot(adata)
     for slot in ("obs", "var", "X", "layers", "varm"):
         assert after[slot] == before[slot]

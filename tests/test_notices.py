@@ -1,4 +1,4 @@
-"""What users are told besides results, and at which line."""
+"""Warnings and hints beside results, and the line that they point at."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import assert_unchanged, snapshot, tiny_config, tissue
+from _helpers import NOTHING_SIGNIFICANT, assert_unchanged, snapshot, tiny_config, tissue
 
 import spatrace_sc as st
 from spatrace_sc._data.notices import NOTHING_SUPPORTED, warn_if_none_significant
 
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
+
 INFER = {"sample_key": "sample", "config": tiny_config(), "device": "cpu"}
 
 
-def said(call, *texts):
-    """The warnings of a call that hold all of the texts; each must point at this file."""
+def warnings_with(call, *texts):
+    """Return the warnings of a call with all of the texts; each must point at this file."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         call()
-    found = [w for w in caught if issubclass(w.category, st.SpatraceWarning)]
-    assert all(w.filename == __file__ for w in found), {(w.filename, str(w.message)) for w in found}
-    return [str(w.message) for w in found if all(t in str(w.message) for t in texts)]
+    raised = [w for w in caught if issubclass(w.category, st.SpatraceWarning)]
+    assert {w.filename for w in raised} <= {__file__}, [str(w.message) for w in raised]
+    return [str(w.message) for w in raised if all(t in str(w.message) for t in texts)]
 
 
 def raw():
@@ -35,19 +37,21 @@ def raw():
 
 def test_every_warning_points_at_the_line_of_the_user():
     adata = tissue()
-    assert said(lambda: st.tl.infer_ccc(adata, radius=4000.0, **INFER), "`radius=4000`")
-    assert said(
+    assert warnings_with(lambda: st.tl.infer_ccc(adata, radius=4000.0, **INFER), "`radius=4000`")
+    assert warnings_with(
         lambda: st.tl.infer_ccc(adata, stage_key="stage", config=tiny_config()), "several stages"
     )
-    assert said(lambda: st.pp.ligand_exposure(adata), "no `sample_key`")
-    assert said(
+    assert warnings_with(lambda: st.pp.ligand_exposure(adata), "no `sample_key`")
+    assert warnings_with(
         lambda: st.pp.ligand_exposure(raw(), sample_key="sample"),
         "looks like raw counts",
         "`layer`",
     )
-    assert said(lambda: st.pp.transitions(raw()), "looks like raw counts")
+    assert warnings_with(lambda: st.pp.transitions(raw()), "looks like raw counts")
     adata.obsm["spatial"][(adata.obs["sample"] == adata.obs["sample"].iloc[0]).to_numpy()] *= 5
-    assert said(lambda: st.pp.ligand_exposure(adata, sample_key="sample"), "different units")
+    assert warnings_with(
+        lambda: st.pp.ligand_exposure(adata, sample_key="sample"), "different units"
+    )
 
 
 def tables(q, name="lr_pairs"):
@@ -70,7 +74,7 @@ def test_one_supported_edge_of_any_kind_is_enough(name):
 
 def test_nothing_supported_is_said_once_by_the_verb():
     adata = tissue()
-    (message,) = said(lambda: st.tl.infer_ccc(adata, **INFER), "no edge has q ≤ 0.1")
+    (message,) = warnings_with(lambda: st.tl.infer_ccc(adata, **INFER), "no edge has q ≤ 0.1")
     for text in ("hypotheses", "fewer TFs", "more cells", NOTHING_SUPPORTED):
         assert text in message
     assert not any(
@@ -97,36 +101,36 @@ def test_a_view_becomes_data_of_its_own_without_a_warning_from_inside(verb):
         "transitions": lambda a: st.pp.transitions(a),
         "infer_ccc": lambda a: st.tl.infer_ccc(a, **INFER),
     }[verb]
-    whole = tissue()
-    before = snapshot(whole)
-    part = whole[whole.obs["cell_type"] != "sender_2"]
-    assert part.is_view
+    complete = tissue()
+    before = snapshot(complete)
+    view = complete[complete.obs["cell_type"] != "sender_2"]
+    assert view.is_view
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        call(part)
+        call(view)
     assert not [w for w in caught if issubclass(w.category, ad.ImplicitModificationWarning)]
-    assert not part.is_view
-    assert_unchanged(whole, before)
+    assert not view.is_view
+    assert_unchanged(complete, before)
     slot = {
         "gene_roles": "gene_roles",
         "ligand_exposure": "ligand_exposure",
         "transitions": "transitions",
     }.get(verb)
-    assert (slot or "spatrace") in part.uns
+    assert (slot or "spatrace") in view.uns
 
 
 def test_copy_of_a_view_leaves_the_view():
-    part = tissue()[:280]
-    st.pp.transitions(part, copy=True)
-    st.pp.ligand_exposure(part, sample_key="sample", copy=True)
-    assert part.is_view
+    view = tissue()[:280]
+    st.pp.transitions(view, copy=True)
+    st.pp.ligand_exposure(view, sample_key="sample", copy=True)
+    assert view.is_view
 
 
 def test_a_view_of_a_file_is_refused_before_anything_is_computed(tmp_path):
     tissue().write_h5ad(tmp_path / "a.h5ad")
-    part = ad.read_h5ad(tmp_path / "a.h5ad", backed="r")[:280]
+    view = ad.read_h5ad(tmp_path / "a.h5ad", backed="r")[:280]
     with pytest.raises(st.InvalidArgumentError, match=r"view .*backed.*to_memory"):
-        st.tl.infer_ccc(part, **INFER)
+        st.tl.infer_ccc(view, **INFER)
 
 
 @pytest.mark.parametrize("text", ["nan", "NA", "Unknown", "unassigned", "UNASSIGNED", " n/a "])
@@ -139,21 +143,23 @@ def test_text_that_stands_for_missing_values(argument, column, text):
     adata = tissue()
     adata.obs["named"] = adata.obs[column].astype(str)
     everyone = np.ones(300, dtype=bool)
-    assert not said(lambda: review_columns(adata, {argument: "named"}, everyone))
+    assert not warnings_with(lambda: review_columns(adata, {argument: "named"}, everyone))
     adata.obs.iloc[:30, adata.obs.columns.get_loc("named")] = text
-    (message,) = said(
+    (message,) = warnings_with(
         lambda: review_columns(adata, {argument: "named", "sample_key": "sample"}, everyone)
     )
-    for part in ("obs['named']", f"`{argument}`", f"{text!r}: 30 cells", "Drop"):
-        assert part in message
-    assert not said(lambda: review_columns(adata, {argument: "named"}, np.arange(300) >= 30))
+    for fragment in ("obs['named']", f"`{argument}`", f"{text!r}: 30 cells", "Drop"):
+        assert fragment in message
+    assert not warnings_with(
+        lambda: review_columns(adata, {argument: "named"}, np.arange(300) >= 30)
+    )
 
 
 def test_placeholders_and_rare_types_are_named_by_the_inference(caplog):
     adata = tissue()
     adata.obs["cell_type"] = adata.obs["cell_type"].astype(str).replace("sender_1", "unknown")
     with caplog.at_level(logging.WARNING, logger="spatrace_sc"):
-        (message,) = said(lambda: st.tl.infer_ccc(adata, **INFER), "missing values")
+        (message,) = warnings_with(lambda: st.tl.infer_ccc(adata, **INFER), "missing values")
     assert "'unknown': 49 cells" in message
     assert "fewer than 20 cells" in caplog.text
     assert "'sender_2 (18)'" in caplog.text
@@ -204,23 +210,25 @@ def test_only_public_names_are_offered():
 
 
 def test_a_radius_that_takes_in_the_slice_is_told_whatever_the_ratio():
-    """3-D coordinates: 200 cells, the radius is five times the nearest distance and takes in everything."""
+    """In three dimensions, a radius of few nearest distances can cover a slice."""
     adata = tissue()
     adata.obsm["spatial"] = np.random.default_rng(0).random((300, 3))
-    (message,) = said(
+    (message,) = warnings_with(
         lambda: st.pp.ligand_exposure(adata, radius=1.8, sample_key="sample"), "`radius=1.8`"
     )
     assert "100 % of its slice" in message
     assert float(message.split(" is ")[1].split(" times")[0]) < 40
-    assert not said(
+    assert not warnings_with(
         lambda: st.pp.ligand_exposure(adata, radius=0.3, sample_key="sample"), "slice (median)"
     )
     adata.obs["small"] = np.arange(300) % 6
     adata.obsm["spatial"] = adata.obsm["spatial"] * [1, 1, 0.02]
     adata.obsm["spatial"] = np.round(adata.obsm["spatial"] * 6) / 6  # 49 places at most
-    assert said(lambda: st.pp.ligand_exposure(adata, sample_key="small"), "the default `radius`")
+    assert warnings_with(
+        lambda: st.pp.ligand_exposure(adata, sample_key="small"), "the default `radius`"
+    )
     adata.obs["small"] = np.arange(300) % 10  # in 30 cells any neighbourhood is a large part
-    assert not said(
+    assert not warnings_with(
         lambda: st.pp.ligand_exposure(adata, sample_key="small"), "the default `radius`"
     )
 
@@ -229,7 +237,7 @@ def test_a_radius_that_takes_in_the_slice_is_told_whatever_the_ratio():
 def test_what_is_large_is_told(many, caplog, monkeypatch):
     from spatrace_sc._inference import run
 
-    monkeypatch.setattr(run, "MANY", 10 if many else 10**9)
+    monkeypatch.setattr(run, "MANY_EDGES", 10 if many else 10**9)
     with caplog.at_level(logging.WARNING, logger="spatrace_sc"):
         st.tl.infer_ccc(tissue(), **INFER)
     assert ("million candidate" in caplog.text) == many

@@ -1,4 +1,4 @@
-"""What the package raises and warns."""
+"""Errors and warnings of the package."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ class SpatraceError(Exception):
 
 
 class InvalidArgumentError(SpatraceError, ValueError):
-    """An argument has a value that cannot be used. The message names the argument, what was found and what to pass."""
+    """An argument has an unusable value. The message names argument, value and remedy."""
 
 
 class MissingKeyError(SpatraceError, KeyError):
-    """A slot or column is not in the data. The message lists those that are and says what to call."""
+    """A slot or column is missing. The message lists the available ones and says what to call."""
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
 
 
 class UnknownSettingError(SpatraceError, AttributeError):
-    """``st.settings`` has no such setting. The message lists those that it has."""
+    """``st.settings`` has no such setting. The message lists the available ones."""
 
 
 class DataError(SpatraceError, ValueError):
-    """The data cannot be used as they are."""
+    """The data cannot be used as they are. The message says what is wrong and how to mend it."""
 
 
 class DeviceError(SpatraceError, RuntimeError):
-    """A device was asked for that this machine does not have."""
+    """A device was requested that this machine does not have."""
 
 
 class MissingPackageError(SpatraceError, ImportError):
-    """An optional package is not installed. The message says which one and how to install it."""
+    """An optional package is not installed. The message names it and says how to install it."""
 
 
 class DownloadError(SpatraceError, RuntimeError):
-    """A file could not be fetched. The message names the address, the cache and how to place the file by hand."""
+    """A download failed. The message names the address, and how to place the file by hand."""
 
 
 class ChecksumError(DownloadError):
-    """A file is not the one that was expected. It is not used."""
+    """A file has another checksum than expected, and is not used."""
 
 
 class SpatraceWarning(UserWarning):
-    """Something of the user's data deserves a second look; the computation goes on."""
+    """The data or arguments may be mistaken; the computation continues."""
 
 
 def warn(message: str, category: type[Warning] = SpatraceWarning) -> None:

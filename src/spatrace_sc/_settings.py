@@ -1,4 +1,4 @@
-"""What holds for a session: where data sets are kept, where to compute, what is shown."""
+"""Settings of a session: cache of data sets, device, progress bars and messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from ._check import closest, shorten
+from ._check import closest, one_of, shorten
 from ._errors import DeviceError, InvalidArgumentError, UnknownSettingError
 
 if TYPE_CHECKING:
@@ -20,20 +20,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Environment variables: the folder in which fetched data sets are kept, and the address that they are fetched from instead of their publisher's.
+#: Environment variables of the cache folder, and of the address that replaces the publisher's.
 DATA_DIR = "SPATRACE_SC_DATA_DIR"
 MIRROR = "SPATRACE_SC_MIRROR"
 
 #: All settings.
 NAMES = ("data_dir", "device", "mirror", "progress", "verbosity")
-#: What ``verbosity`` can be.
+#: Level of each value of ``verbosity``.
 LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO}
 
 
 class Settings:
-    """Settings of a session. There is one object, ``st.settings``; a value is checked when it is assigned.
+    """Settings of a session. The only object is ``st.settings``; values are checked on assignment.
 
-    A setting is a default: an argument of a function that says otherwise counts for more. None changes a result, except that on another ``device`` its last digits differ.
+    A setting is a default, which an argument of a function overrides. No setting changes a
+    result, except that its last digits depend on the ``device``.
 
     Examples
     --------
@@ -72,16 +73,17 @@ class Settings:
 
     @property
     def data_dir(self) -> Path:
-        """Folder in which fetched data sets are kept.
+        """Folder in which downloaded data sets are cached.
 
-        It is made when one is fetched. Initially the environment variable ``SPATRACE_SC_DATA_DIR``, else the operating system's folder for caches.
+        It is created by the first download. Initially the environment variable
+        ``SPATRACE_SC_DATA_DIR``, else the operating system's cache folder.
         """
-        found = self._given.get("data_dir")
-        if found is None:
+        folder = self._given.get("data_dir")
+        if folder is None:
             import pooch
 
-            found = os.environ.get(DATA_DIR) or pooch.os_cache("spatrace_sc")
-        return Path(found).expanduser().absolute()
+            folder = os.environ.get(DATA_DIR) or pooch.os_cache("spatrace_sc")
+        return Path(folder).expanduser().absolute()
 
     @data_dir.setter
     def data_dir(self, value: str | os.PathLike[str]) -> None:
@@ -96,9 +98,10 @@ class Settings:
 
     @property
     def device(self) -> str:
-        """What ``device="auto"`` of :func:`spatrace_sc.tl.infer_ccc` means.
+        """Device that ``device="auto"`` of :func:`spatrace_sc.tl.infer_ccc` stands for.
 
-        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...; or, initially, ``"auto"``: a CUDA GPU if there is one, otherwise CPU. Whether the machine has it is seen when it is used.
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...; or, initially, ``"auto"``: a CUDA GPU if there is
+        one, otherwise CPU. A device that the machine lacks is an error only when it is used.
         """
         return str(self._given.get("device", "auto"))
 
@@ -106,18 +109,22 @@ class Settings:
     def device(self, value: str) -> None:
         if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
             raise InvalidArgumentError(
-                f"`st.settings.device` must be 'auto', 'cpu', 'cuda' or 'cuda:' and a number, found {value!r}."
+                "`st.settings.device` must be 'auto', 'cpu', 'cuda' or 'cuda:' and a number, found "
+                f"{value!r}."
             )
         self._given["device"] = value
 
     @property
     def mirror(self) -> str | None:
-        """Address (http or https) of a folder from which data sets are fetched.
+        """Address (http or https) of a folder from which data sets are downloaded.
 
-        None: their publisher. Initially the environment variable ``SPATRACE_SC_MIRROR``, else None.
+        None: their publisher. Initially the environment variable ``SPATRACE_SC_MIRROR``, else
+        None.
         """
-        found = self._given["mirror"] if "mirror" in self._given else os.environ.get(MIRROR) or None
-        return None if found is None else str(found)
+        if "mirror" in self._given:
+            value = self._given["mirror"]
+            return None if value is None else str(value)
+        return os.environ.get(MIRROR) or None
 
     @mirror.setter
     def mirror(self, value: str | None) -> None:
@@ -127,9 +134,10 @@ class Settings:
 
     @property
     def progress(self) -> bool:
-        """Whether bars are shown on what takes long. Initially True.
+        """Whether long computations show progress bars. Initially True.
 
-        If False, only where a function is called with ``progress=True`` or ``progressbar=True``; a :class:`spatrace_sc.Config` can switch bars off, not on.
+        If False, bars are shown only where a function is called with ``progress=True`` or
+        ``progressbar=True``. A :class:`spatrace_sc.Config` can switch bars off, not on.
         """
         return bool(self._given.get("progress", True))
 
@@ -143,26 +151,26 @@ class Settings:
 
     @property
     def verbosity(self) -> str:
-        """From which level on messages are shown.
+        """Lowest level of the messages that are shown.
 
-        ``"error"``, ``"warning"`` or ``"info"``, which says what was found and chosen. Initially what Python's ``logging`` does, ``"warning"`` unless you configured it.
-        Messages go to the logger ``"spatrace_sc"`` of the standard library. Assigning sets its level and, as long as neither it nor the root logger has a handler of yours, shows them on standard error. The root logger and other packages are left alone.
+        ``"error"``, ``"warning"``, or ``"info"``, which reports every default that was chosen.
+        Initially the level of Python's ``logging``: ``"warning"`` unless you configured it.
+        Messages go to the logger ``"spatrace_sc"`` of the standard library. Assigning sets its
+        level. As long as neither that logger nor the root logger has a handler of yours, messages
+        are shown on standard error. The root logger and other packages stay unchanged.
         """
         return logging.getLevelName(logger.getEffectiveLevel()).lower()
 
     @verbosity.setter
     def verbosity(self, value: str) -> None:
-        if not isinstance(value, str) or value not in LEVELS:
-            raise InvalidArgumentError(
-                f"`st.settings.verbosity` must be one of {shorten(LEVELS)}, found {value!r}."
-            )
+        one_of(value, "st.settings.verbosity", LEVELS)
         logger.setLevel(LEVELS[value])
         if _fallback not in logger.handlers:
             logger.addHandler(_fallback)
 
     @contextmanager
     def override(self, **values: Any) -> Iterator[Settings]:
-        """Other settings within a ``with``; afterwards they are what they were. They hold for all threads."""
+        """Set values within a ``with`` block, for all threads; restore the old ones after it."""
         for name in values:
             _known(name)
         given, level, shown = dict(self._given), logger.level, _fallback in logger.handlers
@@ -178,7 +186,10 @@ class Settings:
                 logger.removeHandler(_fallback)
 
     def reset(self, *names: str) -> None:
-        """Back to the initial values: those of the environment variables, or the defaults. Without names all settings."""
+        """Restore the initial values of the named settings, or of all without a name.
+
+        Initial values come from environment variables, or are the defaults.
+        """
         for name in [_known(n) for n in names] or NAMES:
             self._given.pop(name, None)
             if name == "verbosity":
@@ -187,7 +198,7 @@ class Settings:
 
 
 class _Fallback(logging.Handler):
-    """Shows on standard error what no handler of the user's is there to show."""
+    """Shows messages on standard error while the user has no handler."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if any(
@@ -217,13 +228,13 @@ def _known(name: str) -> str:
 
 
 def without_login(url: str) -> str:
-    """An address that may be shown and stored."""
+    """Return an address without user name and password, to be shown or stored."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def checked_address(value: object, named: str) -> str:
-    """An http(s) address."""
+def checked_address(value: object, argument: str) -> str:
+    """Return an http(s) address; ``argument`` names it in messages."""
     parts = urlsplit(value) if isinstance(value, str) else None
     if (
         not isinstance(value, str)
@@ -232,38 +243,42 @@ def checked_address(value: object, named: str) -> str:
         or not parts.netloc
     ):
         raise InvalidArgumentError(
-            f"{named} must be an address that begins with http:// or https://, found {value!r}. "
-            "For a file that is already on this machine, place it in the cache instead (`cache_dir`)."
+            f"{argument} must be an address that begins with http:// or https://, found {value!r}. "
+            "A file on this machine can be placed in the cache instead (`cache_dir`)."
         )
     return value
 
 
 def resolve_device(device: str) -> torch.device:
-    """The device named; ``"auto"`` is ``settings.device``, which by default takes a CUDA GPU if there is one. A GPU that was asked for and is absent is an error, never a silent fall-back."""
+    """Return the named device; ``"auto"`` stands for ``settings.device``.
+
+    A GPU that was requested and is absent is an error; there is no silent fallback.
+    """
     import torch
 
-    named, device = (
-        (f"`device={device!r}`", device) if device != "auto" else (None, settings.device)
-    )
-    if named is None and device == "auto":
+    argument = f"`device={device!r}`"
+    if device == "auto":
+        device = settings.device
+        argument = f"`st.settings.device = {device!r}`"
+    if device == "auto":
         chosen = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         logger.info(
             "device: %s%s.", chosen, "" if chosen.type == "cuda" else " (no CUDA GPU found)"
         )
         return chosen
-    named = named or f"`st.settings.device = {device!r}`"
     try:
         chosen = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise InvalidArgumentError(
-            f"{named} is not a device; use 'auto', 'cpu' or 'cuda'."
+            f"{argument} is not a device; use 'auto', 'cpu' or 'cuda'."
         ) from error
     if chosen.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (chosen.index or 0) >= count:
             raise DeviceError(
-                f"{named} was asked for but this machine has {count} CUDA GPUs; use 'cpu' or 'auto', or install a CUDA build of torch."
+                f"{argument} was requested but this machine has {count} CUDA GPUs; use 'cpu' or "
+                "'auto', or install a CUDA build of torch."
             )
     elif chosen.type != "cpu":
-        raise InvalidArgumentError(f"{named} is not supported; use 'auto', 'cpu' or 'cuda'.")
+        raise InvalidArgumentError(f"{argument} is not supported; use 'auto', 'cpu' or 'cuda'.")
     return chosen

@@ -267,7 +267,7 @@ def test_lists_that_were_not_given(given):
         assert (f"`{name}`" in str(caught.value).split("not given")[0]) == (name not in given)
 
 
-def lost(adata, **arguments):
+def warnings_of(adata, **arguments):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         st.pp.gene_roles(adata, **GENES | {"targets": ["Gata1"]} | arguments)
@@ -276,24 +276,29 @@ def lost(adata, **arguments):
 
 
 def test_less_than_half_of_a_list_warns():
-    (message,) = lost(mouse(), ligands=["Wnt5a", "A1", "A2"])
+    (message,) = warnings_of(mouse(), ligands=["Wnt5a", "A1", "A2"])
     assert "`ligands`: 1 of 3 names" in message
     assert "adata.raw" not in message
-    assert not lost(mouse(), ligands=["Wnt5a", "A1"])
+    assert not warnings_of(mouse(), ligands=["Wnt5a", "A1"])
 
 
 def test_missing_genes_that_are_in_raw():
-    whole = mouse(symbol=list("abcdefgh"))
-    adata = whole[:, ["Fgf2", "Fzd1", "Fgfr1", "Sox2", "Gata1"]].copy()
-    adata.raw = whole
-    (message,) = lost(adata, ligands=["Wnt5a", "Myod1", "Nowhere", "Fgf2"], targets=["Gata1"])
+    complete = mouse(symbol=list("abcdefgh"))
+    adata = complete[:, ["Fgf2", "Fzd1", "Fgfr1", "Sox2", "Gata1"]].copy()
+    adata.raw = complete
+    (message,) = warnings_of(
+        adata, ligands=["Wnt5a", "Myod1", "Nowhere", "Fgf2"], targets=["Gata1"]
+    )
     assert "2 of the missing are in `adata.raw`: `adata = adata.raw.to_adata()`" in message
-    assert set(adata.raw.to_adata().var_names) == set(whole.var_names)
-    (message,) = lost(
+    assert set(adata.raw.to_adata().var_names) == set(complete.var_names)
+    (message,) = warnings_of(
         adata,
-        **{k: list(adata.var.loc[v, "symbol"]) for k, v in {"receptors": GENES["receptors"], "tfs": ["Sox2"]}.items()},
-        ligands=["b", "a", "h"], targets=["f"], gene_symbols="symbol",
-    )  # fmt: skip
+        receptors=list(adata.var.loc[GENES["receptors"], "symbol"]),
+        tfs=list(adata.var.loc[["Sox2"], "symbol"]),
+        ligands=["b", "a", "h"],
+        targets=["f"],
+        gene_symbols="symbol",
+    )
     assert "2 of the missing are in `adata.raw`" in message
     fails(adata, st.DataError, "1 of the missing are in `adata.raw`", ligands=["Wnt5a", "Nowhere"])
 
@@ -301,10 +306,16 @@ def test_missing_genes_that_are_in_raw():
 @pytest.mark.parametrize(
     ("wrong", "meant"),
     [
-        ("WNT5A", "Wnt5a"), ("Wnt5", None), ("Pdgrfa", "Pdgfra"), ("Pdgfrb", None), ("Fgf3", None), ("Nkx2.5", "Nkx2-5"),
-        ("ENSMUSG00000012345.7", "ENSMUSG00000012345"), ("Xyz", None),
+        ("WNT5A", "Wnt5a"),
+        ("Wnt5", None),
+        ("Pdgrfa", "Pdgfra"),
+        ("Pdgfrb", None),
+        ("Fgf3", None),
+        ("Nkx2.5", "Nkx2-5"),
+        ("ENSMUSG00000012345.7", "ENSMUSG00000012345"),
+        ("Xyz", None),
     ],
-)  # fmt: skip
+)
 def test_single_wrong_genes_among_right_ones(wrong, meant, caplog):
     names = [*mouse().var_names, "Pdgfra", "Nkx2-5", "ENSMUSG00000012345"]
     with caplog.at_level(logging.INFO, logger="spatrace_sc"):
@@ -332,7 +343,8 @@ def test_genes_that_are_hardly_seen_and_genes_of_two_roles_are_logged(as_sparse,
         st.pp.gene_roles(adata, **GENES, targets=["Gata1", "Wnt5a"])
     (rare,) = [r.getMessage() for r in caplog.records if "fewer than 1 %" in r.getMessage()]
     assert rare.startswith(
-        "1 of the flagged genes are above 0 in fewer than 1 % of 300 cells (1 ligands, 1 targets; 'Wnt5a')"
+        "1 of the flagged genes are above 0 in fewer than 1 % of 300 cells "
+        "(1 ligands, 1 targets; 'Wnt5a')"
     )
     assert caplog.text.count("targets and also ligands or receptors ('Wnt5a')") == 1
 

@@ -7,10 +7,12 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import assert_unchanged, snapshot, tissue
+from _helpers import ONE_SLICE, assert_unchanged, snapshot, tissue
 from scipy import sparse
 
 import spatrace_sc as st
+
+pytestmark = pytest.mark.filterwarnings(ONE_SLICE)
 
 
 def line(
@@ -156,8 +158,8 @@ def test_survives_being_written(form, tmp_path):
 def test_survives_subsetting():
     adata = tissue()
     st.pp.ligand_exposure(adata, radius=40.0)
-    part = adata[adata.obs["cell_type"] == "receiver_0"].copy()
-    assert list(part.obsm["ligand_exposure"].index) == list(part.obs_names)
+    subset = adata[adata.obs["cell_type"] == "receiver_0"].copy()
+    assert list(subset.obsm["ligand_exposure"].index) == list(subset.obs_names)
 
 
 @pytest.mark.parametrize("factor", [1e-4, 0.25, 1000.0])
@@ -187,8 +189,10 @@ def test_order_of_cells_and_genes_does_not_matter():
     rng = np.random.default_rng(0)
     moved = adata[rng.permutation(adata.n_obs), rng.permutation(adata.n_vars)].copy()
     expected = st.pp.ligand_exposure(adata, radius=40.0, sample_key="sample", copy=True)
-    found = st.pp.ligand_exposure(moved, radius=40.0, sample_key="sample", copy=True)
-    pd.testing.assert_frame_equal(found.loc[expected.index, expected.columns], expected, rtol=1e-4)
+    exposure = st.pp.ligand_exposure(moved, radius=40.0, sample_key="sample", copy=True)
+    pd.testing.assert_frame_equal(
+        exposure.loc[expected.index, expected.columns], expected, rtol=1e-4
+    )
 
 
 def test_spatialdata():

@@ -1,4 +1,4 @@
-"""Running a cell of a notebook again: what the package wrote is replaced, what is the user's is not lost."""
+"""A repeated call replaces what the package wrote, and never data of the user's."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def test_what_was_stored_is_known_again(form, tmp_path):
     getattr(adata, f"write_{form}")(tmp_path / "a")
     back = getattr(ad, f"read_{form}")(tmp_path / "a")
     again(back)
-    part = back[: back.n_obs - 20].copy()
-    again(part)
-    assert part.obs["dpt_pseudotime"].notna().any()
+    subset = back[: back.n_obs - 20].copy()
+    again(subset)
+    assert subset.obs["dpt_pseudotime"].notna().any()
 
 
 def test_a_pseudotime_of_the_users_is_not_lost():

@@ -10,10 +10,12 @@ import types
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import assert_unchanged, snapshot, tiny_config, tissue
+from _helpers import NOTHING_SIGNIFICANT, assert_unchanged, snapshot, tiny_config, tissue
 from anndata import AnnData
 
 import spatrace_sc as st
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 
 def data(genes=("A", "B", "C", "R", "S", "T", "G_1"), **var):
@@ -32,15 +34,15 @@ def lr(*pairs, **columns):
 
 def test_every_subunit_with_every_subunit_at_full_weight():
     known = lr(("A_B", "R_S"), ("C", "R_elsewhere"))
-    found = st.pp.prior(data(), known, weight=2)
-    assert rows(found) == [
+    edges = st.pp.prior(data(), known, weight=2)
+    assert rows(edges) == [
         ("A", "R", 2.0),
         ("A", "S", 2.0),
         ("B", "R", 2.0),
         ("B", "S", 2.0),
         ("C", "R", 2.0),
     ]
-    assert list(found.columns) == ["ligand", "receptor", "weight"]
+    assert list(edges.columns) == ["ligand", "receptor", "weight"]
 
 
 def test_a_name_that_is_a_gene_is_not_split():
@@ -62,12 +64,12 @@ def test_roles_where_they_are_flagged():
 
 def test_tf_tables_and_those_of_decoupler_whose_weight_is_a_sign():
     known = pd.DataFrame({"source": ["A", "B"], "target": ["R", "S"], "weight": [-1.0, 0.5]})
-    found = st.pp.prior(data(), known, weight=3)
-    assert list(found.columns) == ["tf", "target", "weight"]
-    assert rows(found) == [("A", "R", 3.0), ("B", "S", 1.5)]
-    own = known.rename(columns={"source": "tf"})
+    edges = st.pp.prior(data(), known, weight=3)
+    assert list(edges.columns) == ["tf", "target", "weight"]
+    assert rows(edges) == [("A", "R", 3.0), ("B", "S", 1.5)]
+    weighted = known.rename(columns={"source": "tf"})
     with pytest.raises(st.InvalidArgumentError, match="at least 0"):
-        st.pp.prior(data(), own)
+        st.pp.prior(data(), weighted)
 
 
 def test_orthologs_one_to_many_both_ways():
@@ -75,10 +77,10 @@ def test_orthologs_one_to_many_both_ways():
     orthologs = pd.DataFrame(
         {"source": ["A", "B", "R", "R", "lost"], "target": ["X", "X", "Y", "Z", "X"]}
     )
-    found = st.pp.prior(
+    edges = st.pp.prior(
         data(), lr(("X", "Y"), ("X", "Z"), ("A", "Y"), weight=[1.0, 2.0, 9.0]), orthologs=orthologs
     )
-    assert rows(found) == [("A", "R", 2.0), ("B", "R", 2.0)]  # A by itself is not in the mapping
+    assert rows(edges) == [("A", "R", 2.0), ("B", "R", 2.0)]  # A by itself is not in the mapping
     complexes = st.pp.prior(data(), lr(("X", "Y_elsewhere")), orthologs=orthologs)
     assert rows(complexes) == [("A", "R", 1.0), ("B", "R", 1.0)]
 
@@ -103,8 +105,8 @@ def test_orthologs_that_lead_nowhere(orthologs, says):
 
 def test_symbols_and_what_results_call_the_genes():
     adata = data(symbol=["Wnt5a", "Wnt5a", None, "Fzd1", "Fzd2", "x", "y"])
-    found = st.pp.prior(adata, lr(("Wnt5a", "Fzd1"), ("C", "Fzd2")), gene_symbols="symbol")
-    assert rows(found) == [
+    edges = st.pp.prior(adata, lr(("Wnt5a", "Fzd1"), ("C", "Fzd2")), gene_symbols="symbol")
+    assert rows(edges) == [
         ("Wnt5a (A)", "Fzd1", 1.0),
         ("Wnt5a (B)", "Fzd1", 1.0),
         ("C", "Fzd2", 1.0),
@@ -114,17 +116,17 @@ def test_symbols_and_what_results_call_the_genes():
 def test_names_of_infer_ccc_and_of_the_prior_agree():
     adata = tissue()
     adata.var["symbol"] = [n.replace("LIG", "lig").replace("REC", "rec") for n in adata.var_names]
-    found = st.pp.prior(adata, lr(("lig000", "rec000")), gene_symbols="symbol")
+    edges = st.pp.prior(adata, lr(("lig000", "rec000")), gene_symbols="symbol")
     st.tl.infer_ccc(
-        adata, sample_key="sample", gene_symbols="symbol", prior=found, config=tiny_config()
+        adata, sample_key="sample", gene_symbols="symbol", prior=edges, config=tiny_config()
     )
     assert adata.uns["spatrace"]["params"]["prior"] == "1 ligand, receptor"
 
 
 def test_report_and_log(caplog):
     with caplog.at_level(logging.INFO, logger="spatrace_sc"):
-        found = st.pp.prior(data(), lr(("A_no", "R"), ("nor", "this")))
-    assert found.attrs["report"] == {
+        edges = st.pp.prior(data(), lr(("A_no", "R"), ("nor", "this")))
+    assert edges.attrs["report"] == {
         "rows": 2,
         "used": 1,
         "ligand": {"matched": 1, "missing": ["no", "nor"]},
@@ -134,9 +136,9 @@ def test_report_and_log(caplog):
 
 
 def test_no_edge_is_an_empty_table_and_a_warning(caplog):
-    found = st.pp.prior(data(), lr(("A", "no"), ("no", "R")))
-    assert rows(found) == []
-    assert list(found.columns) == ["ligand", "receptor", "weight"]
+    edges = st.pp.prior(data(), lr(("A", "no"), ("no", "R")))
+    assert rows(edges) == []
+    assert list(edges.columns) == ["ligand", "receptor", "weight"]
     assert "0 edges from 0 of 2 rows" in caplog.text
 
 
@@ -153,9 +155,9 @@ def test_no_gene_is_an_error_with_a_reason(genes, says):
 
 
 def test_missing_names_are_left_out():
-    found = st.pp.prior(data(), lr(("A", "R"), (None, "R"), ("B", np.nan)))
-    assert rows(found) == [("A", "R", 1.0)]
-    assert found.attrs["report"]["rows"] == 1
+    edges = st.pp.prior(data(), lr(("A", "R"), (None, "R"), ("B", np.nan)))
+    assert rows(edges) == [("A", "R", 1.0)]
+    assert edges.attrs["report"]["rows"] == 1
 
 
 @pytest.mark.parametrize("weight", [0, -1.0, np.nan, "much", True, None])
@@ -238,10 +240,10 @@ def test_an_old_decoupler(monkeypatch):
 )
 def test_resources_of_liana(resource, genes, edge):
     pytest.importorskip("liana")
-    found = st.pp.prior(data(genes), resource)
-    assert edge <= {r[:2] for r in rows(found)}
-    assert not found.duplicated(["ligand", "receptor"]).any()
-    assert found.attrs["report"]["rows"] > 1000
+    edges = st.pp.prior(data(genes), resource)
+    assert edge <= {r[:2] for r in rows(edges)}
+    assert not edges.duplicated(["ligand", "receptor"]).any()
+    assert edges.attrs["report"]["rows"] > 1000
 
 
 def test_an_unknown_resource_of_liana():
@@ -254,8 +256,8 @@ def test_nothing_is_written_and_the_order_of_genes_does_not_matter():
     adata = tissue()
     before = snapshot(adata)
     known = adata.uns["truth"]["lr_pairs"][["ligand", "receptor"]]
-    found = st.pp.prior(adata, known)
+    edges = st.pp.prior(adata, known)
     assert_unchanged(adata, before)
     turned = st.pp.prior(adata[:, ::-1].copy(), known)
-    pd.testing.assert_frame_equal(found, turned)
-    assert len(found) == len(known)
+    pd.testing.assert_frame_equal(edges, turned)
+    assert len(edges) == len(known)

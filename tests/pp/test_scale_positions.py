@@ -27,11 +27,11 @@ def test_neighbours_are_as_far_apart_as_stated(as_type):
     adata = spots(310, 692, as_type=as_type)
     before = adata.obsm["spatial"].copy()
     st.pp.scale_positions(adata, 200, sample_key="section")
-    found = adata.obsm["spatial_scaled"]
-    assert found.dtype == np.float64
+    scaled = adata.obsm["spatial_scaled"]
+    assert scaled.dtype == np.float64
     for k, step in enumerate((310, 692)):
-        here = slice(36 * k, 36 * (k + 1))
-        np.testing.assert_allclose(found[here], before[here] * (200 / step))
+        mask = slice(36 * k, 36 * (k + 1))
+        np.testing.assert_allclose(scaled[mask], before[mask] * (200 / step))
     np.testing.assert_array_equal(adata.obsm["spatial"], before)
     scale = adata.uns["spatial_scaled_scale"]
     np.testing.assert_allclose(scale.loc[["s0", "s1"], "distance"], [310, 692])
@@ -53,9 +53,9 @@ def test_the_inference_takes_them_and_no_longer_warns_of_units(recwarn):
 def test_a_copy_leaves_everything_as_it_is():
     adata = spots(10, 30)
     before = snapshot(adata)
-    found = st.pp.scale_positions(adata, 100, sample_key="section", copy=True)
+    scaled = st.pp.scale_positions(adata, 100, sample_key="section", copy=True)
     assert_unchanged(adata, before)
-    assert found.shape == (72, 2)
+    assert scaled.shape == (72, 2)
 
 
 def test_one_slice_round_trip_and_again(tmp_path):

@@ -8,10 +8,20 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import assert_unchanged, dense, is_acyclic, snapshot, tiny_config, tissue
+from _helpers import (
+    NOTHING_SIGNIFICANT,
+    assert_unchanged,
+    dense,
+    is_acyclic,
+    snapshot,
+    tiny_config,
+    tissue,
+)
 from scipy import sparse
 
 import spatrace_sc as st
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 RECEIVERS = ["receiver_0", "receiver_1"]
 STAGES = {"time_key": "stage_time", "receivers": RECEIVERS}
@@ -49,11 +59,11 @@ def test_transport_goes_to_the_next_stage_and_within():
     assert st.pp.transitions(adata, method="optimal_transport", **STAGES) is None
     assert set(valid(adata.obsp["transitions"], adata)) == {0.0, 1.0}
     assert isinstance(adata.obsp["transitions"], sparse.csr_matrix)
-    found = adata.uns["transitions"]
-    assert found["params"]["method"] == "OptimalTransport"
-    assert found["rule"] == dataclasses.asdict(st.pp.OptimalTransport())
-    assert 0 < found["checks"]["least_kept_mass"] <= 1
-    assert found["checks"]["largest_source_error"] < 0.01
+    stored = adata.uns["transitions"]
+    assert stored["params"]["method"] == "OptimalTransport"
+    assert stored["rule"] == dataclasses.asdict(st.pp.OptimalTransport())
+    assert 0 < stored["checks"]["least_kept_mass"] <= 1
+    assert stored["checks"]["largest_source_error"] < 0.01
 
 
 def test_transport_between_stages_only():
@@ -216,26 +226,26 @@ def test_stages_are_the_neighbours_along_time_without_those_of_the_same_stage():
     both[stage[None] == stage[:, None]] = 0
     expected = both / np.maximum(both.sum(axis=1, keepdims=True), 1e-12)
     expected += np.diag((receiving(adata) & (both.sum(axis=1) == 0)).astype(float))
-    found = st.pp.transitions(adata, method="stages", copy=True, **STAGES)
-    np.testing.assert_allclose(dense(found), expected, atol=1e-6)
-    assert set(valid(found, adata)) == {1.0}
+    result = st.pp.transitions(adata, method="stages", copy=True, **STAGES)
+    np.testing.assert_allclose(dense(result), expected, atol=1e-6)
+    assert set(valid(result, adata)) == {1.0}
 
 
 def test_stages_by_name():
     adata = tissue()
     expected = dense(st.pp.transitions(adata, method="stages", copy=True, **STAGES))
-    found = dense(st.pp.transitions(adata, method="stages", copy=True, **NAMED))
+    result = dense(st.pp.transitions(adata, method="stages", copy=True, **NAMED))
     time = adata.obs["dpt_pseudotime"].to_numpy()
     expected[time[None] < time[:, None]] = 0
     rows = (expected - np.diag(np.diag(expected))).sum(axis=1) > 0
     expected = expected[rows] / expected[rows].sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(found[rows], expected, atol=1e-5)
+    np.testing.assert_allclose(result[rows], expected, atol=1e-5)
 
 
 def test_stages_can_have_neighbours_within():
     adata = tissue()
-    found = st.pp.transitions(adata, method=st.pp.Stages(within=0.5), copy=True, **STAGES)
-    assert set(valid(found, adata)) == {0.0, 1.0}
+    result = st.pp.transitions(adata, method=st.pp.Stages(within=0.5), copy=True, **STAGES)
+    assert set(valid(result, adata)) == {0.0, 1.0}
     with pytest.raises(ValueError, match="within"):
         st.pp.Stages(within=1.0)
 
@@ -387,10 +397,10 @@ def test_a_kernel_on_some_cells_in_another_order():
     adata = tissue()
     given = forward_links(adata)
     order = np.random.default_rng(0).permutation(np.flatnonzero(receiving(adata)))
-    part = kernel(adata[order], sparse.csr_matrix(given[np.ix_(order, order)]))
-    found = st.pp.transitions(adata, method=part, copy=True)
+    subset = kernel(adata[order], sparse.csr_matrix(given[np.ix_(order, order)]))
+    result = st.pp.transitions(adata, method=subset, copy=True)
     np.testing.assert_allclose(
-        dense(found), dense(st.pp.transitions(adata, method=given, copy=True)), atol=1e-6
+        dense(result), dense(st.pp.transitions(adata, method=given, copy=True)), atol=1e-6
     )
 
 
@@ -421,15 +431,15 @@ def test_kernels_that_cannot_be_used():
 def test_cellrank_itself():
     kernels = pytest.importorskip("cellrank.kernels")
     adata = tissue()
-    part = adata[receiving(adata)].copy()
+    subset = adata[receiving(adata)].copy()
     import scanpy as sc
 
-    sc.pp.pca(part, n_comps=10)
-    sc.pp.neighbors(part, method="gauss")
-    soft = kernels.PseudotimeKernel(part, time_key="dpt_pseudotime").compute_transition_matrix(
+    sc.pp.pca(subset, n_comps=10)
+    sc.pp.neighbors(subset, method="gauss")
+    soft = kernels.PseudotimeKernel(subset, time_key="dpt_pseudotime").compute_transition_matrix(
         threshold_scheme="soft"
     )
-    both = 0.8 * soft + 0.2 * kernels.ConnectivityKernel(part).compute_transition_matrix()
+    both = 0.8 * soft + 0.2 * kernels.ConnectivityKernel(subset).compute_transition_matrix()
     for given in (soft, both):
         st.pp.transitions(adata, method=given)
         valid(adata.obsp["transitions"], adata, "dpt_pseudotime")
@@ -464,23 +474,23 @@ def problem(adata, seed=0):
         s: rng.permutation(np.flatnonzero(receiving(adata) & (stage == s)))
         for s in np.unique(stage)
     }
-    problems, solutions, whole = {}, {}, np.zeros((adata.n_obs,) * 2)
+    problems, solutions, complete = {}, {}, np.zeros((adata.n_obs,) * 2)
     for now, then in ((1.0, 2.0), (2.0, 3.0)):
         matrix = rng.random((len(groups[now]), len(groups[then]))) ** 8
         matrix /= matrix.sum()
-        whole[np.ix_(groups[now], groups[then])] = matrix
+        complete[np.ix_(groups[now], groups[then])] = matrix
         problems[now, then] = SimpleNamespace(
             adata_src=adata[groups[now]], adata_tgt=adata[groups[then]]
         )
         solutions[now, then] = Solution(matrix)
-    return SimpleNamespace(problems=problems, solutions=solutions), whole
+    return SimpleNamespace(problems=problems, solutions=solutions), complete
 
 
 def test_a_solved_problem():
     adata = tissue()
-    given, whole = problem(adata)
+    given, complete = problem(adata)
     st.pp.transitions(adata, method=st.pp.Moscot(given, within=0), n_neighbors=200, **STAGES)
-    expected = whole + np.diag((receiving(adata) & (whole.sum(axis=1) == 0)).astype(float))
+    expected = complete + np.diag((receiving(adata) & (complete.sum(axis=1) == 0)).astype(float))
     expected /= np.maximum(expected.sum(axis=1, keepdims=True), 1e-12)
     np.testing.assert_allclose(dense(adata.obsp["transitions"]), expected, atol=1e-5)
     assert adata.uns["transitions"]["checks"]["least_kept_mass"] == pytest.approx(1)
@@ -491,10 +501,10 @@ def test_a_solved_problem_as_it_is():
     given, _ = problem(adata)
     st.pp.transitions(adata, method=given, n_neighbors=5, **STAGES)
     assert set(valid(adata.obsp["transitions"], adata)) == {0.0, 1.0}
-    found = adata.uns["transitions"]
-    assert found["params"]["method"] == "Moscot"
-    assert 0.1 < found["checks"]["least_kept_mass"] < 0.9
-    assert found["rule"] == {"epsilon": 0.05, "tau": 1.0, "within": 0.5}
+    stored = adata.uns["transitions"]
+    assert stored["params"]["method"] == "Moscot"
+    assert 0.1 < stored["checks"]["least_kept_mass"] < 0.9
+    assert stored["rule"] == {"epsilon": 0.05, "tau": 1.0, "within": 0.5}
 
 
 def test_blocks_of_a_coupling_do_not_matter(monkeypatch):
@@ -505,8 +515,8 @@ def test_blocks_of_a_coupling_do_not_matter(monkeypatch):
     expected = dense(st.pp.transitions(adata, method=given, n_neighbors=5, copy=True, **STAGES))
     monkeypatch.setattr(other_packages, "BLOCK_SIZE", 7)
     again, _ = problem(adata)
-    found = dense(st.pp.transitions(adata, method=again, n_neighbors=5, copy=True, **STAGES))
-    np.testing.assert_allclose(found, expected, atol=1e-7)
+    result = dense(st.pp.transitions(adata, method=again, n_neighbors=5, copy=True, **STAGES))
+    np.testing.assert_allclose(result, expected, atol=1e-7)
     assert max(s.widest for s in again.solutions.values()) == 7
 
 
@@ -533,15 +543,16 @@ def test_moscot_itself():
     adata = tissue()
     st.pp.transitions(adata, method="moscot", **STAGES)
     assert set(valid(adata.obsp["transitions"], adata)) == {0.0, 1.0}
-    ours = transport(adata, n_candidates=10_000)
+    by_transport = transport(adata, n_candidates=10_000)
     assert (
-        0.5 * np.abs(dense(adata.obsp["transitions"]) - ours).sum() < 0.02 * receiving(adata).sum()
+        0.5 * np.abs(dense(adata.obsp["transitions"]) - by_transport).sum()
+        < 0.02 * receiving(adata).sum()
     )
-    part = adata[receiving(adata)].copy()
-    part.obsm["X_rep"] = part.X.toarray()
-    part.obs["when"] = pd.Categorical(part.obs["stage_time"])
+    subset = adata[receiving(adata)].copy()
+    subset.obsm["X_rep"] = subset.X.toarray()
+    subset.obs["when"] = pd.Categorical(subset.obs["stage_time"])
     solved = (
-        time.TemporalProblem(part).prepare(time_key="when", joint_attr="X_rep").solve(epsilon=0.1)
+        time.TemporalProblem(subset).prepare(time_key="when", joint_attr="X_rep").solve(epsilon=0.1)
     )
     st.pp.transitions(adata, method=solved, **STAGES)
     valid(adata.obsp["transitions"], adata)

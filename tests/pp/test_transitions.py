@@ -1,17 +1,29 @@
 from __future__ import annotations
 
+import warnings
+
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import assert_unchanged, dense, is_acyclic, snapshot, tiny_config, tissue
+from _helpers import (
+    NOTHING_SIGNIFICANT,
+    assert_unchanged,
+    dense,
+    is_acyclic,
+    snapshot,
+    tiny_config,
+    tissue,
+)
 from scipy import sparse
 
 import spatrace_sc as st
 
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
+
 
 def check(matrix, adata, receiving, time_key="dpt_pseudotime"):
-    """Rows of receivers sum to 1, other rows and columns are empty, nothing goes back in time or round in a circle."""
+    """Rows of receivers sum to 1, other rows are empty; no step back in time, no cycle."""
     matrix = dense(matrix)
     assert matrix.shape == (adata.n_obs, adata.n_obs)
     np.testing.assert_allclose(matrix.sum(axis=1), receiving.astype(float), atol=1e-5)
@@ -32,7 +44,7 @@ def is_receiver(adata):
 
 
 def untimed():
-    """No pseudotime, and a representation in which cells lie along their latent time, receivers and senders alike."""
+    """No pseudotime, and a representation in which all cells lie along their latent time."""
     adata = tissue()
     del adata.obs["dpt_pseudotime"]
     rng = np.random.default_rng(0)
@@ -69,8 +81,8 @@ def test_time_of_any_numeric_dtype(dtype):
     adata = tissue()
     expected = st.pp.transitions(adata, time_key="stage_time", receivers=RECEIVERS, copy=True)
     adata.obs["stage_time"] = adata.obs["stage_time"].astype(dtype)
-    found = st.pp.transitions(adata, time_key="stage_time", receivers=RECEIVERS, copy=True)
-    np.testing.assert_array_equal(dense(found), dense(expected))
+    reached = st.pp.transitions(adata, time_key="stage_time", receivers=RECEIVERS, copy=True)
+    np.testing.assert_array_equal(dense(reached), dense(expected))
 
 
 def test_receivers_can_be_chosen():
@@ -222,13 +234,31 @@ def test_pseudotime_of_few_and_of_many_cells(n_cells):
     adata = ad.AnnData(
         rng.random((n_cells, 3), dtype=np.float32),
         obs=pd.DataFrame({"cell_type": "a"}, index=[f"c{k}" for k in range(n_cells)]),
-        obsm={"X_line": np.column_stack([position, 0.02 * rng.random((n_cells, 2))])},
+        obsm={"X_line": np.column_stack([position, 0.4 * rng.random((n_cells, 5))])},
     )
     st.pp.transitions(adata, root="c0", use_rep="X_line", n_neighbors=5)
     time = adata.obs["dpt_pseudotime"].to_numpy()
     assert time[0] == 0
     assert np.corrcoef(time, position)[0, 1] > 0.95
     assert adata.obsp["transitions"].shape == (n_cells, n_cells)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize(("width", "warns"), [(0.02, True), (2.0, False)])
+def test_paths_that_scanpy_ignores_are_warned_of(width, warns):
+    """A thin line of many cells has diffusion components whose eigenvalues are nearly 1."""
+    rng = np.random.default_rng(0)
+    line = np.column_stack([np.sort(rng.random(2500)), width * rng.random(2500)])
+    adata = ad.AnnData(
+        rng.random((2500, 3), dtype=np.float32),
+        obs=pd.DataFrame({"cell_type": "a"}, index=[f"c{k}" for k in range(2500)]),
+        obsm={"X_line": line},
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", st.SpatraceWarning)
+        st.pp.transitions(adata, root="c0", use_rep="X_line", n_neighbors=5)
+    messages = [str(w.message) for w in caught if w.category is st.SpatraceWarning]
+    assert any("eigenvalues of at least 0.9994" in m for m in messages) == warns
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -322,11 +352,12 @@ def written(adata, caplog, **arguments):
 def test_the_log_says_what_to_pass(caplog):
     """Word for word: it is put behind ``infer_ccc`` and run."""
     adata = tissue()
-    said = written(adata, caplog, time_key="stage_time", receivers=RECEIVERS, key_added="mine")
-    assert said.endswith(
-        "st.tl.infer_ccc(..., transitions_key='mine', time_key='stage_time', receivers=['receiver_0', 'receiver_1'])."
+    message = written(adata, caplog, time_key="stage_time", receivers=RECEIVERS, key_added="mine")
+    assert message.endswith(
+        "st.tl.infer_ccc(..., transitions_key='mine', time_key='stage_time', "
+        "receivers=['receiver_0', 'receiver_1'])."
     )
-    passed = eval(f"dict({said.partition('..., ')[2].removesuffix('.').removesuffix(')')})")
+    passed = eval(f"dict({message.partition('..., ')[2].removesuffix('.').removesuffix(')')})")
     st.tl.infer_ccc(adata, sample_key="sample", config=tiny_config(), **passed)
     assert st.get.params(adata)["transitions_key"] == "mine"
     assert "transitions_key='transitions')." in written(adata, caplog)
@@ -349,7 +380,8 @@ def test_a_matrix_that_is_not_used_is_named(caplog):
         st.pp.transitions(adata, receivers=RECEIVERS, key_added="mine")
         inform()
         assert line()[-1].endswith(
-            "obsp['mine'], which st.pp.transitions wrote, is used only if you name it, `transitions_key='mine'`."
+            "obsp['mine'], which st.pp.transitions wrote, is used only if you name it, "
+            "`transitions_key='mine'`."
         )
         n = len(line())
         inform(transitions_key="mine")

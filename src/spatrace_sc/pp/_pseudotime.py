@@ -8,12 +8,15 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 
 from .._check import closest, shorten
 from .._errors import InvalidArgumentError, warn
 
 logger = logging.getLogger("spatrace_sc")
 
+#: Scanpy gives components with a larger eigenvalue hardly any weight in its pseudotime.
+MAX_EIGENVALUE = 0.9994
 #: Types of at least this many cells are checked for preceding the root's type.
 MIN_CELLS_OF_TYPE = 20
 #: Neighbours of each cell, diffusion components that are computed, and those that are used.
@@ -51,6 +54,7 @@ def diffusion_pseudotime(
     sc.tl.dpt(cells, n_dcs=min(N_COMPONENTS_USED, cells.obsm["X_diffmap"].shape[1]))
     time = cells.obs["dpt_pseudotime"].to_numpy(dtype=float)
     time = np.where(np.isfinite(time), time, np.nan)
+    _warn_of_ignored_components(cells)
     _warn_if_not_first(time, labels, str(labels[root_index]), root)
     n_unreachable = int(np.isnan(time).sum())
     if n_unreachable:
@@ -82,6 +86,24 @@ def _root_index(cells: AnnData, labels: NDArray[np.str_], root: str) -> int:
         *(cells.obs_names[index], root),
     )
     return index
+
+
+def _warn_of_ignored_components(cells: AnnData) -> None:
+    """Warn if components vary too slowly for scanpy's pseudotime.
+
+    One component per connected part of the graph is constant there, with eigenvalue 1, and
+    deserves no weight. Others with an eigenvalue near 1 describe the longest paths among many
+    cells.
+    """
+    n_parts, _ = connected_components(cells.obsp["connectivities"])
+    values = np.asarray(cells.uns["diffmap_evals"])[:N_COMPONENTS_USED]
+    n_ignored = int((values >= MAX_EIGENVALUE).sum()) - n_parts
+    if n_ignored > 0:
+        warn(
+            f"{n_ignored} diffusion components have eigenvalues of at least {MAX_EIGENVALUE} and "
+            "hardly count in scanpy's pseudotime, which may miss the longest path. Compute it on "
+            "a subset of the cells (`sc.pp.sample`), or bring a pseudotime of your own."
+        )
 
 
 def _warn_if_not_first(
