@@ -1,4 +1,4 @@
-"""Figures of the benchmarks. What the package draws comes from :mod:`spatrace_sc.pl`; here are only maps of the tissue itself."""
+"""Maps of tissues; every other figure of the benchmarks comes from :mod:`spatrace_sc.pl`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-#: Ignored by git.
+#: Folder of the figures, ignored by git.
 RESULTS = Path(__file__).resolve().parent / "road" / "results"
 
 
@@ -29,7 +29,7 @@ def save(figure: Figure, name: str) -> Path:
 
 
 def tissue_maps(adata: AnnData, sample_key: str, region_key: str, time_key: str) -> Figure:
-    """Regions (first row) and pseudotime (second row) of every section."""
+    """Draw regions (first row) and pseudotime (second row) of every section."""
     sections, regions = list(adata.obs[sample_key].cat.categories), adata.obs[region_key].cat
     figure, axes = plt.subplots(
         2, len(sections), figsize=(1.7 * len(sections) + 1.5, 4.8), layout="constrained"
@@ -37,10 +37,10 @@ def tissue_maps(adata: AnnData, sample_key: str, region_key: str, time_key: str)
     time = adata.obs[time_key].to_numpy(dtype=float)
     colours = np.array([plt.get_cmap("tab10")(k) for k in range(len(regions.categories))])
     for (above, below), section in zip(axes.T, sections, strict=True):
-        here = (adata.obs[sample_key] == section).to_numpy()
-        draw_spots(above, adata.obsm["spatial"][here], colours[regions.codes[here]])
+        in_section = (adata.obs[sample_key] == section).to_numpy()
+        draw_spots(above, adata.obsm["spatial"][in_section], colours[regions.codes[in_section]])
         dots = draw_spots(
-            below, adata.obsm["spatial"][here], time[here], vmin=0, vmax=np.nanmax(time)
+            below, adata.obsm["spatial"][in_section], time[in_section], vmin=0, vmax=np.nanmax(time)
         )
         above.set_title(section, fontsize=8)
     figure.colorbar(dots, ax=axes[1], shrink=0.8, pad=0.01)
@@ -55,7 +55,7 @@ def tissue_maps(adata: AnnData, sample_key: str, region_key: str, time_key: str)
 
 
 def draw_spots(ax: Axes, xy: np.ndarray, values: np.ndarray, **limits: float) -> PathCollection:
-    """Spots of one section, the second coordinate upwards as in :func:`spatrace_sc.pl.activity_map`."""
+    """Draw the spots of one section, oriented as in :func:`spatrace_sc.pl.activity_map`."""
     dots = ax.scatter(xy[:, 0], xy[:, 1], c=values, s=9, linewidths=0, **limits)
     ax.set(aspect="equal", xticks=[], yticks=[])
     return dots

@@ -1,4 +1,4 @@
-"""The plainest competitor: absolute Pearson correlation over the receivers."""
+"""The simplest competitor: absolute Pearson correlation over the receivers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import spatrace_sc as st
 def pearson_tables(
     adata: AnnData, receiver: np.ndarray, **exposure: object
 ) -> dict[str, pd.DataFrame]:
-    """Tables like those of :mod:`spatrace_sc.get`, ranked by \\|r\\|.
+    """Return tables like those of :mod:`spatrace_sc.get`, ranked by \\|r\\|.
 
-    A TF by its expression, a pair by ``log1p(exposure × receptor)`` with the receptor as it is logged, against each target in the receivers; a pair's score is
-    the norm of its correlations over the targets. Genes by the flags in ``var``; ``exposure`` goes to :func:`spatrace_sc.pp.ligand_exposure`.
+    A TF enters by its expression, a pair by ``log1p(exposure × receptor)`` with the log-normalised
+    receptor. Each is correlated with every target over the receivers. The score of a pair is the
+    norm of its correlations over the targets. Genes are those flagged in ``var``; ``exposure``
+    holds arguments of :func:`spatrace_sc.pp.ligand_exposure`.
     """
     names = {
         r: np.sort(adata.var_names[adata.var[r]].to_numpy(str))

@@ -1,4 +1,4 @@
-"""How well a table ranks the truth, and what it cost."""
+"""Scores of a table against the truth, and the cost of computing it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ KEYS = {
     "lr_pairs": ["ligand", "receptor"],
 }
 MEASURES = {"auroc": "AUROC", "auprc": "AUPRC", "auprc_ratio": "x base", "early_precision": "early"}
-#: Signs are judged among so many of the strongest edges.
+#: Signs are judged among this many of the strongest edges.
 TOP_SIGNS = 100
 
 
 def label(table: pd.DataFrame, truth: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """The table with columns ``true`` and ``true_sign`` (NaN where the truth has none)."""
+    """Return the table with columns ``true`` and ``true_sign`` (NaN where no sign is known)."""
     unique = truth[keys].astype(str).drop_duplicates().assign(true=True)
     if "sign" in truth:
         unique["true_sign"] = truth.loc[unique.index, "sign"]
@@ -43,19 +43,22 @@ def label(table: pd.DataFrame, truth: pd.DataFrame, keys: list[str]) -> pd.DataF
 
 
 def rank_scores(table: pd.DataFrame, truth: pd.DataFrame, keys: list[str]) -> dict[str, float]:
-    """AUROC, AUPRC, AUPRC as a multiple of the base rate, early precision, and sign accuracy among the strongest true edges."""
-    found = label(table, truth, keys)
-    scores = ranking_scores(found["true"].to_numpy(), found["score"].to_numpy(dtype=float))
+    """Return AUROC, AUPRC, its ratio to the base rate, early precision and sign accuracy."""
+    labelled = label(table, truth, keys)
+    scores = ranking_scores(labelled["true"].to_numpy(), labelled["score"].to_numpy(dtype=float))
     return {title: scores[name] for name, title in MEASURES.items()} | {
-        "signs": sign_accuracy(found)
+        "signs": sign_accuracy(labelled)
     }
 
 
-def sign_accuracy(found: pd.DataFrame) -> float:
-    """Share of correct signs among the true edges within the 100 strongest; NaN without signs or without a true edge there."""
-    if "effect" not in found:
+def sign_accuracy(labelled: pd.DataFrame) -> float:
+    """Return the share of correct signs among the true edges within the 100 strongest.
+
+    NaN where the table has no signs or none of the 100 is true.
+    """
+    if "effect" not in labelled:
         return float("nan")
-    top = found.sort_values("score", ascending=False, kind="stable").head(TOP_SIGNS)
+    top = labelled.sort_values("score", ascending=False, kind="stable").head(TOP_SIGNS)
     top = top[top["true_sign"].notna()]
     return float((np.sign(top["effect"]) == top["true_sign"]).mean()) if len(top) else float("nan")
 
@@ -63,14 +66,14 @@ def sign_accuracy(found: pd.DataFrame) -> float:
 def discoveries(
     table: pd.DataFrame, truth: pd.DataFrame, keys: list[str], q: float = 0.1
 ) -> tuple[int, float]:
-    """Edges at ``q_value <= q``, and the share of them that is false (NaN if there are none)."""
-    found = label(table, truth, keys)
-    kept = found["true"][found["q_value"] <= q]
-    return len(kept), float(1 - kept.mean()) if len(kept) else float("nan")
+    """Return the number of edges at ``q_value <= q`` and their false share, NaN if none."""
+    labelled = label(table, truth, keys)
+    called = labelled["true"][labelled["q_value"] <= q]
+    return len(called), float(1 - called.mean()) if len(called) else float("nan")
 
 
 class Cost:
-    """Wall and CPU seconds of a ``with`` block, and the peak memory of the whole process so far in GB."""
+    """Wall and CPU seconds of a ``with`` block, and the peak memory of the process in GB."""
 
     def __enter__(self) -> Cost:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
@@ -88,7 +91,7 @@ class Cost:
 
 
 def machine() -> str:
-    """Versions and threads, for the head of a report."""
+    """Return the versions and the number of threads, for the head of a report."""
     import torch
 
     names = ("spatrace-sc", "torch", "numpy", "scanpy", "anndata")

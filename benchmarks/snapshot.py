@@ -1,9 +1,12 @@
-"""Write every table of four tissues to a folder, or compare two such folders: to show that a rewrite changed no number.
+"""Write every table of four tissues to a folder, or compare two such folders.
+
+This shows that a rewrite changes no number.
 
 python -m benchmarks.snapshot write FOLDER [tissue ...]
 python -m benchmarks.snapshot compare FOLDER_BEFORE FOLDER_AFTER
 
-Run both with one thread (``OMP_NUM_THREADS=1``) on the same machine. Numbers must agree to 1e-6, and rows must keep their order.
+Run both with one thread (``OMP_NUM_THREADS=1``) on the same machine. Numbers must agree to 1e-6,
+and rows must keep their order.
 """
 
 from __future__ import annotations
@@ -24,12 +27,12 @@ KEYS = {"sample_key": "sample", "stage_key": "stage", "time_key": "dpt_pseudotim
 
 
 def small(seed: int) -> tuple[AnnData, dict]:
-    """Defaults."""
+    """Return a small tissue with the default arguments."""
     return st.datasets.simulated(seed, n_cells=900, n_targets=25), dict(KEYS)
 
 
 def deep(seed: int) -> tuple[AnnData, dict]:
-    """Deep counts, a prior of both kinds, few receivers by name."""
+    """Return a deeply sequenced tissue and a prior of both kinds."""
     adata = st.datasets.simulated(
         seed, n_cells=1500, depth=4000, decoy_fraction=0.1, noise=0.1, n_slices=2, n_targets=30
     )
@@ -42,7 +45,7 @@ def deep(seed: int) -> tuple[AnnData, dict]:
 
 
 def overlapping(seed: int) -> tuple[AnnData, dict]:
-    """Genes with two roles, transitions of the user's, symbols, a radius, sparse counts."""
+    """Return shallow counts with genes in two roles, given transitions, symbols and a radius."""
     size = {"n_ligands": 8, "n_receptors": 8, "n_pairs": 8, "n_tfs": 10, "n_targets": 20}
     adata = st.datasets.simulated(seed, n_cells=1200, depth=1500, **size)
     names = {role: list(adata.var_names[adata.var[flag]]) for role, flag in ROLES.items()}
@@ -58,7 +61,7 @@ def overlapping(seed: int) -> tuple[AnnData, dict]:
 
 
 def authors(seed: int) -> tuple[AnnData, dict]:
-    """The simulation of the SpaTRACE authors."""
+    """Return the simulation of the SpaTRACE authors."""
     from benchmarks.recovery.datasets import bundle
 
     tissue = bundle(seed)
@@ -75,7 +78,7 @@ TISSUES: dict[str, Callable[[int], tuple[AnnData, dict]]] = {
 
 
 def tables_of(name: str, seed: int) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Every table that the readers give, after every verb has run."""
+    """Yield every table of the readers, after every verb has run."""
     adata, arguments = TISSUES[name](seed)
     st.tl.infer_ccc(adata, **arguments, seed=seed, device="cpu")
     yield from _of_inference(adata, "inference")
@@ -88,11 +91,11 @@ def tables_of(name: str, seed: int) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "communication_positions", st.get.communication(adata)
     yield "sent_received", st.get.sent_received(adata)
     st.tl.modules(adata, max_q=1.0, n_modules=2, n_draws=3, progress=False)
-    for kind in ("pairs", "targets", "stages", "summary"):
+    for kind in ("lr_pairs", "targets", "stages", "summary"):
         yield f"modules_{kind}", st.get.modules(adata, kind)
     groups = "stage" if "stage" in adata.obs else arguments.get("time_key", "dpt_pseudotime")
     st.tl.compare(adata, groups, max_q=1.0, top_n=10)
-    for kind in ("tf_targets", "lr_targets", "tfs", "lr_pairs", "tf_activity", "pair_activity"):
+    for kind in ("tf_targets", "lr_targets", "tfs", "lr_pairs", "tf_activity", "lr_pair_activity"):
         yield f"comparison_{kind}", st.get.comparison(adata, kind)
     st.tl.knockout(adata, ligand=ligand)
     yield "knockout_ligand", st.get.knockout(adata)
@@ -112,7 +115,6 @@ def _of_inference(adata: AnnData, prefix: str) -> Iterator[tuple[str, pd.DataFra
     yield f"{prefix}_history", st.get.training_history(adata)
     yield f"{prefix}_activity", _frame(st.get.activity(adata))
     yield f"{prefix}_sent_received", st.get.sent_received(adata)
-    # the kinds of activity are called by position, for their spelling has changed
     yield f"{prefix}_tf_activity", _frame(st.get.activity(adata, "tfs"))
     fit = adata.uns["spatrace"]["fit"]
     yield f"{prefix}_fit", pd.DataFrame({k: [v] for k, v in fit.items() if np.isscalar(v)})
@@ -125,7 +127,7 @@ def _frame(adata: AnnData | pd.DataFrame) -> pd.DataFrame:
 
 
 def write(folder: Path, names: list[str]) -> None:
-    """One pickled table a file."""
+    """Write one file per table."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed, name in enumerate(TISSUES):
         if names and name not in names:
@@ -136,7 +138,7 @@ def write(folder: Path, names: list[str]) -> None:
 
 
 def compare(before: Path, after: Path) -> int:
-    """Print the tables that differ; the number of them."""
+    """Print the tables that differ and return their number."""
     differing, files = 0, sorted(p.name for p in before.glob("*.pkl"))
     largest = 0.0
     for file in files:
@@ -144,13 +146,14 @@ def compare(before: Path, after: Path) -> int:
             print(f"{file}: missing")
             differing += 1
             continue
-        found, size = _difference(pd.read_pickle(before / file), pd.read_pickle(after / file))
+        text, size = _difference(pd.read_pickle(before / file), pd.read_pickle(after / file))
         largest = max(largest, size)
-        differing += bool(found)
-        if found:
-            print(f"{file}: {found}")
+        differing += bool(text)
+        if text:
+            print(f"{file}: {text}")
     print(
-        f"{len(files)} tables, {differing} differ; the largest difference of two numbers is {largest:.2g}"
+        f"{len(files)} tables, {differing} differ; the largest difference of two numbers is "
+        f"{largest:.2g}"
     )
     return differing
 
@@ -158,23 +161,22 @@ def compare(before: Path, after: Path) -> int:
 def _difference(a: pd.DataFrame, b: pd.DataFrame) -> tuple[str, float]:
     if list(map(str, a.columns)) != list(map(str, b.columns)) or len(a) != len(b):
         return f"{a.shape} {list(a.columns)[:4]} against {b.shape} {list(b.columns)[:4]}", 0.0
-    largest, said = 0.0, []
+    largest, differences = 0.0, []
     for k, column in enumerate(a.columns):
         x, y = a.iloc[:, k], b.iloc[:, k]
         if pd.api.types.is_numeric_dtype(x) and not pd.api.types.is_bool_dtype(x):
             u, v = x.to_numpy(dtype=float), y.to_numpy(dtype=float)
             if (np.isnan(u) != np.isnan(v)).any():
-                said.append(f"{column}: NaN in other rows")
-            away = np.abs(u - v)[np.isfinite(u) & np.isfinite(v)]
-            size = float(away.max(initial=0.0))
+                differences.append(f"{column}: NaN in other rows")
+            distance = np.abs(u - v)[np.isfinite(u) & np.isfinite(v)]
+            size = float(distance.max(initial=0.0))
             largest = max(largest, size)
             if not np.allclose(u, v, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
-                said.append(f"{column}: {size:.2g}")
+                differences.append(f"{column}: {size:.2g}")
         elif not (x.astype(str).to_numpy() == y.astype(str).to_numpy()).all():
-            said.append(
-                f"{column}: {int((x.astype(str).to_numpy() != y.astype(str).to_numpy()).sum())} other entries"
-            )
-    return "; ".join(said), largest
+            n_other = int((x.astype(str).to_numpy() != y.astype(str).to_numpy()).sum())
+            differences.append(f"{column}: {n_other} other entries")
+    return "; ".join(differences), largest
 
 
 if __name__ == "__main__":

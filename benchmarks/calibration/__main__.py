@@ -1,9 +1,12 @@
-"""Do p and q mean what they say? Every tissue has a truth; many seeds; the naive permutation beside it.
+"""Calibration of p and q on simulated tissues, with a naive permutation test for comparison.
 
-python -m benchmarks.calibration [--data null easy medium hard lineages hidden] [--seeds 500 501 ...] [--out results.jsonl] [--jobs 2] [--report]
+python -m benchmarks.calibration [--data null easy medium hard lineages hidden]
+                                 [--seeds 500 501 ...] [--out results.jsonl] [--jobs 2] [--report]
 python -m benchmarks.calibration --data many "many, shallow" "many, shared" --seeds 665 666 667 668
 
-Each (data, seed) is a process of its own on one thread. Rows are appended to ``--out`` and not run again. ``--report`` runs nothing. Prints a table and draws a figure. 20 seeds of the six that are run by default take about 60 minutes of CPU, one of the many targets about 4.
+Each (data, seed) runs in a process of its own on one thread. Rows are appended to ``--out`` and not
+run again; ``--report`` runs nothing. The script then prints a table and draws a figure. 20 seeds of
+the six default data sets take about 60 minutes of CPU, one run of a "many" data set about 4.
 None of the default seeds was used in development.
 """
 
@@ -25,14 +28,22 @@ ROOT = Path(__file__).resolve().parents[2]
 THREADS = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
 )
-ONE = "import json, logging, sys, warnings; warnings.simplefilter('ignore'); logging.disable(logging.WARNING); from benchmarks.calibration.measure import run; print(); print(json.dumps(run(sys.argv[1], int(sys.argv[2]))))"
+#: Program of one run; its last line is the row.
+ONE_RUN = """
+import json, logging, sys, warnings
+warnings.simplefilter("ignore")
+logging.disable(logging.WARNING)
+from benchmarks.calibration.measure import run
+print()
+print(json.dumps(run(sys.argv[1], int(sys.argv[2]))))
+"""
 
 
 def one(data: str, seed: int) -> str:
-    """The row of one run as text."""
+    """Return the row of one run as text."""
     environment = os.environ | THREADS | {"OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run(
-        [sys.executable, "-c", ONE, data, str(seed)],
+        [sys.executable, "-c", ONE_RUN, data, str(seed)],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -55,7 +66,7 @@ def main() -> None:
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time, one thread each")
     parser.add_argument("--report", action="store_true", help="run nothing, only print and draw")
-    parser.add_argument("--figure", type=Path, help="default: beside --out, .png")
+    parser.add_argument("--figure", type=Path, help="default: next to --out, .png")
     given = parser.parse_args()
     given.out.parent.mkdir(parents=True, exist_ok=True)
     if not given.report:
@@ -70,7 +81,8 @@ def main() -> None:
     if not rows:
         raise SystemExit(f"no rows of these data sets and seeds in {given.out}.")
     print(
-        f"{machine().rsplit(';', 1)[0]}; 1 thread a run; seeds {sorted({r['seed'] for r in rows})}"
+        f"{machine().rsplit(';', 1)[0]}; 1 thread per run; "
+        f"seeds {sorted({r['seed'] for r in rows})}"
     )
     print("; ".join(f"{name}: {NOTES[name]}" for name in given.data))
     print(printed(rows))

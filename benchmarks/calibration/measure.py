@@ -1,4 +1,4 @@
-"""What p and q of one run were worth."""
+"""Calibration of p and q in one run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from benchmarks.recovery.tissue import Tissue
 
 import spatrace_sc as st
 
-#: Nominal levels at which the share of false discoveries is counted, and levels of p.
+#: Nominal q at which false discoveries are counted, and levels of p.
 Q_LEVELS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 P_LEVELS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
 
 
 def run(data: str, seed: int) -> dict[str, Any]:
-    """A row: the package with its defaults, and the naive permutation on the same tissue."""
+    """Return a row: the package with its defaults, and the naive test on the same tissue."""
     tissue = TISSUES[data](seed)
     naive = naive_permutation(tissue, seed)
     with Cost() as cost:
@@ -39,31 +39,39 @@ def run(data: str, seed: int) -> dict[str, Any]:
 
 
 def worth(table: pd.DataFrame, tissue: Tissue, task: str) -> dict[str, Any]:
-    """Discoveries, those that are false, false even when indirect edges count as true, and power, at every nominal level; shares of null p at or below every level of p."""
+    """Return discoveries, false discovery proportion and power at every nominal q.
+
+    ``false_any`` counts indirect edges as true. ``null_p`` has the share of the p of edges that do
+    not exist at or below every level.
+    """
     keys = KEYS[task]
     direct, every = (membership(table, truth, keys) for truth in true_edges(tissue, task))
     listed = len(measured(true_edges(tissue, task)[0], tissue)[keys].drop_duplicates())
     q, p = table["q_value"].to_numpy(), table["p_value"].to_numpy()
-    out: dict[str, Any] = {"found": {}, "false": {}, "false_any": {}, "power": {}}
+    scores: dict[str, Any] = {"found": {}, "false": {}, "false_any": {}, "power": {}}
     for level in Q_LEVELS:
         called = q <= level
-        out["found"][str(level)] = int(called.sum())
-        out["false"][str(level)] = float((called & ~direct).sum() / max(called.sum(), 1))
-        out["false_any"][str(level)] = float((called & ~every).sum() / max(called.sum(), 1))
-        out["power"][str(level)] = float((called & direct).sum() / listed) if listed else None
+        scores["found"][str(level)] = int(called.sum())
+        scores["false"][str(level)] = float((called & ~direct).sum() / max(called.sum(), 1))
+        scores["false_any"][str(level)] = float((called & ~every).sum() / max(called.sum(), 1))
+        scores["power"][str(level)] = float((called & direct).sum() / listed) if listed else None
     null = p[~every]
-    out["null_p"] = {
+    scores["null_p"] = {
         str(level): float((null <= level).mean()) if len(null) else None for level in P_LEVELS
     }
     if "group" in table:
         called = q <= 0.1
         grouped = called & (table["group"] != "").to_numpy()
-        out["grouped"], out["grouped_true"] = int(grouped.sum()), int((grouped & direct).sum())
-    return out
+        scores["grouped"] = int(grouped.sum())
+        scores["grouped_true"] = int((grouped & direct).sum())
+    return scores
 
 
 def routes(table: pd.DataFrame, tissue: Tissue) -> dict[str, Any]:
-    """Of the 100 strongest edges by direct and mediated effect together: those called direct and those called mediated, and how many of each truly are."""
+    """Return how many of the 100 strongest edges are called direct or mediated, and are.
+
+    Edges are ranked by their direct and mediated effect together.
+    """
     keys = KEYS["lr_targets"]
     total = (table["effect"] + table["mediated"]).abs().to_numpy()
     top = table.iloc[np.argsort(-total, kind="stable")[:100]]
@@ -87,16 +95,16 @@ def routes(table: pd.DataFrame, tissue: Tissue) -> dict[str, Any]:
 
 
 def measured(truth: pd.DataFrame, tissue: Tissue) -> pd.DataFrame:
-    """True edges of which every gene is in its list."""
+    """Return the true edges whose genes are all in the lists of genes."""
     var = tissue.adata.var
-    kept = np.ones(len(truth), dtype=bool)
+    known = np.ones(len(truth), dtype=bool)
     for role in ("ligand", "receptor", "tf", "target"):
         if role in truth:
-            kept &= truth[role].astype(str).isin(var.index[var[role]]).to_numpy()
-    return truth[kept]
+            known &= truth[role].astype(str).isin(var.index[var[role]]).to_numpy()
+    return truth[known]
 
 
 def membership(table: pd.DataFrame, truth: pd.DataFrame, keys: list[str]) -> np.ndarray:
-    """Whether each row of the table is a true edge."""
+    """Return whether each row of the table is a true edge."""
     known = pd.MultiIndex.from_frame(truth[keys].astype(str))
     return pd.MultiIndex.from_frame(table[keys].astype(str)).isin(known)

@@ -1,4 +1,4 @@
-"""The test most people would write: shuffle the signals of cells of like type and time and see how often the association is as strong."""
+"""A naive permutation test: signals are shuffled among cells of the same type and similar time."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ PERMUTATIONS, BINS = 199, 10
 
 
 def naive_permutation(tissue: Tissue, seed: int) -> pd.DataFrame:
-    """LR edges with p and q (Benjamini–Hochberg).
+    """Return LR edges with p and q (Benjamini–Hochberg).
 
-    |correlation| of a pair's saturating signal with the target, both after regression on cell type, time and the history of all TFs, against the same with signals shuffled among cells of one type and tenth of time.
+    The statistic is the absolute correlation of a pair's saturating signal with the target, both
+    regressed on cell type, time and the history of all TFs. In its null distribution, signals are
+    shuffled among cells of the same type and decile of time.
     """
     signals = read_signals(tissue)
     rng = np.random.default_rng(seed)
@@ -25,8 +27,8 @@ def naive_permutation(tissue: Tissue, seed: int) -> pd.DataFrame:
     x, y = (standardised(residual(values, known)) for values in (x, signals.target))
     time = signals.covariates[:, -3]
     kind = signals.covariates[:, 1:-3] @ np.arange(1, signals.covariates.shape[1] - 3)
-    place = np.searchsorted(np.quantile(time, np.linspace(0, 1, BINS + 1)[1:-1]), time)
-    stratum = np.unique(np.column_stack([kind, place]), axis=0, return_inverse=True)[1].ravel()
+    time_bin = np.searchsorted(np.quantile(time, np.linspace(0, 1, BINS + 1)[1:-1]), time)
+    stratum = np.unique(np.column_stack([kind, time_bin]), axis=0, return_inverse=True)[1].ravel()
     observed = np.abs(x.T @ y)
     as_strong = np.zeros_like(observed)
     for _ in range(PERMUTATIONS):
@@ -38,12 +40,13 @@ def naive_permutation(tissue: Tissue, seed: int) -> pd.DataFrame:
 
 
 def residual(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the residuals of a least-squares fit on the known columns."""
     return values - known @ np.linalg.lstsq(known, values, rcond=None)[0]
 
 
 def shuffled(stratum: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A permutation of the cells that keeps every cell in its stratum."""
+    """Return a permutation of the cells within their strata."""
     order = np.argsort(stratum, kind="stable")
-    out = np.empty_like(order)
-    out[order] = order[np.lexsort((rng.random(len(order)), stratum[order]))]
-    return out
+    permutation = np.empty_like(order)
+    permutation[order] = order[np.lexsort((rng.random(len(order)), stratum[order]))]
+    return permutation

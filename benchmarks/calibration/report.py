@@ -1,4 +1,4 @@
-"""Tables and a figure from the rows."""
+"""Tables and a figure of all rows."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ Row = dict[str, Any]
 
 
 def read_rows(file: Path) -> list[Row]:
-    """Rows, of several for the same run the last."""
+    """Return the rows of a file, the last one of each run."""
     lines = file.read_text().splitlines() if file.exists() else []
     return list({(r["data"], r["seed"]): r for r in map(json.loads, lines)}.values())
 
 
 def frame(rows: list[Row]) -> pd.DataFrame:
-    """A line per data set, seed, method, task and nominal level."""
+    """Return a line per data set, seed, method, task and nominal q."""
     lines = []
     for row in rows:
         for method in ("ours", "naive permutation"):
-            for task, found in row[method].items():
+            for task, scores in row[method].items():
                 for level in Q_LEVELS:
                     values = {
-                        k: found[k][str(level)] for k in ("found", "false", "false_any", "power")
+                        k: scores[k][str(level)] for k in ("found", "false", "false_any", "power")
                     }
                     line = {
                         "data": row["data"],
@@ -53,24 +53,24 @@ def frame(rows: list[Row]) -> pd.DataFrame:
 
 
 def null_shares(rows: list[Row]) -> pd.DataFrame:
-    """Share of null edges with p at or below each level, a line per data set, seed, method and task."""
+    """Return the share of null edges with p at or below each level, per run, method and task."""
     return pd.DataFrame(
         {
             "data": row["data"],
             "method": method,
             "task": TITLES[task],
             "p": level,
-            "share": found["null_p"][str(level)],
+            "share": scores["null_p"][str(level)],
         }
         for row in rows
         for method in ("ours", "naive permutation")
-        for task, found in row[method].items()
+        for task, scores in row[method].items()
         for level in P_LEVELS
     )
 
 
 def printed(rows: list[Row]) -> str:
-    """At q ≤ 0.1: means over seeds, runs with a discovery; shares of null p; routes and groups."""
+    """Return a summary at q ≤ 0.1, the shares of null p, and counts of routes and groups."""
     table = frame(rows)
     at = table[table["q"] == 0.1]
     groups = at.groupby(["method", "task", "data"], observed=True)
@@ -88,16 +88,19 @@ def printed(rows: list[Row]) -> str:
     shares = null_shares(rows).groupby(["method", "task", "data", "p"])["share"].mean().unstack()
     extra = []
     for data in summary.index.get_level_values("data").unique():
-        own = [r["ours"] for r in rows if r["data"] == data]
-        direct = np.sum([o["lr_targets"]["called_direct"] for o in own], axis=0)
-        mediated = np.sum([o["lr_targets"]["called_mediated"] for o in own], axis=0)
+        results = [r["ours"] for r in rows if r["data"] == data]
+        direct = np.sum([o["lr_targets"]["called_direct"] for o in results], axis=0)
+        mediated = np.sum([o["lr_targets"]["called_mediated"] for o in results], axis=0)
         tf, lr = (
-            np.sum([[o[t]["grouped_true"], o[t]["grouped"]] for o in own], axis=0)
+            np.sum([[o[t]["grouped_true"], o[t]["grouped"]] for o in results], axis=0)
             for t in ("tf_targets", "lr_targets")
         )
+        cpu = np.median([r["cpu"] for r in rows if r["data"] == data])
         extra.append(
-            f"{data}: of the 100 strongest, called direct {direct[2]}: {direct[0]} direct, {direct[1] - direct[0]} indirect; called mediated {mediated[2]}: {mediated[0]} indirect, "
-            f"{mediated[1] - mediated[0]} direct; supported edges in a group: TF {tf[1]} ({tf[0]} true), LR {lr[1]} ({lr[0]} true); median CPU {np.median([r['cpu'] for r in rows if r['data'] == data]):.0f} s"
+            f"{data}: of the 100 strongest, called direct {direct[2]}: {direct[0]} direct, "
+            f"{direct[1] - direct[0]} indirect; called mediated {mediated[2]}: {mediated[0]} "
+            f"indirect, {mediated[1] - mediated[0]} direct; significant edges in a group: "
+            f"TF {tf[1]} ({tf[0]} true), LR {lr[1]} ({lr[0]} true); median CPU {cpu:.0f} s"
         )
     with pd.option_context("display.width", 200):
         return (
@@ -111,7 +114,7 @@ def printed(rows: list[Row]) -> str:
 
 
 def draw(rows: list[Row], file: Path) -> Path:
-    """First row: share of false discoveries against nominal q, a panel per task; second: null p, power, and runs with a discovery at q ≤ 0.1."""
+    """Draw false discovery proportion against nominal q for each task, null p, power and calls."""
     table = frame(rows)
     figure, axes = plt.subplots(2, 3, figsize=(11, 7), layout="constrained")
     data = list(table["data"].cat.categories)
@@ -167,11 +170,11 @@ def _null_p(ax: Axes, shares: pd.DataFrame, colour: dict[str, Any]) -> None:
     )
 
 
-def _bars(ax: Axes, table: pd.DataFrame, colour: dict[str, Any], what: str, title: str) -> None:
+def _bars(ax: Axes, table: pd.DataFrame, colour: dict[str, Any], column: str, title: str) -> None:
     at = table[(table["q"] == 0.1) & (table["method"] == "ours")].assign(
         any=lambda t: (t["found"] > 0).astype(float)
     )
-    means = at.groupby(["task", "data"], observed=True)[what].mean().unstack()
+    means = at.groupby(["task", "data"], observed=True)[column].mean().unstack()
     width = 0.8 / len(means.columns)
     for k, data in enumerate(means.columns):
         ax.bar(

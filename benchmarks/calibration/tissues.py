@@ -1,4 +1,4 @@
-"""Tissues on which p and q are held against the truth: each a function of the seed."""
+"""Tissues with a known truth, each a function of the seed."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from benchmarks.recovery.tissue import Tissue
 
 import spatrace_sc as st
 
-#: A noisy pseudotime, as a user has it.
+#: Users know a noisy pseudotime, not the latent time.
 TIMED = {"sample_key": "sample", "stage_key": "stage", "time_key": "dpt_pseudotime"}
 
 
 def from_truth(adata: AnnData) -> Tissue:
-    """A simulated tissue; what only a simulator knows is taken out of the AnnData."""
+    """Return a simulated tissue, its truth removed from the AnnData."""
     truth = dict(adata.uns.pop("truth"))
     adata.uns.pop("simulation", None)
     return Tissue(adata, dict(TIMED), truth)
 
 
 def hidden(seed: int) -> Tissue:
-    """Unmeasured regulators: the ligands and receptors that act, and half of the TFs, are in no list of genes. What is left of ligands and receptors copies those that act."""
+    """Return a tissue with unmeasured regulators.
+
+    The acting ligands and receptors and half of the TFs are in no list of genes. All listed ligands
+    and receptors are decoys that resemble acting ones.
+    """
     tissue = from_truth(st.datasets.simulated(seed))
     adata = tissue.adata
     rng = np.random.default_rng(seed)
@@ -37,14 +41,17 @@ def hidden(seed: int) -> Tissue:
 
 
 def lineages(seed: int) -> Tissue:
-    """Branching lineages of another simulator."""
+    """Return branching lineages of another simulator."""
     from benchmarks.recovery.lineages import lineage_tissue
 
     return from_truth(lineage_tissue(seed, n_cells=3000))
 
 
 def many_targets(seed: int, **other: float) -> Tissue:
-    """A thousand targets: what a copy of an acting gene has in common with it adds up over all of them."""
+    """Return a tissue with a thousand targets, which makes decoys hard to distinguish.
+
+    What a decoy shares with an acting gene adds up over all targets.
+    """
     genes = {"n_ligands": 30, "n_receptors": 30, "n_pairs": 10, "n_targets": 1000, "n_tfs": 50}
     return from_truth(st.datasets.simulated(seed, **genes | other))
 
@@ -66,7 +73,7 @@ TISSUES: dict[str, Callable[[int], Tissue]] = {
         seed, depth=13_000, n_pairs=60, n_targets=500, n_tfs=30
     ),
 }
-#: Those that are run unless others are named.
+#: Data sets that are run by default.
 USUAL = [name for name in TISSUES if not name.startswith("many")]
 NOTES = {
     "null": "ligands do nothing",
@@ -77,12 +84,17 @@ NOTES = {
     "hidden": "acting ligands and receptors, and half of the TFs, are not measured",
     "many": "1 000 targets, 900 candidate pairs, 10 act; 13 000 molecules a cell, 2 400 receivers",
     "many, shallow": "the same with 3 000 molecules a cell",
-    "many, shared": "500 targets, 60 of 900 pairs act and share their genes; 13 000 molecules a cell",
+    "many, shared": (
+        "500 targets, 60 of 900 pairs act and share their genes; 13 000 molecules a cell"
+    ),
 }
 
 
 def true_edges(tissue: Tissue, task: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Direct edges, and all that are true when indirect ones count: pair → TF (→ TF …) → target, TF → TF (→ TF …) → target."""
+    """Return the direct edges, and all edges when indirect ones count as true.
+
+    Indirect edges are pair → TF (→ TF …) → target and TF → TF (→ TF …) → target.
+    """
     truth = tissue.truth
     if task == "lr_pairs":
         return truth[task], truth[task]
@@ -93,12 +105,12 @@ def true_edges(tissue: Tissue, task: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         truth["tf_tfs"][["tf", "target"]].rename(columns={"tf": "above", "target": "tf"}),
         direct,
     )
-    found = [direct]
+    edges = [direct]
     while len(onto):
         onto = (
             chains.merge(onto, on="tf")[["above", "target"]]
             .rename(columns={"above": "tf"})
             .drop_duplicates()
         )
-        found.append(onto)
-    return direct, pd.concat(found).drop_duplicates()
+        edges.append(onto)
+    return direct, pd.concat(edges).drop_duplicates()

@@ -1,10 +1,14 @@
-"""What an inference costs: by stage, and how it grows with cells, targets, pairs and steps.
+"""Cost of an inference by stage, and its growth with cells, targets, pairs and steps.
 
-python -m benchmarks.performance [--axes cells targets pairs lags] [--out rows.jsonl] [--report] [--figure docs/_static/performance.png]
+python -m benchmarks.performance [--axes cells targets pairs lags] [--out rows.jsonl] [--report]
+                                 [--figure docs/_static/performance.png]
 
-Every row is one inference with default settings in a fresh process on one thread, on a simulated tissue; one size varies, the others stay at 4 000 cells, 60 targets, 12 × 12 pairs, 3 steps. CPU seconds of the inference alone,
-peak memory of the process and what of it was there before (imports and data). The exponent is the slope of log seconds on log size over the two largest sizes: 1 is linear. Rows are appended to ``--out`` and not
-measured again; ``--report`` only prints. About 6 minutes of CPU.
+Every row is one inference of a simulated tissue with default settings, in a fresh process on one
+thread. One size varies; the others stay at 4 000 cells, 60 targets, 12 × 12 pairs and 3 steps. Rows
+have the CPU seconds of the inference alone, the peak memory of the process, and its memory before
+the call (imports and data). The exponent is the slope of log seconds on log size over the two
+largest sizes; 1 is linear. Rows are appended to ``--out`` and not measured again; ``--report`` only
+prints. About 6 minutes of CPU.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ import pandas as pd
 from benchmarks._scores import machine
 
 ROOT = Path(__file__).resolve().parents[2]
-#: What varies: the options of the simulator, and the number of steps.
+#: Axis → options of the simulator, and the number of steps.
 AXES: dict[str, list[tuple[dict[str, int], int]]] = {
     "cells": [({"n_cells": n}, 3) for n in (2000, 4000, 8000, 16000)],
     "targets": [({"n_targets": n}, 3) for n in (30, 60, 120, 240)],
@@ -68,7 +72,7 @@ def main() -> None:
 
 
 def run(options: str, lags: int) -> dict[str, Any]:
-    """The row of a fresh process."""
+    """Return the row of a fresh process."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
     environment = os.environ | dict.fromkeys(names, "1") | {"OMP_WAIT_POLICY": "PASSIVE"}
     command = [sys.executable, "-m", "benchmarks.performance.one", options, str(lags)]
@@ -77,12 +81,12 @@ def run(options: str, lags: int) -> dict[str, Any]:
     )
     if done.returncode:
         raise SystemExit(f"{options}, {lags} steps: exit {done.returncode}\n{done.stderr}")
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    row: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return row
 
 
 def table(rows: pd.DataFrame, axis: str) -> str:
-    """Seconds by stage and memory of every size, and the exponent between the two largest."""
+    """Return seconds by stage and memory of every size, and the exponent at the two largest."""
     rows = rows.sort_values(axis)
     stages = pd.DataFrame(list(rows["stages"])).fillna(0.0)
     shown = pd.concat(
@@ -96,7 +100,7 @@ def table(rows: pd.DataFrame, axis: str) -> str:
 
 
 def draw(frame: pd.DataFrame, path: Path) -> None:
-    """Seconds by stage against what varies, on logarithmic axes, with a line of slope 1."""
+    """Draw seconds by stage against size on logarithmic axes, with a line of slope 1."""
     axes_of = list(dict.fromkeys(frame["axis"]))
     colours = {name: f"C{number}" for number, name in enumerate(frame["stages"].iloc[0])}
     figure, axes = plt.subplots(

@@ -1,8 +1,8 @@
-"""GRNBoost2 as arboreto has it, one target after the other in this process: no dask, one thread.
+"""GRNBoost2 of arboreto, target by target in this process, without dask and on one thread.
 
 python boosting.py INPUTS.npz   (``x``, cells × regulators; ``y``, cells × targets)
 
-Runs in any Python that has arboreto; it imports nothing else of ours.
+Runs in any Python that has arboreto, without this package.
 """
 
 import sys

@@ -1,15 +1,24 @@
-"""What a GPU gives: the same ranking as the CPU, seconds of training at scale, the share of the ceiling of its matrix products, peak memory, and steps that do not wait.
+"""Performance on a GPU: agreement with the CPU, seconds and memory of training, and waiting steps.
 
-python -m benchmarks.performance.gpu [--device cuda] [--cells 100000 --targets 2000 --ligands 50 --receptors 100 --tfs 200] [--seeds 100 101] [--only-ranking] [--out gpu.jsonl]
+python -m benchmarks.performance.gpu [--device cuda] [--cells 100000 --targets 2000 --ligands 50
+                                     --receptors 100 --tfs 200] [--seeds 100 101] [--only-ranking]
+                                     [--out gpu.jsonl]
 
-Parts, a row of JSON each, printed and appended to ``--out``:
+Every row of JSON is printed and appended to ``--out``. The parts are
 
-``ranking``   one inference of a simulated tissue on the CPU and one on the device: Spearman correlation of the scores of each table over the rows that either gives a score, largest difference of a score; again with TF32 and with bfloat16 products, and with recorded steps.
-``training``  both phases of training on tensors of the given sizes, every TF and every pair in use, all epochs: seconds, and the seconds of the same matrix products alone, measured in the same run
-              with ``torch.matmul`` on operands of the same shapes and precision; their ratio is the share of the ceiling; and the seconds in which the CPU draws the masks of dropout. For the default batch and for a large one, step by step and recorded as a CUDA graph.
-``waits``     how often one epoch made the host wait for the GPU (``torch.cuda.set_sync_debug_mode``), for two batch sizes: equal if no step does.
+- ``ranking``: one inference of a simulated tissue on the CPU and one on the device. It has the
+  Spearman correlation of the scores of each table, over the rows that either gives a score, and the
+  largest difference of a score; again with TF32 and bfloat16 products, and with recorded steps.
+- ``training``: both phases of training, all epochs, on tensors of the given sizes with every TF and
+  pair in use. It has the seconds, and those of the same matrix products alone, measured in the same
+  run with ``torch.matmul`` on operands of the same shapes and precision. Their ratio is the share
+  of the ceiling. It also has the seconds in which the CPU draws dropout masks. Batches have the
+  default size or a large one, and steps run one by one or recorded as a CUDA graph.
+- ``waits``: how often one epoch made the host wait for the GPU
+  (``torch.cuda.set_sync_debug_mode``), for two batch sizes. The numbers are equal if no step waits.
 
-Without a CUDA GPU it says so and ends with a row ``skipped``. ``--device cpu`` lets the CPU stand in, in sizes that suit it: for tests of this script.
+Without a CUDA GPU the script ends with a row ``skipped``. ``--device cpu`` runs it on the CPU, in
+sizes that suit it, to test the script.
 """
 
 from __future__ import annotations
@@ -57,7 +66,7 @@ LARGE_BATCH = 4096
 
 
 class Way(NamedTuple):
-    """How products and steps are taken."""
+    """Precision of products, and whether steps are recorded."""
 
     name: str
     tf32: bool = False
@@ -65,11 +74,12 @@ class Way(NamedTuple):
     graphs: bool = False
 
     def of(self, training: st.TrainingConfig) -> st.TrainingConfig:
+        """Return the options with this precision and kind of steps."""
         return replace(training, precision=self.precision, cuda_graphs=self.graphs)
 
     @contextmanager
     def products(self) -> Iterator[None]:
-        """TF32 or not, as long as it lasts."""
+        """Switch TF32 on within a ``with`` block, or leave it as it is."""
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("high" if self.tf32 else before)
         try:
@@ -89,6 +99,8 @@ WAYS = (
 
 
 class Size(NamedTuple):
+    """Sizes of the tensors that are trained on."""
+
     cells: int
     targets: int
     ligands: int
@@ -125,7 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args(arguments)
 
-    def tell(row: dict[str, Any]) -> None:
+    def write(row: dict[str, Any]) -> None:
         print(json.dumps(row), flush=True)
         if given.out:
             with given.out.open("a") as log:
@@ -133,11 +145,11 @@ def main(arguments: list[str] | None = None) -> None:
 
     if given.device.startswith("cuda") and not torch.cuda.is_available():
         print("This machine has no CUDA GPU: nothing is measured.")
-        return tell({"part": "skipped", "why": "no CUDA GPU", "device": given.device})
+        return write({"part": "skipped", "why": "no CUDA GPU", "device": given.device})
     device = torch.device(given.device)
     print(
         machine(),
-        torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU stands in",
+        torch.cuda.get_device_name(device) if device.type == "cuda" else "on the CPU",
     )
     config = st.Config(
         training=st.TrainingConfig(max_epochs=given.epochs),
@@ -146,32 +158,32 @@ def main(arguments: list[str] | None = None) -> None:
     )
     for seed in given.seeds:
         for row in ranking(given.tissue, device, config, seed):
-            tell(row)
+            write(row)
     if given.only_ranking:
         return None
     size = Size(given.cells, given.targets, given.ligands, given.receptors, given.tfs)
     problem = synthetic(size, device)
     for batch in (st.TrainingConfig().batch_size, LARGE_BATCH):
         for way in WAYS:
-            tell(training(problem, size, batch, given.epochs, way))
+            write(training(problem, size, batch, given.epochs, way))
     if device.type == "cuda":
-        tell(waits(problem))
+        write(waits(problem))
     return None
 
 
 def ranking(
     n_cells: int, device: torch.device, config: st.Config, seed: int = 100
 ) -> list[dict[str, Any]]:
-    """Scores on the device beside those on the CPU, by table, for every way of taking products and steps."""
+    """Return rows that compare scores on the device with those on the CPU, for every way."""
     expected, seconds_cpu = inferred(n_cells, torch.device("cpu"), config, seed)
     rows = []
     for way in WAYS:
         with way.products():
-            found, spent = inferred(
+            scores, spent = inferred(
                 n_cells, device, replace(config, training=way.of(config.training)), seed
             )
         for name in NAMES:
-            one, two = found[name].align(expected[name], fill_value=0.0)
+            one, two = scores[name].align(expected[name], fill_value=0.0)
             scored = (one != 0) | (two != 0)
             one, two = one[scored], two[scored]
             agreement = (
@@ -189,7 +201,7 @@ def ranking(
 def inferred(
     n_cells: int, device: torch.device, config: st.Config, seed: int
 ) -> tuple[dict[str, pd.Series], float]:
-    """Scores by name of the edge, and seconds."""
+    """Return scores by the names of edges, and seconds."""
     adata = st.datasets.simulated(seed=seed, n_cells=n_cells)
     started = time.perf_counter()
     st.tl.infer_ccc(
@@ -204,7 +216,7 @@ def inferred(
 
 
 def synthetic(size: Size, device: torch.device, seed: int = 100) -> Problem:
-    """Tensors of the given sizes, made on the device; the targets are noise."""
+    """Return tensors of the given sizes, made on the device; the targets are noise."""
     n, g, le, r, f, k = size
     generator = torch.Generator(device).manual_seed(seed)
 
@@ -235,7 +247,7 @@ def synthetic(size: Size, device: torch.device, seed: int = 100) -> Problem:
 
 
 def prepared(problem: Problem, config: st.Config) -> FitState:
-    """State of a fit in which every regulator has a small weight on every target."""
+    """Return the state of a fit in which every regulator has a small weight on every target."""
     torch.manual_seed(0)
     held_out = problem.block % 5 == 0
     network = build_network(problem, config, ~held_out)
@@ -249,7 +261,7 @@ def prepared(problem: Problem, config: st.Config) -> FitState:
 def training(
     problem: Problem, size: Size, batch: int, epochs: int, way: Way = PLAIN
 ) -> dict[str, Any]:
-    """Seconds of both phases and of their matrix products alone."""
+    """Return a row with the seconds of both phases and of their matrix products alone."""
     device = problem.targets.device
     options = way.of(
         replace(st.TrainingConfig(), batch_size=batch, max_epochs=epochs, patience=epochs)
@@ -278,7 +290,10 @@ def training(
 def one_phase(
     state: FitState, phase: str, train: Callable[[FitState], None], width: int
 ) -> dict[str, float]:
-    """Seconds of all epochs, and of the products of as many columns with the weights alone; what is only evaluated is in single precision."""
+    """Return seconds of all epochs, and of the matrix products alone.
+
+    Held-out cells are evaluated in single precision.
+    """
     targets, config = state.targets, state.config
     device, n_train, n_held_out = (
         targets.device,
@@ -293,48 +308,51 @@ def one_phase(
     n_seen = len(range(0, n_held_out, -(-n_held_out // MAX_HELD_OUT_CELLS)))
     block = min(n_seen, rows_at_once(state.floats_per_cell, device, EVALUATION_BATCH))
     steps = ceiling(batch, width, targets.shape[1], device, config.training.precision)
-    looks = ceiling(block, width, targets.shape[1], device)
-    done = len(measured.log) - 1
-    n_steps = done * -(-min(n_train, MAX_CELLS_PER_EPOCH) // batch)
-    evaluation = (done + 1) * n_seen / block * looks["forward"]
+    evaluations = ceiling(block, width, targets.shape[1], device)
+    n_epochs = len(measured.log) - 1
+    n_steps = n_epochs * -(-min(n_train, MAX_CELLS_PER_EPOCH) // batch)
+    evaluation = (n_epochs + 1) * n_seen / block * evaluations["forward"]
     alone = n_steps * (steps["forward"] + steps["backward"]) + evaluation
-    found = {
+    row = {
         "": spent,
         "_products": alone,
         "_share": alone / spent,
         "_teraflops": steps["teraflops"],
     }
-    if phase == "attention":  # drawn by the CPU, step by step
+    if phase == "attention":  # the CPU draws masks step by step
         draw = lambda: [state.network.draw_masks(batch) for _ in range(5)]
-        found["_masks"] = n_steps / 5 * seconds(draw, device)
-    return {phase + name: value for name, value in found.items()}
+        row["_masks"] = n_steps / 5 * seconds(draw, device)
+    return {phase + name: value for name, value in row.items()}
 
 
 def ceiling(
     batch: int, width: int, targets: int, device: torch.device, precision: str = "float32"
 ) -> dict[str, float]:
-    """Seconds of the products of a step: columns × weights, and the error × weights transposed; the weights themselves have no gradient."""
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    """Return seconds of the products of one step: columns × weights, and error × weights.T.
+
+    The weights themselves have no gradient.
+    """
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     x, w = (
-        torch.randn(batch, width, device=device, dtype=kind),
-        torch.randn(width, targets, device=device, dtype=kind),
+        torch.randn(batch, width, device=device, dtype=dtype),
+        torch.randn(width, targets, device=device, dtype=dtype),
     )
-    error = torch.randn(batch, targets, device=device, dtype=kind)
+    error = torch.randn(batch, targets, device=device, dtype=dtype)
     times = 20 if device.type == "cuda" else 3
-    found = {}
+    spent = {}
     for name, product in (("forward", lambda: x @ w), ("backward", lambda: error @ w.T)):
         seconds(product, device)
-        found[name] = (
+        spent[name] = (
             min(seconds(lambda p=product: [p() for _ in range(times)], device) for _ in range(3))
             / times
         )
-    return found | {
-        "teraflops": 4e-12 * batch * width * targets / (found["forward"] + found["backward"])
+    return spent | {
+        "teraflops": 4e-12 * batch * width * targets / (spent["forward"] + spent["backward"])
     }
 
 
 def seconds(work: Callable[[], Any], device: torch.device) -> float:
-    """Wall seconds until the device is done."""
+    """Return wall seconds until the device is done."""
     wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
     wait()
     started = time.perf_counter()
@@ -344,7 +362,7 @@ def seconds(work: Callable[[], Any], device: torch.device) -> float:
 
 
 def peak(device: torch.device) -> float:
-    """Peak memory in GB: of the GPU since it was reset, or of the process."""
+    """Return peak memory in GB: of the GPU since its reset, or of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -352,7 +370,7 @@ def peak(device: torch.device) -> float:
 
 
 def waits(problem: Problem) -> dict[str, Any]:
-    """Warnings of synchronisation in one epoch of attention, with few and with many steps."""
+    """Count warnings of synchronisation in an epoch of attention, with few and many steps."""
     counts = {}
     for batch in (1024, 256):
         options = replace(st.TrainingConfig(), batch_size=batch, max_epochs=1)

@@ -1,8 +1,8 @@
-"""What is run on the bundle, each in a process of its own.
+"""Jobs on the authors' simulation, each run in a process of its own.
 
 python -m benchmarks.performance.job infer_ccc [SEED]      (prints a row as JSON: seconds by stage)
 python -m benchmarks.performance.job grnboost2 [SEED]
-python -m benchmarks.performance.job inputs FILE.npz       (regulators and targets, for a GRNBoost2 elsewhere)
+python -m benchmarks.performance.job inputs FILE.npz       (regulators and targets for arboreto)
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-#: Read before anything else is imported.
+#: CPU seconds before the other imports.
 STARTED = time.process_time()
 
 
 def infer(seed: str = "0") -> None:
-    """One call of infer_ccc with default settings, and its three tables."""
+    """Run infer_ccc with default settings and read its three tables."""
     from benchmarks._scores import KEYS
     from benchmarks.performance.one import timed_call
     from benchmarks.recovery.datasets import bundle
@@ -38,7 +38,7 @@ def infer(seed: str = "0") -> None:
 
 
 def grnboost2(seed: str = "0") -> None:
-    """Boosting with arboreto's parameters, re-expressed with scikit-learn, on each cell's own values of TFs and pair signals."""
+    """Run GRNBoost2, reimplemented with scikit-learn, on each cell's own TFs and pair signals."""
     from benchmarks.recovery.datasets import bundle
     from benchmarks.recovery.methods import trees
 
@@ -46,7 +46,7 @@ def grnboost2(seed: str = "0") -> None:
 
 
 def inputs(file: str) -> None:
-    """``x``, (cells, TFs + pairs), and ``y``, (cells, targets), as :func:`grnboost2` takes them."""
+    """Write the input of :func:`grnboost2`: ``x`` (cells, TFs + pairs), ``y`` (cells, targets)."""
     from benchmarks.recovery.datasets import bundle
     from benchmarks.recovery.methods import trees
     from benchmarks.recovery.signals import read_signals
@@ -55,7 +55,7 @@ def inputs(file: str) -> None:
     np.savez(file, x=x, y=y)
 
 
-#: The jobs by name. Their arguments are text.
+#: The jobs by name; their arguments are text.
 JOBS: dict[str, Callable[..., None]] = {
     "infer_ccc": infer,
     "grnboost2": grnboost2,

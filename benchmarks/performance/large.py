@@ -1,9 +1,12 @@
-"""A million cells on disk, or very many pairs and targets, through the whole job.
+"""One inference of a million cells on disk, or of very many pairs and targets.
 
-python -m benchmarks.performance.large [--cells 1000000] [--tissue '{"n_targets": 2000}'] [--file large.h5ad] [--threads 2] [--out rows.jsonl]
+python -m benchmarks.performance.large [--cells 1000000] [--tissue '{"n_targets": 2000}']
+                                       [--file large.h5ad] [--threads 2] [--out rows.jsonl]
 
-A simulated tissue of slices of 20 000 cells is written to disk by a process of its own; an existing ``--file`` is taken as it is. It is then opened with ``backed="r"`` and inferred in a fresh process.
-``--tissue``: other arguments of :func:`spatrace_sc.datasets.simulated`, as JSON. Printed, as JSON: sizes, CPU and wall seconds, the peak memory of that process, and how well pairs and edges are ranked.
+A process of its own writes a simulated tissue with slices of 20 000 cells to disk; an existing
+``--file`` is used as it is. A fresh process opens it with ``backed="r"`` and infers. ``--tissue``
+has further arguments of :func:`spatrace_sc.datasets.simulated` as JSON. The printed row has sizes,
+CPU and wall seconds, the peak memory of that process, and the scores of pairs and edges.
 """
 
 from __future__ import annotations
@@ -30,13 +33,13 @@ SLICE = 20_000
 
 
 def make(n_cells: int, file: Path, seed: int, tissue: dict[str, Any]) -> None:
-    """The tissue, in slices of 20 000 cells."""
+    """Write the tissue, in slices of 20 000 cells."""
     slices = {"n_slices": n_cells // SLICE} if n_cells >= SLICE else {}
     st.datasets.simulated(seed, n_cells=n_cells, **slices | tissue).write_h5ad(file)
 
 
 def run(file: Path, threads: int) -> dict[str, Any]:
-    """Row of one inference of a file on disk."""
+    """Return the row of one inference of a file on disk."""
     torch.set_num_threads(threads)
     adata = ad.read_h5ad(file, backed="r")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -66,7 +69,10 @@ def run(file: Path, threads: int) -> dict[str, Any]:
 
 
 def judged(table: pd.DataFrame, truth: pd.DataFrame, keys: list[str]) -> dict[str, float | None]:
-    """Listed, called at q ≤ 0.1 and the share of these that is false; the AUPRC where all true edges are listed, as they are up to ``config.max_edges`` candidates."""
+    """Return the number of listed edges, discoveries at q ≤ 0.1 and their false share, and AUPRC.
+
+    The AUPRC is None unless all true edges are listed, as they are up to ``config.max_edges``.
+    """
     known = pd.MultiIndex.from_frame(truth[keys].astype(str).drop_duplicates())
     true = pd.MultiIndex.from_frame(table[keys].astype(str)).isin(known)
     called = (table["q_value"] <= 0.1).to_numpy()
@@ -94,12 +100,12 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--make", action="store_true", help="only write the file")
-    parser.add_argument("--here", action="store_true", help="infer in this process")
+    parser.add_argument("--in-process", action="store_true", help="infer in this process")
     options = parser.parse_args()
     if options.make:
         make(options.cells, options.file, options.seed, options.tissue)
         return
-    if options.here:
+    if options.in_process:
         print(json.dumps(run(options.file, options.threads)))
         return
     again = [sys.executable, "-m", "benchmarks.performance.large", "--file", str(options.file)]
@@ -108,7 +114,7 @@ def main() -> None:
         made += ["--tissue", json.dumps(options.tissue)]
         subprocess.run([*again, *made], check=True)
     done = subprocess.run(
-        [*again, "--here", "--threads", str(options.threads)],
+        [*again, "--in-process", "--threads", str(options.threads)],
         stdout=subprocess.PIPE,
         text=True,
         check=True,

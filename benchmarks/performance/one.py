@@ -1,4 +1,4 @@
-"""One inference in a process of its own: CPU seconds by stage, and peak memory. Prints a row as JSON.
+"""One inference in a process of its own; prints CPU seconds by stage and peak memory as JSON.
 
 python -m benchmarks.performance.one '{"n_cells": 4000}' [n_lags [threads]]
 """
@@ -22,7 +22,7 @@ import spatrace_sc as st
 from spatrace_sc._inference import run
 from spatrace_sc.tl import _infer_ccc as verb
 
-#: Stages: the module that calls them, and their names there. What is left over is writing and summing up.
+#: Stages: the module that calls them, and their names there. The rest is writing and summaries.
 STAGES = {
     "read": (verb, "read_study"),
     "histories": (run, "build_problem"),
@@ -34,12 +34,12 @@ STAGES = {
     "rivals": (run, "find_rivals"),
     "stages": (run, "_stage_factors"),
     "activity": (run, "activity_of"),
-    "communication": (run, "talk"),
+    "communication": (run, "communication_tables"),
 }
 
 
 def timed(function: Callable[..., Any], name: str, spent: dict[str, float]) -> Callable[..., Any]:
-    """The function, with the CPU seconds of its calls added up."""
+    """Return the function with the CPU seconds of its calls added up in ``spent``."""
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -53,7 +53,10 @@ def timed(function: Callable[..., Any], name: str, spent: dict[str, float]) -> C
 
 
 def timed_call(adata: AnnData, config: st.Config, **arguments: Any) -> dict[str, Any]:
-    """CPU seconds of one inference in all and by stage, wall seconds, and peak memory in GB of the process and what of it was there before."""
+    """Return CPU seconds of one inference by stage, wall seconds, and memory in GB.
+
+    ``peak`` is the largest memory of the process, ``before`` that before the call.
+    """
     spent: dict[str, float] = {}
     for name, (module, attribute) in STAGES.items():
         setattr(module, attribute, timed(getattr(module, attribute), name, spent))
@@ -66,7 +69,7 @@ def timed_call(adata: AnnData, config: st.Config, **arguments: Any) -> dict[str,
 
 
 def measure(options: dict[str, Any], n_lags: int, depth: float = 1000.0) -> dict[str, Any]:
-    """A row: sizes of a simulated tissue, and what its inference costs."""
+    """Return a row: sizes of a simulated tissue, and the cost of its inference."""
     adata = st.datasets.simulated(depth=depth, **options)
     config = st.Config(model=st.ModelConfig(n_lags=n_lags), progress=False)
     sizes = {
@@ -81,7 +84,7 @@ def measure(options: dict[str, Any], n_lags: int, depth: float = 1000.0) -> dict
 
 
 def peak() -> float:
-    """Largest memory of the process so far, in GB."""
+    """Return the largest memory of the process so far, in GB."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / 1e9 if sys.platform == "darwin" else most * 1024 / 1e9
 

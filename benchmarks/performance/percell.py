@@ -1,9 +1,11 @@
-"""Runs ``run_inference.py`` of a checkout of SpaTRACE with its step per cell, for paths and heads of any number.
+"""Run ``run_inference.py`` of a SpaTRACE checkout with its step per cell, for any path and heads.
 
 python percell.py CHECKOUT STEPS HEADS [arguments of run_inference.py]
 
-Where it extracts attention per cell the script assumes paths of five steps and five heads and has no option for either, so with the values of its README for the simulation (3 and 3) it stops with an error;
-and it writes one folder below the one in which it looks. Here these three defaults of its functions are set to fit; nothing else differs.
+For attention per cell the script assumes paths of five steps and five heads, without an option for
+either. With the values of its README for the simulation (3 and 3) it stops with an error. It also
+writes to a folder below the one that it reads. This program sets these three defaults of its
+functions and changes nothing else.
 """
 
 import sys

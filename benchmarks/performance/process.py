@@ -1,4 +1,7 @@
-"""What a command costs: a fresh process on a given number of threads, CPU and wall seconds and peak memory as the operating system counted them, and how busy the machine was with others."""
+"""CPU and wall seconds and peak memory of a command, and the load of the machine meanwhile.
+
+The operating system counts them for a fresh process on a given number of threads.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-#: What libraries read when they are loaded. TensorFlow's own thread pools among them.
+#: Environment variables by which libraries, TensorFlow among them, set their threads.
 THREADS = (
     *(
         "OMP_NUM_THREADS",
@@ -23,12 +26,12 @@ THREADS = (
     ),
     *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
 )
-#: Lines of what a command printed that are kept if it fails.
+#: Last lines of the output of a failed command that are reported.
 TAIL = 15
 
 
 def environment(threads: int = 1) -> dict[str, str]:
-    """That of this process, with so many threads, threads that do not spin while they wait, and no display."""
+    """Return the environment with this many threads, which sleep while waiting, and no display."""
     return (
         os.environ
         | dict.fromkeys(THREADS, str(threads))
@@ -39,10 +42,12 @@ def environment(threads: int = 1) -> dict[str, str]:
 def measured(
     command: Sequence[str], cwd: Path = ROOT, threads: int = 1
 ) -> tuple[dict[str, Any], str]:
-    """A row and what the command printed.
+    """Return a row, and the output of the command.
 
-    ``cpu`` (user and system), ``wall``, ``peak`` (GB; of the largest process), all of the command and the processes that it waited for, from start to end: imports count. ``load`` is the load average at
-    the start, ``others`` how many cores other processes kept busy meanwhile (only where ``/proc/stat`` tells). ``status`` is ``ok`` or ``failed``, then with ``error``.
+    ``cpu`` (user and system), ``wall`` and ``peak`` (GB, of the largest process) cover the command
+    and the processes that it waited for, imports included. ``load`` is the load average at the
+    start, ``others`` the number of cores that other processes kept busy (only with ``/proc/stat``).
+    ``status`` is ``ok``, or ``failed`` with an ``error``.
     """
     with tempfile.TemporaryFile("w+", errors="replace") as printed:
         busy, load, started = _busy(), os.getloadavg()[0], time.perf_counter()
@@ -67,7 +72,7 @@ def measured(
 
 
 def _busy() -> float | None:
-    """CPU seconds that all processes of the machine have used since it started."""
+    """Return the CPU seconds of all processes since the machine started."""
     file = Path("/proc/stat")
     if not file.exists():
         return None

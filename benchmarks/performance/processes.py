@@ -1,9 +1,14 @@
-"""One process beside two on this machine: the same tables, and the ratio of their wall seconds.
+"""One process and several on this machine: whether tables agree, and the ratio of wall seconds.
 
-python -m benchmarks.performance.processes [--cells 4000] [--processes 2] [--repeats 3] [--out processes.jsonl]
+python -m benchmarks.performance.processes [--cells 4000] [--processes 2] [--repeats 3]
+                                           [--out processes.jsonl]
 
-Runs the same script, an inference of a simulated tissue with default settings, with plain Python and with ``torchrun``, one thread a process, in turn. A row of JSON for each repeat: wall seconds of the inference, of
-its training (``masks``: of that, drawing dropout masks of whole batches, which every process does) and of its refits, and of all but these; the largest difference of a number in any table, and the largest of p and q. About 1 minute. On cores that others use, too, seconds say little.
+The same script, an inference of a simulated tissue with default settings, runs with plain Python
+and with ``torchrun`` in turn, one thread per process. Each repeat gives a row of JSON. It has the
+wall seconds of the inference, of its training, of its refits and of all the rest. ``masks`` is the
+part of the training that draws dropout masks of whole batches, which every process does. It also
+has the largest difference of a number in any table, and that of p and q. About 1 minute. Seconds
+mean little on cores that other processes use.
 """
 
 from __future__ import annotations
@@ -52,7 +57,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--resamples", type=int, default=st.EvidenceConfig().n_resamples)
     parser.add_argument("--out", type=Path)
     parser.add_argument(
-        "--work", type=Path, help="used by the script itself: infer, and leave the tables there"
+        "--work",
+        type=Path,
+        help="used by the script itself: infer, and write the tables to this file",
     )
     given = parser.parse_args(arguments)
     if given.work:
@@ -68,12 +75,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def work(given: argparse.Namespace) -> None:
-    """One inference, as a user's script would do it; process 0 writes."""
+    """Run one inference as a user's script does; process 0 writes."""
     torch.set_num_threads(1)
     spent: dict[str, float] = {}
     for phase in ("train_attention", "train_gates"):
         setattr(fit, phase, timed(getattr(fit, phase), "training", spent))
-    SignalNetwork.draw_masks = timed(SignalNetwork.draw_masks, "masks", spent)  # type: ignore[method-assign]
+    draw_masks = timed(SignalNetwork.draw_masks, "masks", spent)
+    SignalNetwork.draw_masks = draw_masks  # type: ignore[method-assign]
     inference.resample = timed(inference.resample, "refits", spent)
     adata = st.datasets.simulated(seed=100, n_cells=given.cells)
     config = st.Config(
@@ -91,7 +99,7 @@ def work(given: argparse.Namespace) -> None:
 
 
 def timed(function: Callable[..., Any], name: str, spent: dict[str, float]) -> Callable[..., Any]:
-    """The function, with the wall seconds of its calls added up."""
+    """Return the function with the wall seconds of its calls added up in ``spent``."""
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -105,16 +113,16 @@ def timed(function: Callable[..., Any], name: str, spent: dict[str, float]) -> C
 
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:
-    """One process and several, one after the other."""
+    """Run one process, then several, and return their comparison."""
     one, many = run(given, 1), run(given, given.processes)
     row: dict[str, Any] = {"cells": given.cells, "processes": many["processes"]}
     for name, seconds in one["spent"].items():
         row |= {name: round(seconds, 3), f"{name}_shared": round(many["spent"][name], 3)}
-    rest = [
-        found["spent"]["all"] - found["spent"]["training"] - found["spent"]["refits"]
-        for found in (one, many)
+    others = [
+        result["spent"]["all"] - result["spent"]["training"] - result["spent"]["refits"]
+        for result in (one, many)
     ]
-    row |= {"rest": round(rest[0], 2), "rest_shared": round(rest[1], 2)}
+    row |= {"rest": round(others[0], 2), "rest_shared": round(others[1], 2)}
     row["ratio"] = round(many["spent"]["all"] / one["spent"]["all"], 3)
     pairs = [(aligned(one["tables"][n], n), aligned(many["tables"][n], n)) for n in NAMES]
     row["same_rows"] = all(a.index.equals(b.index) for a, b in pairs)
@@ -125,7 +133,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def run(given: argparse.Namespace, processes: int) -> dict[str, Any]:
-    """What process 0 left."""
+    """Return the tables and seconds that process 0 wrote."""
     start = (
         ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
         if processes > 1
@@ -134,12 +142,12 @@ def run(given: argparse.Namespace, processes: int) -> dict[str, Any]:
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
     environment = os.environ | dict.fromkeys(names, "1") | {"OMP_WAIT_POLICY": "PASSIVE"}
     with tempfile.TemporaryDirectory() as folder:
-        left = Path(folder) / "found.pickle"
+        file = Path(folder) / "tables.pickle"
         options = {
             "cells": given.cells,
             "epochs": given.epochs,
             "resamples": given.resamples,
-            "work": left,
+            "work": file,
         }
         command = [sys.executable, *start, "-m", "benchmarks.performance.processes"]
         command += [text for name, value in options.items() for text in (f"--{name}", str(value))]
@@ -148,23 +156,23 @@ def run(given: argparse.Namespace, processes: int) -> dict[str, Any]:
         )
         if done.returncode:
             raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr}")
-        found: dict[str, Any] = pickle.loads(left.read_bytes())
-        return found
+        output: dict[str, Any] = pickle.loads(file.read_bytes())
+        return output
 
 
 def aligned(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Numbers by name of the edge."""
+    """Return the numeric columns by the names of edges."""
     table = table.astype(dict.fromkeys(NAMES[name], str)).set_index(NAMES[name]).sort_index()
     return table.select_dtypes("number")
 
 
 def largest(pairs: list[tuple[pd.DataFrame, pd.DataFrame]], evidence: bool) -> float:
-    """Largest difference of a number in the tables; of p and q, or of all others."""
-    found = 0.0
+    """Return the largest difference of p and q, or of all other numbers, in the tables."""
+    difference = 0.0
     for one, two in pairs:
         chosen = [c for c in one if c.endswith(EVIDENCE) == evidence]
-        found = max(found, float((one[chosen] - two[chosen]).abs().max().max()))
-    return found
+        difference = max(difference, float((one[chosen] - two[chosen]).abs().max().max()))
+    return difference
 
 
 if __name__ == "__main__":

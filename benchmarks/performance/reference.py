@@ -1,12 +1,20 @@
-"""The reference and GRNBoost2 beside one inference: the same data, each in a fresh process on one thread, as ratios of CPU seconds and peak memory.
+"""CPU seconds and peak memory of the reference, of GRNBoost2 and of one inference on the same data.
 
-python -m benchmarks.performance.reference --checkout PATH [--python PATH] [--out reference.jsonl] [--rows ...] [--report]
+python -m benchmarks.performance.reference --checkout PATH [--python PATH] [--out reference.jsonl]
+                                           [--rows ...] [--epochs 1 4] [--report]
 
-``--checkout`` is a checkout of github VariaanZhou/SpaTRACE, which has no licence and is no part of this project; without it that row is skipped. ``--python`` is the interpreter of an environment with what it
-needs (its requirements.txt; TensorFlow among it), by default this one. Its three scripts run one after the other with the options of its README for the simulation; the third also with its step per cell
-(``percell.py`` says how). GRNBoost2: the re-expression of ``benchmarks.recovery``, and arboreto itself where ``--python`` has it, on TFs and all pair signals. Seconds and memory are those of whole
-processes as the operating system counts them, imports included. Rows are appended to ``--out``; those that are there and went well are not measured again. ``--report`` only prints. Nearly all of the time,
-15 to 30 minutes of CPU, is the training of the reference: ``--epochs 1 4`` trains that often only and prints what a line through the two says of the 50 that the README asks for, named as such.
+``--checkout`` is a checkout of github VariaanZhou/SpaTRACE, which has no licence and is not part of
+this project; without it the reference is skipped. ``--python`` is the interpreter of an environment
+with its requirements.txt (TensorFlow among them), by default this one. Its three scripts run one
+after the other with the options of its README for the simulation; the third runs again with its
+step per cell (see ``percell.py``). GRNBoost2 is the reimplementation in ``benchmarks.recovery``,
+and arboreto itself where ``--python`` has it, on TFs and all pair signals.
+
+Each run is a fresh process on one thread. Seconds and memory are those of whole processes as the
+operating system counts them, imports included. Rows are appended to ``--out``; successful ones are
+not measured again, and ``--report`` only prints. Training the reference takes nearly all of the
+time, 15 to 30 minutes of CPU. ``--epochs 1 4`` trains for these epochs only, and prints a linear
+extrapolation to the 50 epochs of the README under a name of its own.
 """
 
 from __future__ import annotations
@@ -31,15 +39,15 @@ BUNDLE, PROJECT = "reference_simulation", "simulation"
 FILES = [f"{PROJECT}_{name}.h5ad" for name in ("sc_adata", "st_adata")] + [
     f"{PROJECT}_{name}.txt" for name in ("ligand", "receptor", "tf", "sender", "receiver")
 ]
-#: Steps of a path, heads and epochs, as the reference's README has them for the simulation.
+#: Steps of a path, heads and epochs in the README of the reference for the simulation.
 STEPS, HEADS, EPOCHS = "3", "3", 50
-#: What is summed up of a row: seconds, GB, and cores that others kept busy.
+#: Columns of a summary: seconds, GB, and cores that other processes kept busy.
 SUMMED = ("cpu", "wall", "peak", "others")
 OURS, REEXPRESSED, ARBORETO = "infer_ccc", "GRNBoost2", "GRNBoost2, arboreto"
 SCRIPTS = ["run_preprocess.py", "run_experiment.py", "run_inference.py"]
-#: The third script with its step per cell, and the sum that is compared: the three scripts as they were meant.
+#: The third script with its step per cell, and the sum of the three scripts.
 PER_CELL, ALL = "run_inference.py, per cell", "SpaTRACE, three scripts"
-#: The second script where its 50 epochs were not run but drawn from fewer.
+#: The second script where its 50 epochs are extrapolated from fewer.
 EXTRAPOLATED = f"{SCRIPTS[1]}, {EPOCHS} epochs extrapolated"
 GROUPS = {
     "ours": [OURS],
@@ -63,7 +71,7 @@ def main() -> None:
 
 
 def arguments(given: list[str]) -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -84,12 +92,12 @@ def arguments(given: list[str]) -> argparse.Namespace:
 
 
 def read(file: Path) -> list[dict[str, Any]]:
-    """Rows of earlier runs."""
+    """Return the rows of earlier runs."""
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def wanted(given: argparse.Namespace, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Rows that are asked for and not there yet, as they are measured."""
+    """Measure the requested rows that are missing, one after the other."""
     known = [(row["row"], row.get("seed", 0)) for row in rows if row["status"] == "ok"]
     if "ours" in given.rows:
         for seed in range(given.seeds):
@@ -110,7 +118,7 @@ def wanted(given: argparse.Namespace, rows: list[dict[str, Any]]) -> Iterator[di
 
 
 def ours(seed: int) -> dict[str, Any]:
-    """One inference, with its seconds by stage."""
+    """Measure one inference, with its seconds by stage."""
     row, text = measured(
         [sys.executable, "-m", "benchmarks.performance.job", "infer_ccc", str(seed)]
     )
@@ -119,10 +127,10 @@ def ours(seed: int) -> dict[str, Any]:
 
 
 def arboreto(python: str) -> dict[str, Any]:
-    """GRNBoost2 of arboreto, or why not."""
-    why = lacking(python, "arboreto.core")
-    if why:
-        return {"status": "skipped", "error": why}
+    """Measure GRNBoost2 of arboreto, or return why it was skipped."""
+    reason = lacking(python, "arboreto.core")
+    if reason:
+        return {"status": "skipped", "error": reason}
     with tempfile.TemporaryDirectory() as folder:
         file = str(Path(folder) / "inputs.npz")
         row, _ = measured([sys.executable, "-m", "benchmarks.performance.job", "inputs", file])
@@ -132,10 +140,13 @@ def arboreto(python: str) -> dict[str, Any]:
 
 
 def reference(checkout: Path | None, python: str, epochs: list[int]) -> Iterator[dict[str, Any]]:
-    """The three scripts on a copy of the data, or why not. The third follows the longest training."""
-    why = unusable(checkout, python)
-    if checkout is None or why:
-        yield {"row": ALL, "status": "skipped", "error": why}
+    """Measure the three scripts on a copy of the data, or yield why they were skipped.
+
+    The third follows the longest training.
+    """
+    reason = unusable(checkout, python)
+    if checkout is None or reason:
+        yield {"row": ALL, "status": "skipped", "error": reason}
         return
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -151,7 +162,7 @@ def reference(checkout: Path | None, python: str, epochs: list[int]) -> Iterator
 def scripts(
     checkout: Path, python: str, work: Path, epochs: list[int]
 ) -> list[tuple[str, int, list[str]]]:
-    """Row, epochs (0: none) and command of every run, in order."""
+    """Return name, epochs (0: none) and command of every run, in order."""
     results, weights = work / "results", work / "results" / "weights" / "weights.weights.h5"
     pre = [
         "--data_dir",
@@ -219,9 +230,9 @@ def scripts(
 
 
 def unusable(checkout: Path | None, python: str) -> str:
-    """Why the reference cannot be run; empty if it can."""
+    """Return why the reference cannot be run, "" if it can."""
     if checkout is None:
-        return "no --checkout: bring one of github VariaanZhou/SpaTRACE"
+        return "no --checkout given: clone github VariaanZhou/SpaTRACE"
     missing = [name for name in SCRIPTS if not (checkout / name).is_file()]
     if missing:
         return f"{', '.join(missing)} not in {checkout}"
@@ -229,7 +240,7 @@ def unusable(checkout: Path | None, python: str) -> str:
 
 
 def lacking(python: str, module: str) -> str:
-    """Why a module cannot be imported there; empty if it can."""
+    """Return why a module cannot be imported by that interpreter, "" if it can."""
     try:
         done = subprocess.run(
             [python, "-W", "ignore", "-c", f"import {module}"], capture_output=True, text=True
@@ -238,18 +249,20 @@ def lacking(python: str, module: str) -> str:
         return f"{python}: {error.strerror}"
     if not done.returncode:
         return ""
-    return f"{module.split('.')[0]} is not usable in {python}: {(done.stderr.strip().splitlines() or ['?'])[-1]}"
+    reason = (done.stderr.strip().splitlines() or ["?"])[-1]
+    return f"{module.split('.')[0]} is not usable in {python}: {reason}"
 
 
 def summary(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """A line per row: median of its runs, the reference's scripts also as a sum, and how many times our seconds and memory they take.
+    """Return a line per name: the median of its runs, and its ratio to infer_ccc.
 
-    The sum is of the first two scripts and the third with its step per cell, or without it where that failed; its memory is the largest of the three. With one training of fewer epochs it is of that one
-    and says so: the least that the reference takes.
+    The scripts of the reference are summed too: the first two, and the third with its step per
+    cell, or without it where that failed. The memory of the sum is the largest of the three. If
+    only fewer epochs were trained, the name of the sum states them; it is then a lower bound.
     """
     good = [row | {"row": titled(row)} for row in rows if row["status"] == "ok"]
-    found = pd.DataFrame(good, columns=["row", *SUMMED]).groupby("row", sort=False)[list(SUMMED)]
-    table = found.median().assign(runs=found.size())
+    runs = pd.DataFrame(good, columns=["row", *SUMMED]).groupby("row", sort=False)[list(SUMMED)]
+    table = runs.median().assign(runs=runs.size())
     line = extrapolated(rows)
     if SCRIPTS[1] not in table.index and line:
         table.loc[EXTRAPOLATED] = line
@@ -272,7 +285,7 @@ def summary(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def titled(row: dict[str, Any]) -> str:
-    """The row's name, and its epochs where they are not those of the README."""
+    """Return the name of a row, with its epochs where they are not those of the README."""
     epochs = row.get("epochs", EPOCHS)
     return (
         str(row["row"]) if epochs == EPOCHS else f"{row['row']}, {epochs} epoch{'s' * (epochs > 1)}"
@@ -280,7 +293,10 @@ def titled(row: dict[str, Any]) -> str:
 
 
 def extrapolated(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Seconds of 50 epochs by the line through the shortest and the longest training; empty if there are no two."""
+    """Return seconds of 50 epochs, extrapolated from the shortest and the longest training.
+
+    Empty without two trainings.
+    """
     good = {
         row["epochs"]: row for row in rows if row["row"] == SCRIPTS[1] and row["status"] == "ok"
     }
@@ -295,7 +311,7 @@ def extrapolated(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def report(rows: list[dict[str, Any]]) -> str:
-    """The table, our seconds by stage, and what is missing with its reason."""
+    """Return the table, the seconds of infer_ccc by stage, and the reasons of missing rows."""
     lines = [summary(rows).round(2).to_string(na_rep="")]
     inside = [row["inside"] for row in rows if row["row"] == OURS and row["status"] == "ok"]
     if inside:

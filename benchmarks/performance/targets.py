@@ -1,10 +1,13 @@
-"""The targets for a CPU: 10 000 cells in at most 60 s on two cores, and four times the cells in at most 4.2 times the time.
+"""Targets for a CPU: 10 000 cells in 60 s on two cores, and four times the cells in 4.2 × the time.
 
 python -m benchmarks.performance.targets [--out targets.jsonl] [--rows two growth] [--report]
 
-Default settings on simulated tissues with 60 targets and 12 × 12 pairs, each inference in a fresh process. ``two``: 10 000 cells on two threads, wall seconds. ``growth``: 10 000 and 40 000 cells on one
-thread, CPU seconds. Seconds are those of the inference alone; ``process`` those of the whole process, with imports and the simulation. Wall seconds depend on what else the machine does: ``others`` says
-how many cores other processes kept busy. Rows are appended to ``--out`` and not measured again. About 4 minutes.
+Default settings on simulated tissues with 60 targets and 12 × 12 pairs, each inference in a fresh
+process. ``two``: 10 000 cells on two threads, wall seconds. ``growth``: 10 000 and 40 000 cells on
+one thread, CPU seconds. Seconds are those of the inference alone; ``process`` has those of the
+whole process, with imports and the simulation. Wall seconds depend on the load of the machine:
+``others`` is the number of cores that other processes kept busy. Rows are appended to ``--out`` and
+not measured again. About 4 minutes.
 """
 
 from __future__ import annotations
@@ -19,8 +22,8 @@ import pandas as pd
 from benchmarks._scores import machine
 from benchmarks.performance.process import measured
 
-MOST_SECONDS, MOST_GROWTH = 60.0, 4.2
-#: Cells and threads.
+MAX_SECONDS, MAX_GROWTH = 60.0, 4.2
+#: Runs of each row: cells and threads.
 ROWS = {"two": [(10_000, 2)], "growth": [(10_000, 1), (40_000, 1)]}
 STEPS = "3"
 SHOWN = ["cells", "receivers", "threads", "cpu", "wall", "peak", "process", "others"]
@@ -44,7 +47,7 @@ def main() -> None:
 
 
 def arguments(given: list[str]) -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -55,7 +58,7 @@ def arguments(given: list[str]) -> argparse.Namespace:
 
 
 def run(cells: int, threads: int) -> dict[str, Any]:
-    """A row of a fresh process."""
+    """Measure one inference in a fresh process."""
     options = json.dumps({"n_cells": cells})
     command = [sys.executable, "-m", "benchmarks.performance.one", options, STEPS, str(threads)]
     row, text = measured(command, threads=threads)
@@ -66,26 +69,27 @@ def run(cells: int, threads: int) -> dict[str, Any]:
 
 
 def report(rows: list[dict[str, Any]]) -> str:
-    """The rows, and each target with what was measured."""
+    """Return the rows, and each target with its measurement."""
     frame = pd.DataFrame(rows, columns=SHOWN)
     lines = [frame.round(2).to_string(index=False)]
     for _, row in frame[(frame["cells"] == ROWS["two"][0][0]) & (frame["threads"] == 2)].iterrows():
         lines.append(
-            f"10 000 cells on two threads: {row['wall']:.1f} s wall {verdict(row['wall'], MOST_SECONDS)}"
+            f"10 000 cells on two threads: {row['wall']:.1f} s wall "
+            f"{verdict(row['wall'], MAX_SECONDS)}"
         )
     alone = frame[frame["threads"] == 1].set_index("cells")["cpu"]
     few, many = (cells for cells, _ in ROWS["growth"])
     if few in alone.index and many in alone.index:
         growth = float(alone[many] / alone[few])
         lines.append(
-            f"4 times the cells: {growth:.2f} times the CPU seconds {verdict(growth, MOST_GROWTH)}"
+            f"4 times the cells: {growth:.2f} times the CPU seconds {verdict(growth, MAX_GROWTH)}"
         )
     return "\n".join(lines)
 
 
-def verdict(found: float, most: float) -> str:
-    """Whether a target is met."""
-    return f"(target: at most {most:g}; {'met' if found <= most else 'missed'})"
+def verdict(value: float, limit: float) -> str:
+    """Return whether a target is met."""
+    return f"(target: at most {limit:g}; {'met' if value <= limit else 'missed'})"
 
 
 if __name__ == "__main__":

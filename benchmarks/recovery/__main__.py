@@ -1,14 +1,20 @@
-"""A benchmark that can refute us: every method on the same tissues, side by side.
+"""Recovery of true edges: every method on the same tissues.
 
-python -m benchmarks.recovery [--data A C-medium ...] [--methods ours pearson ...] [--seeds 300 301 ...]
-                              [--out results.jsonl] [--jobs 2] [--report] [--markdown] [--figure file.png]
+python -m benchmarks.recovery [--data A C-medium ...] [--methods ours pearson ...]
+                              [--seeds 300 301 ...] [--out results.jsonl] [--jobs 2]
+                              [--report] [--markdown] [--figure file.png]
 
-Each (data, seed, method) runs in a fresh process on one thread, so that CPU seconds and peak memory are its own; data sets are prepared apart, once. Rows are appended to ``--out``; what is there with
-a result is not run again, so a run can be stopped, resumed, or repeated for some methods (delete their rows). What failed or was skipped is a row with its reason, and is tried again.
-``--report`` runs nothing. Then a table of medians and ranges over seeds is printed (``--markdown``: tables for GitHub) and a figure is drawn.
+Each (data, seed, method) runs in a fresh process on one thread, so that CPU seconds and peak memory
+are its own; data sets are prepared once, in a separate process. Rows are appended to ``--out``.
+Runs that have a result there are not repeated, so a benchmark can be stopped, resumed, or repeated
+for some methods (delete their rows). Failed or skipped runs are rows with a reason, and are tried
+again. ``--report`` runs nothing. Then a table of medians and ranges over seeds is printed
+(``--markdown``: tables for GitHub) and a figure is drawn.
 
-Five seeds take about 60 minutes of CPU for the competitors, 10 more for COMMOT where it is installed (``pip install commot``; skipped with that reason otherwise) and 35 for infer_ccc with and
-without its history, two thirds of which are C-large. A, B65, B84 and D need the measuring data (``benchmarks/_data.py``). On A the seed changes the method only, so its ranges are not over data.
+Five seeds take about 60 minutes of CPU for the competitors and 35 for infer_ccc with and without
+its history, two thirds of it on C-large. COMMOT takes 10 more; it is skipped unless it is installed
+(``pip install commot``). A, B65, B84 and D need the benchmark data (``benchmarks/_data.py``). On A
+the seed changes the method only, so its ranges are not over data.
 """
 
 from __future__ import annotations
@@ -33,11 +39,11 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 THREADS = dict.fromkeys(NAMES, "1")
 #: Seconds after which a method counts as failed.
-PATIENCE = 3600
+TIMEOUT = 3600
 
 
 def worker(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A fresh process on one thread."""
+    """Run the worker in a fresh process on one thread."""
     command = [sys.executable, "-m", "benchmarks.recovery.worker", *arguments]
     environment = os.environ | THREADS | {"OMP_WAIT_POLICY": "PASSIVE"}
     return subprocess.run(
@@ -46,32 +52,33 @@ def worker(*arguments: str) -> subprocess.CompletedProcess[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
 
 
 def last_line(text: str) -> str:
+    """Return the last line that is not empty."""
     return (text.strip().splitlines() or ["no output"])[-1]
 
 
 def run_one(data: str, seed: int, method: str, file: Path) -> dict[str, Any]:
-    """The row of one method, whatever becomes of its process."""
+    """Return the row of one method, also if its process fails."""
     row: dict[str, Any] = {"data": data, "seed": seed, "method": method, "status": "failed"}
     try:
         done = worker("run", data, str(seed), method, str(file))
     except subprocess.TimeoutExpired:
-        return row | {"error": f"longer than {PATIENCE} s"}
+        return row | {"error": f"longer than {TIMEOUT} s"}
     if done.returncode:
         return row | {"error": f"exit {done.returncode}: {last_line(done.stderr)}"}
-    found: dict[str, Any] = json.loads(last_line(done.stdout))
-    if found["status"] == "failed":
+    result: dict[str, Any] = json.loads(last_line(done.stdout))
+    if result["status"] == "failed":
         print(done.stderr, file=sys.stderr)
-    return found
+    return result
 
 
 def run_all(wanted: list[tuple[str, int, list[str]]], out: Path, jobs: int) -> None:
-    """Data set by data set; a row is on disk as soon as it is there."""
+    """Run everything data set by data set and write each row as soon as it is complete."""
     with (
         tempfile.TemporaryDirectory() as folder,
         ThreadPoolExecutor(jobs) as pool,
@@ -81,7 +88,7 @@ def run_all(wanted: list[tuple[str, int, list[str]]], out: Path, jobs: int) -> N
             file = Path(folder) / f"{data}_{seed}.pickle"
             made = worker("prepare", data, str(seed), str(file))
             if made.returncode:
-                error = f"the data set could not be made: {last_line(made.stderr)}"
+                error = f"the data set could not be prepared: {last_line(made.stderr)}"
                 rows: Iterable[dict[str, Any]] = [
                     {"data": data, "seed": seed, "method": m, "status": "failed", "error": error}
                     for m in methods
@@ -101,7 +108,7 @@ def run_all(wanted: list[tuple[str, int, list[str]]], out: Path, jobs: int) -> N
 
 
 def missing(given: argparse.Namespace) -> list[tuple[str, int, list[str]]]:
-    """What has no result yet."""
+    """Return the runs that have no result yet."""
     rows = read_rows(given.out)
     done = {(r["data"], r["seed"], r["method"]) for r in rows if r["status"] == "ok"}
     todo = [
@@ -125,7 +132,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time, one thread each")
     parser.add_argument("--report", action="store_true", help="run nothing, only print and draw")
     parser.add_argument("--markdown", action="store_true", help="tables for GitHub")
-    parser.add_argument("--figure", type=Path, help="default: beside --out, .png")
+    parser.add_argument("--figure", type=Path, help="default: next to --out, .png")
     given = parser.parse_args()
     given.out.parent.mkdir(parents=True, exist_ok=True)
     if not given.report:
@@ -134,7 +141,8 @@ def main() -> None:
     if not rows:
         raise SystemExit(f"no rows of these data sets, seeds and methods in {given.out}.")
     print(
-        f"{machine().rsplit(';', 1)[0]}; 1 thread a run; seeds {sorted({r['seed'] for r in rows})}; medians (ranges) over seeds"
+        f"{machine().rsplit(';', 1)[0]}; 1 thread per run; "
+        f"seeds {sorted({r['seed'] for r in rows})}; medians (ranges) over seeds"
     )
     print("; ".join(f"{name}: {NOTES[name]}" for name in given.data))
     print(markdown(rows) if given.markdown else plain(rows))

@@ -1,4 +1,4 @@
-"""The data sets: each a function of the seed."""
+"""The data sets, each a function of the seed."""
 
 from __future__ import annotations
 
@@ -16,35 +16,37 @@ from benchmarks.road.bundle import BUNDLE, RADIUS, SENDERS, TRUTH, read_bundle
 
 import spatrace_sc as st
 
-#: A noisy pseudotime, as a user has it.
+#: Users know a noisy pseudotime, not the latent time.
 TIMED = {"sample_key": "sample", "stage_key": "stage", "time_key": "dpt_pseudotime"}
 LAYOUT = ("mosta_midbrain_layout", "stereo_input.csv")
-#: The glutamatergic lineage of the midbrain layout receives; every other type, glioblasts to erythrocytes, only sends.
+#: Receivers of the midbrain layout are its glutamatergic lineage; all other types only send.
 LAYOUT_RECEIVERS = ["RGC", "GluNeuB", "GluNeu"]
 LAYOUT_CELLS = 7000
 
 
 def bundle(seed: int) -> Tissue:
-    """The simulation of the SpaTRACE authors, all 36 pairs. The seed changes nothing here, only the method's."""
+    """Return the simulation of the SpaTRACE authors with all 36 pairs, whatever the seed."""
     truth = {task: pd.read_csv(data_file(BUNDLE, file), dtype=str) for task, file in TRUTH.items()}
     return Tissue(read_bundle(), {"radius": RADIUS, "senders": SENDERS}, truth)
 
 
 def thinned_bundle(seed: int, zeros: float) -> Tissue:
-    """The same with counts thinned binomially until a share ``zeros`` of the receivers' entries is 0.
+    """Return the simulation of the authors with thinned counts, a share ``zeros`` of which is 0.
 
-    The file holds no counts: receivers are log1p of values per 10 000. Divided by the smallest positive value of its cell, which so counts as one molecule,
-    ``expm1`` of them is count-like (a few thousand a cell) and is rounded. Thinned counts are normalised to log1p per 10 000 again. Senders, whose values are on the scale of
-    the tissue file, are brought to the same molecules by the median ratio of the two files, thinned by the same share, and returned to their scale. Pseudotime stays that of the file.
+    The file holds no counts: receivers are log1p of values per 10 000. Their ``expm1``, divided by
+    the smallest positive value of the cell and rounded, is count-like (a few thousand molecules per
+    cell). These counts are thinned binomially and normalised to log1p per 10 000 again. Senders are
+    on the scale of the tissue file. The median ratio of the two files turns them into molecules,
+    which are thinned by the same share and returned to their scale. The pseudotime is unchanged.
     """
-    whole, rng = bundle(seed), np.random.default_rng(seed)
-    adata = whole.adata.copy()
+    original, rng = bundle(seed), np.random.default_rng(seed)
+    adata = original.adata.copy()
     receiver = adata.obs["dpt_pseudotime"].notna().to_numpy()
     linear = np.expm1(adata.X[receiver].astype(float))
     smallest = np.where(linear > 0, linear, np.inf).min(axis=1, keepdims=True)
     counts = np.rint(linear / smallest).astype(int)
-    kept = _share_for(counts, zeros)
-    thin = rng.binomial(counts, kept)
+    share = _share_for(counts, zeros)
+    thin = rng.binomial(counts, share)
     adata.X[receiver] = np.log1p(1e4 * thin / np.maximum(thin.sum(axis=1, keepdims=True), 1))
     tissue = ad.read_h5ad(data_file(BUNDLE, "simulation_st_adata.h5ad"))
     raw = np.asarray(tissue.X.toarray() if hasattr(tissue.X, "toarray") else tissue.X)[
@@ -53,12 +55,12 @@ def thinned_bundle(seed: int, zeros: float) -> Tissue:
     shared = ~adata.var["ligand"].to_numpy()
     molecules = float(np.median(counts[:, shared] / raw[:, shared]))
     sent = np.rint(molecules * np.expm1(adata.X[~receiver].astype(float))).astype(int)
-    adata.X[~receiver] = np.log1p(rng.binomial(sent, kept) / (kept * molecules))
-    return Tissue(adata, whole.arguments, whole.truth)
+    adata.X[~receiver] = np.log1p(rng.binomial(sent, share) / (share * molecules))
+    return Tissue(adata, original.arguments, original.truth)
 
 
 def _share_for(counts: np.ndarray, zeros: float) -> float:
-    """The share of molecules to keep for an expected share of zeros, by bisection."""
+    """Return the share of molecules that gives an expected share of zeros, by bisection."""
     low, high = 1e-6, 1.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -67,7 +69,7 @@ def _share_for(counts: np.ndarray, zeros: float) -> float:
 
 
 def from_truth(adata: AnnData) -> Tissue:
-    """A simulated tissue; what only a simulator knows is taken out of the AnnData."""
+    """Return a simulated tissue, its truth removed from the AnnData."""
     truth = {task: adata.uns["truth"][task] for task in KEYS}
     for slot, names in {
         "uns": ("truth", "simulation"),
@@ -82,14 +84,15 @@ def from_truth(adata: AnnData) -> Tissue:
 
 
 def simulated(**changes: Any) -> Callable[[int], Tissue]:
-    """:func:`spatrace_sc.datasets.simulated` with these arguments."""
+    """Return :func:`spatrace_sc.datasets.simulated` with arguments, as a function of the seed."""
     return lambda seed: from_truth(st.datasets.simulated(seed, **changes))
 
 
 def on_real_layout(seed: int) -> Tissue:
-    """Simulated expression on cells of the mouse dorsal midbrain, E12.5 to E16.5, five slices.
+    """Return simulated expression on cells of the mouse dorsal midbrain (E12.5–E16.5, five slices).
 
-    From each slice one square window around a random cell, so that the density of cells is the real one; stages have equal numbers of cells.
+    From each slice one square window around a random cell is taken, so that cells are as dense as
+    in the tissue. All stages have the same number of cells.
     """
     cells = pd.read_csv(data_file(*LAYOUT)).rename(
         columns={"Cell_Type": "cell_type", "Sample": "sample"}
@@ -97,18 +100,20 @@ def on_real_layout(seed: int) -> Tissue:
     cells["stage"] = cells["sample"].str.split("_").str[0]
     slices = cells.groupby("stage")["sample"].nunique().to_dict()
     rng = np.random.default_rng(seed)
-    kept = []
-    for _, here in cells.groupby(["stage", "sample"]):
-        n = min(len(here), LAYOUT_CELLS // (len(slices) * slices[here["stage"].iloc[0]]))
-        xy = here[["x", "y"]].to_numpy(dtype=float)
-        away = np.abs(xy - xy[rng.integers(len(xy))]).max(axis=1)
-        kept.append(here.iloc[np.sort(np.argsort(away, kind="stable")[:n])])
-    layout = pd.concat(kept)[["x", "y", "cell_type", "sample", "stage"]]
+    windows = []
+    for _, slice_cells in cells.groupby(["stage", "sample"]):
+        n = min(
+            len(slice_cells), LAYOUT_CELLS // (len(slices) * slices[slice_cells["stage"].iloc[0]])
+        )
+        xy = slice_cells[["x", "y"]].to_numpy(dtype=float)
+        distance = np.abs(xy - xy[rng.integers(len(xy))]).max(axis=1)
+        windows.append(slice_cells.iloc[np.sort(np.argsort(distance, kind="stable")[:n])])
+    layout = pd.concat(windows)[["x", "y", "cell_type", "sample", "stage"]]
     return from_truth(st.datasets.simulated(seed, layout=layout, receivers=LAYOUT_RECEIVERS))
 
 
 def lineages(seed: int) -> Tissue:
-    """Branching lineages of another simulator."""
+    """Return branching lineages of another simulator."""
     from benchmarks.recovery.lineages import lineage_tissue
 
     return from_truth(lineage_tissue(seed, n_cells=3000))
@@ -130,7 +135,7 @@ DATASETS: dict[str, Callable[[int], Tissue]] = {
     "E": lineages,
     "F": simulated(n_cells=4000, signal_strength=0.0),
 }
-#: What they are, for the head of a report.
+#: Descriptions for the head of a report.
 NOTES = {
     "A": "authors' simulation, 36 pairs",
     "B65": "A with 65 % zeros",

@@ -1,4 +1,4 @@
-"""What a method's tables are worth."""
+"""Scores of the tables of a method."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from benchmarks._scores import KEYS, discoveries, rank_scores
 from benchmarks.recovery.tables import Tables
 from benchmarks.recovery.tissue import Tissue
 
-#: Tasks → table they are judged on.
+#: Task → table that is scored.
 TASKS = {
     "tf_targets": "tf_targets",
     "lr_targets": "lr_targets",
@@ -24,8 +24,11 @@ TITLES = {
 Scores = dict[str, dict[str, float | None]]
 
 
-def judge(tissue: Tissue, found: Tables) -> Scores:
-    """Task → scores. Where there is no true edge only discoveries are counted, all of them false. Not a number becomes None."""
+def judge(tissue: Tissue, scored: Tables) -> Scores:
+    """Return task → scores, with None in place of NaN.
+
+    Where there is no true edge only discoveries are counted, which are all false.
+    """
     scores: Scores = {}
     for task, name in TASKS.items():
         truth = tissue.truth[name]
@@ -33,11 +36,11 @@ def judge(tissue: Tissue, found: Tables) -> Scores:
             truth = truth[truth["kind"] == "direct"]
         elif "kind" not in truth and task == "+ indirect":
             continue
-        if name not in found:
+        if name not in scored:
             continue
-        row = rank_scores(found[name], truth, KEYS[name]) if len(truth) else {}
-        if "q_value" in found[name]:
-            n, false = discoveries(found[name], truth, KEYS[name])
+        row = rank_scores(scored[name], truth, KEYS[name]) if len(truth) else {}
+        if "q_value" in scored[name]:
+            n, false = discoveries(scored[name], truth, KEYS[name])
             row |= {"hits": n, "false": false}
         if row:
             scores[task] = {

@@ -1,7 +1,7 @@
-"""A simulated tissue of branching lineages, of another kind than :func:`spatrace_sc.datasets.simulated`.
+"""A simulator of branching lineages, unlike :func:`spatrace_sc.datasets.simulated`.
 
-The idea of the regulatory network, its noise and the technical noise is that of SERGIO (Dibaeinia &
-Sinha, Cell Systems 2020); signals between cells are added to it.
+The regulatory network, its noise and the technical noise follow SERGIO (Dibaeinia & Sinha, Cell
+Systems 2020); signals between cells are added.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from spatrace_sc.datasets._wiring import Wiring
 
 SIZES = {"ligand": 10, "receptor": 10, "tf": 15, "target": 80, "background": 150}
 STAGES, SENDERS, LINEAGES, MASTERS, PAIRS = 3, 3, ("A1", "A2", "B"), 4, 10
-#: Progress at the root's start, at the two forks and at the ends; production rates of master
-#: regulators are set there.
+#: Progress at the start of the root, at the two forks and at the ends. Production rates of master
+#: regulators are drawn there.
 KNOTS = np.array([0.0, 0.3, 0.65, 1.0])
-#: Time from the root to an end, time between stages, the past that is integrated and the step, in
-#: units of about one mRNA lifetime.
+#: Time from the root to an end, time between stages, time that is integrated and its step, in units
+#: of about one mRNA lifetime.
 TREE, STAGE_GAP, PAST, DT = 12.0, 4.0, 16.0, 0.04
 SIGNALLING_RATE, RECEPTOR_RELAXATION, SENDER_RELAXATION = 1.0, 3.0, 6.0
 #: Length of the ligands' Gaussian kernel, in median distances between nearest cells.
@@ -35,10 +35,11 @@ REACH = 1.5
 
 @dataclass(frozen=True)
 class Network:
-    """Who regulates whom (TF edges in units of a production rate of 3, pair edges in log2 fold changes), and how fast.
+    """The regulatory network and its rates.
 
-    ``basal`` production and first-order ``decay``: TFs, receptors, targets, in this order here as
-    below. ``master``: (lineages, knots, masters) production.
+    TF edges are in units of a production rate of 3, pair edges are log2 fold changes. ``basal``
+    production and first-order ``decay`` are those of TFs, receptors and targets, in this order here
+    and below. ``master`` (lineages, knots, masters) is production.
     """
 
     wiring: Wiring
@@ -58,24 +59,24 @@ def lineage_tissue(
     noise: float = 1.0,
     depth: float = 1800.0,
 ) -> AnnData:
-    r"""Simulate differentiating cells whose gene network hears the signals of the tissue around them.
+    """Simulate differentiating cells whose gene network responds to signals from the tissue.
 
     1. *Network*: a random acyclic graph with hubs. Four TFs are masters; other TFs, receptors and
-    targets have 1–3 TFs.
-       :math:`P_g = [b_g + \sum_f 3 |w_{fg}| H^{\pm}(x_f)] \prod_p M_{pg}(a_p)` with :math:`H^+ =
-       x^2 / (h^2 + x^2)`, :math:`H^- = 1 - H^+`, *h* the TF's mean level.
-    2. *Noise*: :math:`dx_g = (P_g - \lambda_g x_g) dt + noise \sqrt{P_g + \lambda_g x_g}\,dW`
-    (chemical Langevin), all cells at once over the last 16 time units before collection. 3.
-    *Lineages*: root, then A or B, then A1 or A2; :math:`P` of masters is piecewise linear in the
-    progress along the tree. Stages differ in mean progress and overlap. 4. *Ligands*: log-normal;
-    programmes of three sender types, a course over stages, a spatial gradient; a Gaussian kernel of
-    1.5 cell distances. The further back, the more a cell's neighbours differed from today's. 5.
-    *Signals*: mass action :math:`D = E_l R_r`, occupancy :math:`D / (D + K)`, :math:`da/dt =
-    occupancy - a`. It multiplies production by
-       :math:`M = [1 + (F - 1) a]^{\pm 1}`, *F* of 2–4 (activation) or 2–3 (repression), for 4–8
-       targets of each pair and for one TF of every third pair. Receptors are TF-regulated and
-       fluctuate (Ornstein–Uhlenbeck). A fifth of the ligands and three tenths of the receptors act
-       in no pair.
+       targets have 1–3 TFs. Production is
+       ``P_g = (b_g + sum_f 3 |w_fg| H±(x_f)) · prod_p M_pg(a_p)`` with ``H+ = x² / (h² + x²)``,
+       ``H- = 1 - H+`` and *h* the mean level of the TF.
+    2. *Noise*: ``dx_g = (P_g - λ_g x_g) dt + noise · sqrt(P_g + λ_g x_g) dW`` (chemical Langevin),
+       for all cells at once over the last 16 time units before collection.
+    3. *Lineages*: root, then A or B, then A1 or A2. The production of masters is piecewise linear
+       in the progress along the tree. Stages differ in mean progress and overlap.
+    4. *Ligands*: log-normal, with programmes of three sender types, a course over stages, a spatial
+       gradient and a Gaussian kernel of 1.5 cell distances. The further back in time, the more the
+       neighbours of a cell differ from the present ones.
+    5. *Signals*: mass action ``D = E_l R_r``, occupancy ``D / (D + K)``, ``da/dt = occupancy - a``.
+       A signal multiplies production by ``M = (1 + (F - 1) a)^±1``, with *F* of 2–4 (activation) or
+       2–3 (repression), for 4–8 targets of each pair and for one TF of every third pair. Receptors
+       are regulated by TFs and fluctuate (Ornstein–Uhlenbeck). A fifth of the ligands and three
+       tenths of the receptors act in no pair.
     6. *Counts*: outlier genes, library size, dropout that is logistic in log expression, Poisson.
 
     Parameters
@@ -83,16 +84,17 @@ def lineage_tissue(
     seed
         The same seed and arguments give the same data.
     n_cells, n_slices, receiver_fraction
-        All cells, over three stages with ``n_slices`` slices each; share of them that are
-        receivers.
+        Number of cells over three stages, slices per stage, and the share of receivers.
     signal_strength, noise
-        Factors of the log fold changes by signals (0: no ligand does anything) and of the intrinsic
+        Factors of the log fold changes by signals (0: ligands have no effect) and of the intrinsic
         noise.
     depth
         Median library size before dropout, which removes about 30 % of it.
 
-    Returns ------- AnnData as :func:`spatrace_sc.datasets.simulated` returns it. Indirect edges are
-    chains pair → TF (→ TF …) → target; what runs over receptors is not listed.
+    Returns
+    -------
+    AnnData as :func:`spatrace_sc.datasets.simulated` returns it. Indirect edges are chains
+    pair → TF (→ TF …) → target; chains over receptors are not listed.
     """
     parameters = dict(locals())
     names = ("layout", "network", "ligand", "kinetics", "background", "counts", "order")
@@ -392,5 +394,5 @@ def _technical(rng: np.random.Generator, level: np.ndarray, depth: float) -> spa
         rng.lognormal(np.log(depth), 0.35, (len(level), 1)) / level.sum(1, keepdims=True)
     )
     logged = np.log1p(level)
-    kept = rng.random(level.shape) < expit(2.0 * (logged - np.percentile(logged, 70)))
-    return sparse.csr_matrix(rng.poisson(level * kept).astype(np.float32))
+    captured = rng.random(level.shape) < expit(2.0 * (logged - np.percentile(logged, 70)))
+    return sparse.csr_matrix(rng.poisson(level * captured).astype(np.float32))

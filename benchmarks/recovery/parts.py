@@ -1,8 +1,9 @@
-"""What each part of the model buys: every part off in turn, on three kinds of tissue.
+"""Ablations: the scores with every part of the model switched off in turn, on three tissues.
 
 python -m benchmarks.recovery.parts [seed ...] [--data C B65 E] [--parts ...]
 
-C: the simulated tissue, 4 000 cells; B65: the authors' simulation with 65 % zeros (needs the measuring data); E: the other simulator. About 25 minutes of CPU for five seeds.
+C: the simulated tissue, 4 000 cells; B65: the authors' simulation with 65 % zeros (needs the
+benchmark data); E: the other simulator. Five seeds take about 25 minutes of CPU.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ from spatrace_sc._core.statistics import decoys_at_least
 from spatrace_sc._inference import edge_tables
 from spatrace_sc._inference import run as inference
 from spatrace_sc._model import fit
-from spatrace_sc._model.evidence.latent_levels import Joint
+from spatrace_sc._model.evidence.latent_levels import JointEffects
 from spatrace_sc._model.records import History
 from spatrace_sc._study import histories, problem
 
 BASE = st.Config(progress=False)
-#: Data sets whose tissue differs in kind. None of the default seeds was used in development; the data that B65 thins was.
+#: Tissues of three kinds. None of the default seeds was used in development, but the data behind
+#: B65 were.
 DATA = {
     "C": simulated(n_cells=4000),
     "B65": DATASETS["B65"],
@@ -42,7 +44,7 @@ DATA = {
 
 @contextmanager
 def without_covariates() -> Iterator[None]:
-    """Type, slice and time take no part."""
+    """Leave out the covariates type, slice and time."""
     build = problem.build_covariates
     with patch.object(problem, "build_covariates", lambda study: build(study)[:, :0]):
         yield
@@ -50,65 +52,65 @@ def without_covariates() -> Iterator[None]:
 
 @contextmanager
 def changed_history(change: Callable[[History], History]) -> Iterator[None]:
-    """Every history, of real genes and of decoys, is changed before it is used."""
+    """Change every history, of real genes and of decoys, before it is used."""
     build = histories.build_history
     with patch.object(histories, "build_history", lambda *arguments: change(build(*arguments))):
         yield
 
 
 def no_tf_now() -> AbstractContextManager[None]:
-    """TFs in earlier cells only."""
+    """Use TFs in earlier cells only."""
     return changed_history(lambda h: replace(h, tf_now=torch.zeros_like(h.tf_now)))
 
 
 @contextmanager
 def unfiltered_tf_now() -> Iterator[None]:
-    """The cell's own counts of TFs as they are."""
-    with patch.object(histories, "tf_filter", lambda study, covariates: lambda tf: tf):
+    """Use the cell's own TF counts without the noise filter."""
+    with patch.object(histories, "current_tf_filter", lambda study, covariates: lambda tf: tf):
         yield
 
 
 @contextmanager
 def tf_weights_only() -> Iterator[None]:
-    """TF effects of the sparse model alone, nothing of the noise-corrected and the joint ones."""
-    with patch.object(inference, "combined", lambda evidence, corrected, joint: evidence):
+    """Use the TF effects of the sparse model alone."""
+    with patch.object(inference, "combine_effects", lambda evidence, corrected, joint: evidence):
         yield
 
 
 @contextmanager
 def tfs_by_single_targets() -> Iterator[None]:
-    """TF effects of the sparse model and the noise-corrected ones, nothing of those from all targets together."""
-    with patch.object(Joint, "weight", 0.0):
+    """Leave the joint estimate from all targets out of the TF effects."""
+    with patch.object(JointEffects, "weight", 0.0):
         yield
 
 
 @contextmanager
 def tfs_against_decoys_only() -> Iterator[None]:
-    """TF edges need not exceed the smallest effect worth naming."""
-    with patch.object(edge_tables, "benjamini_hochberg", np.zeros_like):
+    """Drop the requirement that TF edges exceed the minimum effect."""
+    with patch.object(edge_tables, "false_discovery_control", np.zeros_like):
         yield
 
 
 @contextmanager
 def rivals_ignored() -> Iterator[None]:
-    """Pairs that another could replace keep their q."""
+    """Let pairs keep their q even if a rival explains their targets as well."""
 
-    def every(evidence, values, rivals, *rest):
-        return values, rivals, np.zeros(len(values["pair"][1]))
+    def unchanged(evidence, values, rivals, genes):
+        return values, rivals, np.zeros(genes.n_pairs)
 
-    with patch.object(inference, "only_told_apart", every):
+    with patch.object(inference, "apply_rival_test", unchanged):
         yield
 
 
 def without_denoised_receptors() -> AbstractContextManager[None]:
-    """Receptors of the predicted cell alone, not of its past."""
+    """Use receptors of the predicted cell alone, without its past."""
     return changed_history(
         lambda h: replace(h, receptor=h.receptor[:, -1:].expand_as(h.receptor).contiguous())
     )
 
 
 def previous_exposure_only() -> AbstractContextManager[None]:
-    """The exposure of the predicted cell itself is hidden; that of the step before stands in."""
+    """Replace the exposure of the predicted cell by that of the step before."""
     return changed_history(
         lambda h: replace(h, exposure=torch.cat([h.exposure[:, :-1], h.exposure[:, -2:-1]], dim=1))
     )
@@ -116,14 +118,14 @@ def previous_exposure_only() -> AbstractContextManager[None]:
 
 @contextmanager
 def trained_on_plain_error() -> Iterator[None]:
-    """Attention may use whatever predicts, the targets' own past too."""
+    """Train the attention on plain error, so that it may use the targets' own past."""
     with patch.object(fit, "beyond_past", lambda problem, y, training: y):
         yield
 
 
 @contextmanager
 def credit_as_it_falls() -> Iterator[None]:
-    """The weights of the joint model, nothing shared out."""
+    """Keep the weights of the joint model without sharing credit."""
     with patch.object(
         inference, "share_credit", lambda problem, fitted, evidence, *supported: evidence
     ):
@@ -132,15 +134,19 @@ def credit_as_it_falls() -> Iterator[None]:
 
 @contextmanager
 def counted_over_all_refits() -> Iterator[None]:
-    """q from the union of all refits against decoys of single refits, instead of refit by refit."""
+    """Compute q from the union of all refits against decoys of single refits."""
 
-    def pooled(draws, n_candidates):
-        score = np.zeros(n_candidates)
-        for d in draws:
-            score[d.items] += d.score / len(draws)
-        value = np.concatenate([d.null_score for d in draws])
+    def pooled(draws, wanted):
+        score = np.zeros(len(wanted))
+        for draw in draws:
+            listed = np.isin(draw.items, wanted)
+            score[np.searchsorted(wanted, draw.items[listed])] += draw.score[listed] / len(draws)
+        value = np.concatenate([draw.null_score for draw in draws])
         order = np.argsort(value, kind="stable")
-        null = (value[order], np.concatenate([d.null_weight for d in draws])[order] / len(draws))
+        null = (
+            value[order],
+            np.concatenate([draw.null_weight for draw in draws])[order] / len(draws),
+        )
         return edge_tables.decoy_q_values(score, null)
 
     with patch.object(edge_tables, "_q_against_decoys", pooled):
@@ -149,7 +155,10 @@ def counted_over_all_refits() -> Iterator[None]:
 
 @contextmanager
 def zeros_counted_as_hits() -> Iterator[None]:
-    """The union of all refits, and candidates without a score count as hits of a threshold of 0: a mistake worth remembering."""
+    """Compute q as in an early, mistaken version.
+
+    It used the union of all refits, and candidates without a score counted as hits.
+    """
 
     def naive(score, null):
         rate = (1.0 + decoys_at_least(score, null)) / rankdata(-score, "max")
@@ -165,11 +174,12 @@ def zeros_counted_as_hits() -> Iterator[None]:
 
 @contextmanager
 def as_it_is() -> Iterator[None]:
-    """Nothing changed."""
+    """Change nothing."""
     yield
 
 
 def with_training(**changes: object) -> st.Config:
+    """Return the default configuration with changed training options."""
     return replace(BASE, training=replace(BASE.training, **changes))  # type: ignore[arg-type]
 
 
@@ -200,12 +210,12 @@ PARTS = {
 
 
 def run(data: str, seed: int, part: str) -> dict[str, object]:
-    """One row: scores of every task with one part changed."""
+    """Return one row: scores of every task with one part changed."""
     change, config = PARTS[part]
     tissue = DATA[data](seed)
     tissue.arguments["config"] = config
     with change():
-        found = judge(tissue, ours(tissue, seed))
+        scores_of = judge(tissue, ours(tissue, seed))
     row: dict[str, object] = {
         "data": data,
         "part": part,
@@ -213,7 +223,7 @@ def run(data: str, seed: int, part: str) -> dict[str, object]:
         "R2": tissue.adata.uns["spatrace"]["fit"]["r2_gates"],
     }
     for task in ("lr_targets", "tf_targets", "lr_pairs"):
-        scores = found[task]
+        scores = scores_of[task]
         row |= {f"{TITLES[task]} {title}": scores[name] for name, title in COLUMNS.items()}
     return row
 
@@ -235,7 +245,8 @@ def main() -> None:
     ]
     frame = pd.DataFrame(rows)
     print(
-        f"{machine()}; seeds {given.seeds}; medians; n and false: discoveries at q <= .1 and their false share"
+        f"{machine()}; seeds {given.seeds}; medians; "
+        "n and false: discoveries at q <= .1 and their false share"
     )
     print(
         frame.drop(columns="seed")

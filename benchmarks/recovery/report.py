@@ -1,4 +1,4 @@
-"""Tables and a figure from the rows."""
+"""Tables and a figure of all rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_rows(
     seeds: Collection[int] | None = None,
     methods: Collection[str] | None = None,
 ) -> list[Row]:
-    """Rows of the chosen data sets, seeds and methods; of several for the same run the last."""
+    """Return the last row of each run of the chosen data sets, seeds and methods."""
     lines = file.read_text().splitlines() if file.exists() else []
     last = {(r["data"], r["seed"], r["method"]): r for r in map(json.loads, lines)}
     chosen = [(data, 0), (seeds, 1), (methods, 2)]
@@ -39,7 +39,7 @@ def read_rows(
 
 
 def frame(rows: list[Row]) -> pd.DataFrame:
-    """A line per data set, method, seed and task, with scores and cost; in the order of their lists."""
+    """Return a line per data set, method, seed and task, with scores and cost."""
     lines = [
         {
             "data": r["data"],
@@ -62,7 +62,7 @@ def frame(rows: list[Row]) -> pd.DataFrame:
 
 
 def cell(values: pd.Series, digits: int = 2) -> str:
-    """Median (range), the median alone of a single value, nothing of none."""
+    """Return "median (range)", the value where there is one, and "" where there is none."""
     values = values.dropna()
     if not len(values):
         return ""
@@ -74,11 +74,12 @@ def cell(values: pd.Series, digits: int = 2) -> str:
 
 
 def digits_of(column: str) -> int:
+    """Return the number of decimals of a column."""
     return {"hits": 0, "x base": 1, "cpu": 1}.get(column, 2)
 
 
 def plain(rows: list[Row]) -> str:
-    """One table: a line per task, data set and method."""
+    """Return one table with a line per task, data set and method."""
     table = frame(rows)
     groups = table.groupby(["task", "data", "method"], observed=True)
     columns = [*SCORES, *COSTS]
@@ -89,30 +90,31 @@ def plain(rows: list[Row]) -> str:
 
 
 def markdown(rows: list[Row]) -> str:
-    """Tables for GitHub: methods × data sets, for AUPRC and AUROC of each task, what was found at q ≤ .1, and cost."""
+    """Return tables for GitHub, methods × data sets: scores, discoveries and cost."""
     table = frame(rows)
-    parts = []
+    sections = []
     for task in table["task"].cat.categories:
-        here = table[table["task"] == task]
-        parts += [
-            f"### {TITLES[task]}: {score}\n\n{grid(here, score)}"
+        of_task = table[table["task"] == task]
+        sections += [
+            f"### {TITLES[task]}: {score}\n\n{grid(of_task, score)}"
             for score in ("AUPRC", "AUROC", "x base")
         ]
         for score, title in (
             ("hits", "edges at q ≤ .1"),
             ("false", "false share of the edges at q ≤ .1"),
         ):
-            if here[score].notna().any():
-                parts.append(
-                    f"### {TITLES[task]}: {title}\n\n{grid(here[here['hits'].notna()], score)}"
+            if of_task[score].notna().any():
+                sections.append(
+                    f"### {TITLES[task]}: {title}\n\n"
+                    f"{grid(of_task[of_task['hits'].notna()], score)}"
                 )
     once = table.drop_duplicates(["data", "method", "seed"])
-    parts += [f"### {title}\n\n{grid(once, column)}" for column, title in COSTS.items()]
-    return "\n\n".join(parts) + "\n\n" + troubles(rows)
+    sections += [f"### {title}\n\n{grid(once, column)}" for column, title in COSTS.items()]
+    return "\n\n".join(sections) + "\n\n" + troubles(rows)
 
 
 def grid(table: pd.DataFrame, score: str) -> str:
-    """Methods × data sets, median (range)."""
+    """Return one table, methods × data sets, of medians and ranges."""
     text = (
         table.groupby(["method", "data"], observed=True)[score]
         .apply(lambda v: cell(v, digits_of(score)))
@@ -127,7 +129,7 @@ def grid(table: pd.DataFrame, score: str) -> str:
 
 
 def troubles(rows: list[Row]) -> str:
-    """What has no result, and why: a line per method and reason."""
+    """Return the runs without a result, a line per method and reason."""
     runs: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
         if row["status"] != "ok":
@@ -135,14 +137,14 @@ def troubles(rows: list[Row]) -> str:
                 f"{row['data']} {row['seed']}"
             )
     lines = [
-        f"{method} {status} ({error}): {', '.join(where)}"
-        for (method, status, error), where in runs.items()
+        f"{method} {status} ({error}): {', '.join(runs_of_reason)}"
+        for (method, status, error), runs_of_reason in runs.items()
     ]
     return "\n".join(["without a result:", *lines]) if lines else "every run has a result"
 
 
 def draw(rows: list[Row], file: Path) -> Path:
-    """Heat maps, methods × data sets, of the median AUPRC (over its row) and AUROC (below) of each task."""
+    """Draw heat maps, methods × data sets, of median AUPRC (above) and AUROC of each task."""
     table = frame(rows)
     methods = [m for m in METHODS if m in set(table["method"])]
     tasks = [t for t in TASKS if table.loc[table["task"] == t, "AUROC"].notna().any()]
@@ -155,9 +157,9 @@ def draw(rows: list[Row], file: Path) -> Path:
         sharey=True,
     )
     for (above, below), task in zip(axes.T, tasks, strict=True):
-        here = table[table["task"] == task]
+        of_task = table[table["task"] == task]
         for ax, score, low in ((above, "AUPRC", 0.0), (below, "AUROC", 0.5)):
-            heat(ax, here, score, low, methods)
+            heat(ax, of_task, score, low, methods)
             ax.set_title(f"{TITLES[task]}: {score}", fontsize=10)
     figure.savefig(file, dpi=110)
     plt.close(figure)
@@ -165,7 +167,11 @@ def draw(rows: list[Row], file: Path) -> Path:
 
 
 def heat(ax: plt.Axes, table: pd.DataFrame, score: str, low: float, methods: list[str]) -> None:
-    """Medians as colours and numbers; the best of a data set, the oracle left out, in bold; grey where a method has nothing to say or was left out. Every panel has the same rows."""
+    """Draw medians as colours and numbers; all panels have the same rows.
+
+    The best method of a data set is bold, the oracle excluded. Cells are grey where a method gives
+    no such scores or was not run.
+    """
     medians = (
         table.groupby(["method", "data"], observed=False)[score].median().unstack().reindex(methods)
     )

@@ -1,4 +1,4 @@
-"""What the methods read from a tissue: the same cells, genes, exposures and ancestors for all of them."""
+"""The signals that all methods read: the same cells, genes, exposures and ancestors."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from scipy import sparse
 import spatrace_sc as st
 
 ROLES = ("ligand", "receptor", "tf", "target")
-#: Steps back that TFs and receptors are averaged over, and the quantile of positive doses at half saturation: the defaults of infer_ccc.
+#: Steps over which TFs and receptors are averaged, and the quantile of positive doses at half
+#: saturation: the defaults of infer_ccc.
 N_LAGS, HILL_QUANTILE = st.ModelConfig().n_lags, st.ModelConfig().hill_quantile
 N_SENDERS = 10
 
 
 @dataclass(frozen=True)
 class Signals:
-    """Receivers as arrays. Genes of a role in alphabetical order; pairs ligand by ligand.
+    """Receivers as arrays; genes of a role in alphabetical order, pairs ligand by ligand.
 
-    ``tf`` and ``target`` log-normalised, ``receptor`` and ``exposure`` linear, all of the cell itself. ``backward`` (receivers, receivers): row = later cell, rows sum to 1
-    or are empty. ``covariates``: one, cell types, time to its cube.
+    ``tf`` and ``target`` are log-normalised, ``receptor`` and ``exposure`` linear, all of the cell
+    itself. ``backward`` (receivers, receivers) has the later cell as row; rows sum to 1 or are
+    empty. ``covariates`` are a constant, cell types and time up to its cube.
     """
 
     names: dict[str, np.ndarray]
@@ -36,15 +38,18 @@ class Signals:
 
     @property
     def usable(self) -> np.ndarray:
-        """Receivers with at least one earlier cell."""
+        """(receivers,) whether a receiver has an earlier cell."""
         return np.diff(self.backward.indptr) > 0
 
     def before(self, values: np.ndarray) -> np.ndarray:
-        """Expected values one step back."""
+        """Return the expected values one step back."""
         return np.asarray(self.backward @ values)
 
     def past(self, values: np.ndarray, *, now: bool) -> np.ndarray:
-        """Mean over the expected history 1 to 3 steps back, and the cell itself if ``now``; steps before the first cell of all paths are left out."""
+        """Return the mean over the history 1 to 3 steps back, and the cell itself if ``now``.
+
+        Steps before the first cell of all paths are left out.
+        """
         total, count = (
             (values.copy(), np.ones(len(values)))
             if now
@@ -53,14 +58,14 @@ class Signals:
         current, mass = values, np.ones(len(values))
         for _ in range(N_LAGS):
             current, mass = self.backward @ current, self.backward @ mass
-            here = mass > 1e-6
-            total[here] += current[here] / mass[here, None]
-            count += here
+            reached = mass > 1e-6
+            total[reached] += current[reached] / mass[reached, None]
+            count += reached
         return total / np.maximum(count, 1)[:, None]
 
 
 def read_signals(tissue: Tissue) -> Signals:
-    """From a tissue, by the public functions of the package."""
+    """Read the signals of a tissue with the public functions of the package."""
     adata = tissue.adata
     shared = ("cell_type_key", "receivers", "layer")
     time = adata.obs[tissue.arguments.get("time_key", "dpt_pseudotime")].to_numpy(dtype=float)
@@ -92,7 +97,7 @@ def read_signals(tissue: Tissue) -> Signals:
 
 
 def ancestors(forward: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Where a cell came from: columns of the transitions without the diagonal, as rows that sum to 1."""
+    """Return the backward transitions: rows sum to 1, and no cell is its own ancestor."""
     back = sparse.csr_matrix(forward.T, dtype=float)
     back.setdiag(0)
     back.eliminate_zeros()
@@ -103,12 +108,12 @@ def ancestors(forward: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 def doses(exposure: np.ndarray, receptor: np.ndarray) -> np.ndarray:
-    """(cells, pairs) exposure × receptor, ligand by ligand."""
+    """Return (cells, pairs) exposure × receptor, ligand by ligand."""
     return (exposure[:, :, None] * receptor[:, None, :]).reshape(len(exposure), -1)
 
 
 def saturating(dose: np.ndarray) -> np.ndarray:
-    """D / (D + K), K the 60 % quantile of a pair's positive doses."""
+    """Return D / (D + K), with K the 60 % quantile of the positive doses of each pair."""
     half = np.array(
         [np.quantile(d[d > 0], HILL_QUANTILE) if (d > 0).any() else 1.0 for d in dose.T]
     )
@@ -116,7 +121,10 @@ def saturating(dose: np.ndarray) -> np.ndarray:
 
 
 def neighbour_ligand(tissue: Tissue, signals: Signals, k: int = N_SENDERS) -> np.ndarray:
-    """(receivers, ligands) unweighted mean of linear expression over the k nearest senders of the slice, never the cell itself."""
+    """Return (receivers, ligands) the mean ligand of the k nearest senders in the slice.
+
+    Expression is linear, and a cell is never its own neighbour.
+    """
     from scipy.spatial import cKDTree
 
     adata = tissue.adata
@@ -145,17 +153,17 @@ def neighbour_ligand(tissue: Tissue, signals: Signals, k: int = N_SENDERS) -> np
             .query(xy[target], k=min(k + 1, len(source)))[1]
             .reshape(len(target), -1)
         )
-        for cell, found in zip(target, source[index], strict=True):
-            mean[cell] = ligand[found[found != cell][:k]].mean(axis=0)
+        for cell, nearest in zip(target, source[index], strict=True):
+            mean[cell] = ligand[nearest[nearest != cell][:k]].mean(axis=0)
     return mean[signals.receivers]
 
 
 def dense(matrix: object) -> np.ndarray:
-    """float64 without sparsity."""
+    """Return a dense float64 array."""
     return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=float)
 
 
 def standardised(x: np.ndarray) -> np.ndarray:
-    """Columns with mean 0 and sd 1; constant ones become 0."""
+    """Return columns with mean 0 and standard deviation 1; constant ones become 0."""
     sd = x.std(axis=0)
     return (x - x.mean(axis=0)) / np.where(sd > 1e-9, sd, np.inf)

@@ -1,4 +1,4 @@
-"""From weights to the three tables that are judged."""
+"""The three scored tables, from weights."""
 
 from __future__ import annotations
 
@@ -17,22 +17,26 @@ def tables(
     signed: bool = True,
     pair_score: np.ndarray | None = None,
 ) -> Tables:
-    """``tf`` (TFs, targets) and ``pair`` (pairs, targets) as tables with a score, the absolute weight, and an effect where weights are ``signed``.
+    """Return tables of weights of TFs ``tf`` (TFs, targets) and of pairs ``pair`` (pairs, targets).
 
-    A pair's own score is the norm of its weights over the targets unless ``pair_score`` (pairs,) is given. A weight that is not finite, as of a gene that never varies, is 0.
+    ``score`` is the absolute weight; where weights are ``signed`` there is an ``effect`` too. The
+    score of a pair is the norm of its weights over the targets, or ``pair_score`` (pairs,). Weights
+    that are not finite, e.g. of constant genes, become 0.
     """
-    found: Tables = {}
+    scored: Tables = {}
     if tf is not None:
-        found["tf_targets"] = _edges([names["tf"], names["target"]], KEYS["tf_targets"], tf, signed)
+        scored["tf_targets"] = _edges(
+            [names["tf"], names["target"]], KEYS["tf_targets"], tf, signed
+        )
     if pair is not None:
         grid = [names["ligand"], names["receptor"], names["target"]]
-        found["lr_targets"] = _edges(grid, KEYS["lr_targets"], pair, signed)
+        scored["lr_targets"] = _edges(grid, KEYS["lr_targets"], pair, signed)
         if pair_score is None:
             pair_score = np.linalg.norm(np.nan_to_num(pair), axis=1)
     if pair_score is not None:
         grid = [names["ligand"], names["receptor"]]
-        found["lr_pairs"] = _edges(grid, KEYS["lr_pairs"], pair_score, signed=False)
-    return found
+        scored["lr_pairs"] = _edges(grid, KEYS["lr_pairs"], pair_score, signed=False)
+    return scored
 
 
 def _edges(

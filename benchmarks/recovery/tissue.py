@@ -1,4 +1,4 @@
-"""What every method is given."""
+"""The input of every method."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from anndata import AnnData
 
 @dataclass(frozen=True)
 class Tissue:
-    """One data set: cells × genes with roles flagged in ``var``, the arguments of :func:`spatrace_sc.tl.infer_ccc`, and the truth.
+    """One data set: cells × genes with roles flagged in ``var``, arguments and the truth.
 
-    ``truth`` has the keys of ``benchmarks._scores.KEYS``; ``lr_targets`` may have a column ``kind`` (``direct`` or ``indirect``). No method but one that says so reads it,
-    and it is nowhere in ``adata``.
+    ``arguments`` are those of :func:`spatrace_sc.tl.infer_ccc`. ``truth`` has the keys of
+    ``benchmarks._scores.KEYS``; ``lr_targets`` may have a column ``kind`` (``direct`` or
+    ``indirect``). It is not in ``adata``, and only the method that is called an oracle reads it.
     """
 
     adata: AnnData
@@ -22,9 +23,9 @@ class Tissue:
     truth: dict[str, pd.DataFrame]
 
     def given(self, *names: str) -> dict[str, Any]:
-        """Those of the arguments that are called so."""
+        """Return the arguments with these names."""
         return {k: v for k, v in self.arguments.items() if k in names}
 
 
 class SkipMethod(Exception):
-    """This method cannot run on this tissue or machine, and why. It is reported, not dropped."""
+    """A method cannot run on this tissue or machine; the reason is reported."""

@@ -1,4 +1,4 @@
-"""One process: prepare a data set, or run one method on one that was prepared.
+"""One process: prepare a data set, or run one method on a prepared one.
 
 python -m benchmarks.recovery.worker prepare DATA SEED FILE
 python -m benchmarks.recovery.worker run DATA SEED METHOD FILE   (prints one row as JSON, last)
@@ -21,35 +21,38 @@ from benchmarks.recovery.tissue import SkipMethod, Tissue
 
 
 def prepare(data: str, seed: int, file: Path) -> None:
-    """Write the tissue to a file."""
+    """Write a tissue to a file."""
     from benchmarks.recovery.datasets import DATASETS
 
     file.write_bytes(pickle.dumps(DATASETS[data](seed)))
 
 
 def run(data: str, seed: int, method: str, file: Path) -> dict[str, Any]:
-    """A row: scores, CPU and wall seconds of the method alone (imports and reading not counted), peak memory of the process in GB."""
+    """Return a row: scores, CPU and wall seconds of the method, and peak memory in GB.
+
+    Seconds exclude imports and reading; memory is that of the process.
+    """
     from benchmarks.recovery.methods import METHODS
 
     row: dict[str, Any] = {"data": data, "seed": seed, "method": method}
     chosen = METHODS[method]
     try:
         if data in chosen.left_out:
-            raise SkipMethod(f"left out here: {chosen.why}")
+            raise SkipMethod(f"not run on {data}: {chosen.why}")
         function = chosen.load()
         tissue: Tissue = pickle.loads(file.read_bytes())
         with Cost() as cost:
-            found = function(tissue, seed)
+            tables = function(tissue, seed)
         row |= {
             "status": "ok",
             "cpu": round(cost.cpu, 2),
             "wall": round(cost.wall, 2),
             "peak": round(cost.peak, 3),
         }
-        row["scores"] = judge(tissue, found)
+        row["scores"] = judge(tissue, tables)
     except SkipMethod as reason:
         row |= {"status": "skipped", "error": str(reason)}
-    except Exception as error:  # noqa: BLE001  whatever a method does wrong is a result
+    except Exception as error:  # noqa: BLE001  every failure of a method is a result
         traceback.print_exc()
         row |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
     return row

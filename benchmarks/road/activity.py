@@ -1,13 +1,16 @@
-"""Which cells receive a signal, and how well edges rank: simulated tissues beside the truth.
+"""Activity per cell and ranking of edges on simulated tissues, compared with the truth.
 
-python -m benchmarks.road.activity [seed ...] [--map docs/_static/activity.png] [--evaluate docs/_static/evaluate.png]
+python -m benchmarks.road.activity [seed ...] [--map docs/_static/activity.png]
+                                   [--evaluate docs/_static/evaluate.png]
 
 For every seed and tissue:
 
-- AUROC, per acting pair, of a cell's activity for cells whose true signal is above its median among the receivers; median over pairs. Beside it the same of plain products: exposure × receptor of the cell as counted, and the receptor alone.
-- the table of st.tl.evaluate for TF → target edges, beside |Pearson| of the same candidates.
+- the AUROC of the activity of an acting pair for cells whose true signal is above the median of the
+  receivers, as median over pairs; for comparison that of exposure × receptor as counted, and that
+  of the receptor alone;
+- the table of st.tl.evaluate for TF → target edges, and for |Pearson| of the same candidates.
 
-About 20 s a seed and tissue.
+About 20 s per seed and tissue.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ def main() -> None:
     )
     parser.add_argument("seeds", nargs="*", type=int, default=[590, 591, 592, 593, 594])
     parser.add_argument(
-        "--map", type=Path, help="draw truth and activity of a pair of the first deep tissue"
+        "--map", type=Path, help="draw true signal and activity of a pair of the first deep tissue"
     )
     parser.add_argument(
         "--evaluate", type=Path, help="draw precision against recall of the first default tissue"
@@ -53,29 +56,32 @@ def main() -> None:
             st.tl.infer_ccc(
                 adata, sample_key="sample", stage_key="stage", config=config, device="cpu"
             )
-            cells.append({"tissue": name, "seed": seed} | heard(adata))
-            edges.append({"tissue": name, "seed": seed} | ranked(adata))
+            cells.append({"tissue": name, "seed": seed} | activity_scores(adata))
+            edges.append({"tissue": name, "seed": seed} | edge_scores(adata))
             first = seed == given.seeds[0]
             if first and name == "deep" and given.map:
-                beside_truth(adata, given.map)
+                draw_activity(adata, given.map)
             if first and name == "default" and given.evaluate:
-                precision(adata, given.evaluate)
+                draw_precision(adata, given.evaluate)
     for rows in (cells, edges):
         frame = pd.DataFrame(rows).drop(columns="seed").groupby("tissue", sort=False)
         print(frame.agg(["median", "min", "max"]).round(3).T.to_string())
 
 
-def heard(adata) -> dict[str, float]:
-    """Median AUROC over acting pairs that have an activity, for the activity, its shrunken values, and plain products."""
+def activity_scores(adata) -> dict[str, float]:
+    """Return median AUROCs over acting pairs with an activity.
+
+    Of the activity, of its shrunken values, and of plain products.
+    """
     activity, true = st.get.activity(adata), adata.obsm["true_signal"]
-    here = true.notna().all(axis=1).to_numpy()
+    receives = true.notna().all(axis=1).to_numpy()
     exposure = st.pp.ligand_exposure(
         adata, radius=st.get.params(adata)["radius"], sample_key="sample", copy=True
     )
-    found = []
+    scores = []
     for pair in true.columns.intersection(activity.var_names):
         ligand, receptor = pair.split("^")
-        above = (true[pair] > true[pair][here].median()).to_numpy()[here]
+        above = (true[pair] > true[pair][receives].median()).to_numpy()[receives]
         level = np.expm1(adata[:, receptor].X.toarray().ravel())
         values = {
             "activity": activity[:, pair].X.ravel(),
@@ -83,41 +89,43 @@ def heard(adata) -> dict[str, float]:
             "exposure × receptor": exposure[ligand].to_numpy() * level,
             "receptor": level,
         }
-        found.append({name: roc_auc_score(above, value[here]) for name, value in values.items()})
-    return pd.DataFrame(found).median().to_dict() | {"pairs": len(found)}
+        scores.append(
+            {name: roc_auc_score(above, value[receives]) for name, value in values.items()}
+        )
+    return pd.DataFrame(scores).median().to_dict() | {"pairs": len(scores)}
 
 
-def ranked(adata) -> dict[str, float]:
-    """AUPRC of TF → target edges, of random networks with the same degrees, and of |Pearson|."""
+def edge_scores(adata) -> dict[str, float]:
+    """Return AUPRCs of TF → target edges, of random networks and of |Pearson|."""
     truth = adata.uns["truth"]["tf_targets"]
-    found = st.tl.evaluate(adata, truth).set_index("measure").loc["auprc"]
+    ours = st.tl.evaluate(adata, truth).set_index("measure").loc["auprc"]
     plain = st.tl.evaluate(pearson(adata), truth).set_index("measure").loc["auprc"]
     return {
-        "AUPRC": found["value"],
-        "same degrees, random": found["random_mean"],
-        "p": found["p_value"],
+        "AUPRC": ours["value"],
+        "same degrees, random": ours["random_mean"],
+        "p": ours["p_value"],
         "|Pearson|": plain["value"],
     }
 
 
 def pearson(adata) -> pd.DataFrame:
-    """|Pearson| of every TF with every target, in the receivers."""
+    """Return |Pearson| of every TF with every target in the receivers."""
     receives = adata.obs["dpt_pseudotime"].notna().to_numpy()
     return pearson_tables(adata, receives, sample_key="sample")["tf_targets"]
 
 
-def beside_truth(adata, path: Path) -> None:
-    """The strongest acting pair: true signal, activity, sent signal."""
+def draw_activity(adata, path: Path) -> None:
+    """Draw true signal, activity and sent signal of the strongest acting pair."""
     activity, true = st.get.activity(adata), adata.obsm["true_signal"]
     pair = next(p for p in activity.var_names if p in true.columns)
     st.tl.communication(adata, pairs=[pair], n_permutations=9, progress=False)
     adata.obs["sent"] = st.get.sent_received(adata, pair)["sent"].to_numpy()
-    here = (adata.obs["stage"] == st.get.stages(adata)[1]).to_numpy()
-    xy = adata.obsm["spatial"][here]
+    in_stage = (adata.obs["stage"] == st.get.stages(adata)[1]).to_numpy()
+    xy = adata.obsm["spatial"][in_stage]
     values = [
-        true[pair].to_numpy()[here],
-        activity[:, pair].X.ravel()[here],
-        adata.obs["sent"].to_numpy()[here],
+        true[pair].to_numpy()[in_stage],
+        activity[:, pair].X.ravel()[in_stage],
+        adata.obs["sent"].to_numpy()[in_stage],
     ]
     titles = ["true signal", "activity (SD of the targets)", "sent (SD of the targets)"]
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.7), layout="constrained")
@@ -140,8 +148,8 @@ def beside_truth(adata, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def precision(adata, path: Path) -> None:
-    """Precision against recall of TF → target edges."""
+def draw_precision(adata, path: Path) -> None:
+    """Draw precision against recall of TF → target edges."""
     truth = set(
         map(tuple, adata.uns["truth"]["tf_targets"][["tf", "target"]].astype(str).to_numpy())
     )

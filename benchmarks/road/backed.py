@@ -1,9 +1,11 @@
-"""Memory and time of reading a table that stays on disk, beside one in memory.
+"""Memory and time of reading a table on disk, compared with one in memory.
 
 python -m benchmarks.road.backed [--cells 50000] [--genes 5000] [--density 0.1]
 
-Makes a sparse table of log-normalised counts, writes it as .h5ad and .zarr, and in a process of its own for every way of opening it reads what one inference needs (expression of the genes with a role, exposure,
-transitions, the value of one molecule in every cell). Printed: the largest memory of the process above that after the imports, and seconds, opening included. Three minutes.
+A sparse table of log-normalised counts is written as .h5ad and .zarr. A process for every way of
+opening it reads the input of one inference: expression of the genes with a role, exposure,
+transitions, and the value of one molecule in every cell. Printed are the largest memory of the
+process above that after the imports, and seconds, opening included. Three minutes.
 """
 
 from __future__ import annotations
@@ -20,13 +22,17 @@ import pandas as pd
 from benchmarks._scores import machine
 from scipy import sparse
 
+#: Number of genes of every role.
 ROLES = {"ligand": 30, "receptor": 30, "tf": 60, "target": 200}
 
+#: Program that reads a table; it prints memory, seconds and three sums.
 CHILD = """
 import resource, sys, threading, time, warnings
 warnings.filterwarnings("ignore")
 import anndata as ad, h5py, zarr, sklearn.neighbors, scanpy, dask.array, xarray
-from spatrace_sc.tl._study import read_study
+from spatrace_sc._data.table import as_table
+from spatrace_sc._study.read import read_study
+from spatrace_sc._study.source import Source
 
 def now():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
@@ -41,14 +47,20 @@ def watch():
 way, path = sys.argv[1:]
 start, before = time.perf_counter(), now()
 thread = threading.Thread(target=watch); thread.start()
-adata = ad.read_h5ad(path) if way == "memory" else ad.read_h5ad(path, backed="r") if way == "backed" else ad.experimental.read_lazy(path)
-from spatrace_sc._compat import as_table
-study = read_study(
-    as_table(adata, ""), dict.fromkeys(("ligands", "receptors", "tfs", "targets")), cell_type_key="cell_type", sample_key="sample", stage_key=None, time_key="time", spatial_key="spatial",
-    layer=None, senders=None, receivers=["receiver"], radius=20.0, transitions_key=None,
+if way == "lazy":
+    adata = ad.experimental.read_lazy(path)
+else:
+    adata = ad.read_h5ad(path, backed="r" if way == "backed" else None)
+source = Source(
+    cell_type_key="cell_type", sample_key="sample", stage_key=None, time_key="time",
+    spatial_key="spatial", layer=None, transitions_key=None, gene_symbols=None,
+    senders=None, receivers=["receiver"], radius=20.0,
 )
+roles = dict.fromkeys(("ligands", "receptors", "tfs", "targets"))
+study = read_study(as_table(adata, ""), roles, source)
 running = False; thread.join()
-print(f"{(peak - before) / 2**20:.0f} {time.perf_counter() - start:.1f} {study.tf.sum():.6g} {study.exposure.sum():.6g} {study.unit.sum():.6g}")
+sums = " ".join(f"{values.sum():.6g}" for values in (study.tf, study.exposure, study.unit))
+print(f"{(peak - before) / 2**20:.0f} {time.perf_counter() - start:.1f} {sums}")
 """
 
 
@@ -73,14 +85,14 @@ def main() -> None:
             ("read_lazy, zarr", "lazy", "zarr"),
         ):
             command = [sys.executable, "-c", CHILD, way, str(files[file])]
-            said = subprocess.run(
+            output = subprocess.run(
                 command, capture_output=True, text=True, check=True
             ).stdout.split()
-            print(f"{title:18s} {said[0]:>6s} MB {said[1]:>6s} s   sums {' '.join(said[2:])}")
+            print(f"{title:18s} {output[0]:>6s} MB {output[1]:>6s} s   sums {' '.join(output[2:])}")
 
 
 def write(folder: Path, n: int, n_genes: int, density: float) -> dict:
-    """One table in two formats."""
+    """Write one table in two formats."""
     rng = np.random.default_rng(0)
     matrix = sparse.random(
         n, n_genes, density=density, format="csr", dtype=np.float32, random_state=rng

@@ -1,4 +1,4 @@
-"""The simulation bundle of the SpaTRACE authors, every ligand × receptor pair a candidate.
+"""The simulation of the SpaTRACE authors, with every ligand × receptor pair a candidate.
 
 python -m benchmarks.road.bundle [seed ...]
 """
@@ -20,15 +20,17 @@ import spatrace_sc as st
 BUNDLE = "reference_simulation"
 TRUTH = {"tf_targets": "tf_tg.csv", "lr_targets": "lr_tg.csv", "lr_pairs": "lr_pairs.csv"}
 SENDERS = ["S_0", "S_1", "S_2", "S_3"]
-#: Reach in the units of the coordinates, as the authors set it.
+#: Radius of the authors, in the units of the coordinates.
 RADIUS = 5.0
 
 
 def read_bundle() -> AnnData:
-    """Receivers, log1p of counts per 10 000, over senders, log1p of what the file holds; roles flagged.
+    """Return receivers (log1p of counts per 10 000) and senders (log1p), with roles flagged.
 
-    Senders hold six genes, so counts per 10 000 would turn their levels into shares; only the logarithm is taken. The tissue file also holds ligand values for the
-    receivers; they are not used, only the S_* types send. Receivers' coordinates come from the tissue file as well (the other file numbers the grid instead).
+    Senders have six genes, so counts per 10 000 would turn their levels into shares; only the
+    logarithm is taken. The tissue file also has ligand values of the receivers, which are not used:
+    only the S_* types send. Coordinates of the receivers come from the tissue file too, because the
+    other file numbers the grid.
     """
     cells = ad.read_h5ad(data_file(BUNDLE, "simulation_sc_adata.h5ad"))
     tissue = ad.read_h5ad(data_file(BUNDLE, "simulation_st_adata.h5ad"))
@@ -39,7 +41,7 @@ def read_bundle() -> AnnData:
         or sending[:n].any()
         or not sending[n:].all()
     ):
-        raise SystemExit("the tissue file does not begin with the receivers in their order.")
+        raise SystemExit("the tissue file does not begin with the receivers in the same order.")
     kind = tissue.obs["Cell Types"].astype(str).to_numpy()
     time = np.concatenate(
         [cells.obs["dpt_pseudotime"].to_numpy(dtype=float), np.full(sending.sum(), np.nan)]
@@ -72,7 +74,11 @@ def _dense(matrix: object) -> np.ndarray:
 def what_targets_follow(
     adata: AnnData, receiver: np.ndarray, truth: dict[str, pd.DataFrame]
 ) -> pd.DataFrame:
-    """For each true pair, mean |r| over its targets with their TF, the receptor alone, the saturating signal of the pair, and the best signal of that receptor with a wrong ligand."""
+    """Return for each true pair mean |r| over its targets with several regulators.
+
+    They are the TF of the targets, the receptor alone, the saturating signal of the pair, and the
+    best signal of that receptor with a wrong ligand.
+    """
     exposure = st.pp.ligand_exposure(adata, radius=RADIUS, senders=SENDERS, copy=True)[receiver]
     cells = pd.DataFrame(adata[receiver].X, columns=adata.var_names)
     rows = []
@@ -101,11 +107,12 @@ def what_targets_follow(
 
 
 def saturating(dose: pd.Series) -> np.ndarray:
-    """Hill signal with its half-saturation at the default quantile of positive doses."""
+    """Return the saturating signal with the default quantile of positive doses at half."""
     return (dose / (dose + np.quantile(dose[dose > 0], st.ModelConfig().hill_quantile))).to_numpy()
 
 
 def mean_correlation(regulator: np.ndarray, targets: pd.DataFrame) -> float:
+    """Return the mean absolute correlation with the targets."""
     return float(np.mean([abs(np.corrcoef(regulator, targets[gene])[0, 1]) for gene in targets]))
 
 
@@ -144,9 +151,7 @@ def main() -> None:
             rows.append({"task": task, "method": "infer_ccc", "seed": seed, **scores})
     frame = pd.DataFrame(rows).drop(columns="signs").sort_values(["task", "method"], kind="stable")
     print(frame.to_string(index=False, float_format="%.3f", na_rep=""))
-    print(
-        "\nMean |r| over the targets of a true pair, with the other regulators there are for them:"
-    )
+    print("\nMean |r| over the targets of a true pair with different regulators:")
     print(what_targets_follow(adata, receiver, truth).to_string(index=False, float_format="%.2f"))
 
 

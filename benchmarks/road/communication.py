@@ -1,17 +1,21 @@
-"""Which cell types talk, at which stage, through which pair: rows sender × receiver × stage × pair of simulated tissues beside the truth.
+"""Communication between cell types on simulated tissues, compared with the truth.
 
 python -m benchmarks.road.communication [seed ...] [--figure docs/_static/communication.png]
 
-The true strength of a row is the mean over its receivers of the pair's true signal times the share of the ligand that comes from the sender type (with the simulator's own kernel), times the norm of the pair's
-true effects; 0 for pairs that do not act. True rows are the strongest that hold 90 % of all strength. Methods:
+Rows are sender × receiver × stage × pair. The true strength of a row is the mean over its receivers
+of the pair's true signal times the share of the ligand that comes from the sender type (with the
+kernel of the simulator), times the norm of the pair's true effects. It is 0 for pairs that do not
+act. The strongest rows that hold 90 % of all strength count as true. Methods:
 
 - ours: score of st.get.communication, by stage;
-- means: mean ligand of the sender type × mean receptor of the receiver type in the stage (what CellPhoneDB scores);
+- means: mean ligand of the sender type × mean receptor of the receiver type in the stage (what
+  CellPhoneDB scores);
 - neighbours: mean exposure of the receivers to the sender type × mean receptor;
-- correlation: norm over targets of the Pearson correlation, among the receivers, of exposure to the sender type × receptor with the target;
-- LIANA+: magnitude rank of its rank aggregate, stage by stage, given all pairs (if liana is installed).
+- correlation: norm over targets of the Pearson correlation, among the receivers, of exposure to the
+  sender type × receptor with the target;
+- LIANA+: magnitude rank of its rank aggregate by stage, given all pairs (if liana is installed).
 
-About 40 s a seed without LIANA+, two minutes with it.
+About 40 s per seed without LIANA+, two minutes with it.
 """
 
 from __future__ import annotations
@@ -37,7 +41,8 @@ from spatrace_sc.datasets._expression import SPREAD
 
 ROW = ["stage", "sender", "receiver", "ligand", "receptor"]
 SETTINGS = {"default": {}, "deep": {"depth": 4000, "decoy_fraction": 0.1, "noise": 0.1}}
-HELD = 0.9
+#: Share of all strength that the true rows hold.
+TRUE_SHARE = 0.9
 
 
 def main() -> None:
@@ -73,7 +78,7 @@ def main() -> None:
 
 
 def true_rows(adata) -> pd.DataFrame:
-    """Every row of senders that send, receivers, stages and candidate pairs, with its true strength."""
+    """Return every row of senders, receivers, stages and candidate pairs with its strength."""
     kind = adata.obs["cell_type"].astype(str).to_numpy()
     receives = np.char.startswith(kind.astype(str), "receiver")
     xy, sample = adata.obsm["spatial"], pd.factorize(adata.obs["sample"])[0]
@@ -98,8 +103,10 @@ def true_rows(adata) -> pd.DataFrame:
         share = np.asarray(weights[:, kind == sender] @ ligand[kind == sender]) / np.maximum(
             exposure, 1e-12
         )
-        got = pd.DataFrame(signal[acting].to_numpy()[receives] * share[receives], columns=acting)
-        mean = got.groupby(keys).mean().mul(norm[acting])
+        received = pd.DataFrame(
+            signal[acting].to_numpy()[receives] * share[receives], columns=acting
+        )
+        mean = received.groupby(keys).mean().mul(norm[acting])
         mean.index.names = ["stage", "receiver"]
         parts.append(
             mean.stack()
@@ -108,27 +115,29 @@ def true_rows(adata) -> pd.DataFrame:
             .reset_index()
             .assign(sender=sender)
         )
-    found = pd.concat(parts)
-    found[["ligand", "receptor"]] = (
-        found.pop("pair").str.split("^", expand=True, regex=False).to_numpy()
+    rows = pd.concat(parts)
+    rows[["ligand", "receptor"]] = (
+        rows.pop("pair").str.split("^", expand=True, regex=False).to_numpy()
     )
     roles = [adata.var_names[adata.var[r]] for r in ("ligand", "receptor")]
     every = pd.MultiIndex.from_product(
         [*(np.unique(k) for k in (keys[0], kind[~receives], keys[1])), *roles], names=ROW
     )
-    strength = found.set_index(ROW)["strength"].reindex(every, fill_value=0.0)
+    strength = rows.set_index(ROW)["strength"].reindex(every, fill_value=0.0)
     ordered = strength.sort_values(ascending=False)
-    held = ordered.cumsum() / ordered.sum()
+    cumulative = ordered.cumsum() / ordered.sum()
     return pd.DataFrame(
         {
             "strength": strength,
-            "true": strength.index.isin(held.index[held.shift(fill_value=0.0) < HELD]),
+            "true": strength.index.isin(
+                cumulative.index[cumulative.shift(fill_value=0.0) < TRUE_SHARE]
+            ),
         }
     )
 
 
 def ours(adata) -> pd.DataFrame:
-    """Rows of st.get.communication of all stages."""
+    """Return the rows of st.get.communication of all stages."""
     tables = [
         st.get.communication(adata, stage).assign(stage=stage) for stage in st.get.stages(adata)
     ]
@@ -136,40 +145,44 @@ def ours(adata) -> pd.DataFrame:
 
 
 def methods(adata) -> dict[str, pd.Series]:
-    """Score of every row by every method."""
+    """Return the score of every row by every method."""
     kind, stage = (adata.obs[k].astype(str).to_numpy() for k in ("cell_type", "stage"))
     names = [list(adata.var_names[adata.var[r]]) for r in ("ligand", "receptor", "target")]
     ligand, receptor, target = (np.asarray(adata[:, n].X.todense()) for n in names)
     receives = np.char.startswith(kind.astype(str), "receiver")
     sample, radius = pd.factorize(adata.obs["sample"])[0], st.get.params(adata)["radius"]
     weights = neighbour_weights(adata.obsm["spatial"], sample, receives, ~receives, radius=radius)
-    out: dict[str, dict] = {"means": {}, "neighbours": {}, "correlation": {}}
+    by_method: dict[str, dict] = {"means": {}, "neighbours": {}, "correlation": {}}
     for sender in np.unique(kind[~receives]):
-        from_it = np.asarray(weights[:, kind == sender] @ np.expm1(ligand[kind == sender]))
-        for when in np.unique(stage):
-            sends = ligand[(kind == sender) & (stage == when)].mean(axis=0)
+        exposure = np.asarray(weights[:, kind == sender] @ np.expm1(ligand[kind == sender]))
+        for time_point in np.unique(stage):
+            sends = ligand[(kind == sender) & (stage == time_point)].mean(axis=0)
             for receiver in np.unique(kind[receives]):
-                here = (kind == receiver) & (stage == when)
-                hears, reached = receptor[here].mean(axis=0), from_it[here]
+                rows_of_type = (kind == receiver) & (stage == time_point)
+                receives_mean, reached = receptor[rows_of_type].mean(axis=0), exposure[rows_of_type]
                 signal = np.log1p(
-                    (reached[:, :, None] * np.expm1(receptor[here])[:, None]).reshape(
-                        here.sum(), -1
+                    (reached[:, :, None] * np.expm1(receptor[rows_of_type])[:, None]).reshape(
+                        rows_of_type.sum(), -1
                     )
                 )
-                strength = np.linalg.norm(correlation(signal, target[here]), axis=1)
-                grids = (np.outer(sends, hears), np.outer(reached.mean(axis=0), hears), strength)
-                for method, values in zip(out, grids, strict=True):
+                strength = np.linalg.norm(correlation(signal, target[rows_of_type]), axis=1)
+                grids = (
+                    np.outer(sends, receives_mean),
+                    np.outer(reached.mean(axis=0), receives_mean),
+                    strength,
+                )
+                for method, values in zip(by_method, grids, strict=True):
                     rows = pd.MultiIndex.from_product(
-                        [[when], [sender], [receiver], *names[:2]], names=ROW
+                        [[time_point], [sender], [receiver], *names[:2]], names=ROW
                     )
-                    out[method] |= dict(zip(rows, values.ravel(), strict=True))
-    found = {"ours": ours(adata)["score"]}
-    found |= {name: pd.Series(values).rename_axis(ROW) for name, values in out.items()}
-    return found | liana(adata, names, stage)
+                    by_method[method] |= dict(zip(rows, values.ravel(), strict=True))
+    scores = {"ours": ours(adata)["score"]}
+    scores |= {name: pd.Series(values).rename_axis(ROW) for name, values in by_method.items()}
+    return scores | liana(adata, names, stage)
 
 
 def correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(columns of x, columns of y) Pearson; 0 where a column is constant."""
+    """Return (columns of x, columns of y) Pearson correlations, 0 for constant columns."""
     x, y = (
         (v - v.mean(axis=0)) / np.where(v.std(axis=0) > 0, v.std(axis=0), np.inf) for v in (x, y)
     )
@@ -177,16 +190,16 @@ def correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def liana(adata, names: list[list[str]], stage: np.ndarray) -> dict[str, pd.Series]:
-    """LIANA+'s consensus of methods, the smaller rank the better."""
+    """Return the scores of LIANA+'s consensus of methods, one minus its rank."""
     try:
         import liana as li
     except ImportError:
         return {}
     grid = pd.MultiIndex.from_product(names[:2], names=["ligand", "receptor"]).to_frame(index=False)
     parts = []
-    for when in np.unique(stage):
-        part = adata[stage == when].copy()
-        part.uns = {}
+    for time_point in np.unique(stage):
+        in_stage = adata[stage == time_point].copy()
+        in_stage.uns = {}
         options = {
             "resource": grid,
             "use_raw": False,
@@ -194,8 +207,8 @@ def liana(adata, names: list[list[str]], stage: np.ndarray) -> dict[str, pd.Seri
             "min_cells": 1,
             "verbose": False,
         }
-        found = li.mt.rank_aggregate(
-            part, groupby="cell_type", n_perms=None, inplace=False, **options
+        output = li.mt.rank_aggregate(
+            in_stage, groupby="cell_type", n_perms=None, inplace=False, **options
         )
         columns = {
             "source": "sender",
@@ -204,28 +217,33 @@ def liana(adata, names: list[list[str]], stage: np.ndarray) -> dict[str, pd.Seri
             "receptor_complex": "receptor",
         }
         parts.append(
-            found.rename(columns=columns).assign(stage=when, score=1.0 - found["magnitude_rank"])
+            output.rename(columns=columns).assign(
+                stage=time_point, score=1.0 - output["magnitude_rank"]
+            )
         )
     return {"LIANA+": pd.concat(parts).set_index(ROW)["score"]}
 
 
 def judge(truth: pd.DataFrame, score: pd.Series) -> dict[str, float]:
-    """How well a method ranks the rows; those it does not list come last."""
+    """Return how well a method ranks the rows; rows that it does not list come last."""
     listed = score.reindex(truth.index).to_numpy(dtype=float)
     listed = np.where(np.isfinite(listed), listed, np.nanmin(listed) - 1.0)
-    found = ranking_scores(truth["true"].to_numpy(), listed)
+    scores = ranking_scores(truth["true"].to_numpy(), listed)
     true = truth["true"].to_numpy()
     rank = spearmanr(listed[true], truth["strength"].to_numpy()[true])[0]
     return {
-        "AUROC": found["auroc"],
-        "AUPRC": found["auprc"],
-        "x base": found["auprc_ratio"],
+        "AUROC": scores["auroc"],
+        "AUPRC": scores["auprc"],
+        "x base": scores["auprc_ratio"],
         "rank among true": rank,
     }
 
 
 def judge_calls(truth: pd.DataFrame, table: pd.DataFrame) -> dict[str, float]:
-    """What q ≤ .1 calls: rows, the share of which the pair does not act, and the share of the true strength that they hold."""
+    """Return the number of rows at q ≤ .1, their false share, and their share of all strength.
+
+    A row is false if its pair does not act.
+    """
     called = truth.reindex(table.index[table["q_value"] <= 0.1]).dropna()
     return {
         "rows": len(called),

@@ -1,16 +1,21 @@
-"""Changes called between groups of simulated tissues beside what was planted.
+"""Differences between groups of simulated tissues, compared with the planted ones.
 
 python -m benchmarks.road.compare [seed ...] [--figure docs/_static/compare.png]
 
 Four tissues for every seed:
 
-stage   4 000 cells, three stages, one slice each; the wiring is the same in all, levels and saturation are not. Nothing should be called.
-null    8 000 cells, three stages, two slices of each in condition A and two in condition B, all alike. Nothing should be called.
-lost    the same, but signals do nothing in B: every pair edge is lost there, no TF edge is.
-some    the same, but a quarter of the targets has its counts shuffled in B within slice, type and bin of time: all their edges are lost there, no others are.
+- stage: 4 000 cells, three stages, one slice each. All have the same wiring, but other levels and
+  saturation. Nothing should be called.
+- null: 8 000 cells, three stages, two slices of each in condition A and two in condition B, all
+  alike. Nothing should be called.
+- lost: the same, but signals have no effect in B. Every pair edge is lost there, no TF edge is.
+- some: the same, but the counts of a quarter of the targets are shuffled in B within slice, type
+  and bin of time. All their edges are lost there, no others are.
 
-Conditions are compared twice: with slices as replicates, and one slice of every stage against one (rows `blocks`): three slices in each, which are the replicates; in tissue `stage` blocks of space are the unit. Printed: differences called at q ≤ .1 of those tested and, where something is planted, how many of the called are planted, and how
-many planted edges were tested. About 4 minutes a seed.
+Conditions are compared twice: with all slices as replicates, and with one slice of every stage in
+each condition (rows `blocks`), so that three slices are the replicates. In tissue `stage` spatial
+blocks are the unit. The table has the number of tested differences and of those called at q ≤ .1.
+Where something is planted, it also has the planted ones among both. About 4 minutes per seed.
 """
 
 from __future__ import annotations
@@ -32,7 +37,7 @@ from scipy import sparse
 
 import spatrace_sc as st
 
-KINDS = ("tf_targets", "lr_targets", "tfs", "lr_pairs", "tf_activity", "pair_activity")
+KINDS = ("tf_targets", "lr_targets", "tfs", "lr_pairs", "tf_activity", "lr_pair_activity")
 #: Slices of a stage in each condition, and share of the targets that lose their regulators.
 SLICES, SHARE = 2, 0.25
 
@@ -86,7 +91,7 @@ def main() -> None:
 
 
 def compare(adata: AnnData, tissue: str, unit: str) -> None:
-    """Stages; or conditions, with slices as replicates, or one slice of every stage against one."""
+    """Compare stages, or conditions with all slices or with one slice of every stage."""
     if tissue == "stage":
         st.tl.compare(adata, "stage")
     elif unit == "slices":
@@ -100,14 +105,14 @@ def compare(adata: AnnData, tissue: str, unit: str) -> None:
 
 
 def one_slice_a_stage(adata: AnnData) -> np.ndarray:
-    """Cells of the first slice of every stage and condition."""
+    """Return the cells of the first slice of every stage and condition."""
     frame = adata.obs[["condition", "stage", "sample"]].astype(str)
     first = frame.groupby(["condition", "stage"])["sample"].transform("min")
     return (frame["sample"] == first).to_numpy()
 
 
 def count(adata: AnnData, kind: str, tissue: str, hit: set[str]) -> dict[str, int]:
-    """How many differences were tested, called, planted, and both; and how many that are called are called lost."""
+    """Count tested, called and planted differences, both, and those that are called lost."""
     table = st.get.comparison(adata, kind)
     planted = pd.Series(False, index=table.index)
     if tissue == "lost":
@@ -125,30 +130,30 @@ def count(adata: AnnData, kind: str, tissue: str, hit: set[str]) -> dict[str, in
 
 
 def simulate(seed: int, tissue: str) -> tuple[AnnData, set[str]]:
-    """A tissue, and the targets whose counts were shuffled in condition B."""
+    """Return a tissue, and the targets whose counts are shuffled in condition B."""
     if tissue == "stage":
         return st.datasets.simulated(seed), set()
-    whole = st.datasets.simulated(seed, n_cells=8000, n_slices=2 * SLICES)
+    full = st.datasets.simulated(seed, n_cells=8000, n_slices=2 * SLICES)
     silent = (
         st.datasets.simulated(seed, n_cells=8000, n_slices=2 * SLICES, signal_strength=0.0)
         if tissue == "lost"
-        else whole
+        else full
     )
-    first = part(whole, range(1, SLICES + 1), "A")
+    first = part(full, range(1, SLICES + 1), "A")
     second = part(silent, range(SLICES + 1, 2 * SLICES + 1), "B")
     hit: set[str] = set()
     if tissue == "some":
         second, hit = shuffled(second, np.random.default_rng(seed))
     adata = ad.concat([first, second], merge="same")
-    adata.var = whole.var.copy()
+    adata.var = full.var.copy()
     adata.obs["stage"] = pd.Categorical(
-        adata.obs["stage"].astype(str), list(whole.obs["stage"].cat.categories), ordered=True
+        adata.obs["stage"].astype(str), list(full.obs["stage"].cat.categories), ordered=True
     )
     return adata, hit
 
 
 def part(adata: AnnData, slices: range, condition: str) -> AnnData:
-    """Some slices of every stage, as a condition."""
+    """Return some slices of every stage as a condition."""
     number = adata.obs["sample"].astype(str).str.split("_slice").str[1].astype(int)
     chosen = adata[number.isin(slices).to_numpy()].copy()
     chosen.obs["condition"] = condition
@@ -159,7 +164,10 @@ def part(adata: AnnData, slices: range, condition: str) -> AnnData:
 
 
 def shuffled(adata: AnnData, rng: np.random.Generator) -> tuple[AnnData, set[str]]:
-    """Counts of some targets shuffled among cells of one slice, type and twelfth of time, and all normalised again."""
+    """Return data with the counts of some targets shuffled, normalised again, and these targets.
+
+    Counts are shuffled among cells of one slice, type and twelfth of time.
+    """
     names = np.sort(adata.var_names[adata.var["target"]])
     hit = rng.choice(names, int(SHARE * len(names)), replace=False)
     time = pd.cut(adata.obs["dpt_pseudotime"], 12).astype(str)
@@ -170,8 +178,8 @@ def shuffled(adata: AnnData, rng: np.random.Generator) -> tuple[AnnData, set[str
     for gene in hit:
         column = adata.var_names.get_loc(gene)
         for s in np.unique(stratum):
-            here = np.flatnonzero(stratum == s)
-            counts[here, column] = counts[rng.permutation(here), column]
+            rows = np.flatnonzero(stratum == s)
+            counts[rows, column] = counts[rng.permutation(rows), column]
     total = np.maximum(counts.sum(1, keepdims=True), 1.0)
     adata.X = sparse.csr_matrix((counts * 1e4 / total).astype(np.float32)).log1p()
     adata.layers["counts"] = sparse.csr_matrix(counts)

@@ -1,4 +1,4 @@
-"""The human embryonic heart (Asp et al. 2019): a real tissue within ten minutes and 6 GB on two cores.
+"""The human embryonic heart (Asp et al. 2019) within ten minutes and 6 GB on two cores.
 
 python -m benchmarks.road.heart [--share 0.2] [--variable 700] [--seed 0]
 """
@@ -20,16 +20,19 @@ from scipy.spatial import cKDTree
 
 import spatrace_sc as st
 
-#: The outflow tract grows from second-heart-field progenitors, is added last to the heart tube and still holds undifferentiated mesenchyme, while the walls of the ventricles are
-#: working myocardium. So time here is a pseudotime of the state of a spot, from mesenchyme to working muscle in hearts of one age; it is not development.
+#: The outflow tract grows from second-heart-field progenitors, is added last to the heart tube and
+#: still holds undifferentiated mesenchyme; the walls of the ventricles are working myocardium. So
+#: time is a pseudotime of the state of a spot, from mesenchyme to working muscle in hearts of one
+#: age, and not development.
 ROOT = "outflow tract"
-#: µm between neighbouring spots of a Spatial Transcriptomics array.
+#: Distance between neighbouring spots of a Spatial Transcriptomics array, in µm.
 PITCH = 200.0
-SMALLEST = {"ligand": 100, "receptor": 100, "tf": 150, "target": 500}
+#: Fewest genes of every role.
+MIN_GENES = {"ligand": 100, "receptor": 100, "tf": 150, "target": 500}
 
 
 def read_heart() -> AnnData:
-    """Named genes, one row per symbol (the most expressed), log1p of counts per 10 000."""
+    """Return log1p of counts per 10 000, the most expressed gene of every symbol."""
     adata = ad.read_h5ad(data_file("human_heart", "human_heart_ST.h5ad"))
     adata.obs["depth"] = np.asarray(adata.X.sum(axis=1)).ravel()
     sc.pp.normalize_total(adata, target_sum=1e4)
@@ -48,41 +51,46 @@ def read_heart() -> AnnData:
 
 
 def rescale(adata: AnnData) -> None:
-    """Pixels to µm, section by section: two sections come from images of half the size. Neighbouring spots of the array lie 200 µm apart."""
+    """Turn pixels into µm, section by section.
+
+    Neighbouring spots lie 200 µm apart; two sections come from images of half the size.
+    """
     spatial = np.asarray(adata.obsm["spatial"], dtype=float)
     for section in adata.obs["section"].cat.categories:
-        here = (adata.obs["section"] == section).to_numpy()
-        distance = cKDTree(spatial[here]).query(spatial[here], k=2)[0][:, 1]
-        spatial[here] *= PITCH / np.median(distance)
+        in_section = (adata.obs["section"] == section).to_numpy()
+        distance = cKDTree(spatial[in_section]).query(spatial[in_section], k=2)[0][:, 1]
+        spatial[in_section] *= PITCH / np.median(distance)
     adata.obsm["spatial"] = spatial
 
 
 def flag_roles(adata: AnnData, share: float, n_variable: int) -> AnnData:
-    """Genes seen in a share of the spots, with their roles.
+    """Return the genes detected in a share of the spots, with their roles.
 
-    liana gives two lists of genes; which ligand goes with which receptor is not read from it. Targets are highly variable genes without another role.
+    Ligands and receptors are those of liana's consensus resource; its pairs are not used. Targets
+    are highly variable genes without another role.
     """
     resource = liana.resource.select_resource("consensus")
     ligands, receptors = (
         {g for name in resource[c] for g in name.split("_")} for c in ("ligand", "receptor")
     )
-    seen = np.asarray((adata.X > 0).mean(axis=0)).ravel() >= share
-    adata = adata[:, seen].copy()
+    detected = np.asarray((adata.X > 0).mean(axis=0)).ravel() >= share
+    adata = adata[:, detected].copy()
     sc.pp.highly_variable_genes(adata, n_top_genes=n_variable, batch_key="section")
     tfs = gene_list("gene_lists", "human_tfs_lambert2018.txt")
     st.pp.gene_roles(adata, ligands=sorted(ligands), receptors=sorted(receptors), tfs=tfs)
-    sizes = {role: int(adata.var[role].sum()) for role in SMALLEST}
+    sizes = {role: int(adata.var[role].sum()) for role in MIN_GENES}
     both = int((adata.var["ligand"] & adata.var["receptor"]).sum())
     print(
-        f"{adata.n_vars} genes in at least {share:.0%} of {adata.n_obs} spots; {sizes}, {both} both ligand and receptor"
+        f"{adata.n_vars} genes in at least {share:.0%} of {adata.n_obs} spots; {sizes}, "
+        f"{both} are both ligand and receptor"
     )
-    if any(sizes[role] < least for role, least in SMALLEST.items()):
-        raise SystemExit(f"too few genes of some role; this benchmark wants at least {SMALLEST}.")
+    if any(sizes[role] < n for role, n in MIN_GENES.items()):
+        raise SystemExit(f"too few genes of some role; this benchmark needs at least {MIN_GENES}.")
     return adata
 
 
 def follows(adata: AnnData, values: np.ndarray) -> str:
-    """What a value of the spots goes with: regions, or only the section or the depth of a spot."""
+    """Return how far a value per spot follows region, section and sequencing depth."""
     table = adata.obs.assign(value=np.asarray(values, dtype=float)).dropna(subset="value")
     parts = {
         c: table.groupby(c, observed=True)["value"].transform("mean") for c in ("region", "section")
@@ -90,10 +98,12 @@ def follows(adata: AnnData, values: np.ndarray) -> str:
     shares = ", ".join(
         f"{mean.var() / table['value'].var():.2f} between {c}s" for c, mean in parts.items()
     )
-    return f"variance {shares}; Spearman with depth {table['value'].corr(table['depth'], method='spearman'):.2f}"
+    depth = table["value"].corr(table["depth"], method="spearman")
+    return f"variance {shares}; Spearman with depth {depth:.2f}"
 
 
 def describe_time(adata: AnnData) -> None:
+    """Print the pseudotime of every region."""
     time = adata.obs["dpt_pseudotime"]
     medians = time.groupby(adata.obs["region"], observed=True).median().sort_values()
     print(
@@ -104,15 +114,17 @@ def describe_time(adata: AnnData) -> None:
 
 
 def describe_result(adata: AnnData) -> None:
-    """The strongest edges, and what the activity of the first three pairs follows."""
+    """Print the strongest edges, and what the activity of the first three pairs follows."""
     for name in KEYS:
         table = getattr(st.get, name)(adata)
-        found = f"{int((table['score'] > 0).sum())} of {adata.uns['spatrace']['candidates'][name]} candidates have a score"
-        print(f"\n{name}: {found}, {int((table['q_value'] <= 0.1).sum())} have q <= .1")
+        n_scored, n_called = int((table["score"] > 0).sum()), int((table["q_value"] <= 0.1).sum())
+        n_candidates = adata.uns["spatrace"]["candidates"][name]
+        print(f"\n{name}: {n_scored} of {n_candidates} candidates have a score, {n_called} q <= .1")
         print(table.head(15).to_string(index=False, float_format="%.3g"))
-    talk = st.get.communication(adata)
-    print(f"\ncommunication: {len(talk)} rows, {int((talk['q_value'] <= 0.1).sum())} at q <= .1")
-    print(talk.head(15).to_string(index=False, float_format="%.3g"))
+    communication = st.get.communication(adata)
+    n_called = int((communication["q_value"] <= 0.1).sum())
+    print(f"\ncommunication: {len(communication)} rows, {n_called} at q <= .1")
+    print(communication.head(15).to_string(index=False, float_format="%.3g"))
     activity = st.get.activity(adata)
     print("\nActivity of the strongest pairs")
     for pair in activity.var_names[:3]:
@@ -120,7 +132,7 @@ def describe_result(adata: AnnData) -> None:
 
 
 def draw(adata: AnnData) -> None:
-    """Regions and pseudotime; the three strongest pairs over the nine sections; the strongest edges."""
+    """Draw regions and pseudotime, the three strongest pairs over sections, and top edges."""
     figures = {"heart_tissue": tissue_maps(adata, "section", "region", "dpt_pseudotime")}
     for rank, pair in enumerate(st.get.activity(adata).var_names[:3], start=1):
         figures[f"heart_activity_{rank}"] = st.pl.activity_map(
@@ -134,15 +146,13 @@ def draw(adata: AnnData) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--share", type=float, default=0.2, help="smallest share of spots that see a gene"
+        "--share", type=float, default=0.2, help="smallest share of spots with a gene"
     )
-    parser.add_argument(
-        "--variable", type=int, default=700, help="highly variable genes, among which targets are"
-    )
+    parser.add_argument("--variable", type=int, default=700, help="number of highly variable genes")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     print(machine())
-    with Cost() as whole:
+    with Cost() as all_steps:
         adata = flag_roles(read_heart(), given.share, given.variable)
         with Cost() as preparing:
             st.pp.transitions(adata, root=ROOT, cell_type_key="region")
@@ -151,7 +161,7 @@ def main() -> None:
             st.tl.infer_ccc(
                 adata, cell_type_key="region", sample_key="section", seed=given.seed, device="cpu"
             )
-    print(f"\ntransitions: {preparing}\ninfer_ccc:   {inferring}\nall:         {whole}")
+    print(f"\ntransitions: {preparing}\ninfer_ccc:   {inferring}\nall:         {all_steps}")
     fit = {name: round(float(value), 3) for name, value in adata.uns["spatrace"]["fit"].items()}
     print(f"radius {adata.uns['spatrace']['params']['radius']:.0f} µm; {fit}")
     describe_result(adata)

@@ -1,22 +1,32 @@
-"""Knockouts predicted by the model beside a re-simulation without the gene.
+"""Predicted knockouts, compared with a simulation without the gene.
 
-python -m benchmarks.road.knockout [seed ...] [--setting default deep] [--csv scores.csv] [--figure docs/_static/knockout.png]
+python -m benchmarks.road.knockout [seed ...] [--setting default deep] [--csv scores.csv]
+                                   [--figure docs/_static/knockout.png]
 
-For every seed a tissue is simulated and inferred; then genes are removed, one at a time: in the model (``st.tl.knockout``), and in the simulator (``knockout=``, same random numbers). The true change of a target is the mean over
-receivers of the change of its log-normalised counts (normalised by the totals of the intact cells), in its standard deviations; it is *affected* when that is at least .1. Genes: ligands and receptors of acting pairs, TFs, and, as
-controls, decoy ligands and receptors, whose true effect is 0. Beside it the same without what TFs do to one another (``max_chain=0``), and a naive prediction: minus the correlation of the target with the gene (of a ligand: its exposure) × mean over standard deviation of the gene's level.
+For every seed a tissue is simulated and inferred. Then genes are removed one at a time, in the
+model (``st.tl.knockout``) and in the simulator (``knockout=``, with the same random numbers). The
+true change of a target is the mean over receivers of the change of its log-normalised counts, in
+its standard deviations; counts are normalised by the totals of the intact cells. A target with a
+change of at least .1 is *affected*. Genes are ligands and receptors of acting pairs, TFs and, as
+controls, decoy ligands and receptors, which have no effect. Two other predictions are scored: the
+same without effects of TFs on TFs (``max_chain=0``), and a naive one. The latter is minus the
+correlation of the target with the gene (for a ligand: with its exposure) × mean over standard
+deviation of the gene's level.
 
 Columns, medians over seeds:
 
-- ``rho_gene``: Spearman correlation of predicted and true change over the affected targets of one removed gene, median over genes with five or more; ``rho``: over the affected targets of all removed genes of the kind together.
-- ``sign``: share of affected targets whose sign is right (a prediction of exactly 0 is wrong).
+- ``rho_gene``: Spearman correlation of predicted and true change over the affected targets of one
+  gene, median over genes with at least five. ``rho``: the same over all genes of the kind together.
+- ``sign``: share of affected targets with the correct sign (a prediction of exactly 0 is wrong).
 - ``found``: AUROC of the size of the predicted change, affected against other targets.
-- ``slope``: predicted over true change of the affected, by least squares through 0.
+- ``slope``: predicted over true change of the affected targets, by least squares through 0.
 - ``false``: mean size of the predicted change of targets that truly change by less than .02.
-- ``cover``: share of the affected whose true change lies within 1.96 standard errors.
-- ``stage``: as ``rho``, by stage. ``cells``: Spearman correlation over receivers of predicted and true size of a cell's change, median over genes.
+- ``cover``: share of affected targets whose true change lies within 1.96 standard errors.
+- ``stage``: as ``rho``, by stage. ``cells``: Spearman correlation over receivers of predicted and
+  true size of the change of a cell, median over genes.
 
-For controls only ``false`` and ``largest``, the largest predicted change, have a meaning. About 70 s a seed.
+For controls only ``false`` and ``largest``, the largest predicted change, are meaningful. About 70
+s per seed.
 """
 
 from __future__ import annotations
@@ -38,12 +48,13 @@ from scipy.stats import rankdata, spearmanr
 import spatrace_sc as st
 
 SETTINGS = {"default": {}, "deep": {"depth": 4000, "decoy_fraction": 0.1, "noise": 0.1}}
-#: A target is affected from this change on, and unaffected below this one, in standard deviations.
+#: Targets are affected from the first and unaffected below the second change, in standard
+#: deviations.
 AFFECTED, UNAFFECTED = 0.1, 0.02
-#: Genes removed of every kind.
+#: Number of removed genes of every kind.
 NUMBER = {"ligand": 4, "receptor": 3, "tf": 5, "decoy ligand": 1, "decoy receptor": 1}
-#: Fewest affected targets over which one gene's correlation is taken.
-FEWEST = 5
+#: Fewest affected targets for the correlation of one gene.
+MIN_AFFECTED = 5
 METHODS = ("knockout", "max_chain=0", "correlation")
 
 
@@ -72,11 +83,13 @@ def main() -> None:
                 device="cpu",
             )
             rows.append(compare(adata, seed, SETTINGS[setting]).assign(seed=seed))
-            own = rows[-1][rows[-1]["method"] == METHODS[0]].groupby("kind")
-            known = {kind: scores(part) for kind, part in own}
+            groups = rows[-1][rows[-1]["method"] == METHODS[0]].groupby("kind")
+            scores_of = {kind: scores(part) for kind, part in groups}
             print(
                 f"{setting}, seed {seed}: rho "
-                + ", ".join(f"{kind} {s['rho']:.2f}" for kind, s in known.items() if "rho" in s),
+                + ", ".join(
+                    f"{kind} {s['rho']:.2f}" for kind, s in scores_of.items() if "rho" in s
+                ),
                 flush=True,
             )
         table = report(setting, pd.concat(rows))
@@ -87,7 +100,7 @@ def main() -> None:
 
 
 def chosen_genes(adata: AnnData) -> dict[str, list[str]]:
-    """Names to remove, by kind; the first in alphabetical order, which says nothing of the network."""
+    """Return the genes to remove by kind, the first in alphabetical order."""
     pairs, decoy = adata.uns["truth"]["lr_pairs"], adata.var["decoy"]
     kinds = {
         "ligand": pairs["ligand"],
@@ -100,7 +113,7 @@ def chosen_genes(adata: AnnData) -> dict[str, list[str]]:
 
 
 def compare(adata: AnnData, seed: int, setting: dict[str, float]) -> pd.DataFrame:
-    """One row per removed gene and method."""
+    """Return one row per removed gene and method."""
     receives = adata.obs["dpt_pseudotime"].notna().to_numpy()
     targets = sorted(adata.var_names[adata.var["target"]])
     total = np.asarray(adata.layers["counts"].sum(1))[receives]
@@ -131,7 +144,7 @@ def compare(adata: AnnData, seed: int, setting: dict[str, float]) -> pd.DataFram
                 st.get.knockout(adata, "now", s).set_index("target").loc[targets]
                 for s in (None, *adata.obs["stage"].cat.categories)
             ]
-            found = {
+            predictions = {
                 "knockout": np.stack([t["change"] for t in order]),
                 "max_chain=0": short[None],
                 "correlation": naive(adata, gene, role, before),
@@ -141,7 +154,7 @@ def compare(adata: AnnData, seed: int, setting: dict[str, float]) -> pd.DataFram
             )
             size = adata.obs["spatrace_knockout_now"].to_numpy()[receives]
             cells = spearmanr(size, np.linalg.norm(change, axis=1))[0] if np.ptp(size) else np.nan
-            for method, predicted in found.items():
+            for method, predicted in predictions.items():
                 extra = (
                     {"inside": inside, "cells": cells}
                     if method == "knockout"
@@ -161,7 +174,7 @@ def compare(adata: AnnData, seed: int, setting: dict[str, float]) -> pd.DataFram
 
 
 def naive(adata: AnnData, gene: str, role: str, targets: np.ndarray) -> np.ndarray:
-    """(1, G) minus correlation × mean / standard deviation of the gene's level in receivers."""
+    """Return (1, G) minus correlation × mean / standard deviation of the gene in receivers."""
     receives = adata.obs["dpt_pseudotime"].notna().to_numpy()
     if role == "ligand":
         exposure = st.pp.ligand_exposure(
@@ -182,25 +195,27 @@ def naive(adata: AnnData, gene: str, role: str, targets: np.ndarray) -> np.ndarr
 
 
 def scores(rows: pd.DataFrame) -> dict[str, float]:
-    """Scores of one kind, method and seed."""
+    """Return the scores of one kind, method and seed."""
     true, predicted = (np.concatenate([v[0] for v in rows[c]]) for c in ("true", "predicted"))
     hit, quiet = np.abs(true) >= AFFECTED, np.abs(true) < UNAFFECTED
-    out = {
+    values = {
         "false": np.abs(predicted[quiet]).mean(),
         "largest": np.median([np.abs(v[0]).max() for v in rows["predicted"]]),
     }
     if not hit.any():
-        return out
+        return values
     each = [
         (t[0], p[0], np.abs(t[0]) >= AFFECTED)
         for t, p in zip(rows["true"], rows["predicted"], strict=True)
     ]
     by_gene = [
-        spearmanr(p[h], t[h])[0] if np.ptp(p[h]) else 0.0 for t, p, h in each if h.sum() >= FEWEST
+        spearmanr(p[h], t[h])[0] if np.ptp(p[h]) else 0.0
+        for t, p, h in each
+        if h.sum() >= MIN_AFFECTED
     ]
     rank = rankdata(np.abs(predicted))
     n, m = hit.sum(), (~hit).sum()
-    out |= {
+    values |= {
         "genes": len(rows),
         "affected": int(n),
         "rho_gene": np.median(by_gene) if by_gene else np.nan,
@@ -210,20 +225,20 @@ def scores(rows: pd.DataFrame) -> dict[str, float]:
         "slope": (predicted[hit] @ true[hit]) / (true[hit] @ true[hit]),
     }
     if rows["method"].iloc[0] == METHODS[0]:
-        staged, there = (
+        staged, true_staged = (
             np.concatenate([v[1:].ravel() for v in rows[c]]) for c in ("predicted", "true")
         )
-        large = np.abs(there) >= AFFECTED
-        out |= {
-            "stage": spearmanr(staged[large], there[large])[0],
+        large = np.abs(true_staged) >= AFFECTED
+        values |= {
+            "stage": spearmanr(staged[large], true_staged[large])[0],
             "cells": rows["cells"].median(),
             "cover": np.concatenate(list(rows["inside"]))[hit].mean(),
         }
-    return out
+    return values
 
 
 def report(setting: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """Print medians over seeds; the scores of every seed."""
+    """Print medians over seeds, and return the scores of every seed."""
     table = pd.DataFrame(
         {
             (kind, method, seed): scores(part)
@@ -260,7 +275,7 @@ def report(setting: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(adata: AnnData, path: Path) -> None:
-    """A ligand of the first seed that acts on a TF, first by name."""
+    """Draw the first ligand by name that acts on a TF."""
     st.tl.infer_ccc(
         adata,
         sample_key="sample",

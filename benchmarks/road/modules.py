@@ -1,14 +1,23 @@
-"""Signaling modules of simulated tissues beside what is true.
+"""Signaling modules of simulated tissues, compared with the truth.
 
 python -m benchmarks.road.modules [seed ...] [--figure docs/_static/modules.png]
 
-Three tissues a seed. *planted*: four groups of three pairs; ligands of a group share type, stage and place (likeness .7), its pairs draw their targets from nine genes of the group. *shallow*: the same with a quarter of the molecules and twice the noise (the simulator's defaults). *random*: the simulator's own wiring, where pairs share targets by chance alone.
-For every way to group the supported pairs, all with the number of groups that `st.tl.modules` chose (but for "ligand"):
+There are three tissues per seed. *planted*: four groups of three pairs. The ligands of a group
+share type, stage and location (likeness .7), and its pairs draw their targets from nine genes of
+the group. *shallow*: the same with a quarter of the molecules and twice the noise (the defaults of
+the simulator). *random*: the wiring of the simulator, where pairs share targets by chance alone.
+
+Several ways to group the significant pairs are scored. All have the number of groups that
+`st.tl.modules` chose, except "ligand":
 
 - planted, shallow: adjusted Rand index with the planted groups.
-- random: mean similarity of the true pairs within groups less that between groups. Similarity: cosine of the true signed effects on targets (direct and through TFs), and correlation of the true signal over receivers.
+- random: mean similarity of true pairs within groups minus that between groups. Similarity is the
+  cosine of the true signed effects on targets (direct and through TFs), and the correlation of the
+  true signal over receivers.
 
-"shuffled" is the mean over 1000 groupings of the same sizes at random; the last column the share of them that are at least as good as the modules. Pairs that the simulator does not know are not judged. About a minute a seed.
+"shuffled" is the mean over 1000 random groupings of the same sizes; the last column is the share of
+them that is at least as good as the modules. Only pairs that act in the simulator are scored. About
+a minute per seed.
 """
 
 from __future__ import annotations
@@ -32,21 +41,29 @@ from sklearn.metrics import adjusted_rand_score
 import spatrace_sc as st
 from spatrace_sc.datasets import _simulated, _wiring
 
-GROUPS, OWN, CHANCE, N_SHUFFLES = 4, 9, 0.6, 1000
+#: Groups, targets of a group, and the chance that a pair acts on one of them.
+GROUPS, TARGETS, CHANCE = 4, 9, 0.6
+N_SHUFFLES = 1000
 DEEP = {"depth": 4000, "noise": 0.1}
 
 
 def planted_wiring(rng: np.random.Generator, **options) -> _wiring.Wiring:
-    """The simulator's wiring with one-to-one pairs in four groups that share ligand profiles and targets; pairs on no TF."""
+    """Return a wiring with one-to-one pairs in four groups, without effects on TFs.
+
+    Pairs of a group share ligand profiles and targets.
+    """
     drawn = _wiring.random_wiring(rng, **options)
     n, group = options["n_pairs"], np.arange(options["n_pairs"]) % GROUPS
     effect = np.zeros((n, drawn.pair_target.shape[1]))
     order = rng.permutation(effect.shape[1])
     for k in range(GROUPS):
-        own, sign = order[k * OWN : (k + 1) * OWN], np.where(rng.random(OWN) < 0.7, 1, -1)
+        targets, sign = (
+            order[k * TARGETS : (k + 1) * TARGETS],
+            np.where(rng.random(TARGETS) < 0.7, 1, -1),
+        )
         for pair in np.flatnonzero(group == k):
-            effect[pair, own] = np.where(
-                rng.random(OWN) < CHANCE, sign * rng.uniform(0.7, 1.3, OWN), 0.0
+            effect[pair, targets] = np.where(
+                rng.random(TARGETS) < CHANCE, sign * rng.uniform(0.7, 1.3, TARGETS), 0.0
             )
     return replace(
         drawn,
@@ -61,7 +78,7 @@ def planted_wiring(rng: np.random.Generator, **options) -> _wiring.Wiring:
 
 
 def tissue(seed: int, kind: str):
-    """A tissue with its result and modules."""
+    """Return a tissue with its result and modules."""
     if kind != "random":
         with mock.patch.object(_simulated, "random_wiring", planted_wiring):
             depth = DEEP if kind == "planted" else {}
@@ -80,7 +97,7 @@ def tissue(seed: int, kind: str):
 
 
 def groupings(adata) -> dict[str, pd.Series]:
-    """Group of every pair, named ligand^receptor, by each way."""
+    """Return the group of every pair ligand^receptor, by each way."""
     summary = st.get.modules(adata, "summary")
     ways = {"modules": main_modules(adata)}
     names = ways["modules"].index
@@ -99,6 +116,7 @@ def groupings(adata) -> dict[str, pd.Series]:
 
 
 def main_modules(adata) -> pd.Series:
+    """Return the main module of every pair."""
     table = st.get.modules(adata).query("main")
     return pd.Series(
         table["module"].to_numpy(), index=table["ligand"] + "^" + table["receptor"]
@@ -106,6 +124,7 @@ def main_modules(adata) -> pd.Series:
 
 
 def clustered(table: pd.DataFrame, k: int, metric: str) -> pd.Series:
+    """Return k clusters of the rows by average linkage."""
     return pd.Series(
         fcluster(linkage(table.to_numpy(), "average", metric=metric), k, "maxclust"),
         index=table.index,
@@ -113,7 +132,7 @@ def clustered(table: pd.DataFrame, k: int, metric: str) -> pd.Series:
 
 
 def similarities(adata, names: pd.Index) -> dict[str, np.ndarray]:
-    """Pairs × pairs: shared true targets, shared true signal."""
+    """Return (pairs, pairs) similarities of true targets and of true signals."""
     truth = adata.uns["truth"]["lr_targets"]
     pair = truth["ligand"] + "^" + truth["receptor"]
     effect = (
@@ -130,7 +149,10 @@ def similarities(adata, names: pd.Index) -> dict[str, np.ndarray]:
 
 
 def contrast(similarity: np.ndarray, group: np.ndarray) -> float:
-    """Mean similarity within groups less that between; NaN where there is one group or every pair is alone."""
+    """Return the mean similarity within groups minus that between groups.
+
+    NaN where there is one group or every pair is alone.
+    """
     same = (group[:, None] == group)[np.triu_indices(len(group), 1)]
     values = similarity[np.triu_indices(len(group), 1)]
     return (
@@ -141,14 +163,14 @@ def contrast(similarity: np.ndarray, group: np.ndarray) -> float:
 
 
 def row(score, ways: dict[str, pd.Series], seed: int) -> dict[str, float]:
-    """Score of every way, of shuffled groups, and the share of these that are as good."""
-    found = {way: score(pd.factorize(group)[0]) for way, group in ways.items()}
-    rng, own = np.random.default_rng(seed), pd.factorize(ways["modules"])[0]
-    null = np.array([score(rng.permutation(own)) for _ in range(N_SHUFFLES)])
-    better = float(1 + (null >= found["modules"] - 1e-12).sum()) / (1 + N_SHUFFLES)
-    return found | {
+    """Return the scores of all ways and of shuffled groups, and the share of these as good."""
+    scores = {way: score(pd.factorize(group)[0]) for way, group in ways.items()}
+    rng, modules = np.random.default_rng(seed), pd.factorize(ways["modules"])[0]
+    null = np.array([score(rng.permutation(modules)) for _ in range(N_SHUFFLES)])
+    better = float(1 + (null >= scores["modules"] - 1e-12).sum()) / (1 + N_SHUFFLES)
+    return scores | {
         "shuffled": float(null.mean()),
-        "p": better if np.isfinite(found["modules"]) else float("nan"),
+        "p": better if np.isfinite(scores["modules"]) else float("nan"),
     }
 
 
@@ -168,8 +190,8 @@ def main() -> None:
             true = adata.obsm["true_signal"].columns
             ways = groupings(adata)
             judged = ways["modules"].index.intersection(true)
-            found, k = len(ways["modules"]), len(st.get.modules(adata, "summary"))
-            head = {"seed": seed, "pairs": found, "true": len(judged), "modules chosen": k}
+            n_pairs, k = len(ways["modules"]), len(st.get.modules(adata, "summary"))
+            head = {"seed": seed, "pairs": n_pairs, "true": len(judged), "modules chosen": k}
             ways = {way: group[judged] for way, group in ways.items()}
             if kind != "random":
                 group = true.get_indexer(judged) % GROUPS

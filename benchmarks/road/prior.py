@@ -1,15 +1,20 @@
-"""Prior knowledge, right and wrong, on simulated tissues.
+"""Correct and wrong prior knowledge on simulated tissues.
 
-python -m benchmarks.road.prior [seed ...] [--kind lr tf] [--share 0 0.5 1] [--weight 1 3] [--ablation] [--csv scores.csv]
+python -m benchmarks.road.prior [seed ...] [--kind lr tf] [--share 0 0.5 1] [--weight 1 3]
+                                [--ablation] [--csv scores.csv]
 
-For every seed a tissue is simulated and inferred without a prior and with priors made of its truth, a share of whose edges is replaced by random candidates that are not true: 0 is a perfect prior, 1 a prior without a true edge. Printed are medians over
-seeds, and of false discoveries the mean over seeds with a discovery:
+For every seed a tissue is simulated, and inferred without a prior and with priors made of its
+truth. A share of the edges of a prior is replaced by false candidates: 0 is a perfect prior, 1 one
+without a true edge. Medians over seeds are printed, and mean FDPs over seeds with a discovery:
 
-- ``LR AUPRC``: of pair → target edges; ``pair AUROC``: of ligand–receptor pairs; ``TF AUPRC``: of TF → target edges.
-- ``LR``, ``pair``, ``TF`` ``found`` and ``FDP``: edges at q ≤ .1 and the share of them that is false.
-- ``trusted``: mean size of the edges that the prior does not name over that of those it names, without the prior; 1: the prior is not used.
+- ``LR AUPRC``: of pair → target edges; ``pair AUROC``: of ligand–receptor pairs; ``TF AUPRC``: of
+  TF → target edges.
+- ``LR``, ``pair``, ``TF`` ``found`` and ``FDP``: edges at q ≤ .1 and their false share.
+- ``trusted``: mean size of edges that the prior does not name over that of edges that it names, in
+  a fit without the prior; 1: the prior is not used.
 
-``--ablation`` adds two rows each: the prior *as given*, whatever the data say, and the same *with free decoys*, which do not carry the penalty of the edges they stand for. About 20 s an inference.
+``--ablation`` adds two rows each: the prior *as given*, not calibrated on the data, and the same
+*with free decoys*, which do not carry the penalty of their edges. About 20 s per inference.
 """
 
 from __future__ import annotations
@@ -60,8 +65,8 @@ def main() -> None:
         for kind, weight, share in product(given.kind, given.weight, given.share):
             prior = noisy(adata, kind, share, seed).assign(weight=weight)
             for how in [USED, GIVEN, FREE] if given.ablation else [USED]:
-                what = {"seed": seed, "kind": kind, "weight": weight, "wrong": share, "how": how}
-                rows.append(what | inferred(adata, prior, how))
+                head = {"seed": seed, "kind": kind, "weight": weight, "wrong": share, "how": how}
+                rows.append(head | inferred(adata, prior, how))
                 if given.csv:
                     pd.DataFrame(rows).to_csv(given.csv, index=False)
         print(f"seed {seed} done", flush=True)
@@ -69,7 +74,7 @@ def main() -> None:
 
 
 def noisy(adata: AnnData, kind: str, share: float, seed: int) -> pd.DataFrame:
-    """The true edges, a share of which is replaced by candidates that are not true."""
+    """Return the true edges, a share of which is replaced by false candidates."""
     name, columns = TABLES[kind]
     true = adata.uns["truth"][name][columns].astype(str).drop_duplicates().reset_index(drop=True)
     genes = [sorted(adata.var_names[adata.var[c]]) for c in columns]
@@ -77,12 +82,12 @@ def noisy(adata: AnnData, kind: str, share: float, seed: int) -> pd.DataFrame:
     others = others[~pd.MultiIndex.from_frame(others).isin(pd.MultiIndex.from_frame(true))]
     rng = np.random.default_rng(seed)
     n = round(share * len(true))
-    kept = true.iloc[np.sort(rng.permutation(len(true))[n:])]
-    return pd.concat([kept, others.iloc[rng.permutation(len(others))[:n]]], ignore_index=True)
+    correct = true.iloc[np.sort(rng.permutation(len(true))[n:])]
+    return pd.concat([correct, others.iloc[rng.permutation(len(others))[:n]]], ignore_index=True)
 
 
 def inferred(adata: AnnData, prior: pd.DataFrame | None, how: str) -> dict[str, float]:
-    """Scores of one inference."""
+    """Return the scores of one inference."""
     with ablated(how):
         st.tl.infer_ccc(
             adata,
@@ -106,7 +111,7 @@ def inferred(adata: AnnData, prior: pd.DataFrame | None, how: str) -> dict[str, 
 
 @contextmanager
 def ablated(how: str) -> Iterator[None]:
-    """The prior as the package uses it, as given, or as given with decoys that go without it."""
+    """Use the prior calibrated, as given, or as given with decoys that go without it."""
     if how == USED:
         yield
         return
@@ -124,7 +129,7 @@ _inherited = refit.penalty_with_decoys
 
 
 def free_decoys(problem: Problem, forbidden: torch.Tensor) -> Penalty:
-    """Penalties of decoys as if there were no prior."""
+    """Return penalties in which decoys have no prior."""
     inherited = _inherited(problem, forbidden)
     n, n_f = problem.n_regulators, problem.n_tfs
     row, tf_of = inherited.row.clone(), inherited.tf_of.clone()
@@ -134,7 +139,7 @@ def free_decoys(problem: Problem, forbidden: torch.Tensor) -> Penalty:
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """Medians over seeds; of FDP the mean."""
+    """Return medians over seeds, and means of FDP."""
     by = ["kind", "weight", "wrong", "how"]
     rows = rows.reindex(columns=[*by, *(c for c in rows if c not in by)])
     rows["how"] = rows["how"].fillna(USED)

@@ -1,4 +1,4 @@
-"""The simulated tissue of the package: rankings beside Pearson's, and how q-values keep their word.
+"""The simulated tissue: rankings compared with Pearson correlation, and false discoveries.
 
 python -m benchmarks.road.simulated [seed ...] [--time latent|stages]
 """
@@ -14,7 +14,7 @@ from benchmarks._scores import KEYS, Cost, discoveries, machine, rank_scores
 
 import spatrace_sc as st
 
-#: What each argument of the command line gives to ``infer_ccc``.
+#: Value of ``--time`` → arguments of ``infer_ccc``.
 CALLS = {
     "latent": {"time_key": "latent_time", "sample_key": "sample"},
     "stages": {"time_key": "stage_time", "sample_key": "sample", "stage_key": "stage"},
@@ -22,7 +22,7 @@ CALLS = {
 
 
 def truths(adata: AnnData) -> dict[str, tuple[str, pd.DataFrame]]:
-    """Task → table of results it is judged on, and its truth."""
+    """Return task → name of the scored table, and its truth."""
     truth = adata.uns["truth"]
     every = truth["lr_targets"]
     return {
@@ -34,7 +34,7 @@ def truths(adata: AnnData) -> dict[str, tuple[str, pd.DataFrame]]:
 
 
 def run(seed: int, time: str) -> list[dict[str, object]]:
-    """One seed: a row for every task and method."""
+    """Return a row for every task and method of one seed."""
     adata = st.datasets.simulated(seed=seed)
     call = dict(CALLS[time])
     receivers = sorted(
@@ -46,7 +46,8 @@ def run(seed: int, time: str) -> list[dict[str, object]]:
         st.tl.infer_ccc(adata, **call, seed=seed, device="cpu")
     fit = adata.uns["spatrace"]["fit"]
     print(
-        f"seed {seed}: {cost}; held-out R² {fit['r2_initial']:.3f} at first, {fit['r2_gates']:.3f} at last"
+        f"seed {seed}: {cost}; held-out R² {fit['r2_initial']:.3f} before training, "
+        f"{fit['r2_gates']:.3f} after"
     )
     plain = pearson_tables(adata, adata.obs["latent_time"].notna().to_numpy(), sample_key="sample")
     rows: list[dict[str, object]] = []

@@ -1,8 +1,10 @@
-"""A time series of three sections in a SpatialData: gathered, inferred on, written, read, drawn by spatialdata-plot.
+"""A time series of three sections in a SpatialData, from gathering to a figure.
 
 python -m benchmarks.road.spatialdata [--figure docs/_static/spatialdata.png]
 
-Needs spatialdata-plot for the figure. Sections are polygons in pixels of 0.5, 0.65 and 1 µm, each with a table of its own. A few minutes.
+The sections are gathered, inferred on, written, read, and drawn by spatialdata-plot, which is
+needed for the figure only. Cells are polygons in pixels of 0.5, 0.65 and 1 µm; every section has a
+table of its own. A few minutes.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from spatialdata.transformations import Scale
 
 import spatrace_sc as st
 
-MICROMETRES = (0.5, 0.65, 1.0)  # a pixel
+#: Size of a pixel in µm.
+MICROMETRES = (0.5, 0.65, 1.0)
 
 
 def main() -> None:
@@ -50,7 +53,8 @@ def main() -> None:
     same = plain[table.obs["cell"].to_numpy()]
     error = np.linalg.norm(table.obsm["spatial"] - same.obsm["spatial"], axis=1)
     print(
-        f"{table.n_obs} cells of {len(sdata.shapes)} sections; centroid to cell: median {np.median(error):.2f} µm"
+        f"{table.n_obs} cells of {len(sdata.shapes)} sections; "
+        f"centroid to cell: median {np.median(error):.2f} µm"
     )
     options = {
         "radius": 40.0,
@@ -64,9 +68,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sdata.write(Path(folder) / "series.zarr")
         back = sd.read_zarr(Path(folder) / "series.zarr")
-        found, truth = st.get.lr_targets(back["gathered"]), plain.uns["truth"]["lr_targets"]
+        read, truth = st.get.lr_targets(back["gathered"]), plain.uns["truth"]["lr_targets"]
         for name, result in (
-            ("SpatialData, read from disk", found),
+            ("SpatialData, read from disk", read),
             ("AnnData", st.get.lr_targets(plain)),
         ):
             scores = rank_scores(result, truth, KEYS["lr_targets"])
@@ -76,18 +80,18 @@ def main() -> None:
 
 
 def sections(plain: AnnData) -> sd.SpatialData:
-    """Every section as polygons around its cells, in pixels, with a table of its own."""
+    """Return sections as polygons around their cells, in pixels, each with its own table."""
     shapes, tables = {}, {}
     for name, size in zip(plain.obs["sample"].cat.categories, MICROMETRES, strict=True):
-        here = np.flatnonzero((plain.obs["sample"] == name).to_numpy())
-        stage, table = name.split("_")[0], plain[here].copy()
+        rows = np.flatnonzero((plain.obs["sample"] == name).to_numpy())
+        stage, table = name.split("_")[0], plain[rows].copy()
         outlines = around(table.obsm.pop("spatial") / size)
         um = Scale([size, size], axes=("x", "y"))
         shapes[f"cells_{stage}"] = ShapesModel.parse(
-            geopandas.GeoDataFrame({"geometry": outlines}, index=here), transformations={"um": um}
+            geopandas.GeoDataFrame({"geometry": outlines}, index=rows), transformations={"um": um}
         )
         table.uns.clear()
-        table.obs = table.obs.drop(columns="sample").assign(region=f"cells_{stage}", cell=here)
+        table.obs = table.obs.drop(columns="sample").assign(region=f"cells_{stage}", cell=rows)
         table.obs["region"] = table.obs["region"].astype("category")
         tables[f"table_{stage}"] = TableModel.parse(
             table, region=f"cells_{stage}", region_key="region", instance_key="cell"
@@ -96,7 +100,7 @@ def sections(plain: AnnData) -> sd.SpatialData:
 
 
 def around(xy: np.ndarray) -> list[Polygon]:
-    """The part of the plane that is nearest to each cell, within a disc."""
+    """Return the Voronoi cell of every cell within a disc."""
     near = np.median(np.linalg.norm(xy - xy.mean(axis=0), axis=1))
     reach = near / np.sqrt(len(xy)) * 1.6
     far = 20 * near * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]]) + xy.mean(axis=0)
@@ -109,7 +113,7 @@ def around(xy: np.ndarray) -> list[Polygon]:
 
 
 def draw(sdata: sd.SpatialData, path: Path) -> None:
-    """The strongest pair in every section, by spatialdata-plot."""
+    """Draw the strongest pair in every section with spatialdata-plot."""
     import spatialdata_plot  # noqa: F401
 
     pair = sdata["activity"].var_names[0]

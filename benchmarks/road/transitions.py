@@ -1,9 +1,12 @@
-"""Which source of transitions recovers edges best when real stages are known and the latent time is not.
+"""Recovery of edges with transitions from different sources; stages are known, time is not.
 
-python -m benchmarks.road.transitions [seed ...] [--stages 3 6] [--cells 2400] [--sources name ...] [--csv rows.csv]
-python -m benchmarks.road.transitions --read rows.csv [more.csv ...] [--figure docs/_static/transitions.png]
+python -m benchmarks.road.transitions [seed ...] [--stages 3 6] [--cells 2400] [--sources name ...]
+                                      [--csv rows.csv]
+python -m benchmarks.road.transitions --read rows.csv [more.csv ...]
+                                      [--figure docs/_static/transitions.png]
 
-Every row is one simulated tissue and one source, `infer_ccc` with defaults otherwise. Sources called `stages: ...` see nothing finer than `stage_time`. About 10 s a row on one core.
+Every row is one simulated tissue and one source; `infer_ccc` has its defaults otherwise. Sources
+named `stages: ...` use `stage_time` only. About 10 s per row on one core.
 """
 
 from __future__ import annotations
@@ -28,18 +31,20 @@ from scipy import sparse
 
 import spatrace_sc as st
 
-#: What each task is judged by.
-JUDGED = {
+#: Task → score that is reported.
+SCORE_OF = {
     "lr_targets direct": "AUPRC",
     "lr_targets + indirect": "AUPRC",
     "tf_targets": "AUPRC",
     "lr_pairs": "AUROC",
 }
-#: Prepares a tissue with the given receivers; returns the column of time to infer with.
+#: Prepares a tissue with the given receivers, and returns the column of time for the inference.
 Source = Callable[[AnnData, list[str]], str]
 
 
 def by_time(column: str) -> Source:
+    """Return the source with neighbours along a column of time."""
+
     def prepare(adata: AnnData, receivers: list[str]) -> str:
         st.pp.transitions(adata, time_key=column, receivers=receivers)
         return column
@@ -48,29 +53,29 @@ def by_time(column: str) -> Source:
 
 
 def latent_links(adata: AnnData, receivers: list[str]) -> str:
-    """Neighbours along the latent time, but nothing else of that time: what the transitions alone are worth."""
+    """Use neighbours along the latent time, but only the stages as time of the inference."""
     along = st.pp.transitions(adata, time_key="latent_time", receivers=receivers, copy=True)
     st.pp.transitions(adata, method=along, time_key="stage_time", receivers=receivers)
     return "stage_time"
 
 
 def between_only(adata: AnnData, receivers: list[str]) -> str:
-    """Nearest neighbours of the next stage, none within a stage."""
+    """Use nearest neighbours in the next stage, none within a stage."""
     st.pp.transitions(adata, method="stages", time_key="stage_time", receivers=receivers)
     return "stage_time"
 
 
 def random_links(adata: AnnData, receivers: list[str]) -> str:
-    """Thirty cells of the next stage drawn at random."""
+    """Use thirty random cells of the next stage."""
     rng = np.random.default_rng(0)
     receiving = adata.obs["cell_type"].isin(receivers).to_numpy()
     stage = adata.obs["stage_time"].to_numpy()
     rows, cols = [], []
     for now in np.unique(stage)[:-1]:
-        here = np.flatnonzero(receiving & (stage == now))
-        there = np.flatnonzero(receiving & (stage == now + 1))
-        rows.append(np.repeat(here, 30))
-        cols.append(rng.choice(there, 30 * len(here)))
+        earlier = np.flatnonzero(receiving & (stage == now))
+        later = np.flatnonzero(receiving & (stage == now + 1))
+        rows.append(np.repeat(earlier, 30))
+        cols.append(rng.choice(later, 30 * len(earlier)))
     entries = (np.concatenate(rows), np.concatenate(cols))
     links = sparse.csr_matrix((np.ones(len(entries[0])), entries), shape=(adata.n_obs,) * 2)
     st.pp.transitions(adata, method=links, time_key="stage_time", receivers=receivers)
@@ -78,13 +83,18 @@ def random_links(adata: AnnData, receivers: list[str]) -> str:
 
 
 def diffusion(adata: AnnData, receivers: list[str]) -> str:
-    """Scanpy's pseudotime from a cell of the first stage, the one furthest from the mean of the last stage in principal components."""
+    """Use scanpy's pseudotime from a cell of the first stage.
+
+    It is the cell that is furthest from the mean expression of the last stage.
+    """
     receiving = adata.obs["cell_type"].isin(receivers).to_numpy()
     stage = adata.obs["stage_time"].to_numpy()[receiving]
-    place = np.asarray(adata[receiving].X.toarray())
+    expression = np.asarray(adata[receiving].X.toarray())
     first = np.flatnonzero(stage == stage.min())
-    away = np.square(place[first] - place[stage == stage.max()].mean(axis=0)).sum(axis=1)
-    root = adata.obs_names[receiving][first[np.argmax(away)]]
+    distance = np.square(expression[first] - expression[stage == stage.max()].mean(axis=0)).sum(
+        axis=1
+    )
+    root = adata.obs_names[receiving][first[np.argmax(distance)]]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         st.pp.transitions(adata, root=root, receivers=receivers, time_key="computed_time")
@@ -92,6 +102,8 @@ def diffusion(adata: AnnData, receivers: list[str]) -> str:
 
 
 def transport(**options: float) -> Source:
+    """Return the source with optimal transport between stages."""
+
     def prepare(adata: AnnData, receivers: list[str]) -> str:
         st.pp.transitions(
             adata,
@@ -119,7 +131,7 @@ SOURCES: dict[str, Source] = {
 
 
 def run(seed: int, n_stages: int, n_cells: int, name: str) -> list[dict[str, object]]:
-    """A row for every task."""
+    """Return a row for every task."""
     adata = st.datasets.simulated(seed, n_stages=n_stages, n_cells=n_cells)
     receivers = sorted(
         adata.obs.loc[adata.obs["latent_time"].notna(), "cell_type"].astype(str).unique()
@@ -149,25 +161,25 @@ def run(seed: int, n_stages: int, n_cells: int, name: str) -> list[dict[str, obj
     rows = []
     for task, (table, truth) in truths(adata).items():
         scores = rank_scores(getattr(st.get, table)(adata), truth, KEYS[table])
-        rows.append(head | {"task": task, "score": scores[JUDGED[task]]})
+        rows.append(head | {"task": task, "score": scores[SCORE_OF[task]]})
     return rows
 
 
 def report(frame: pd.DataFrame) -> None:
-    """Medians and ranges over seeds, a table for every number of stages."""
+    """Print medians and ranges over seeds, a table for every number of stages."""
     for n_stages, part in frame.groupby("stages"):
         cells = part.groupby(["source", "task"], sort=False)["score"].agg(["median", "min", "max"])
         text = cells.apply(
             lambda r: f"{r['median']:.3f} ({r['min']:.3f}-{r['max']:.3f})", axis=1
         ).unstack("task")
-        text = text[list(JUDGED)].set_axis([f"{t}, {m}" for t, m in JUDGED.items()], axis=1)
+        text = text[list(SCORE_OF)].set_axis([f"{t}, {m}" for t, m in SCORE_OF.items()], axis=1)
         reach = part.groupby("source", sort=False)[["1 step", "3 steps"]].median().round(2)
-        print(f"\n{n_stages} stages, {part['seed'].nunique()} seeds: median (least-most)")
+        print(f"\n{n_stages} stages, {part['seed'].nunique()} seeds: median (range)")
         print(reach.join(text).loc[list(part["source"].unique())].to_string())
 
 
 def draw(frame: pd.DataFrame, path: Path) -> None:
-    """Median and range over seeds of every source, a row of panels for every number of stages."""
+    """Draw median and range over seeds of every source, a row for every number of stages."""
     shown = ["lr_targets direct", "tf_targets", "lr_pairs"]
     names, numbers = list(frame["source"].unique())[::-1], sorted(frame["stages"].unique())
     figure, axes = plt.subplots(
@@ -189,7 +201,7 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
             ax.grid(axis="x", alpha=0.3)
             ax.set_title(f"{n_stages} stages: {task}", fontsize=10)
     for ax, task in zip(axes[-1], shown, strict=True):
-        ax.set_xlabel(JUDGED[task])
+        ax.set_xlabel(SCORE_OF[task])
     figure.tight_layout()
     figure.savefig(path, dpi=110)
 
@@ -202,10 +214,8 @@ def main() -> None:
     parser.add_argument("--stages", nargs="+", type=int, default=[3, 6])
     parser.add_argument("--sources", nargs="+", choices=list(SOURCES), default=list(SOURCES))
     parser.add_argument("--cells", type=int, default=2400)
-    parser.add_argument("--csv", type=Path, help="keep the rows")
-    parser.add_argument(
-        "--read", type=Path, nargs="+", help="report on rows kept earlier instead of running"
-    )
+    parser.add_argument("--csv", type=Path, help="write the rows to this file")
+    parser.add_argument("--read", type=Path, nargs="+", help="report on the rows of earlier runs")
     parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
     if given.read:

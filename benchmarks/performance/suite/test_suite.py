@@ -13,7 +13,7 @@ from benchmarks.performance.suite.workloads import FULL, WORKLOADS, ready
 
 pytest.importorskip("pytest_benchmark", reason='pip install -e ".[dev]"')
 
-#: Rounds of those that take longest; the others are repeated for a second.
+#: Rounds of the longest workloads; all others are repeated for a second.
 ROUNDS = {"first fit": 3, "two refits": 3, "sparse path": 5, "simulation": 3}
 
 

@@ -1,4 +1,7 @@
-"""Hot paths on a simulated tissue of fixed seed, each as a function of the prepared data. What a contributor changes should show here within minutes."""
+"""Hot paths on a simulated tissue of fixed seed, each a function of the prepared data.
+
+A contributor sees here within minutes what a change costs.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,11 @@ from spatrace_sc._core.exposure import ligand_exposure, neighbour_weights
 from spatrace_sc._core.paths import expected_history
 from spatrace_sc._core.transitions import forward_knn
 from spatrace_sc._data.embedding import principal_components
-from spatrace_sc._inference.communication import BLOCK_RADII, Talk, talk
+from spatrace_sc._inference.communication import (
+    BLOCK_SIDE_IN_RADII,
+    communication_input,
+    communication_tables,
+)
 from spatrace_sc._model.evidence.resample import resample
 from spatrace_sc._model.fit import Fit, fit
 from spatrace_sc._model.network.fit_state import FitState
@@ -30,37 +37,47 @@ from spatrace_sc._study.histories import decoy_drawer
 from spatrace_sc._study.problem import build_problem
 from spatrace_sc._study.read import read_study
 from spatrace_sc._study.records import Study
+from spatrace_sc._study.source import Source
 
 SEED = 100
-#: Options of the simulator: the size that is measured, and one at which everything runs in a second, for the tests. What the slopes are
-#: measured with besides: 2 304 pairs.
+#: Options of the simulator: the measured size, 2 304 pairs for the slopes, and a size for tests at
+#: which everything runs in a second.
 FULL = {"n_cells": 4000}
 MANY_PAIRS = {"n_ligands": 48, "n_receptors": 48}
 TINY = {"n_cells": 300, "n_targets": 5, "n_background": 30}
-KEYS = {
-    "cell_type_key": "cell_type",
-    "sample_key": "sample",
-    "stage_key": "stage",
-    "time_key": "dpt_pseudotime",
-}
-#: Penalties of the sparse solve, as shares of the largest; permutations of the communication.
+SOURCE = Source(
+    cell_type_key="cell_type",
+    sample_key="sample",
+    stage_key="stage",
+    time_key="dpt_pseudotime",
+    spatial_key="spatial",
+    layer=None,
+    transitions_key=None,
+    gene_symbols=None,
+    senders=None,
+    receivers=None,
+    radius=None,
+)
+#: Penalties of the sparse path as shares of the largest, and permutations of the communication.
 LAMBDAS, N_PERMUTATIONS = (0.3, 0.1, 0.05), 20
+#: Pairs whose communication is tested.
+N_PAIRS = 12
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A tissue and what of an inference the workloads begin with. Each part is made once, when it is first asked for."""
+    """A tissue and the parts of an inference that workloads need, each made once on first use."""
 
     options: tuple[tuple[str, int], ...]
 
     @cached_property
     def adata(self) -> AnnData:
-        """Without a result."""
+        """The tissue without a result."""
         return st.datasets.simulated(SEED, **dict(self.options))
 
     @cached_property
     def config(self) -> st.Config:
-        """One epoch, two refits: the first fit is only there to begin with."""
+        """A configuration with one epoch and two refits."""
         return st.Config(
             training=st.TrainingConfig(max_epochs=1),
             evidence=st.EvidenceConfig(n_resamples=2, n_permutations=N_PERMUTATIONS, n_workers=1),
@@ -69,27 +86,23 @@ class Prepared:
 
     @cached_property
     def study(self) -> Study:
-        """Arrays."""
+        """The tissue as arrays."""
         roles = dict.fromkeys(("ligands", "receptors", "tfs", "targets"))
-        rest = {
-            "spatial_key": "spatial",
-            **dict.fromkeys(("layer", "senders", "receivers", "transitions_key")),
-        }
-        return read_study(self.adata, roles, radius=None, **KEYS, **rest)
+        return read_study(self.adata, roles, SOURCE)
 
     @cached_property
     def problem(self) -> Problem:
-        """Tensors."""
+        """The tissue as tensors."""
         return build_problem(self.study, self.config, None)
 
     @cached_property
     def fit(self) -> Fit:
-        """Hardly trained."""
+        """A fit with one epoch of training."""
         return fit(self.problem, self.config, seed=SEED)
 
     @cached_property
     def y(self) -> Tensor:
-        """(receivers, targets) standardised."""
+        """(receivers, targets) standardised targets."""
         targets, rows = self.problem.targets, self.problem.usable
         return (targets - targets[rows].mean(0)) / targets[rows].std(0, correction=0).clamp_min(
             1e-6
@@ -97,7 +110,7 @@ class Prepared:
 
     @cached_property
     def design(self) -> Design:
-        """Regulators under an untrained attention."""
+        """The regulators under an untrained attention."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
             network = build_network(self.problem, self.config, self.problem.usable)
@@ -105,7 +118,7 @@ class Prepared:
 
     @cached_property
     def result(self) -> AnnData:
-        """The tissue with tables."""
+        """The tissue with a result."""
         adata = self.adata.copy()
         st.tl.infer_ccc(
             adata,
@@ -120,14 +133,16 @@ class Prepared:
 
 @cache
 def prepared(**options: int) -> Prepared:
-    """The same object for the same options."""
+    """Return the same object for the same options."""
     return Prepared(tuple(options.items()))
 
 
 def neighbours(data: Prepared) -> object:
-    """Kernel weights of all senders around all receivers."""
-    s, coords = data.study, np.asarray(data.adata.obsm["spatial"], dtype=float)
-    return neighbour_weights(coords, s.sample, s.receivers, s.senders, radius=s.radius)
+    """Kernel weights of the senders around every receiver."""
+    cells = data.study.cells
+    return neighbour_weights(
+        *(cells.coords, cells.sample, cells.receivers, cells.senders), radius=data.study.radius
+    )
 
 
 def exposure(data: Prepared) -> object:
@@ -136,13 +151,13 @@ def exposure(data: Prepared) -> object:
 
 
 def components(data: Prepared) -> object:
-    """Principal components, in which neighbours are looked for."""
+    """Principal components, in which neighbours are searched."""
     matrix = data.adata.X[data.study.receivers]
     return principal_components(matrix, np.arange(matrix.shape[1]), 30)
 
 
 def transitions(data: Prepared) -> object:
-    """Forward nearest neighbours along time; the embedding is the targets'."""
+    """Forward nearest neighbours along time, with the targets as embedding."""
     return forward_knn(data.study.target, data.study.time)
 
 
@@ -153,14 +168,14 @@ def histories(data: Prepared) -> object:
 
 
 def slopes(data: Prepared) -> object:
-    """Every column of the design with many pairs, computed and multiplied with all targets: one look of the solver at everything."""
+    """All columns of a design with many pairs times all targets: one full check of the solver."""
     view = data.design.at(data.problem.usable)
     y = data.y[data.problem.usable]
     return [view.slopes(columns, y) for columns in data.design.blocks()]
 
 
 def sparse_path(data: Prepared) -> object:
-    """Weights at three penalties, each starting from the last."""
+    """Weights at three penalties, each started from the one before."""
     rows, y, penalty, weights = data.problem.usable, data.y, base_penalty(data.problem), None
     top = largest_penalty(data.design, y[rows], rows, penalty)
     with torch.no_grad():
@@ -191,40 +206,34 @@ def first_fit(data: Prepared) -> object:
 
 
 def refits(data: Prepared) -> object:
-    """Two refits against decoys, and what is summed up of them."""
+    """Two refits against decoys, and their summary."""
     draw = decoy_drawer(data.study, data.problem.covariates.numpy(), data.config.model.n_lags)
     return resample(data.problem, data.fit, draw, data.config, seed=SEED)
 
 
 def communication(data: Prepared) -> object:
-    """Cell types told apart by exchanged labels, for twelve pairs."""
-    s, n = data.study, 12
-    n_l, n_r = len(s.genes["ligands"]), len(s.genes["receptors"])
-    pairs = np.arange(min(n, n_l * n_r))
-    ligand, receptor = pairs // n_r, pairs % n_r
-    said = Talk(
-        pairs=st.get.lr_pairs(data.result)[["ligand", "receptor", "p_value", "q_value"]].iloc[
-            : len(pairs)
-        ],
-        activity=(s.exposure[:, ligand] * s.receptor[:, receptor]).astype(np.float32),
-        ligand=ligand,
+    """Permutation test of sender and receiver types, for twelve pairs."""
+    s, genes = data.study, data.study.genes
+    pairs = np.arange(min(N_PAIRS, genes.n_pairs))
+    exposure, receptor = (
+        s.exposure[:, genes.ligand_of(pairs)],
+        s.receptor[:, genes.receptor_of(pairs)],
+    )
+    table = genes.pair_genes(pairs)
+    listed = st.get.lr_pairs(data.result).iloc[: len(pairs)]
+    table[["p_value", "q_value"]] = listed[["p_value", "q_value"]].to_numpy()
+    scene = communication_input(
+        *(s.cells, s.stages, genes),
+        pairs=table,
+        activity=(exposure * receptor).astype(np.float32),
         sender_ligand=s.sender_ligand,
         weights=s.weights,
-        sender_type=s.types[s.senders],
-        receiver_type=s.types[s.receivers],
-        sender_sample=s.sample[s.senders],
-        receiver_sample=s.sample[s.receivers],
-        stage=s.stage,
-        stages=s.stages,
-        sender_coords=s.sender_coords,
-        receiver_coords=s.coords,
     )
-    rng = np.random.default_rng(SEED)
-    return talk(
-        said,
-        block_size=BLOCK_RADII * s.radius,
+    return communication_tables(
+        scene,
+        block_size=BLOCK_SIDE_IN_RADII * s.radius,
         n_permutations=N_PERMUTATIONS,
-        rng=rng,
+        rng=np.random.default_rng(SEED),
         progress=False,
     )
 
@@ -241,7 +250,7 @@ def simulation(data: Prepared) -> object:
     return st.datasets.simulated(SEED, **dict(data.options))
 
 
-#: Name → workload, and the parts of the prepared data that it needs ready.
+#: Name → workload, and the parts of the prepared data that it needs.
 WORKLOADS: dict[str, tuple[Callable[[Prepared], object], tuple[str, ...]]] = {
     "neighbour weights": (neighbours, ("study",)),
     "ligand exposure": (exposure, ("study",)),
@@ -260,7 +269,7 @@ WORKLOADS: dict[str, tuple[Callable[[Prepared], object], tuple[str, ...]]] = {
 
 
 def ready(name: str, options: dict[str, int]) -> Callable[[], object]:
-    """The workload with everything it begins with made, to be called as often as wanted."""
+    """Return the workload with its input prepared, to be called repeatedly."""
     function, parts = WORKLOADS[name]
     data = prepared(**options | (MANY_PAIRS if function is slopes else {}))
     for part in parts:

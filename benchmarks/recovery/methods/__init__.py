@@ -1,4 +1,4 @@
-"""The methods, by name. Each is a function (tissue, seed) → tables, in a module that is only imported where it runs."""
+"""The methods by name: functions (tissue, seed) → tables, imported only where they run."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from importlib import import_module
 from benchmarks.recovery.tables import Tables
 from benchmarks.recovery.tissue import Tissue
 
-#: Data sets left out because a method takes too long on them: the baselines together take about an hour of CPU for five seeds.
+#: Data sets on which a method takes too long. The baselines together take about an hour of CPU for
+#: five seeds.
 LARGE = frozenset({"C-large"})
 SLOW = LARGE | {"B65", "C-easy", "C-medium", "D", "F"}
 SLOWER = SLOW | {"C-hard"}
 WITHOUT_HISTORY = LARGE | {"C-easy", "C-medium", "C-hard", "D", "F"}
-#: Left out because the answer is known from the others: the leak changes nothing in the ranking.
+#: Data sets left out because others give the answer: the leak does not change the ranking.
 SAME = LARGE | {"B65", "B84", "C-easy", "C-hard", "D", "F"}
 
 
 @dataclass(frozen=True)
 class Method:
-    """``place`` is ``module:function``; data sets ``left_out`` cost too much for it (``why``)."""
+    """A method: ``place`` is ``module:function``, ``left_out`` the data sets not run (``why``)."""
 
     place: str
     note: str
@@ -28,12 +29,12 @@ class Method:
     why: str = ""
 
     def load(self) -> Callable[[Tissue, int], Tables]:
-        """Import it."""
+        """Import the function."""
         module, function = self.place.split(":")
-        found: Callable[[Tissue, int], Tables] = getattr(
+        loaded: Callable[[Tissue, int], Tables] = getattr(
             import_module(f"{__name__}.{module}"), function
         )
-        return found
+        return loaded
 
 
 METHODS = {

@@ -1,4 +1,4 @@
-"""Correlations: nothing competes, nothing saturates."""
+"""Correlations, without competition between regulators and without saturation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EXPOSURE = ("radius", "sample_key", "spatial_key", "cell_type_key", "layer", "se
 
 
 def pearson(tissue: Tissue, seed: int) -> Tables:
-    """\\|r\\| of a TF, or of log1p(exposure × receptor), with a target in the same cells."""
+    """Return \\|r\\| of a TF, or of log1p(exposure × receptor), with a target in the same cells."""
     receivers = (
         tissue.adata.obs[tissue.arguments.get("time_key", "dpt_pseudotime")].notna().to_numpy()
     )
@@ -21,7 +21,7 @@ def pearson(tissue: Tissue, seed: int) -> Tables:
 
 
 def spearman(tissue: Tissue, seed: int) -> Tables:
-    """The same of ranks."""
+    """Return the correlations of ranks."""
     s = read_signals(tissue)
     tf, pair, target = (
         rankdata(v, axis=0) for v in (s.tf, doses(s.exposure, np.log1p(s.receptor)), s.target)
@@ -30,24 +30,27 @@ def spearman(tissue: Tissue, seed: int) -> Tables:
 
 
 def lagged(tissue: Tissue, seed: int) -> Tables:
-    """Pearson of the regulators of the expected ancestors one step back with the target now."""
+    """Return Pearson correlations of regulators one expected step back with the target now."""
     s = read_signals(tissue)
     tf, pair = s.before(s.tf), s.before(np.log1p(doses(s.exposure, np.log1p(s.receptor))))
-    here = s.usable
+    usable = s.usable
     return tables(
         s.names,
-        tf=correlation(tf[here], s.target[here]),
-        pair=correlation(pair[here], s.target[here]),
+        tf=correlation(tf[usable], s.target[usable]),
+        pair=correlation(pair[usable], s.target[usable]),
     )
 
 
 def neighbour(tissue: Tissue, seed: int) -> Tables:
-    """Pearson of log1p(mean ligand of the 10 nearest senders) × log1p(receptor) with the target. Says nothing about TFs."""
+    """Return Pearson correlations of pairs with targets, from the 10 nearest senders.
+
+    The signal is log1p(mean ligand of these senders) × log1p(receptor). TFs have no score.
+    """
     s = read_signals(tissue)
     pair = doses(np.log1p(neighbour_ligand(tissue, s)), np.log1p(s.receptor))
     return tables(s.names, pair=correlation(pair, s.target))
 
 
 def correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(columns of x, columns of y) Pearson correlation, 0 where a column does not vary."""
+    """Return (columns of x, columns of y) Pearson correlations, 0 for constant columns."""
     return standardised(x).T @ standardised(y) / len(x)

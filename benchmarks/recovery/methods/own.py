@@ -1,4 +1,4 @@
-"""The package itself, and the package without its history."""
+"""The package with its defaults, and with random histories."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from scipy import sparse
 
 import spatrace_sc as st
 
-#: As many ancestors as the neighbours that st.pp.transitions takes.
+#: Number of random ancestors: the number of neighbours in st.pp.transitions.
 N_ANCESTORS = 30
 
 
 def ours(tissue: Tissue, seed: int) -> Tables:
-    """One call, defaults."""
+    """Return the tables of one call with default settings."""
     st.tl.infer_ccc(tissue.adata, **tissue.arguments, seed=seed, device="cpu")
     return {task: getattr(st.get, task)(tissue.adata) for task in KEYS}
 
 
 def random_paths(tissue: Tissue, seed: int) -> Tables:
-    """The same with every ancestor replaced by random earlier cells: what is left if history tells nothing but time."""
+    """Return the same with random earlier cells as ancestors, so that only time is left."""
     time = tissue.adata.obs[tissue.arguments.get("time_key", "dpt_pseudotime")].to_numpy(
         dtype=float
     )
@@ -33,7 +33,10 @@ def random_paths(tissue: Tissue, seed: int) -> Tables:
 
 
 def random_transitions(time: np.ndarray, rng: np.random.Generator) -> sparse.csr_matrix:
-    """(cells, cells), row = earlier cell: each cell that has a time and is not the first has 30 random earlier ones, of equal weight."""
+    """Return (cells, cells) transitions from 30 random earlier cells, row = earlier cell.
+
+    All have the same weight; the first cell and cells without a time have none.
+    """
     order = np.flatnonzero(np.isfinite(time))
     order = order[np.argsort(time[order], kind="stable")]
     earlier = np.searchsorted(time[order], time[order], side="left")

@@ -1,4 +1,7 @@
-"""Published tools for ligands and receptors in space. Every ligand × receptor pair is their database; neither knows TFs."""
+"""Published tools for ligands and receptors in space; neither models TFs.
+
+Their database is every ligand × receptor pair.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,16 @@ from scipy import sparse
 
 import spatrace_sc as st
 
-#: LIANA+ wants a bound on the neighbours of a cell.
-MOST_NEIGHBOURS = 400
+#: Largest number of neighbours of a cell, which LIANA+ asks for.
+MAX_NEIGHBOURS = 400
 
 
 def liana(tissue: Tissue, seed: int) -> Tables:
-    """L–R by LIANA+'s global bivariate Moran's R, on the cells of all slices, with the kernel and radius of infer_ccc as weights, which never cross a slice.
+    """Return L–R scores by LIANA+'s global bivariate Moran's R, over the cells of all slices.
 
-    Its other local scores multiply ligand and receptor of one and the same spot, which says nothing where senders and receivers are different cells. LR→TG is not what it does.
+    Weights are the kernel of infer_ccc with the same radius, within slices. The local scores of
+    LIANA+ multiply ligand and receptor of the same spot and do not apply where senders and
+    receivers are different cells. LIANA+ has no LR→TG scores.
     """
     import liana as li
 
@@ -35,15 +40,19 @@ def liana(tissue: Tissue, seed: int) -> Tables:
     )
     cells, radius = in_their_roles(tissue, names), _radius(tissue)
     slices, blocks = list(_slices(tissue)), []
-    for here in slices:
-        part = AnnData(
-            obs=cells.obs.iloc[here], obsm={"spatial": np.asarray(cells.obsm["spatial"])[here]}
+    for rows in slices:
+        in_slice = AnnData(
+            obs=cells.obs.iloc[rows], obsm={"spatial": np.asarray(cells.obsm["spatial"])[rows]}
         )
-        most = min(MOST_NEIGHBOURS, len(here) - 1)
+        n_neighbours = min(MAX_NEIGHBOURS, len(rows) - 1)
         li.ut.spatial_neighbors(
-            part, bandwidth=radius / 3, kernel="exponential", cutoff=0.05, max_neighbours=most
+            in_slice,
+            bandwidth=radius / 3,
+            kernel="exponential",
+            cutoff=0.05,
+            max_neighbours=n_neighbours,
         )
-        blocks.append(part.obsp["spatial_connectivities"])
+        blocks.append(in_slice.obsp["spatial_connectivities"])
     cells = cells[np.concatenate(slices)].copy()
     cells.obsp["spatial_connectivities"] = sparse.csr_matrix(sparse.block_diag(blocks))
     options = {
@@ -53,15 +62,18 @@ def liana(tissue: Tissue, seed: int) -> Tables:
         "nz_prop": 0.0,
         "use_raw": False,
     }
-    found = li.mt.bivariate(cells, resource=grid, **options)
-    table = found.var if isinstance(found, AnnData) else found.set_index("interaction")
+    output = li.mt.bivariate(cells, resource=grid, **options)
+    table = output.var if isinstance(output, AnnData) else output.set_index("interaction")
     pairs = [f"{a}^{b}" for a, b in grid.to_numpy()]
     return tables(names, pair_score=table["morans"].reindex(pairs).to_numpy(dtype=float))
 
 
 def commot(tissue: Tissue, seed: int) -> Tables:
-    """L–R by the total communication of the pair; LR→TG by the correlation of the signal that a cell receives with its target."""
-    vars(np).setdefault("Inf", np.inf)  # COMMOT 0.0.3 still asks numpy for it
+    """Return L–R scores by the total communication of a pair, and LR→TG scores by correlation.
+
+    The correlation is that of the received signal with the target.
+    """
+    vars(np).setdefault("Inf", np.inf)  # COMMOT 0.0.3 uses np.Inf
     try:
         import commot as ct
     except ImportError as error:
@@ -69,38 +81,38 @@ def commot(tissue: Tissue, seed: int) -> Tables:
     signals = read_signals(tissue)
     names = signals.names
     grid = pd.MultiIndex.from_product([names["ligand"], names["receptor"]]).to_frame(index=False)
-    grid[2] = "all"  # pathway; COMMOT asks for columns by number
+    grid[2] = "all"  # pathway; COMMOT reads columns by position
     columns = [f"r-{a}-{b}" for a, b in grid[[0, 1]].to_numpy()]
     cells, radius = in_their_roles(tissue, names), _radius(tissue)
     received = pd.DataFrame(0.0, index=cells.obs_names, columns=columns)
-    for here in _slices(tissue):
-        part = cells[here].copy()
+    for rows in _slices(tissue):
+        in_slice = cells[rows].copy()
         ct.tl.spatial_communication(
-            part,
+            in_slice,
             database_name="all",
             df_ligrec=grid,
             dis_thr=radius,
             heteromeric=False,
             pathway_sum=False,
         )
-        received.iloc[here] = (
-            part.obsm["commot-all-sum-receiver"].reindex(columns=columns).fillna(0.0).to_numpy()
+        received.iloc[rows] = (
+            in_slice.obsm["commot-all-sum-receiver"].reindex(columns=columns).fillna(0.0).to_numpy()
         )
-    heard = received.to_numpy()[signals.receivers]
-    return tables(names, pair=correlation(heard, signals.target), pair_score=heard.sum(axis=0))
+    signal = received.to_numpy()[signals.receivers]
+    return tables(names, pair=correlation(signal, signals.target), pair_score=signal.sum(axis=0))
 
 
 def in_their_roles(tissue: Tissue, names: dict[str, np.ndarray]) -> AnnData:
-    """Ligands and receptors of all cells; ligands only in cells that may send, receptors only in cells that have a time."""
+    """Return ligands in cells that may send and receptors in cells with a time, 0 elsewhere."""
     adata = tissue.adata
     types = adata.obs[tissue.arguments.get("cell_type_key", "cell_type")].astype(str)
     senders = tissue.arguments.get("senders")
     sends = types.isin(senders).to_numpy() if senders else np.ones(adata.n_obs, dtype=bool)
-    hears = adata.obs[tissue.arguments.get("time_key", "dpt_pseudotime")].notna().to_numpy()
+    receives = adata.obs[tissue.arguments.get("time_key", "dpt_pseudotime")].notna().to_numpy()
     genes = [*names["ligand"], *names["receptor"]]
     x = dense(adata[:, genes].X).astype(np.float32)
     x[:, : len(names["ligand"])] *= sends[:, None]
-    x[:, len(names["ligand"]) :] *= hears[:, None]
+    x[:, len(names["ligand"]) :] *= receives[:, None]
     cells = AnnData(X=sparse.csr_matrix(x), obs=adata.obs[[]].copy(), var=pd.DataFrame(index=genes))
     cells.obsm["spatial"] = np.asarray(
         adata.obsm[tissue.arguments.get("spatial_key", "spatial")], dtype=float
@@ -118,7 +130,7 @@ def _slices(tissue: Tissue) -> Iterator[np.ndarray]:
 
 
 def _radius(tissue: Tissue) -> float:
-    """The reach that infer_ccc takes."""
+    """Return the radius of infer_ccc."""
     cells = AnnData(
         X=tissue.adata.X, obs=tissue.adata.obs, var=tissue.adata.var, obsm=dict(tissue.adata.obsm)
     )

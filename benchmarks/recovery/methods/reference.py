@@ -1,12 +1,20 @@
-"""The model of the reference, SpaTRACE (Zhou et al. 2025), as it is understood from its code and re-expressed: its global branch, which alone carries its results.
+"""A reimplementation of the global branch of the reference, SpaTRACE (Zhou et al. 2025).
 
-- A weight is the cosine of a target's and a regulator's embedding. TFs and pairs (log1p of exposure × receptor) each explain the targets alone.
-- Cells are smoothed over five neighbours (0.3), every column is divided by its maximum, paths of four cells are sampled forward in time, eight from every cell; regulators at steps 1 to t predict targets at step t + 1.
-- Steps are weighed by attention whose query is the cell's *targets at t + 1*, the answer: the leak. ``reference_noleak`` asks with the targets at t.
-- A pair's score is its mean \\|weight\\| over the targets that a permutation test selects.
+It follows the published code; all results of the reference come from this branch.
 
-Different from it: fewer and larger batches at a higher rate (a hundredth of the time), and the kernel and transitions that every method here gets. With four times as many updates weights and ranking stay
-the same on the simulated tissues; on the authors' simulation (A) LR→TG rises from AUPRC .33 to .51 in one seed (the authors' own scripts reach .08 there without the pre-filter).
+- A weight is the cosine of the embeddings of a target and a regulator. TFs and pairs (log1p of
+  exposure × receptor) are fitted to the targets separately.
+- Cells are smoothed over five neighbours (0.3), and every column is divided by its maximum. Paths
+  of four cells are sampled forward in time, eight from every cell. Regulators at steps 1 to t
+  predict targets at step t + 1.
+- Steps are weighted by attention. Its query is the cell's *targets at t + 1*, the values to be
+  predicted: a leak. ``reference_noleak`` uses the targets at t.
+- The score of a pair is its mean \\|weight\\| over the targets that a permutation test selects.
+
+Differences: fewer and larger batches at a higher learning rate (a hundredth of the time), and the
+kernel and transitions that all methods share. Four times as many updates do not change weights and
+ranking on the simulated tissues. On the authors' simulation (A) they raise the AUPRC of LR→TG from
+.33 to .51 in one seed; the authors' own scripts reach .08 there without the pre-filter.
 """
 
 from __future__ import annotations
@@ -31,13 +39,13 @@ torch.set_flush_denormal(True)
 WIDTH, STEPS, REPEATS = 64, 3, 8
 UPDATES, BATCH, LEARNING_RATE, L1 = 2000, 128, 1e-2, 0.005
 SMOOTHING, N_NEIGHBOURS = 0.3, 5
-#: Smallest Spearman correlation of a ligand's exposure with a receptor in some slice that the pre-filter lets pass.
-LEAST_CORRELATION = 0.3
+#: Pairs pass the pre-filter if exposure and receptor have this Spearman correlation in some slice.
+MIN_CORRELATION = 0.3
 N_PERMUTATIONS, ALPHA = 1000, 0.05 / 20
 
 
 class GlobalBranch(nn.Module):
-    """Regulators of a path → targets one step later. ``weight`` (targets, regulators) is what is read."""
+    """From regulators of a path to targets one step later, by ``weight`` (targets, regulators)."""
 
     def __init__(self, n_regulators: int, n_targets: int) -> None:
         super().__init__()
@@ -49,29 +57,29 @@ class GlobalBranch(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """Cosines."""
+        """(targets, regulators) cosines of the embeddings."""
         return normalize(self.target, dim=1) @ normalize(self.regulator, dim=1).T
 
-    def forward(self, regulators: Tensor, asked: Tensor) -> Tensor:
-        """(paths, steps, regulators) and the targets that ask, (paths, steps, targets) → (paths, steps, targets)."""
-        score = self.scale * (asked @ self.query) @ (regulators @ self.key).transpose(1, 2)
+    def forward(self, regulators: Tensor, query: Tensor) -> Tensor:
+        """Map (paths, steps, regulators) and queries (paths, steps, targets) to targets."""
+        score = self.scale * (query @ self.query) @ (regulators @ self.key).transpose(1, 2)
         later = torch.ones(score.shape[1:], dtype=torch.bool).triu(1)
         mixed = score.masked_fill(later, -torch.inf).softmax(dim=2) @ regulators
         return mixed @ self.weight.T
 
 
 def reference_global(tissue: Tissue, seed: int) -> Tables:
-    """With the leak, every pair a candidate."""
+    """Return tables of the model with the leak, every pair a candidate."""
     return _run(tissue, seed, leak=True, prefilter=False)
 
 
 def reference_noleak(tissue: Tissue, seed: int) -> Tables:
-    """Without the leak."""
+    """Return tables of the model without the leak."""
     return _run(tissue, seed, leak=False, prefilter=False)
 
 
 def reference_filter(tissue: Tissue, seed: int) -> Tables:
-    """As published: only pairs whose exposure and receptor correlate are candidates, the others get a score of 0."""
+    """Return tables of the published model: pairs that fail the pre-filter have score 0."""
     return _run(tissue, seed, leak=True, prefilter=True)
 
 
@@ -80,20 +88,22 @@ def _run(tissue: Tissue, seed: int, *, leak: bool, prefilter: bool) -> Tables:
     torch.manual_seed(seed)
     mean = signals.exposure / kernel_sum(tissue)[signals.receivers, None]
     pair = np.log1p(doses(mean, signals.receptor))
-    kept = correlated(tissue, signals, mean) if prefilter else np.ones(pair.shape[1], dtype=bool)
+    candidate = (
+        correlated(tissue, signals, mean) if prefilter else np.ones(pair.shape[1], dtype=bool)
+    )
     near = neighbours(np.hstack([signals.tf, np.log1p(signals.receptor), signals.target]))
     tf, target, pair = (
         torch.from_numpy(smoothed(v, near)).float()
-        for v in (signals.tf, signals.target, pair[:, kept])
+        for v in (signals.tf, signals.target, pair[:, candidate])
     )
     paths = torch.from_numpy(sample_paths(signals.backward.T.tocsr(), rng))
-    weight = np.zeros((len(kept), target.shape[1]))
-    if kept.any():
-        weight[kept] = fit_branch(pair, target, paths, leak=leak)
-    score = np.zeros(len(kept))
-    score[kept] = (
-        np.abs(weight[kept])[:, selected_targets(np.abs(weight[kept]), rng)].mean(axis=1)
-        if kept.any()
+    weight = np.zeros((len(candidate), target.shape[1]))
+    if candidate.any():
+        weight[candidate] = fit_branch(pair, target, paths, leak=leak)
+    score = np.zeros(len(candidate))
+    score[candidate] = (
+        np.abs(weight[candidate])[:, selected_targets(np.abs(weight[candidate]), rng)].mean(axis=1)
+        if candidate.any()
         else 0
     )
     return tables(
@@ -102,15 +112,15 @@ def _run(tissue: Tissue, seed: int, *, leak: bool, prefilter: bool) -> Tables:
 
 
 def fit_branch(regulators: Tensor, target: Tensor, paths: Tensor, *, leak: bool) -> np.ndarray:
-    """(regulators, targets) weights of one branch, trained on random batches of paths."""
+    """Return (regulators, targets) weights of one branch, trained on random batches of paths."""
     branch = GlobalBranch(regulators.shape[1], target.shape[1])
     adam = torch.optim.Adam(branch.parameters(), lr=LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(adam, LEARNING_RATE, total_steps=UPDATES)
     for _ in range(UPDATES):
         path = paths[torch.randint(len(paths), (BATCH,))]
         answer = target[path[:, 1:]]
-        said = branch(regulators[path[:, :-1]], answer if leak else target[path[:, :-1]])
-        loss = mse_loss(said, answer) + L1 * branch.weight.abs().mean()
+        predicted = branch(regulators[path[:, :-1]], answer if leak else target[path[:, :-1]])
+        loss = mse_loss(predicted, answer) + L1 * branch.weight.abs().mean()
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -119,7 +129,10 @@ def fit_branch(regulators: Tensor, target: Tensor, paths: Tensor, *, leak: bool)
 
 
 def sample_paths(forward: sparse.csr_matrix, rng: np.random.Generator) -> np.ndarray:
-    """(paths, 4) cells forward in time, those that come to an end earlier left out. Rows need not sum to 1."""
+    """Return (paths, 4) cells forward in time; shorter paths are left out.
+
+    Rows of ``forward`` need not sum to 1.
+    """
     total = np.concatenate([[0.0], np.cumsum(forward.data)])
     path = np.repeat(np.arange(forward.shape[0]), REPEATS)[:, None]
     for _ in range(STEPS):
@@ -132,20 +145,26 @@ def sample_paths(forward: sparse.csr_matrix, rng: np.random.Generator) -> np.nda
 
 
 def neighbours(values: np.ndarray) -> np.ndarray:
-    """(cells, 5) nearest cells in principal components."""
+    """Return (cells, 5) the nearest cells in principal components."""
     space = PCA(min(30, values.shape[1] - 1), random_state=0).fit_transform(standardised(values))
     return NearestNeighbors(n_neighbors=N_NEIGHBOURS + 1).fit(space).kneighbors(space)[1][:, 1:]
 
 
 def smoothed(values: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """0.7 of the cell and 0.3 of the mean of its neighbours and itself, then each column divided by its maximum."""
+    """Return 0.7 × the cell + 0.3 × the mean of its neighbours and itself.
+
+    Each column is divided by its maximum.
+    """
     mean = (values + sum(values[near[:, k]] for k in range(near.shape[1]))) / (near.shape[1] + 1)
     mixed = (1 - SMOOTHING) * values + SMOOTHING * mean
     return mixed / np.maximum(mixed.max(axis=0), 1e-12)
 
 
 def kernel_sum(tissue: Tissue) -> np.ndarray:
-    """(cells,) weight of all cells around each, senders or not, and of itself: the reference takes the mean of a ligand over all of them."""
+    """Return (cells,) the total weight of all cells around each cell, and of itself.
+
+    The reference averages a ligand over all of them, senders or not.
+    """
     adata = tissue.adata
     ones = AnnData(
         np.full((adata.n_obs, 1), np.log(2.0)),
@@ -160,23 +179,26 @@ def kernel_sum(tissue: Tissue) -> np.ndarray:
 
 
 def correlated(tissue: Tissue, signals: Signals, exposure: np.ndarray) -> np.ndarray:
-    """(pairs,) whether Spearman's correlation of exposure and receptor among the receivers reaches 0.3 in some slice."""
+    """Return (pairs,) whether exposure and receptor are correlated in some slice."""
     key = tissue.arguments.get("sample_key")
     samples = (
         tissue.adata.obs[key].astype(str).to_numpy() if key else np.full(tissue.adata.n_obs, "all")
     )
-    here, n = samples[signals.receivers], exposure.shape[1]
+    sample, n = samples[signals.receivers], exposure.shape[1]
     strong = np.zeros((n, signals.receptor.shape[1]), dtype=bool)
-    for name in np.unique(here):
-        both = np.hstack([exposure[here == name], signals.receptor[here == name]])
+    for name in np.unique(sample):
+        both = np.hstack([exposure[sample == name], signals.receptor[sample == name]])
         with np.errstate(invalid="ignore"):
-            strong |= np.nan_to_num(spearmanr(both).statistic[:n, n:]) >= LEAST_CORRELATION
+            strong |= np.nan_to_num(spearmanr(both).statistic[:n, n:]) >= MIN_CORRELATION
     return strong.ravel()
 
 
 def selected_targets(weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(targets,) those whose sum over pairs exceeds that of weights permuted within pairs; the best one if there are none."""
-    seen = weight.sum(axis=0)
-    above = sum(rng.permuted(weight, axis=1).sum(axis=0) >= seen for _ in range(N_PERMUTATIONS))
+    """Return (targets,) those whose sum over pairs exceeds that of permuted weights.
+
+    Weights are permuted within pairs. Without any such target the best one is returned.
+    """
+    observed = weight.sum(axis=0)
+    above = sum(rng.permuted(weight, axis=1).sum(axis=0) >= observed for _ in range(N_PERMUTATIONS))
     p = (1 + np.asarray(above)) / (1 + N_PERMUTATIONS)
     return p <= ALPHA if (p <= ALPHA).any() else p == p.min()

@@ -1,0 +1,59 @@
+"""Reading keys: stored as plain values and the same after a file."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import anndata as ad
+import numpy as np
+import pytest
+from _helpers import slow, source
+
+from spatrace_sc._study.source import KEYS, Source
+
+NAMES = [field.name for field in fields(Source)]
+USED = source().resolved(["b", "a"], ["c"], 42.5)
+EVERY_KEY = source(
+    layer="counts", transitions_key="mine", gene_symbols="symbol", stage_key="day"
+).resolved(["a"], ["a", "c"], 0.1)
+NO_KEYS = source(sample_key=None, stage_key=None, layer=None).resolved(["a"], ["b"], 1e6)
+
+
+@pytest.mark.parametrize("original", [USED, EVERY_KEY, NO_KEYS], ids=["used", "every", "none"])
+@pytest.mark.parametrize("form", ["memory", "h5ad", slow("zarr")])
+def test_what_is_stored_can_be_read(original, form, tmp_path):
+    params = original.to_params()
+    if form != "memory":
+        adata = ad.AnnData(np.ones((2, 2)), uns={"params": params})
+        getattr(adata, f"write_{form}")(tmp_path / "a")
+        params = getattr(ad, f"read_{form}")(tmp_path / "a").uns["params"]
+    back = Source.from_params(params)
+    for name in NAMES:
+        value = getattr(original, name)
+        assert getattr(back, name) == (sorted(value) if isinstance(value, list) else value), name
+    assert Source.from_params(back.to_params()) == back
+
+
+def test_stored_values_are_plain():
+    params = NO_KEYS.to_params()
+    assert set(params) == set(NAMES) == {*KEYS, "senders", "receivers", "radius"}
+    assert all(isinstance(params[key], str) for key in KEYS)
+    assert params["sample_key"] == params["layer"] == ""
+    assert params["senders"].dtype == object
+    assert USED.to_params()["senders"].tolist() == ["a", "b"]
+
+
+def test_resolved_names_the_types_and_the_radius():
+    given = source(radius=None)
+    used = given.resolved(np.array(["a"]), ("b", "c"), 3.0)
+    assert (used.senders, used.receivers, used.radius) == (["a"], ["b", "c"], 3.0)
+    assert given.radius is None
+    assert all(getattr(used, key) == getattr(given, key) for key in KEYS)
+
+
+@pytest.mark.parametrize(
+    ("stage_key", "sample_key", "column"),
+    [("day", "slice", "day"), (None, "slice", "slice"), (None, None, None), ("day", None, "day")],
+)
+def test_samples_are_the_stages_where_no_stages_are_named(stage_key, sample_key, column):
+    assert source(stage_key=stage_key, sample_key=sample_key).stage_column == column
