@@ -54,7 +54,7 @@ class CommunicationInput:
 
     @property
     def stage(self) -> NDArray[np.intp]:
-        """(receivers,) position in ``stages``."""
+        """(receivers,) index into ``stages``."""
         names = pd.Index(self.cells.stage[self.cells.receivers])
         return pd.Index(self.stages).get_indexer(names)
 

@@ -20,7 +20,7 @@ from .edge_tables import Values
 
 #: The strongest edges of a table that are tested against rivals, whatever their q.
 N_STRONGEST_TESTED = 100
-#: Members of a group that are named; of larger groups the first.
+#: Largest number of members of a group that are named; of larger groups the first.
 MAX_NAMED = 12
 #: Pairs with a larger q, and without an edge below it, are not tested against rivals.
 MAX_Q_TESTED = 0.3

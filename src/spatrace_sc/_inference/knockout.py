@@ -72,7 +72,7 @@ class _MemberOutcome(NamedTuple):
 
 @torch.no_grad()
 def remove(adata: AnnData, key: str, removed: Removed, rounds: int) -> Outcome:
-    """Remove and roll forward, with the weights of the result and with those of every refit."""
+    """Return the changes after a removal, with the weights of the result and of every refit."""
     model = restore(adata, key)
     study, problem = model.study, model.problem
     pairs = _changed_pairs(model, removed)

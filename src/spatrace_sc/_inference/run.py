@@ -61,7 +61,7 @@ from .restore import MAX_STORED_TRANSITIONS, target_moments
 
 logger = logging.getLogger("spatrace_sc")
 
-#: From this many candidate pair → target edges on, the log warns that the run takes long.
+#: Number of candidate pair → target edges from which the log warns of a long run.
 MANY_EDGES = 20_000_000
 #: Regulators whose stage factors are computed at a time.
 REGULATORS_AT_A_TIME = 500

@@ -120,7 +120,7 @@ class Result:
         return [str(stage) for stage in self.slots["stages"]]
 
     def stage_index(self, stage: object) -> int:
-        """Return the position of a stage.
+        """Return the index of a stage.
 
         Raises
         ------
@@ -192,7 +192,7 @@ class Result:
 
     @property
     def refits(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """(A,) edge numbers over (F + P, G + F) and (refits, A) weights."""
+        """(A,) edge indices over (F + P, G + F) and (refits, A) weights."""
         edge, weight = (np.asarray(self.slots["refits"][name]) for name in ("edge", "weight"))
         return edge.astype(np.int64), weight.astype(np.float64)
 
@@ -209,7 +209,7 @@ class Result:
 
     @property
     def restoration(self) -> Restoration | None:
-        """What restoring needs besides the data; None in form 1, where it was not stored."""
+        """Data that restoring needs in addition to the AnnData; None in form 1."""
         slots = self.slots.get("restoration")
         return None if slots is None else Restoration.from_slots(slots)
 
@@ -286,7 +286,7 @@ class Result:
 
     @cached_property
     def knockouts(self) -> dict[str, Knockout]:
-        """Stored knockouts by the end of their slots."""
+        """Stored knockouts by the suffix of their slots."""
         stored = self.slots.get("knockouts", {})
         return {str(slug): Knockout.from_slots(slots) for slug, slots in stored.items()}
 

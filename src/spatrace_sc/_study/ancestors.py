@@ -24,7 +24,7 @@ logger = logging.getLogger("spatrace_sc")
 N_PCS, N_NEIGHBORS = 30, 30
 #: Principal components tested for describing a cell's state.
 N_STATE_PCS = 50
-#: A larger share of transitions backward in time is warned of.
+#: Largest share of transitions backward in time without a warning.
 MAX_BACKWARD_SHARE = 0.01
 
 Matrix: TypeAlias = "sparse.csr_matrix | NDArray[np.floating]"

@@ -69,11 +69,11 @@ def compare(
 
     The unit of replication depends on the data:
 
-    - *Replicates*, if every group has at least two. Slopes and means are estimated per
-      replicate, from all its slices together. Their variances are moderated over all edges
-      (Smyth 2004). Levels of conditions are compared within stages.
-    - *Slices*, if ``replicate_key`` is None: each slice then counts as a replicate. For serial
-      sections of one animal p is then far too small.
+    - *Replicates*, named by ``replicate_key``; every group needs at least two. Slopes and means
+      are estimated per replicate, from all its slices together. Their variances are moderated
+      over all edges (Smyth 2004). Levels of conditions are compared within stages.
+    - *Slices*, without ``replicate_key``, if every group has at least two: each counts as a
+      replicate. For serial sections of one animal p is then far too small.
     - *Spatial blocks* otherwise. p then says whether *these slices* differ, not whether such
       tissues do. This is weak evidence for levels, which always vary a little from location to
       location.

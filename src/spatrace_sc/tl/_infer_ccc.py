@@ -109,10 +109,8 @@ def infer_ccc(
     senders, receivers
         Cell types that send and that receive. None: all types send; all types with time receive.
     radius
-        Largest distance that a signal travels, in the units of the coordinates. None: the radius
-        of a ligand exposure that :func:`spatrace_sc.pp.ligand_exposure` stored for the same
-        ``spatial_key`` and ``sample_key``, otherwise 5 × the median distance between nearest
-        cells. The choice is logged.
+        Largest distance that a signal travels, in the units of the coordinates. None: 5 × the
+        median distance between nearest cells (logged).
     transitions_key
         Slot of ``obsp`` with transition probabilities; rows are the earlier cells. None: forward
         nearest neighbours along time, as :func:`spatrace_sc.pp.transitions` computes them by

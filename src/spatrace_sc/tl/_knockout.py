@@ -66,7 +66,7 @@ def knockout(
     Predicted changes are too small, because the model is linear in what is removed and its
     effects are shrunk. The order and direction of the changes are more reliable than their size
     (``docs/knockout.md``). The prediction ignores ligands and receptors that change because a TF
-    is gone, and cells that die or move. ``docs/method.md``, section 8, derives the equations.
+    is gone, and cells that die or move. ``docs/method.md``, section 8, has the equations.
 
     Parameters
     ----------
@@ -75,16 +75,17 @@ def knockout(
         :func:`spatrace_sc.tl.infer_ccc`. Since the inference only the order of genes and cells
         may have changed.
     ligand, receptor, tf
-        Gene, or genes, of this role to remove. Give exactly one of these and ``sender``. To
-        block pairs without removing their genes, give ``ligand`` and ``receptor`` together.
+        Gene, or genes, of this role to remove. Give exactly one of ``ligand``, ``receptor``,
+        ``tf`` and ``sender``. To block pairs without removing their genes, give ``ligand`` and
+        ``receptor`` together.
     sender
         Cell type, or types, that no longer send any ligand.
     max_chain
         Largest number of TFs in a chain. 0: only direct effects of pairs on TFs, and of TFs on
         targets.
     max_values
-        Largest cells × targets up to which the change of every target in every cell is stored (4
-        bytes each). The size of the change per cell is always stored.
+        Largest number of values (cells × targets, 4 bytes each) up to which the change of every
+        target in every cell is stored. The size of the change per cell is always stored.
     name
         Name under which this knockout is stored and read. None: built from the arguments, e.g.
         ``"ligand:WNT3"`` or ``"pair:WNT3+FZD1"``. A knockout of the same name is replaced.
