@@ -1,11 +1,12 @@
-"""Set up an environment beside this file and use it. Needs Python 3.11 or newer with pip, nothing else.
+"""Set up an environment next to this file and use it. All you need is Python ≥ 3.11 and pip.
 
     python3 bootstrap.py demo      set up, then infer on the simulated tissue; writes results/
     python3 bootstrap.py test      set up, then run the tests
     python3 bootstrap.py setup     set up only
 
-Where there is no NVIDIA GPU, the CPU build of torch is installed (a tenth of the size), from PyTorch's own index if it
-answers. Anything after the command is handed on: `python3 bootstrap.py test -m slow`.
+Where there is no NVIDIA GPU, the CPU build of torch is installed (a tenth of the size), from
+PyTorch's own index if it answers. Arguments after the command are passed on, for example in
+`python3 bootstrap.py test -m slow`.
 """
 
 from __future__ import annotations

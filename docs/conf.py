@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages: ``python -m sphinx -W -b html docs docs/_build/html`` (see CONTRIBUTING.md)."""
+"""Configuration of Sphinx: ``python -m sphinx -W -b html docs docs/_build/html``."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ nb_execution_mode = os.environ.get("SPATRACE_DOCS_NOTEBOOKS", "force")  # force,
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
-#: Progress bars, and what other packages announce for their next versions. The notebooks send the log of this package to standard output.
+#: Progress bars, and what other packages announce for their next versions. The notebooks send the
+#: log of this package to standard output.
 nb_output_stderr = "remove"
 
 # The interface: what ``__all__`` of each layer names, see _templates/autosummary/module.rst
@@ -67,7 +68,7 @@ napoleon_google_docstring = False
 napoleon_use_param = False
 napoleon_use_rtype = False
 napoleon_preprocess_types = False
-#: "Returns" and "Raises" of this package are prose and lists, not typed fields: they are kept as they are.
+#: "Returns" and "Raises" of this package are prose and lists, not typed fields.
 napoleon_custom_sections = ["Returns", "Raises"]
 
 html_theme = "sphinx_book_theme"
@@ -91,8 +92,9 @@ INVENTORIES = {
     "spatialdata": "https://spatialdata.scverse.org/en/stable/",
 }
 
-#: Names of other packages in our signatures, as they are written there or as Python resolves them. They are linked where the inventory answers and are plain text where it does not; any other name that
-#: leads nowhere is a warning, and so an error. This is all that ``nitpick_ignore`` would hold.
+#: Names of other packages in our signatures, as written there or as Python resolves them. They are
+#: links where the inventory answers and plain text elsewhere. Any other name that leads nowhere is
+#: a warning, and so an error. This is all that ``nitpick_ignore`` would hold.
 FOREIGN = {
     "AnnData": "anndata.AnnData",
     "Any": "typing.Any",
@@ -124,7 +126,7 @@ SHOWN = {
 
 
 def answers(inventory: tuple[str, str]) -> bool:
-    """Whether an inventory can be fetched: someone else's server must not decide whether these pages can be built."""
+    """Whether an inventory can be fetched; the pages are built without one too."""
     try:
         with urllib.request.urlopen(f"{inventory[1]}objects.inv", timeout=5) as reply:
             return reply.status == 200
@@ -164,7 +166,10 @@ def link_foreign(app: Sphinx, env, node, contnode) -> nodes.Node | None:
 def link_within(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """Names of pages become links. Under "Raises", every error begins a paragraph or definition of its own, and its name is a link."""
+    """Turn names of pages into links.
+
+    Under "Raises", every error begins a paragraph or definition of its own, and its name is a link.
+    """
     lines[:] = [re.sub(r"``docs/(\w+)\.md``", r":doc:`/\1`", line) for line in lines]
     errors = "|".join(n for n in spatrace_sc.__all__ if n.endswith(("Error", "Warning")))
     start = next(
@@ -181,7 +186,7 @@ def link_within(
 
 
 def show(app: Sphinx, docname: str, source: list[str]) -> None:
-    """A page of SHOWN is the file that it shows, and links of any page to such a file lead to the page."""
+    """Replace a page of SHOWN by the file that it shows, and links to that file by the page."""
     page = DOCS / f"{docname}.md"
     file = next((name for name, where in SHOWN.items() if DOCS / where == page), None)
     folder = page.parent

@@ -1,7 +1,9 @@
-"""A GPU that is not there: numbers stay in main memory, but tensors say that they are on ``cuda:0``, and whatever a GPU would refuse is refused.
+"""A pretended GPU: tensors in main memory report ``cuda:0``, and whatever a GPU refuses is refused.
 
-Refused are operations on tensors of both places (but for single numbers, for indices on the CPU into what is on the GPU, and for copies), and reading a tensor of the GPU as an array. Moved tensors are copies, as on a GPU.
-What this cannot tell: kernels that a GPU lacks, rounding, speed, what happens at the same time, and what runs beneath Python, such as the backward pass.
+Operations on tensors of both devices are refused, except on single numbers, on CPU indices into a
+GPU tensor, and copies; so is reading a GPU tensor as an array. Moved tensors are copies.
+It cannot show kernels that a GPU lacks, rounding, speed, concurrency, or what runs beneath Python,
+such as the backward pass.
 """
 
 from __future__ import annotations
@@ -140,7 +142,8 @@ class PretendGpu(TorchFunctionMode):
             if not masks or (on_gpu(args[0]) and all(on_gpu(v) or v.dim() == 0 for v in value)):
                 return on_gpu(args[0])  # a copy into a slice
         raise WrongPlaceError(
-            f"Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu, in {name}."
+            "Expected all tensors to be on the same device, but found at least two devices, "
+            f"cuda:0 and cpu, in {name}."
         )
 
 
@@ -190,7 +193,11 @@ class Graph:
 
 
 class Recording(TorchDispatchMode):
-    """Operations beneath Python, the backward pass among them, go into a graph; what they change in place is undone, as recording does nothing. Fused Adam only: steps that Python counts are not recorded."""
+    """Record operations beneath Python, the backward pass among them, into a graph.
+
+    What they change in place is undone, because recording does nothing. Fused Adam only: steps that
+    Python counts are not recorded.
+    """
 
     def __init__(self, graph: Graph, stream: Stream) -> None:
         super().__init__()

@@ -1,4 +1,7 @@
-"""What every process of tests/model/test_distributed.py does: ``torchrun --nproc-per-node 2 _two_processes.py FOLDER``."""
+"""Run by every process of tests/model/test_distributed.py.
+
+torchrun --nproc-per-node 2 _two_processes.py FOLDER
+"""
 
 from __future__ import annotations
 

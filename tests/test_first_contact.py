@@ -7,7 +7,7 @@ import sys
 
 import spatrace_sc as st
 
-#: Slow to import (torch 2 s, squidpy 4 s, scanpy 3 s of CPU) and not needed before a function is called.
+#: Packages that take seconds to import and are not needed before a function is called.
 LATE = (
     "torch",
     "scanpy",
@@ -41,7 +41,10 @@ def test_the_list_above_can_fail():
 
 
 def test_the_root_logger_is_left_alone():
-    code = "import logging; a = list(logging.root.handlers); import spatrace_sc; print(a == logging.root.handlers, logging.root.level)"
+    code = (
+        "import logging; a = list(logging.root.handlers); import spatrace_sc; "
+        "print(a == logging.root.handlers, logging.root.level)"
+    )
     assert after(code) == "True 30"
 
 

@@ -1,4 +1,7 @@
-"""Simulated tissues in files of the layout of real ones, for notebooks whose data are not at hand. What comes out of them says nothing about hearts, mice or axolotls."""
+"""Simulated tissues in files with the layout of real ones, for notebooks without their data.
+
+Their results say nothing about hearts, mice or axolotls.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from anndata import AnnData
 import spatrace_sc as st
 
 DEPTH = 4000.0
-SAYS = "NOT THE REAL DATA: {} is not here. A simulated tissue in a file of the same layout stands in for it; its genes, edges and maps are made up."
+SAYS = (
+    "NOT THE REAL DATA: {} is not here. A simulated tissue in a file of the same layout stands in "
+    "for it; its genes, edges and maps are made up."
+)
 
 
 def _folder(made: AnnData, symbols: dict[str, str]) -> Path:
@@ -27,7 +33,10 @@ def _folder(made: AnnData, symbols: dict[str, str]) -> Path:
 
 
 def heart() -> tuple[Path, Path]:
-    """Nine sections, one age, raw counts, Ensembl ids, pixels that differ between sections. Returns the folder and the file."""
+    """Write nine sections of one age with raw counts, Ensembl ids and pixels of different size.
+
+    Returns the folder and the file.
+    """
     print(SAYS.format("The heart (environment variable SPATRACE_DATA)"))  # noqa: T201
     made = st.datasets.simulated(7, n_cells=2700, n_slices=3, depth=DEPTH, n_targets=40)
     folder = _folder(made, {g: g for g in made.var_names})
@@ -49,7 +58,7 @@ def heart() -> tuple[Path, Path]:
 
 
 def atlas(name: str) -> Path:
-    """The file of an atlas as its publisher lays it out, in a folder that can be given as ``cache_dir``."""
+    """Write the file of an atlas as its publisher lays it out, in a folder for ``cache_dir``."""
     file = {
         "mouse_midbrain": "Dorsal_midbrain_cell_bin.h5ad",
         "axolotl_regeneration": "Regeneration.h5ad",

@@ -14,7 +14,7 @@ from benchmarks.recovery.tissue import Tissue
 
 import spatrace_sc as st
 
-#: Band in which the share of null LR edges with p at or below .05 lies on a tissue in which ligands do nothing.
+#: Range of the share of null LR edges with p ≤ .05 on a tissue in which ligands do nothing.
 BAND = (0.01, 0.06)
 
 

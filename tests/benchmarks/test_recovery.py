@@ -34,7 +34,7 @@ def simulated() -> Tissue:
 
 @pytest.fixture(scope="module")
 def planted(simulated) -> Tissue:
-    """Targets that a known TF (past) or a known pair (own exposure, averaged receptor) drives, and little else."""
+    """Targets that a known past TF or a known pair drives, and little else."""
     adata, s = simulated.adata.copy(), read_signals(simulated)
     rng = np.random.default_rng(0)
     tf = s.past(s.tf, now=False)

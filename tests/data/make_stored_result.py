@@ -1,4 +1,4 @@
-"""Make ``stored_result_<version>.h5ad``: a small tissue with a result of every verb, as a user has it on disk.
+"""Make ``stored_result_<version>.h5ad``: a small tissue with a result of every verb.
 
 python tests/data/make_stored_result.py
 

@@ -197,7 +197,7 @@ class OptimalTransport:
         earlier: NDArray[np.intp],
         later: NDArray[np.intp],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return coordinates of both stages; their squared distances are proportional to the cost."""
+        """Return coordinates of both stages; squared distances are the cost, up to a factor."""
         if position is None:
             return expression[earlier], expression[later]
         scaled = []
