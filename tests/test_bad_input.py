@@ -40,7 +40,7 @@ EXPRESSION, SPACE, TIME = [*VERBS], ["infer_ccc", "ligand_exposure"], ["infer_cc
 
 
 def fails(verb, adata, error, *says, **arguments):
-    """The verb raises the error, its message says all that it should, and nothing has changed."""
+    """The verb raises the error with all of the texts, and the data stay unchanged."""
     before = snapshot(adata)
     with pytest.raises(error) as caught:
         VERBS[verb](adata, **arguments)

@@ -62,7 +62,7 @@ def tables(q, name="lr_pairs"):
 
 
 @pytest.mark.parametrize("name", ["tf_targets", "lr_targets", "lr_pairs"])
-def test_one_supported_edge_of_any_kind_is_enough(name):
+def test_one_significant_edge_of_any_kind_is_enough(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_if_none_significant(tables(0.1, name))
@@ -72,7 +72,7 @@ def test_one_supported_edge_of_any_kind_is_enough(name):
         warn_if_none_significant({k: t.iloc[:0] for k, t in tables(0.0).items()})
 
 
-def test_nothing_supported_is_said_once_by_the_verb():
+def test_the_verb_warns_once_if_no_edge_is_significant():
     adata = tissue()
     (message,) = warnings_with(lambda: st.tl.infer_ccc(adata, **INFER), "no edge has q ≤ 0.1")
     for text in ("hypotheses", "fewer TFs", "more cells", NOTHING_SUPPORTED):
@@ -209,7 +209,7 @@ def test_only_public_names_are_offered():
     assert not hasattr(st, "annotations")
 
 
-def test_a_radius_that_takes_in_the_slice_is_told_whatever_the_ratio():
+def test_a_radius_that_covers_the_slice_draws_a_warning():
     """In three dimensions, a radius of few nearest distances can cover a slice."""
     adata = tissue()
     adata.obsm["spatial"] = np.random.default_rng(0).random((300, 3))
@@ -234,7 +234,7 @@ def test_a_radius_that_takes_in_the_slice_is_told_whatever_the_ratio():
 
 
 @pytest.mark.parametrize("many", [True, False])
-def test_what_is_large_is_told(many, caplog, monkeypatch):
+def test_many_candidate_edges_are_logged(many, caplog, monkeypatch):
     from spatrace_sc._inference import run
 
     monkeypatch.setattr(run, "MANY_EDGES", 10 if many else 10**9)

@@ -110,7 +110,7 @@ def test_inference_is_the_same(tmp_path):
     np.testing.assert_array_equal(st.get.activity(adata).X, st.get.activity(plain).X)
 
 
-def test_only_the_genes_asked_for_are_kept_and_blocks_are_small(tmp_path, monkeypatch):
+def test_only_named_genes_are_loaded_in_small_blocks(tmp_path, monkeypatch):
     adata = opened(tissue(), "backed", tmp_path)
     sizes = []
     read_rows = on_disk.read_rows

@@ -83,7 +83,7 @@ def test_a_folder_stays_where_it_was_when_assigned(monkeypatch, tmp_path):
         ("verbosity", "INFO", r"verbosity.*'info', found 'INFO'"),
     ],
 )
-def test_what_is_refused_changes_nothing(name, value, match):
+def test_unusable_arguments_are_refused_changes_nothing(name, value, match):
     before = repr(st.settings)
     with pytest.raises(st.InvalidArgumentError, match=match):
         setattr(st.settings, name, value)
@@ -100,7 +100,7 @@ def test_what_is_refused_changes_nothing(name, value, match):
     ],
     ids=["assigned", "read", "reset", "override"],
 )
-def test_unknown_names_list_what_exists(use):
+def test_unknown_names_list_the_available_ones(use):
     with pytest.raises(
         st.UnknownSettingError, match=r"no 'datadir'.*'data_dir', 'device'.*Did you mean 'data_dir'"
     ):
@@ -208,7 +208,7 @@ def test_bars_of_verbs(with_bars, monkeypatch):
     assert bars.shown == BARS
 
 
-def test_bars_that_are_asked_for_or_refused_by_name(with_bars, monkeypatch):
+def test_progress_argument_overrides_the_setting(with_bars, monkeypatch):
     bars = Bars(monkeypatch)
     adata = with_bars.copy()
     st.tl.communication(adata, n_permutations=1, progress=False)
@@ -222,7 +222,7 @@ def test_bars_that_are_asked_for_or_refused_by_name(with_bars, monkeypatch):
     ("config", "setting", "shown"), [(True, True, True), (True, False, False), (False, True, False)]
 )
 def test_bars_of_the_inference(config, setting, shown, monkeypatch):
-    """And what is stored is what was asked for: a setting of the session is no part of a result."""
+    """The result stores the requested value, not the setting of the session."""
     seen = []
 
     class Enough(Exception):

@@ -207,7 +207,7 @@ def test_nan_positions_and_empty_geometries():
         np.testing.assert_allclose(gathered.obsm["spatial"], XY[[0, 2]])
 
 
-def test_instances_that_are_not_there_at_all():
+def test_instances_of_another_type_match_nothing():
     text = table_of("cells", ["5", "6", "7"])
     sdata = sd.SpatialData.init_from_elements({"cells": circles(None), "table": text})
     with pytest.raises(st.DataError, match=r"none of the 3 cells.*'table'.*'cells'.*'5'.*int64"):
@@ -277,7 +277,7 @@ def test_one_section_of_several(series):
     assert gathered.uns["spatialdata_attrs"]["instance_key"] == "cell"
 
 
-def test_tables_that_annotate_nothing_are_samples_of_their_own():
+def test_each_table_without_annotation_is_one_sample():
     parts = {f"E{k}": tissue()[100 * k : 100 * k + 100].copy() for k in range(3)}
     sdata = sd.SpatialData(tables=parts)
     with pytest.raises(
@@ -311,7 +311,7 @@ def test_names_of_a_cell_that_occur_once_stay():
 # What is refused
 
 
-def test_unknown_names_list_what_exists(series):
+def test_unknown_names_list_the_available_ones(series):
     for error, options, says in (
         (
             st.MissingKeyError,

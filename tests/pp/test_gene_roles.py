@@ -43,7 +43,7 @@ def test_flags_and_counts():
     assert all(pd.api.types.is_bool_dtype(adata.var[c]) for c in COLUMNS)
 
 
-def test_the_log_counts_what_was_found(caplog):
+def test_the_log_counts_matched_names(caplog):
     with caplog.at_level(logging.INFO, logger="spatrace_sc"):
         st.pp.gene_roles(
             mouse(), **GENES | {"ligands": ["Wnt5a", "Wnt5a", "Missing1"]}, targets=["Gata1"]
@@ -328,7 +328,7 @@ def test_single_wrong_genes_among_right_ones(wrong, meant, caplog):
 
 
 @pytest.mark.parametrize("as_sparse", [False, True])
-def test_genes_that_are_hardly_seen_and_genes_of_two_roles_are_logged(as_sparse, caplog):
+def test_rarely_detected_genes_and_genes_of_two_roles_are_logged(as_sparse, caplog):
     from scipy import sparse
 
     adata = named(GENES["ligands"] + GENES["receptors"] + GENES["tfs"] + ["Gata1"])

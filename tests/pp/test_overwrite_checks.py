@@ -42,7 +42,7 @@ def test_pseudotime_is_computed_anew():
 
 
 @pytest.mark.parametrize("form", ["h5ad", "zarr"])
-def test_what_was_stored_is_known_again(form, tmp_path):
+def test_a_stored_pseudotime_is_recognised(form, tmp_path):
     adata = untimed()
     again(adata)
     getattr(adata, f"write_{form}")(tmp_path / "a")
@@ -118,7 +118,7 @@ def test_a_gathered_table_is_gathered_again():
 
 
 @pytest.mark.parametrize("slot", ["obs", "obsm", "layers", "changed"])
-def test_what_was_added_to_a_gathered_table_is_not_lost(slot):
+def test_additions_to_a_gathered_table_are_not_lost(slot):
     sdata = series()
     gather(sdata)
     table = sdata["gathered"]

@@ -54,7 +54,7 @@ def test_an_edge_named_several_times_keeps_its_largest_weight():
     assert rows(st.pp.prior(data(), known, weight=2.0)) == [("A", "R", 6.0), ("B", "R", 6.0)]
 
 
-def test_roles_where_they_are_flagged():
+def test_only_flagged_genes_are_used():
     adata = data(ligand=[True, False, False, False, False, False, False])
     known = lr(("A", "R"), ("B", "S"))
     assert rows(st.pp.prior(adata, known)) == [("A", "R", 1.0)]
@@ -98,12 +98,12 @@ def test_orthologs_one_to_many_both_ways():
         ),
     ],
 )
-def test_orthologs_that_lead_nowhere(orthologs, says):
+def test_orthologs_without_a_match(orthologs, says):
     with pytest.raises(st.InvalidArgumentError, match=says):
         st.pp.prior(data(), lr(("X", "Y")), orthologs=orthologs)
 
 
-def test_symbols_and_what_results_call_the_genes():
+def test_symbols_are_the_labels_of_results():
     adata = data(symbol=["Wnt5a", "Wnt5a", None, "Fzd1", "Fzd2", "x", "y"])
     edges = st.pp.prior(adata, lr(("Wnt5a", "Fzd1"), ("C", "Fzd2")), gene_symbols="symbol")
     assert rows(edges) == [

@@ -78,7 +78,7 @@ def test_no_distance(spacing):
         st.pp.scale_positions(spots(10), spacing)
 
 
-def test_what_is_refused():
+def test_unusable_arguments_are_refused():
     adata = spots(10, 30)
     adata.obsm["spatial_scaled"] = adata.obsm["spatial"] * 2
     before = snapshot(adata)

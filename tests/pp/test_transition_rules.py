@@ -84,7 +84,7 @@ def test_share_within_a_stage():
     assert (inside > 0).mean() > 0.9
 
 
-def test_transport_between_named_stages_is_cut_to_what_goes_forward_in_time():
+def test_transport_between_named_stages_goes_forward_in_time():
     adata = tissue()
     matrix = transport(adata, NAMED)
     gaps = valid(matrix, adata, "dpt_pseudotime")
@@ -206,7 +206,7 @@ def test_bad_options(options):
         st.pp.OptimalTransport(**options)
 
 
-def test_numbers_out_of_range_are_told():
+def test_options_out_of_range_are_refused():
     with pytest.raises(ValueError, match="take larger values"):
         transport(tissue(), epsilon=1e-4, tau=0.001)
 
@@ -287,7 +287,7 @@ def test_a_key_in_obsp():
     )
 
 
-def test_what_was_written_comes_back_the_same():
+def test_written_transitions_are_read_unchanged():
     adata = tissue()
     st.pp.transitions(adata)
     before = dense(adata.obsp["transitions"])
@@ -295,7 +295,7 @@ def test_what_was_written_comes_back_the_same():
     np.testing.assert_allclose(dense(adata.obsp["again"]), before, atol=1e-7)
 
 
-def test_rows_are_rescaled_and_what_does_not_lead_on_is_left_out(caplog):
+def test_rows_are_rescaled_and_steps_that_do_not_lead_forward_are_left_out(caplog):
     adata = tissue()
     good = forward_links(adata)
     time = adata.obs["dpt_pseudotime"].to_numpy()
@@ -404,7 +404,7 @@ def test_a_kernel_on_some_cells_in_another_order():
     )
 
 
-def test_what_a_kernel_wrote():
+def test_the_matrix_that_a_kernel_wrote():
     adata = tissue()
     adata.obsp["T_fwd"] = sparse.csr_matrix(forward_links(adata))
     st.pp.transitions(adata, method="cellrank")
@@ -598,7 +598,7 @@ def test_copy_leaves_the_data_alone(method):
     np.testing.assert_array_equal(dense(adata.obsp["transitions"]), dense(matrix))
 
 
-def test_reach_is_told(caplog):
+def test_reach_is_logged(caplog):
     adata = tissue()
     with caplog.at_level(logging.INFO, logger="spatrace_sc"):
         st.pp.transitions(adata, method=st.pp.OptimalTransport(within=0), **STAGES)

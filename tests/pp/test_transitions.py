@@ -146,7 +146,7 @@ def test_dense_and_sparse_expression_agree():
     np.testing.assert_array_equal(dense(st.pp.transitions(adata, copy=True)), expected)
 
 
-def test_what_senders_express_does_not_matter():
+def test_expression_of_senders_does_not_matter():
     adata = tissue()
     expected = dense(st.pp.transitions(adata, copy=True))
     matrix = adata.X.toarray()
@@ -164,7 +164,7 @@ def test_copy_leaves_the_data_alone():
     np.testing.assert_array_equal(dense(adata.obsp["transitions"]), dense(matrix))
 
 
-def test_infinite_time_is_no_time():
+def test_infinite_time_counts_as_missing():
     adata = tissue()
     expected = dense(st.pp.transitions(adata, copy=True))
     adata.obs["dpt_pseudotime"] = adata.obs["dpt_pseudotime"].fillna(
@@ -332,7 +332,7 @@ def test_inference_computes_the_same_by_default(time_key):
 
 
 @pytest.mark.parametrize("time_key", ["dpt_pseudotime", "stage_time"])
-def test_inference_takes_what_was_computed_on_another_representation(time_key, caplog):
+def test_inference_takes_transitions_of_another_representation(time_key, caplog):
     adata = tissue()
     adata.obsm["X_mine"] = np.random.default_rng(0).normal(size=(adata.n_obs, 5))
     st.pp.transitions(adata, time_key=time_key, receivers=RECEIVERS, use_rep="X_mine")
@@ -349,7 +349,7 @@ def written(adata, caplog, **arguments):
     return caplog.messages[-1]
 
 
-def test_the_log_says_what_to_pass(caplog):
+def test_the_log_names_the_arguments_to_pass(caplog):
     """Word for word: it is put behind ``infer_ccc`` and run."""
     adata = tissue()
     message = written(adata, caplog, time_key="stage_time", receivers=RECEIVERS, key_added="mine")
@@ -407,7 +407,7 @@ def branching():
     )
 
 
-def test_a_root_that_is_no_beginning_is_warned_of():
+def test_a_root_in_the_middle_draws_a_warning():
     with pytest.warns(
         st.SpatraceWarning, match=r"type 'middle', are not the first .* earlier are '?early"
     ):
@@ -422,7 +422,7 @@ def branching_with(middle):
 
 
 @pytest.mark.parametrize("root", ["early", "c0"])
-def test_a_root_at_the_beginning_is_not(root, recwarn):
+def test_a_root_at_the_beginning_draws_no_warning(root, recwarn):
     st.pp.transitions(branching(), root=root, use_rep="X_line")
     assert not [w for w in recwarn if issubclass(w.category, st.SpatraceWarning)]
 
