@@ -1,7 +1,8 @@
-"""What several tests share: small data, a small result, snapshots and the marker of known defects."""
+"""Helpers of several tests: small data, a small result, reading keys and snapshots."""
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,14 @@ from scipy import sparse
 import spatrace_sc as st
 from spatrace_sc._study.source import Source
 
+ROLES = ("ligand", "receptor", "tf", "target")
 #: Genes of each role in the tissue of most tests; a third of the time that twelve of each take.
 N_GENES = 6
+#: Genes of that tissue for an inference in which the tables do not matter: half of its time.
+TWO_OF_EACH = {
+    f"{role}s": [f"{prefix}000", f"{prefix}001"]
+    for role, prefix in zip(ROLES, ("LIG", "REC", "TF", "TG"), strict=True)
+}
 FEW_GENES = dict.fromkeys(("n_ligands", "n_receptors", "n_pairs", "n_tfs"), N_GENES)
 #: What the inference says of small tissues; tests about something else ignore it.
 NOTHING_SIGNIFICANT = "ignore:no edge has q:spatrace_sc.SpatraceWarning"
@@ -66,8 +73,21 @@ def tissue() -> AnnData:
 def small_result() -> AnnData:
     """Tissue with a result under the default key, computed once. Copy it before you change it."""
     adata = st.datasets.simulated(n_cells=700, n_targets=20)
-    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=small_config())
+    infer_quietly(adata, sample_key="sample", stage_key="stage", config=small_config())
     return adata
+
+
+def infer_quietly(adata: AnnData, **arguments: Any) -> None:
+    """Infer where it does not matter that nothing is significant, as in a fixture."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "no edge has q", st.SpatraceWarning)
+        st.tl.infer_ccc(adata, **arguments)
+
+
+def infer_again(adata: AnnData) -> None:
+    """Replace the result by one of two genes a role, in a fraction of a second."""
+    keys = {"sample_key": "sample", "stage_key": "stage"}
+    infer_quietly(adata, **TWO_OF_EACH, **keys, config=tiny_config())
 
 
 def snapshot(adata: AnnData) -> dict[str, Any]:
@@ -119,7 +139,10 @@ def written_and_read(adata: AnnData, form: str, folder: Path) -> AnnData:
 
 
 def is_acyclic(support: np.ndarray) -> bool:
-    """Whether the directed graph of a (nodes, nodes) boolean matrix has no cycle; takes away nodes without a way in, one after the other."""
+    """Return whether the directed graph of a (nodes, nodes) boolean matrix has no cycle.
+
+    Nodes without an incoming edge are removed one after the other.
+    """
     support = np.array(support, dtype=bool)
     left = np.ones(len(support), dtype=bool)
     while left.any():

@@ -1,4 +1,7 @@
-"""The documentation is whole: every public name has a page, every page is reached, notebooks and fragments have their form. The build itself is a job of its own (CONTRIBUTING.md)."""
+"""The documentation is complete: a page for every public name, no orphaned page, valid notebooks.
+
+The build itself is a job of its own (CONTRIBUTING.md).
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def test_the_interface_is_made_of_all_layers_and_their_public_names():
 
 @pytest.mark.parametrize("layer", [*LAYERS, None])
 def test_public_names_are_what_the_pages_are_made_of(layer):
-    """What autosummary lists from ``__all__``: functions, classes and errors, each with a docstring, and nothing else in it but the layers."""
+    """``__all__`` lists documented functions, classes and errors, and the layers."""
     module = getattr(st, layer) if layer else st
     assert module.__doc__
     assert list(module.__all__) == sorted(module.__all__)

@@ -1,4 +1,4 @@
-"""Everything that infers runs on a GPU that is not there, and every tensor is where it has to be."""
+"""The inference on a pretended GPU, with every tensor on the device where it belongs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _helpers import small_config, tissue
+from _helpers import NOTHING_SIGNIFICANT, slow, small_config, tissue
 from _pretend_gpu import MAIN, WrongPlaceError, on_gpu, pretend_gpu
 from benchmarks.performance import gpu
 
@@ -18,7 +18,10 @@ from spatrace_sc._model import records
 from spatrace_sc._model.evidence import edge_strength, screen_pairs
 from spatrace_sc._model.network import encoder, losses, steps
 
-pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+pytestmark = [
+    pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+    pytest.mark.filterwarnings(NOTHING_SIGNIFICANT),
+]
 KEYS = {"sample_key": "sample", "stage_key": "stage"}
 
 
@@ -135,7 +138,7 @@ def test_columns_that_are_computed_anew(pretended, monkeypatch, on_cpu):
 SHORT = st.TrainingConfig(max_epochs=3, batch_size=16)
 
 
-@pytest.mark.parametrize("options", [{}, {"precision": "bf16"}])
+@pytest.mark.parametrize("options", [{}, slow({"precision": "bf16"})])
 def test_steps_that_are_recorded(monkeypatch, options):
     usual = small_config(training=replace(SHORT, **options))
     with monkeypatch.context() as patch, pretend_gpu(patch):
@@ -143,9 +146,8 @@ def test_steps_that_are_recorded(monkeypatch, options):
         assert MAIN.log == []
         found = inferred(config=replace(usual, training=replace(usual.training, cuda_graphs=True)))
         log = list(MAIN.log)
-    one_phase = ["aside waits for main", "aside runs", "main waits for aside"] * steps.N_WARMUP_STEPS + [
-        "aside records"
-    ]
+    warm_up = ["aside waits for main", "aside runs", "main waits for aside"]
+    one_phase = [*(steps.N_WARMUP_STEPS * warm_up), "aside records"]
     assert log == 2 * one_phase
     pd.testing.assert_frame_equal(st.get.lr_targets(found), st.get.lr_targets(expected))
 
@@ -190,7 +192,8 @@ def test_a_prior(pretended):
 @pytest.mark.slow
 def test_the_script_for_a_gpu_runs_through(pretended, monkeypatch, tmp_path):
     monkeypatch.setattr(gpu, "WAYS", (gpu.PLAIN, gpu.WAYS[-1]))
-    sizes = "--cells 600 --targets 6 --ligands 3 --receptors 4 --tfs 3 --tissue 250 --epochs 2 --resamples 2".split()
+    sizes = "--cells 600 --targets 6 --ligands 3 --receptors 4 --tfs 3 --tissue 250".split()
+    sizes += "--epochs 2 --resamples 2".split()
     gpu.main([*sizes, "--out", str(tmp_path / "rows.jsonl")])
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert {row["part"] for row in rows} == {"ranking", "training", "waits"}

@@ -3,10 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import dense, small_config, tissue
+from _helpers import NOTHING_SIGNIFICANT, ONE_SLICE, dense, small_config, tissue
 from anndata import AnnData
 
 import spatrace_sc as st
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT, ONE_SLICE)
 
 
 def receiving(adata):
@@ -153,7 +155,7 @@ def test_errors_and_shrunken_values_are_layers(result):
 
 
 def test_an_error_is_the_spread_over_counts_of_the_same_molecules():
-    """Receptor and ligands are counted again and again; the pair's signal at the present step follows."""
+    """Receptor and ligands are counted repeatedly, and the signal at the present step follows."""
     from types import SimpleNamespace
 
     import torch

@@ -1,4 +1,4 @@
-"""What stands behind a row: the column evidence, standard errors that are not known, and what a narrow screen shows of them."""
+"""The column evidence, unknown standard errors, and their display on a narrow screen."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SE = {"tf_targets": "effect_se", "lr_targets": "effect_se", "lr_pairs": "score_s
 
 
 @pytest.fixture
-def told():
-    """A result in which a few edges and pairs are supported, one as part of a group, and two are co-variation alone; a copy."""
+def mixed():
+    """A copy of the result with a few significant edges, one group, and two of co-variation."""
     adata = small_result().copy()
     found = adata.uns["spatrace"] = dict(adata.uns["spatrace"])
     for name in ("lr_targets", "lr_pairs", "tf_targets"):
@@ -56,8 +56,8 @@ def by_hand(table: pd.DataFrame) -> list[str]:
 
 
 @pytest.mark.parametrize("name", SE)
-def test_evidence_says_what_the_columns_say(told, name):
-    table = getattr(st.get, name)(told)
+def test_evidence_says_what_the_columns_say(mixed, name):
+    table = getattr(st.get, name)(mixed)
     assert table["evidence"].tolist() == by_hand(table)
     assert table["evidence"].cat.ordered
     assert list(table["evidence"].cat.categories) == [
@@ -75,7 +75,7 @@ def test_evidence_says_what_the_columns_say(told, name):
     if name == "lr_pairs":
         assert table["evidence"].tolist()[4:6] == ["co-variation"] * 2
     assert (table["evidence"] >= "group").sum() == (2 if name == "tf_targets" else 3)
-    by_stage = getattr(st.get, name)(told, "E2")
+    by_stage = getattr(st.get, name)(mixed, "E2")
     keys = [c for c in ("ligand", "receptor", "tf", "target") if c in table]
     pd.testing.assert_series_equal(
         by_stage.set_index(keys)["evidence"].sort_index(),
@@ -85,9 +85,9 @@ def test_evidence_says_what_the_columns_say(told, name):
 
 @pytest.mark.parametrize("name", SE)
 @pytest.mark.parametrize("stage", [None, "E1"])
-def test_no_standard_error_where_no_refit_kept_the_edge(told, name, stage):
-    table = getattr(st.get, name)(told, stage)
-    stored = told.uns["spatrace"][name]
+def test_no_standard_error_where_no_refit_kept_the_edge(mixed, name, stage):
+    table = getattr(st.get, name)(mixed, stage)
+    stored = mixed.uns["spatrace"][name]
     known = table[SE[name]].notna()
     assert known.sum() == (stored[SE[name]] > 0).sum() > 10
     assert (table.loc[known, SE[name]] > 0).all()
@@ -95,19 +95,19 @@ def test_no_standard_error_where_no_refit_kept_the_edge(told, name, stage):
         assert (known == (table["stability"] > 0)).all()
 
 
-def test_a_pair_that_the_second_pass_drops_has_a_stability_but_no_error(told):
-    row = st.get.lr_pairs(told).iloc[5]
+def test_a_pair_that_the_second_pass_drops_has_a_stability_but_no_error(mixed):
+    row = st.get.lr_pairs(mixed).iloc[5]
     assert row["stability"] == 0.5
     assert np.isnan(row["score_se"])
     assert row["evidence"] == "co-variation"
 
 
-def test_a_target_on_which_tfs_do_nothing_has_no_smallest_effect(told):
-    minimum = np.array(told.uns["spatrace"]["minimum_effect"], dtype=float)
+def test_a_target_on_which_tfs_do_nothing_has_no_smallest_effect(mixed):
+    minimum = np.array(mixed.uns["spatrace"]["minimum_effect"], dtype=float)
     minimum[3] = 0.0
-    told.uns["spatrace"]["minimum_effect"] = minimum
-    target = str(told.uns["spatrace"]["genes"]["targets"][3])
-    table = st.get.tf_targets(told)
+    mixed.uns["spatrace"]["minimum_effect"] = minimum
+    target = str(mixed.uns["spatrace"]["genes"]["targets"][3])
+    table = st.get.tf_targets(mixed)
     unknown = table["minimum_effect"].isna()
     assert (unknown == (table["target"] == target)).all()
     np.testing.assert_allclose(table.loc[~unknown, "minimum_effect"].max(), minimum.max())
@@ -129,10 +129,10 @@ def test_no_edge_of_a_target_without_smallest_effect_can_be_supported():
 
 @pytest.mark.parametrize("width", [80, 100])
 @pytest.mark.parametrize("name", SE)
-def test_a_narrow_screen_shows_how_far_to_believe_a_row(told, name, width, monkeypatch):
+def test_a_narrow_screen_shows_how_far_to_believe_a_row(mixed, name, width, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(width))
     with pd.option_context("display.max_columns", 0, "display.width", width):
-        text = repr(getattr(st.get, name)(told).head())
+        text = repr(getattr(st.get, name)(mixed).head())
     head = text.splitlines()[0].split()
     assert head[-3:] == ["q_value", "stability", "evidence"]
     assert "..." in head
@@ -140,8 +140,8 @@ def test_a_narrow_screen_shows_how_far_to_believe_a_row(told, name, width, monke
         assert {"score" if name == "lr_pairs" else "effect", "q_value"} <= set(head)
 
 
-def test_co_variation_ranks_with_q_1_and_its_own_p(told):
-    """Edges that only credit shared by co-variation has lifted: q is 1, p is that of their strength against decoys."""
+def test_co_variation_ranks_with_q_1_and_its_own_p(mixed):
+    """Edges with shared credit only have q = 1 and the p of their strength against decoys."""
     adata = st.datasets.simulated(n_cells=500, n_targets=10, signal_strength=0, **FEW_GENES)
     config = st.Config(
         evidence=st.EvidenceConfig(n_resamples=3, n_permutations=1),
@@ -159,41 +159,70 @@ def test_co_variation_ranks_with_q_1_and_its_own_p(told):
     assert alone["p_value"].nunique() > 10
 
 
-def test_exports_stand_unknown_errors(told, tmp_path):
+def test_exports_stand_unknown_errors(mixed, tmp_path):
     import networkx
 
     for name in ("lr_targets", "tf_targets"):
-        table = st.get.to_decoupler(told, name, max_q=None)
+        table = st.get.to_decoupler(mixed, name, max_q=None)
         assert np.isfinite(table["weight"]).all()
-        assert len(table) == (getattr(st.get, name)(told)["score"] > 0).sum()
-    assert len(st.get.to_liana(told)) > 0
-    graph = st.get.to_networkx(told, ["lr_targets", "tf_targets"], max_q=None)
+        assert len(table) == (getattr(st.get, name)(mixed)["score"] > 0).sum()
+    assert len(st.get.to_liana(mixed)) > 0
+    graph = st.get.to_networkx(mixed, ["lr_targets", "tf_targets"], max_q=None)
     networkx.write_graphml(graph, tmp_path / "graph.graphml")
-    told.uns["edges"] = st.get.lr_targets(told)
-    told.write_h5ad(tmp_path / "told.h5ad")
-    assert st.get.lr_pairs(told).dropna().shape[0] < len(st.get.lr_pairs(told))
+    mixed.uns["edges"] = st.get.lr_targets(mixed)
+    mixed.write_h5ad(tmp_path / "told.h5ad")
+    assert st.get.lr_pairs(mixed).dropna().shape[0] < len(st.get.lr_pairs(mixed))
 
 
-def test_comparison_and_modules_stand_unknown_errors(told):
-    st.tl.compare(told, "stage", top_n=5)
-    assert len(st.get.comparison(told, "lr_targets")) > 0
-    st.tl.modules(told, max_q=1.0, n_modules=2)
-    assert np.isfinite(st.get.modules(told)["weight"]).all()
+def test_comparison_and_modules_stand_unknown_errors(mixed):
+    st.tl.compare(mixed, "stage", top_n=5)
+    assert len(st.get.comparison(mixed, "lr_targets")) > 0
+    st.tl.modules(mixed, max_q=1.0, n_modules=2)
+    assert np.isfinite(st.get.modules(mixed)["weight"]).all()
 
 
 SLOTS = {
-    "genes": {"ligands": ["la", "lb"], "receptors": ["ra"], "tfs": ["ta", "tb"], "targets": ["g0", "g1", "g2", "g3"]},
+    "genes": {
+        "ligands": ["la", "lb"],
+        "receptors": ["ra"],
+        "tfs": ["ta", "tb"],
+        "targets": ["g0", "g1", "g2", "g3"],
+    },
     "lr_targets": pd.DataFrame(
-        {"ligand": [0, 1, 1], "receptor": 0, "target": [0, 1, 2], "score": 0.5, "q_value": [0.05, 1, 1], "group_q_value": [0.05, 0.1, 1], "stability": [1.0, 1.0, 0.0], "effect_se": [0.1, 0.1, 0.0]}
+        {
+            "ligand": [0, 1, 1],
+            "receptor": 0,
+            "target": [0, 1, 2],
+            "score": 0.5,
+            "q_value": [0.05, 1, 1],
+            "group_q_value": [0.05, 0.1, 1],
+            "stability": [1.0, 1.0, 0.0],
+            "effect_se": [0.1, 0.1, 0.0],
+        }
     ),
-    "lr_tfs": pd.DataFrame({"ligand": [1, 1], "receptor": 0, "tf": [0, 1], "effect": 0.3, "q_value": [0.1, 0.2]}),
+    "lr_tfs": pd.DataFrame(
+        {"ligand": 1, "receptor": 0, "tf": [0, 1], "effect": 0.3, "q_value": [0.1, 0.2]}
+    ),
     "tf_targets": pd.DataFrame(
-        {"tf": [0, 0, 1, 1], "target": [3, 2, 0, 1], "score": 0.4, "q_value": [0.01, 0.5, 0.02, 0.3], "stability": 1.0, "effect_se": 0.1}
+        {
+            "tf": [0, 0, 1, 1],
+            "target": [3, 2, 0, 1],
+            "score": 0.4,
+            "q_value": [0.01, 0.5, 0.02, 0.3],
+            "stability": 1.0,
+            "effect_se": 0.1,
+        }
     ),
     "communication": pd.DataFrame(
-        {"sender": ["s", "t"], "receiver": "r", "ligand": ["la", "lb"], "receptor": "ra", "score": [0.2, 0.0]}
+        {
+            "sender": ["s", "t"],
+            "receiver": "r",
+            "ligand": ["la", "lb"],
+            "receptor": "ra",
+            "score": [0.2, 0.0],
+        }
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(
@@ -216,16 +245,16 @@ def test_evidence_behind_a_removal_is_that_of_the_edges_that_lead_there(removed,
     assert evidence_of_knockout(result, knockout).tolist() == expected
 
 
-def test_a_change_by_co_variation_has_no_error(told):
-    found = told.uns["spatrace"]
+def test_a_change_by_co_variation_has_no_error(mixed):
+    found = mixed.uns["spatrace"]
     edge = found["lr_targets"].loc[4]
     genes = found["genes"]
     pair = (
         str(genes["ligands"][int(edge["ligand"])]),
         str(genes["receptors"][int(edge["receptor"])]),
     )
-    st.tl.knockout(told, ligand=pair[0], receptor=pair[1])
-    table = st.get.knockout(told)
+    st.tl.knockout(mixed, ligand=pair[0], receptor=pair[1])
+    table = st.get.knockout(mixed)
     changed = table["change"] != 0
     assert ((table["evidence"] == "none") == ~changed).all()
     blind = table["evidence"] == "co-variation"

@@ -1,4 +1,4 @@
-"""Direct, or through a TF: what add_mediation makes of a hand-made result, and how a stage treats it."""
+"""Direct effects and effects through TFs: of hand-made results, and by stage."""
 
 from __future__ import annotations
 
@@ -85,8 +85,16 @@ def test_against_a_slow_loop():
 
 @pytest.mark.parametrize(
     ("share", "route"),
-    [(1.0, "direct"), (DIRECT_SHARE + 0.01, "direct"), (DIRECT_SHARE - 0.01, "both"), (0.5, "both"), (1 - DIRECT_SHARE + 0.01, "both"), (1 - DIRECT_SHARE - 0.01, "mediated"), (0.0, "mediated")],
-)  # fmt: skip
+    [
+        (1.0, "direct"),
+        (DIRECT_SHARE + 0.01, "direct"),
+        (DIRECT_SHARE - 0.01, "both"),
+        (0.5, "both"),
+        (1 - DIRECT_SHARE + 0.01, "both"),
+        (1 - DIRECT_SHARE - 0.01, "mediated"),
+        (0.0, "mediated"),
+    ],
+)
 @pytest.mark.parametrize("sign", [1, -1])
 def test_routes_by_share(share, route, sign):
     result = result_of([(0, 0, 0, 1.0)], [(0, 0, sign * (1 - share))] if share < 1 else [])
@@ -124,13 +132,16 @@ def test_carriers_are_named_strongest_first():
 
 def test_steps_without_support_do_not_count():
     result = result_of(
-        [(0, 0, 0, 1.0, MAX_SIGNIFICANT_Q + 0.01), (0, 0, 1, 1.0, MAX_SIGNIFICANT_Q)], [(0, 0, 5.0), (1, 0, 0.5)]
+        [(0, 0, 0, 1.0, MAX_SIGNIFICANT_Q + 0.01), (0, 0, 1, 1.0, MAX_SIGNIFICANT_Q)],
+        [(0, 0, 5.0), (1, 0, 0.5)],
     )
     table = add_mediation(edges((0, 0, 0, 0.5)), result)
     assert table["mediated"].item() == 0.5
     assert table["through"].item() == "tb"
     both = [(0, 0, 0, 1.0), (0, 0, 1, 1.0)]
-    result = result_of(both, [(0, 0, 5.0, MAX_SIGNIFICANT_Q + 0.01), (1, 0, 0.5, MAX_SIGNIFICANT_Q)])
+    result = result_of(
+        both, [(0, 0, 5.0, MAX_SIGNIFICANT_Q + 0.01), (1, 0, 0.5, MAX_SIGNIFICANT_Q)]
+    )
     assert add_mediation(edges((0, 0, 0, 0.5)), result)["mediated"].item() == 0.5
 
 
@@ -146,7 +157,12 @@ def test_where_nobody_carries_much_nobody_is_named():
 def test_names_may_come_from_a_file():
     """zarr gives names as numpy's variable-width strings, pandas as its own."""
     steps, onto = [(0, 0, 2, 1.0)], [(2, 0, 0.5)]
-    for kind in (list, lambda x: np.array(x, dtype=object), lambda x: np.array(x, dtype=np.dtypes.StringDType()), lambda x: pd.array(x, dtype="string")):  # fmt: skip
+    for kind in (
+        list,
+        lambda x: np.array(x, dtype=object),
+        lambda x: np.array(x, dtype=np.dtypes.StringDType()),
+        lambda x: pd.array(x, dtype="string"),
+    ):
         genes = {role: kind(names) for role, names in GENES.items()}
         assert (
             add_mediation(edges((0, 0, 0, 0.5)), result_of(steps, onto, genes))["through"].item()
@@ -156,7 +172,7 @@ def test_names_may_come_from_a_file():
 
 @pytest.fixture(scope="module")
 def planted():
-    """The small result with two supported steps of the strongest pair and one of a pair without a score."""
+    """Two significant steps of the strongest pair, and one of a pair without a score."""
     adata = small_result().copy()
     stored = adata.uns["spatrace"]
     pairs = stored["lr_pairs"]
@@ -201,7 +217,8 @@ def test_readers_give_the_products_of_what_other_readers_give(planted):
     silent = table[(table["mediated"] != 0) & (table["score"] == 0)]
     assert len(silent) >= 5, "a pair without a direct effect may act through a TF"
     assert (silent["route"] == "mediated").all()
-    assert set(silent.loc[silent["through"] != "", "through"]) <= {"TF000", "TF001", "TF003", "TF000 | TF003", "TF003 | TF000"}  # fmt: skip
+    through = set(silent.loc[silent["through"] != "", "through"])
+    assert through <= {"TF000", "TF001", "TF003", "TF000 | TF003", "TF003 | TF000"}
 
 
 def test_a_stage_scales_direct_and_mediated_alike(planted):

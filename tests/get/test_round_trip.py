@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import dense, slow, small_config, tissue, written_and_read
+from _helpers import NOTHING_SIGNIFICANT, dense, slow, small_config, tissue, written_and_read
 
 import spatrace_sc as st
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::FutureWarning:spatialdata", "ignore::UserWarning:zarr"
+    "ignore::FutureWarning:spatialdata", "ignore::UserWarning:zarr", NOTHING_SIGNIFICANT
 )
 
 
@@ -115,7 +115,14 @@ def test_a_result_without_pairs_can_be_written(silent, form, tmp_path):
     assert st.get.activity(back).shape == (silent.n_obs, 0)
 
 
-def test_inference_on_spatialdata(tmp_path):
+def on_disk(sdata, folder):
+    """The same after a round through a file."""
+    sdata.write(folder / "data.zarr")
+    return type(sdata).read(folder / "data.zarr")
+
+
+@pytest.mark.parametrize("form", ["memory", slow("zarr")])
+def test_inference_on_spatialdata(form, tmp_path):
     import spatialdata
 
     plain, adata = tissue(), tissue()
@@ -127,9 +134,8 @@ def test_inference_on_spatialdata(tmp_path):
     sdata = spatialdata.SpatialData(tables={"cells": adata})
     assert st.tl.infer_ccc(sdata, table_key="cells", **options) is None
     pd.testing.assert_frame_equal(st.get.lr_pairs(sdata.tables["cells"]), st.get.lr_pairs(plain))
-    sdata.write(tmp_path / "data.zarr")
-    back = spatialdata.read_zarr(tmp_path / "data.zarr")
-    assert_readers_agree(plain, back.tables["cells"], ["E1_slice1", "E2_slice1", "E3_slice1"])
+    cells = sdata.tables["cells"] if form == "memory" else on_disk(sdata, tmp_path)["cells"]
+    assert_readers_agree(plain, cells, ["E1_slice1", "E2_slice1", "E3_slice1"])
 
 
 def test_inference_on_spatialdata_with_copy():

@@ -5,10 +5,12 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import small_config, small_result, tissue
+from _helpers import NOTHING_SIGNIFICANT, ONE_SLICE, small_config, small_result, tissue
 
 import spatrace_sc as st
 from spatrace_sc import _keys
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT, ONE_SLICE)
 
 EVIDENCE = ["q_value", "stability", "evidence"]
 ROUTE = ["mediated", "direct_share", "route", "through"]
@@ -200,7 +202,7 @@ def test_a_stage_factor_belongs_to_the_regulator(result):
 
 
 def test_a_stage_scales_a_pair_by_its_level_there(result):
-    """Activity is proportional to the level, so its mean in a stage relative to all receivers is the factor, before it is drawn towards 1."""
+    """Before shrinkage, the factor is the mean activity in a stage relative to all receivers."""
     activity = st.get.activity(result)
     score = st.get.lr_pairs(result).set_index(["ligand", "receptor"])["score"]
     names = list(activity.var[["ligand", "receptor"]].itertuples(index=False, name=None))
@@ -213,7 +215,7 @@ def test_a_stage_scales_a_pair_by_its_level_there(result):
         clear = np.abs(factor - 1) > 0.02
         assert clear.sum() > 20
         assert ((kept[clear] > 0) & (kept[clear] < 1)).all()
-        # kept = τ² / (τ² + se²) and what is left of the error is √kept · se, so τ² = left² / (1 − kept), one for all
+        # kept = τ² / (τ² + se²) and left = √kept · se, so τ² = left² / (1 − kept), one for all
         left = result.uns["spatrace"]["stage_factors"]["pair_se"][STAGES.index(stage)][: len(names)]
         spread = (left**2 / (1 - kept))[clear]
         np.testing.assert_allclose(spread, np.median(spread), rtol=0.05)

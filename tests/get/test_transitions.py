@@ -4,14 +4,16 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import dense, tissue
+from _helpers import NOTHING_SIGNIFICANT, dense, tissue
 from spatialdata import SpatialData
 
 import spatrace_sc as st
 
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
+
 
 def naive(adata, slot, steps):
-    """Share of the cells that have an ancestor so many steps back, by walking back; and how much earlier these are."""
+    """Return the share of cells with an ancestor n steps back, and how much earlier these are."""
     matrix = dense(adata.obsp[slot])
     taking = matrix.sum(axis=1) > 0
     time = adata.obs["dpt_pseudotime"].to_numpy(dtype=float)

@@ -37,6 +37,16 @@ def test_only_changes_are_drawn_from_the_reference_to_the_group(compared):
     assert ax.get_title().startswith("4 of 4 changes")
 
 
+def test_a_former_spelling_gives_the_same_figure_and_a_warning(compared):
+    message = "`kind='pair_activity'` is now spelled 'lr_pair_activity'"
+    with pytest.warns(FutureWarning, match=message):
+        former = st.pl.comparison(compared, "pair_activity")
+    ax = st.pl.comparison(compared, "lr_pair_activity")
+    assert former.get_title() == ax.get_title()
+    labels = [[t.get_text() for t in a.get_yticklabels()] for a in (former, ax)]
+    assert labels[0] == labels[1]
+
+
 def test_one_comparison_is_named_once(compared):
     group = st.get.comparison(compared)["group"][0]
     ax = st.pl.comparison(compared, group=group, top_n=1)

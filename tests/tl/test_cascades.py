@@ -3,11 +3,21 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import assert_unchanged, slow, small_config, small_result, snapshot, written_and_read
+from _helpers import (
+    NOTHING_SIGNIFICANT,
+    assert_unchanged,
+    infer_again,
+    slow,
+    small_result,
+    snapshot,
+    written_and_read,
+)
 
 import spatrace_sc as st
 from spatrace_sc import _keys
 from spatrace_sc._core.cascades import Steps, join
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +135,7 @@ def test_storage_and_copy(result, form, tmp_path):
 
 def test_a_new_inference_forgets_the_old_paths(result):
     st.tl.cascades(result, max_q=1.0)
-    st.tl.infer_ccc(result, sample_key="sample", stage_key="stage", config=small_config())
+    infer_again(result)
     with pytest.raises(st.MissingKeyError, match=r"st\.tl\.cascades"):
         st.get.cascades(result)
 

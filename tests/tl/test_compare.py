@@ -279,7 +279,7 @@ def test_nothing_supported_gives_empty_tables_with_slices_as_the_unit(planted):
 
 @pytest.mark.slow
 def test_animals_are_the_unit_where_they_are_named(planted, caplog):
-    """Two animals a condition with a slice of every stage each: 4 units instead of 12, and one degree of freedom less for each that is gone."""
+    """Two animals per condition with a slice of every stage each are 4 units instead of 12."""
     adata = planted.copy()
     number = adata.obs["sample"].astype(str).str.split("_slice").str[1]
     adata.obs["animal"] = adata.obs["condition"].astype(str) + number

@@ -22,6 +22,8 @@ from spatrace_sc._study.prior_penalties import prior_penalties
 from spatrace_sc._study.problem import build_covariates, build_problem, forbidden_edges
 from spatrace_sc._study.read import read_study
 
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
+
 QUICK = st.Config(
     evidence=st.EvidenceConfig(n_resamples=3, n_permutations=5),
     training=st.TrainingConfig(max_epochs=3),
@@ -31,7 +33,7 @@ SHORT = replace(QUICK, model=st.ModelConfig(n_lags=2), n_blocks=4)
 
 
 def small(seed=0, **kwargs):
-    return st.datasets.simulated(seed, **{"n_cells": 600, "n_targets": 20, **FEW_GENES, **kwargs})
+    return st.datasets.simulated(seed, **{"n_cells": 500, "n_targets": 12, **FEW_GENES, **kwargs})
 
 
 def average_precision(table, truth, keys):
@@ -195,8 +197,7 @@ def test_no_target_of_the_predicted_cell_reaches_its_prediction(time_key, monkey
         values[cells[k], adata.var_names.get_indexer(roles["targets"])] += 3.0
         poked.X = sparse.csr_matrix(values)
         poked.obsp["transitions"] = adata.obsp["transitions"]
-        # the principal axes and the filter, to which every cell contributes, are held: what is left is what reaches
-        # the cell itself
+        # the principal axes and the filter, to which every cell contributes, are held fixed
         after = build_problem(
             replace(read_study(poked, roles, keys), state=study.state), QUICK, None
         )

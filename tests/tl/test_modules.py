@@ -5,11 +5,21 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import assert_unchanged, slow, small_config, small_result, snapshot, written_and_read
+from _helpers import (
+    NOTHING_SIGNIFICANT,
+    assert_unchanged,
+    infer_again,
+    slow,
+    small_result,
+    snapshot,
+    written_and_read,
+)
 from sklearn.metrics import adjusted_rand_score
 
 import spatrace_sc as st
 from spatrace_sc import _keys
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 GROUPS = 3
 KEY = "spatrace"
@@ -24,7 +34,7 @@ def result():
 
 @pytest.fixture(scope="module")
 def planted():
-    """A result whose pairs are written over: three groups of four that share targets and place, in that tissue."""
+    """Return a result with planted pairs: three groups of four that share targets and location."""
     adata = small_result().copy()
     rng = np.random.default_rng(0)
     found = dict(adata.uns[KEY])
@@ -258,7 +268,7 @@ def test_copy_leaves_the_data_and_a_new_inference_forgets(result):
     assert_unchanged(result, before)
     assert "modules" not in result.uns[KEY]
     assert annotated.obsm["spatrace_modules"].shape == (result.n_obs, 2)
-    st.tl.infer_ccc(annotated, sample_key="sample", stage_key="stage", config=small_config())
+    infer_again(annotated)
     assert "spatrace_modules" not in annotated.obsm
     with pytest.raises(st.MissingKeyError, match=r"st\.tl\.modules"):
         st.get.activity(annotated, "modules")

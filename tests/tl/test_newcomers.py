@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import spatialdata
-from _helpers import FEW_GENES, N_GENES
+from _helpers import FEW_GENES, N_GENES, NOTHING_SIGNIFICANT
 from scipy import sparse
 
 import spatrace_sc as st
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 QUICK = st.Config(
     evidence=st.EvidenceConfig(n_resamples=2, n_permutations=3),
@@ -52,7 +54,7 @@ def test_symbols_shared_or_missing_and_lists_by_symbol():
     }
     st.tl.infer_ccc(
         adata,
-        ligands=genes["ligand"], receptors=genes["receptor"], tfs=genes["tf"], targets=genes["target"],
+        **{f"{role}s": genes[role] for role in ("ligand", "receptor", "tf", "target")},
         sample_key="sample", gene_symbols="symbol", config=QUICK,
     )  # fmt: skip
     table = st.get.tf_targets(adata)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _helpers import NO_ROLES, small_config, source, tiny_config, tissue
+from _helpers import NO_ROLES, NOTHING_SIGNIFICANT, small_config, source, tiny_config, tissue
 from _planted import CONFIG, R, planted
 
 import spatrace_sc as st
@@ -23,6 +23,8 @@ from spatrace_sc._regulators import Regulators
 from spatrace_sc._study.prior_penalties import describe_prior, prior_penalties
 from spatrace_sc._study.problem import build_problem
 from spatrace_sc._study.read import read_study
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 GENES = Regulators(*(np.array(list(names)) for names in ("ab", "cd", "ef", "ghi")))
 LR = pd.DataFrame({"ligand": ["b", "x"], "receptor": ["c", "c"], "weight": [3.0, 1.0]})
@@ -85,7 +87,10 @@ def problem_with(prior):
 
 
 def test_decoys_carry_the_penalty_of_the_edge_they_stand_for():
-    """L·R', L'·R and L'·R' of a pair, and the decoy of a TF on each target, are as cheap as the real one: a prior gives nobody a head start."""
+    """The decoys of a pair, L·R', L'·R and L'·R', and of a TF have its penalty.
+
+    So a prior gives real edges no advantage over decoys.
+    """
     lr = pd.DataFrame({"ligand": ["LIG001"], "receptor": ["REC002"], "weight": [3.0]})
     tf = pd.DataFrame({"tf": ["TF003"], "target": ["TG001"], "weight": [1.0]})
     problem, genes = problem_with([lr, tf])
@@ -139,7 +144,7 @@ def test_ratio_of_sizes_by_hand():
 
 
 def test_a_prior_is_believed_as_far_as_the_data_bear_it_out(monkeypatch):
-    """By hand: others have size 1; s of a pair is the mean of its own size and that of the named."""
+    """By hand: others have size 1; s of a pair is the mean of its size and that of named pairs."""
     problem = with_prior(planted(), [0, 1], 0.1)
     rest = torch.ones(len(problem.penalty), dtype=torch.bool)
     rest[problem.n_tfs : problem.n_tfs + 2] = False
@@ -215,7 +220,7 @@ def test_a_prior_of_both_kinds_from_end_to_end():
 
 
 def test_a_strong_prior_does_not_cut_the_small_penalties_off():
-    """The penalties tried begin where they would without it; they used to begin 1 + weight times higher, out of reach of all other edges."""
+    """The penalty path begins where it would without the prior, not 1 + weight times higher."""
     problem = planted()
     network = build_network(problem, CONFIG, problem.usable)
     design, _, _ = observe(network, problem, problem.usable)

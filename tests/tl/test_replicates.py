@@ -1,4 +1,4 @@
-"""Serial sections of one animal are one replicate: what differs between animals, all its sections share."""
+"""Serial sections of one animal share what differs between animals: they are one replicate."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def plan(key):
 
 
 def level_p(rng, chosen, effect=0.0, animals=1.0, n=20):
-    """p of mean activities that share a shift within an animal, and differ by ``effect`` between groups."""
+    """Return p of mean activities with a shift per animal and ``effect`` between the groups."""
     values = rng.normal(size=(N, n)) + effect * GROUP[:, None]
     values += (
         animals * rng.normal(size=(2 * ANIMALS, n))[ANIMAL]
@@ -49,7 +49,7 @@ def level_p(rng, chosen, effect=0.0, animals=1.0, n=20):
 
 
 def slope_p(rng, chosen, n=6):
-    """p of slopes that share a shift within an animal."""
+    """Return p of slopes that share a shift within an animal."""
     nuisance = np.eye(SECTION[-1] + 1)[SECTION]
     found = [[] for _ in chosen]
     for _ in range(n):
@@ -78,7 +78,7 @@ def slope_p(rng, chosen, n=6):
 
 
 def test_levels_of_animals_keep_the_nominal_level_and_sections_do_not():
-    """200 draws in which nothing differs between the groups: p ≤ .05 is .047 of the tests with animals as the unit, .31 with sections."""
+    """In 200 draws without a difference, p ≤ .05 in .047 of the tests; with sections in .31."""
     rng = np.random.default_rng(0)
     chosen = [plan(None), plan("animal")]
     p = np.concatenate([np.stack(level_p(rng, chosen)) for _ in range(DRAWS)], axis=1)
@@ -119,8 +119,8 @@ def test_the_assumption_is_logged_only_where_it_is_one(caplog):
     with caplog.at_level(logging.WARNING, logger="spatrace_sc"):
         assert len(np.unique(plan(None).replicate)) == 2 * ANIMALS * SECTIONS
     assert (
-        "independent replicates; serial sections of one animal are not: name the animal with `replicate_key`"
-        in caplog.text
+        "independent replicates; serial sections of one animal are not: name the animal with "
+        "`replicate_key`" in caplog.text
     )
     caplog.clear()
     with caplog.at_level(logging.WARNING, logger="spatrace_sc"):

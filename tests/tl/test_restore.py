@@ -27,6 +27,8 @@ from spatrace_sc._inference.restore import _quiet, restore
 from spatrace_sc._model.fit import fit
 from spatrace_sc._study.read import read_study
 
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
+
 
 def test_the_model_is_the_one_that_was_fitted(monkeypatch):
     seen = []
@@ -136,7 +138,7 @@ def verbs(adata):
 
 
 def test_order_of_cells_does_not_matter():
-    """Components of permuted data are drawn, so another order of cells alone would give another model."""
+    """Components of permuted data are drawn, so another order of cells could change the model."""
     one, two = verbs(small_result().copy()), verbs(shuffled(small_result()))
     assert list(one.obs_names) != list(two.obs_names)
     for kind in ("tf_targets", "lr_targets", "tf_activity", "lr_pair_activity"):
@@ -152,7 +154,7 @@ def test_order_of_cells_does_not_matter():
 
 
 def test_activity_at_another_exposure_is_that_of_the_same_cells():
-    """What is drawn for ``null="positions"``: at the exposure that they have, the activity that is stored, cell by cell, wherever the cells stand."""
+    """At the present exposure the activity is the stored one, whatever the order of cells."""
     adata = shuffled(small_result())
     study = read_study(
         adata,

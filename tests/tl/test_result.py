@@ -86,13 +86,15 @@ def evidence(effect=None, **changes):
 def corrected(p=None, reliability=1.0):
     rng = np.random.default_rng(1)
     p = np.full((F, G), 1e-6) if p is None else p
-    return CorrectedEffects(rng.normal(size=(F, G)), np.full((F, G), 0.2), p, np.full(G, 0.1), reliability)
+    effect, se = rng.normal(size=(F, G)), np.full((F, G), 0.2)
+    return CorrectedEffects(effect, se, p, np.full(G, 0.1), reliability)
 
 
 def test_strength_of_neighbours_by_hand():
     # pairs aa, ab, ba, bb: aa shares its ligand with ab and its receptor with ba
     found = strength_of_neighbours(np.array([3.0, 4.0, 12.0, 1.0]), 2)
-    np.testing.assert_allclose(found, [np.sqrt(9 + 16 + 144), np.sqrt(9 + 16 + 1), np.sqrt(9 + 144 + 1), np.sqrt(162 - 1)])  # fmt: skip
+    squares = [9 + 16 + 144, 9 + 16 + 1, 9 + 144 + 1, 16 + 144 + 1]
+    np.testing.assert_allclose(found, np.sqrt(squares))
 
 
 def test_strength_of_neighbours_against_a_slow_sum():
@@ -180,7 +182,12 @@ def test_joint_effects_come_last_and_only_where_there_are_any():
 
 
 def values():
-    return {"tf": (np.full(F * G, 0.01),) * 2, "lr": (np.full(P * G, 0.01), np.full(P * G, 0.02)), "pair": (np.full(P, 0.01), np.full(P, 0.03))}  # fmt: skip
+    """Return p and q of every task."""
+    return {
+        "tf": (np.full(F * G, 0.01),) * 2,
+        "lr": (np.full(P * G, 0.01), np.full(P * G, 0.02)),
+        "pair": (np.full(P, 0.01), np.full(P, 0.03)),
+    }
 
 
 def rivals(*rows, whole=()):
@@ -219,7 +226,11 @@ def test_pairs_that_are_not_told_apart_keep_only_the_q_of_their_group():
     assert names[0] == ""
     assert [names[k] for k in pairs.loc[hit, "group"]] == ["la^rb | lb^rb"]
     assert (pairs.loc[~hit, "group"] == 0).all()
-    of = lambda table, **edge: names[int(table.loc[(table[list(edge)] == pd.Series(edge)).all(axis=1), "group"].iloc[0])]  # fmt: skip
+
+    def of(table, **edge):
+        row = (table[list(edge)] == pd.Series(edge)).all(axis=1)
+        return names[int(table.loc[row, "group"].iloc[0])]
+
     # who could stand in for the pair could do so on each of its edges
     assert {of(lr, ligand=0, receptor=1, target=g) for g in range(G)} == {"la^rb | lb^rb"}
     assert of(lr, ligand=1, receptor=0, target=1) == "la^ra | lb^ra"
@@ -229,14 +240,18 @@ def test_pairs_that_are_not_told_apart_keep_only_the_q_of_their_group():
 
 
 def only_pair_q(pair_q, p, edge_q=1.0):
-    """q of pairs, of their first edges, and the rivals of whole pairs, from q against decoys and the p of one stand-in each."""
+    """Return q of pairs and of their first edges, and the pairs that a rival could replace.
+
+    From q against decoys and the p of one rival each.
+    """
     of = values()
     q = np.ones(P * G)
     q[::G] = edge_q
     of["pair"], of["lr"] = (of["pair"][0], np.array(pair_q)), (of["lr"][0], q)
     whole = [(F + k, F + (k + 1) % P, one) for k, one in enumerate(p) if one is not None]
     alone, same, _ = apply_rival_test(evidence(), of, rivals(whole=whole), GENES)
-    return alone["pair"][1], alone["lr"][1][::G], set(same.regulator[same.target == ALL_TARGETS] - F)
+    replaceable = same.regulator[same.target == ALL_TARGETS] - F
+    return alone["pair"][1], alone["lr"][1][::G], set(replaceable)
 
 
 def test_advantages_over_rivals_are_judged_together():

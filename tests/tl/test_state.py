@@ -94,7 +94,10 @@ def test_a_tf_is_read_as_counted_before_and_filtered_now(study):
 
 
 def test_the_filtered_level_is_nearer_to_the_truth_than_the_count():
-    """Molecules are dealt to two halves, whose errors have nothing to do with each other: what predicts the other half better is nearer to the truth."""
+    """The filtered level predicts a second half of the molecules better than the count does.
+
+    Molecules are split at random, so that the errors of the halves are independent.
+    """
     adata = st.datasets.simulated(3, n_cells=2500)
     counts = dense(adata.layers["counts"]).astype(np.int64)
     depth = counts.sum(1, keepdims=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import anndata as ad
 import pandas as pd
 import pytest
-from _helpers import slow, small_config, small_result, written_and_read
+from _helpers import NOTHING_SIGNIFICANT, infer_again, slow, small_result, written_and_read
 
 import spatrace_sc as st
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 READERS = {
     "cascades": st.get.cascades,
@@ -37,7 +39,7 @@ def full():
     return adata
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr", slow("spatialdata")])
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr"), slow("spatialdata")])
 def test_all_results_survive_together(full, tmp_path, form):
     back = written_and_read(full, form, tmp_path)
     for name, reader in READERS.items():
@@ -59,7 +61,7 @@ def test_a_new_result_makes_the_old_ones_void(full):
     assert derived["obsm"]
     assert derived["obsp"]
     adata.obs["spatrace_mine"] = 1  # of the user's
-    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=small_config())
+    infer_again(adata)
     for name in slots:
         assert not derived[name] & set(map(str, getattr(adata, name)))
     assert "spatrace_mine" in adata.obs
