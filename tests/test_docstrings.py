@@ -31,7 +31,7 @@ def key_of(adata, options):
 
 @pytest.fixture(scope="module")
 def infer_once():
-    """``infer_ccc`` with few refits. It runs once for equal data and arguments, and later calls copy the result."""
+    """``infer_ccc`` with few refits; a repeated call copies the result of the first."""
     infer, done = st.tl.infer_ccc, {}
 
     def infer_or_copy(adata, **options):
@@ -42,7 +42,9 @@ def infer_once():
             return
         for slot in WRITTEN:
             present, stored = getattr(adata, slot), getattr(done[key], slot)
-            present.update({name: deepcopy(stored[name]) for name in stored.keys() - present.keys()})
+            present.update(
+                {name: deepcopy(stored[name]) for name in stored.keys() - present.keys()}
+            )
 
     return infer_or_copy
 
@@ -50,7 +52,7 @@ def infer_once():
 @pytest.mark.parametrize("name", PUBLIC)
 @pytest.mark.filterwarnings("ignore")
 def test_example_runs(name, monkeypatch, infer_once):
-    """Examples that only need some result share one with few refits; the one of the inference runs as it is."""
+    """Examples that need any result share one with few refits; that of the inference runs as is."""
     if name != "tl.infer_ccc":
         monkeypatch.setattr(st.tl, "infer_ccc", infer_once)
     found = doctest.DocTestFinder(recurse=False).find(PUBLIC[name], name)

@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from _helpers import FEW_GENES
+from _helpers import FEW_GENES, NOTHING_SIGNIFICANT
 
 import spatrace_sc as st
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -33,7 +35,7 @@ def readme_code():
 
 
 def test_five_lines_of_the_readme_run_on_a_file(tmp_path, monkeypatch):
-    adata = st.datasets.simulated(n_cells=700, n_targets=20, **FEW_GENES)
+    adata = st.datasets.simulated(n_cells=400, n_targets=8, **FEW_GENES)
     adata.X = adata.layers.pop("counts")
     adata.obs["slice"] = adata.obs["sample"].astype(str)
     adata.obs["stage_number"] = adata.obs["stage_time"].where(adata.obs["dpt_pseudotime"].notna())

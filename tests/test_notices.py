@@ -9,7 +9,14 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import NOTHING_SIGNIFICANT, assert_unchanged, snapshot, tiny_config, tissue
+from _helpers import (
+    NOTHING_SIGNIFICANT,
+    TWO_OF_EACH,
+    assert_unchanged,
+    snapshot,
+    tiny_config,
+    tissue,
+)
 
 import spatrace_sc as st
 from spatrace_sc._data.notices import NOTHING_SUPPORTED, warn_if_none_significant
@@ -17,6 +24,7 @@ from spatrace_sc._data.notices import NOTHING_SUPPORTED, warn_if_none_significan
 pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 INFER = {"sample_key": "sample", "config": tiny_config(), "device": "cpu"}
+QUICK = INFER | TWO_OF_EACH
 
 
 def warnings_with(call, *texts):
@@ -37,9 +45,10 @@ def raw():
 
 def test_every_warning_points_at_the_line_of_the_user():
     adata = tissue()
-    assert warnings_with(lambda: st.tl.infer_ccc(adata, radius=4000.0, **INFER), "`radius=4000`")
+    assert warnings_with(lambda: st.tl.infer_ccc(adata, radius=4000.0, **QUICK), "`radius=4000`")
     assert warnings_with(
-        lambda: st.tl.infer_ccc(adata, stage_key="stage", config=tiny_config()), "several stages"
+        lambda: st.tl.infer_ccc(adata, stage_key="stage", config=tiny_config(), **TWO_OF_EACH),
+        "several stages",
     )
     assert warnings_with(lambda: st.pp.ligand_exposure(adata), "no `sample_key`")
     assert warnings_with(
@@ -159,14 +168,14 @@ def test_placeholders_and_rare_types_are_named_by_the_inference(caplog):
     adata = tissue()
     adata.obs["cell_type"] = adata.obs["cell_type"].astype(str).replace("sender_1", "unknown")
     with caplog.at_level(logging.WARNING, logger="spatrace_sc"):
-        (message,) = warnings_with(lambda: st.tl.infer_ccc(adata, **INFER), "missing values")
+        (message,) = warnings_with(lambda: st.tl.infer_ccc(adata, **QUICK), "missing values")
     assert "'unknown': 49 cells" in message
     assert "fewer than 20 cells" in caplog.text
     assert "'sender_2 (18)'" in caplog.text
     assert "'sender_0" not in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING, logger="spatrace_sc"):
-        st.tl.infer_ccc(adata, senders=["sender_0"], **INFER)
+        st.tl.infer_ccc(adata, senders=["sender_0"], **QUICK)
     assert "fewer than 20 cells" not in caplog.text
 
 

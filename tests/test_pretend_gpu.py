@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _helpers import NOTHING_SIGNIFICANT, slow, small_config, tissue
+from _helpers import NOTHING_SIGNIFICANT, slow, small_config
 from _pretend_gpu import MAIN, WrongPlaceError, on_gpu, pretend_gpu
 from benchmarks.performance import gpu
 
@@ -77,6 +77,12 @@ def test_what_a_gpu_allows_is_allowed(pretended):
         layer(torch.ones(1, 2))
 
 
+def tissue():
+    """Tissue of a few genes: every operation is watched, which takes ten times as long."""
+    genes = {"n_ligands": 3, "n_receptors": 4, "n_pairs": 3, "n_tfs": 3, "n_targets": 4}
+    return st.datasets.simulated(n_cells=200, n_background=30, **genes)
+
+
 def inferred(device="cuda", config=None, **arguments):
     adata = tissue()
     st.tl.infer_ccc(adata, **KEYS, config=config or small_config(), device=device, **arguments)
@@ -123,11 +129,11 @@ def test_a_tensor_left_behind_is_found(pretended, monkeypatch, tensor):
 
 
 def test_some_of_many_pairs_and_edges(pretended, monkeypatch):
-    monkeypatch.setattr(screen_pairs, "MIN_REFITTED_PAIRS", 20)
+    monkeypatch.setattr(screen_pairs, "MIN_REFITTED_PAIRS", 6)
     monkeypatch.setattr(screen_pairs, "MAX_REFIT_WORK", 1.0)
-    monkeypatch.setattr(edge_strength, "MIN_LISTED_EDGES", 30)
-    found = inferred(config=small_config(max_edges=30))
-    assert 0 < len(st.get.lr_targets(found)) <= 30
+    monkeypatch.setattr(edge_strength, "MIN_LISTED_EDGES", 20)
+    found = inferred(config=small_config(max_edges=20))
+    assert 0 < len(st.get.lr_targets(found)) <= 20
 
 
 def test_columns_that_are_computed_anew(pretended, monkeypatch, on_cpu):
@@ -179,7 +185,7 @@ def test_a_prior(pretended):
         [
             st.pp.prior(
                 adata,
-                pd.DataFrame({"ligand": genes["ligand"][:5], "receptor": genes["receptor"][:5]}),
+                pd.DataFrame({"ligand": genes["ligand"][:3], "receptor": genes["receptor"][:3]}),
             ),
             st.pp.prior(
                 adata, pd.DataFrame({"tf": genes["tf"][:3], "target": genes["target"][:3]})

@@ -1,4 +1,4 @@
-"""What things cost: command lines, rows, sums and ratios, without the reference; and that every workload of the suite still runs."""
+"""The performance benchmarks: command lines, rows, sums, ratios; every workload runs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from _helpers import NOTHING_SIGNIFICANT
 from anndata import AnnData
 from scipy import sparse
 
@@ -23,6 +24,8 @@ sys.path.append(str(Path(__file__).parents[2]))
 
 from benchmarks.performance import one, process, reference, targets
 from benchmarks.performance.suite.workloads import TINY, WORKLOADS, ready
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "benchmarks" / "performance"
@@ -58,7 +61,10 @@ def ok(name, cpu, peak, **more):
 
 
 def test_a_command_costs_what_it_uses():
-    burn = "import time, numpy as np\nx = np.ones(20_000_000)\nwhile time.process_time() < .4: pass\nprint('said')"
+    burn = (
+        "import time, numpy as np\nx = np.ones(20_000_000)\n"
+        "while time.process_time() < .4: pass\nprint('said')"
+    )
     row, text = process.measured([sys.executable, "-c", burn])
     assert row["status"] == "ok"
     assert text.strip() == "said"
@@ -180,7 +186,10 @@ def test_what_is_known_is_not_measured_again(checkout, monkeypatch):
 
 
 def test_the_step_per_cell_is_told_steps_and_heads(tmp_path):
-    script = "import sys\ndef per_cell_att_compute(*, tlength=5, attn_subdir='below'): return tlength, attn_subdir\n"
+    script = (
+        "import sys\ndef per_cell_att_compute(*, tlength=5, attn_subdir='below'): "
+        "return tlength, attn_subdir\n"
+    )
     script += (
         "def ensure_percell_attentions(*, num_heads=5): return num_heads, *per_cell_att_compute()\n"
     )

@@ -1,4 +1,4 @@
-"""The scripts that measure GPUs and processes run, in sizes of a toy, so that they cannot rot where there is no GPU."""
+"""The scripts that measure GPUs and processes run at toy sizes, also where there is no GPU."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import json
 
 import pytest
 import torch
+from _helpers import NOTHING_SIGNIFICANT
 from benchmarks.performance import gpu, processes
 
 from spatrace_sc._inference import run as inference
 from spatrace_sc._model import fit
 from spatrace_sc._model.network.signal_network import SignalNetwork
 
-TINY = "--cells 400 --targets 6 --ligands 3 --receptors 4 --tfs 3 --tissue 250 --epochs 2 --resamples 2".split()
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
+
+TINY = (
+    "--cells 400 --targets 6 --ligands 3 --receptors 4 --tfs 3 --tissue 250 --epochs 2 "
+    "--resamples 2"
+).split()
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +81,7 @@ def test_without_a_gpu_nothing_is_measured(tmp_path, capsys):
     assert "no CUDA GPU" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_processes_are_compared(tmp_path, monkeypatch):
     for phase in ("train_attention", "train_gates"):
         monkeypatch.setattr(fit, phase, getattr(fit, phase))

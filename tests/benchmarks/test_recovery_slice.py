@@ -1,4 +1,4 @@
-"""A fast slice of the recovery benchmark: what the package promises against what anyone could run instead. Development seeds; the report has its own."""
+"""A fast slice of the recovery benchmark on development seeds: the package against alternatives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from benchmarks.recovery.judge import judge
 from benchmarks.recovery.methods.correlation import pearson
 from benchmarks.recovery.methods.linear import l1, ridge
 from benchmarks.recovery.methods.own import ours
-
 
 pytestmark = pytest.mark.slow
 

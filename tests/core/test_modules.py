@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from _helpers import slow
 
 from spatrace_sc._core import modules as core
 
@@ -71,8 +72,10 @@ def test_error_is_that_of_the_slow_sum():
     assert result.error == pytest.approx(slow / (values**2).sum())
 
 
-@pytest.mark.parametrize("noise", [0.1, 0.4])
-@pytest.mark.parametrize("n_groups", [2, 3, 4])
+LONG = [slow(2, 0.1), slow(3, 0.4), slow(4, 0.1), slow(4, 0.4)]
+
+
+@pytest.mark.parametrize(("n_groups", "noise"), [(2, 0.4), (3, 0.1), *LONG])
 def test_stability_picks_the_planted_rank(n_groups, noise):
     tables, group = planted(seed=n_groups, n_groups=n_groups, size=12 // n_groups, noise=noise)
     ranks = list(range(2, 7))

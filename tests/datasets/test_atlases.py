@@ -8,12 +8,14 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import dense, tiny_config, tissue
+from _helpers import NOTHING_SIGNIFICANT, dense, tiny_config, tissue
 from _published_atlas import good, load, place, published
 from scipy import sparse
 
 import spatrace_sc as st
 from spatrace_sc.datasets._registry import registry
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 EXPECTED = {
     "axolotl_regeneration": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anndata as ad
 import numpy as np
 import pytest
-from _helpers import dense
+from _helpers import dense, slow
 from _small_tissue import assert_same, genes, pairs_of, small
 from scipy import sparse
 
@@ -180,7 +180,7 @@ def test_invalid_arguments_of_another_kind(argument, value):
     assert f"`{argument}`" in str(caught.value)
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr")])
 @pytest.mark.parametrize("arguments", [{}, {"signal_strength": 0}], ids=["signal", "null"])
 def test_survives_being_written(form, arguments, tmp_path):
     adata = small(**arguments)

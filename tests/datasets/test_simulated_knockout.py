@@ -6,7 +6,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import dense
+from _helpers import dense, slow
 from _small_tissue import assert_same, genes, pairs_of, small
 
 import spatrace_sc as st
@@ -142,7 +142,7 @@ def test_counts_after_a_removal_have_the_right_distribution():
     assert (coupled_counts(rng, before, rate, 0 * rate) == 0).all()
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr")])
 def test_a_removal_survives_being_written(form, tmp_path):
     adata = small(knockout=sorted(genes(small(), "tf"))[0])
     path = tmp_path / f"data.{form}"

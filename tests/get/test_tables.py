@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import NOTHING_SIGNIFICANT, ONE_SLICE, small_config, small_result, tissue
+from _helpers import NOTHING_SIGNIFICANT, ONE_SLICE, small_config, small_result, tiny_config, tissue
 
 import spatrace_sc as st
 from spatrace_sc import _keys
@@ -232,9 +232,8 @@ def test_unknown_stage_lists_the_stages(result, name):
 def test_a_stage_may_be_a_number():
     adata = tissue()
     adata.obs["day"] = adata.obs["stage_time"].astype(int)
-    st.tl.infer_ccc(
-        adata, stage_key="day", config=small_config(training=st.TrainingConfig(max_epochs=0))
-    )
+    with pytest.warns(st.SpatraceWarning, match="several stages"):
+        st.tl.infer_ccc(adata, stage_key="day", config=tiny_config())
     assert st.get.stages(adata) == ["1", "2", "3"]
     pd.testing.assert_frame_equal(st.get.tf_targets(adata, 2), st.get.tf_targets(adata, "2"))
 
@@ -242,9 +241,8 @@ def test_a_stage_may_be_a_number():
 def test_stage_names_without_alphabetical_order():
     adata = tissue()
     adata.obs["when"] = adata.obs["stage"].astype(str).map({"E1": "P9", "E2": "P10", "E3": "adult"})
-    st.tl.infer_ccc(
-        adata, stage_key="when", config=small_config(training=st.TrainingConfig(max_epochs=0))
-    )
+    with pytest.warns(st.SpatraceWarning, match="several stages"):
+        st.tl.infer_ccc(adata, stage_key="when", config=tiny_config())
     assert st.get.stages(adata) == ["P9", "P10", "adult"]
 
 

@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from _helpers import N_GENES
+from _helpers import N_GENES, NOTHING_SIGNIFICANT
 from _two_processes import TABLES, fitted, result, tables
 from scipy.stats import spearmanr
 from torch import distributed as dist
 
 import spatrace_sc as st
 from spatrace_sc._model.runtime import distributed
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 SCRIPT = Path(__file__).parents[1] / "_two_processes.py"
 LAUNCHED = (

@@ -6,7 +6,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import pytest
-from _helpers import FEW_GENES
+from _helpers import FEW_GENES, infer_quietly
 from anndata import AnnData
 
 import spatrace_sc as st
@@ -26,7 +26,7 @@ def result() -> AnnData:
     adata.obs["stage"] = adata.obs["stage"].astype(str).map(later)
     number = adata.obs["sample"].astype(str).str.replace("slice1", "slice10").str.split("_").str[1]
     adata.obs["sample"] = adata.obs["stage"] + "_" + number
-    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=CONFIG, device="cpu")
+    infer_quietly(adata, sample_key="sample", stage_key="stage", config=CONFIG, device="cpu")
     return adata
 
 

@@ -404,7 +404,8 @@ def test_instances_of_two_kinds():
         st.pp.gather(sdata)
 
 
-def test_positions_that_are_missing_point_here(series):
+@pytest.mark.filterwarnings("ignore:.*looks like raw counts:spatrace_sc.SpatraceWarning")
+def test_missing_positions_name_the_verb_that_gathers_them(series):
     with pytest.raises(
         st.MissingKeyError, match=r"`spatial_key='spatial'`.*st\.pp\.gather\(sdata\)"
     ):

@@ -8,12 +8,12 @@ import warnings
 import anndata as ad
 import numpy as np
 import pytest
-from _helpers import tiny_config, tissue
+from _helpers import TWO_OF_EACH, tiny_config, tissue
 
 import spatrace_sc as st
 from spatrace_sc._data.stored_exposure import stored_radius
 
-INFER = {"sample_key": "sample", "config": tiny_config(), "device": "cpu"}
+INFER = {"sample_key": "sample", "config": tiny_config(), "device": "cpu", **TWO_OF_EACH}
 KEYS = {"spatial_key": "spatial", "sample_key": "sample"}
 
 
@@ -103,7 +103,8 @@ def test_coordinates_in_other_units_draw_a_warning(caplog):
 def test_several_exposures(caplog):
     adata = exposed()
     st.pp.ligand_exposure(adata, radius=37.5, sample_key="sample", key_added="again")
-    st.pp.ligand_exposure(adata, radius=20, key_added="elsewhere", spatial_key="spatial")
+    with pytest.warns(st.SpatraceWarning, match="no `sample_key` was given"):
+        st.pp.ligand_exposure(adata, radius=20, key_added="elsewhere", spatial_key="spatial")
     assert infer(adata, caplog)[0] == 37.5
     st.pp.ligand_exposure(adata, radius=30, sample_key="sample", key_added="again")
     _, log, (message,) = infer(adata, caplog)

@@ -13,6 +13,7 @@ from _helpers import (
     assert_unchanged,
     dense,
     is_acyclic,
+    slow,
     snapshot,
     tiny_config,
     tissue,
@@ -571,7 +572,7 @@ def with_sources():
 
 
 @pytest.mark.parametrize(
-    ("form", "method"), [*(("h5ad", m) for m in METHODS), ("zarr", "optimal_transport")]
+    ("form", "method"), [*(("h5ad", m) for m in METHODS), slow("zarr", "optimal_transport")]
 )
 def test_survives_being_written(method, form, tmp_path):
     adata = with_sources()

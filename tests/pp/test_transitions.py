@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from _helpers import (
     NOTHING_SIGNIFICANT,
+    TWO_OF_EACH,
     assert_unchanged,
     dense,
     is_acyclic,
@@ -337,7 +338,12 @@ def test_inference_takes_transitions_of_another_representation(time_key, caplog)
     adata.obsm["X_mine"] = np.random.default_rng(0).normal(size=(adata.n_obs, 5))
     st.pp.transitions(adata, time_key=time_key, receivers=RECEIVERS, use_rep="X_mine")
     st.tl.infer_ccc(
-        adata, time_key=time_key, transitions_key="transitions", config=tiny_config(), **OPTIONS
+        adata,
+        time_key=time_key,
+        transitions_key="transitions",
+        config=tiny_config(),
+        **TWO_OF_EACH,
+        **OPTIONS,
     )
     assert "do not go forward in time" not in caplog.text
 
@@ -358,7 +364,7 @@ def test_the_log_names_the_arguments_to_pass(caplog):
         "receivers=['receiver_0', 'receiver_1'])."
     )
     passed = eval(f"dict({message.partition('..., ')[2].removesuffix('.').removesuffix(')')})")
-    st.tl.infer_ccc(adata, sample_key="sample", config=tiny_config(), **passed)
+    st.tl.infer_ccc(adata, sample_key="sample", config=tiny_config(), **TWO_OF_EACH, **passed)
     assert st.get.params(adata)["transitions_key"] == "mine"
     assert "transitions_key='transitions')." in written(adata, caplog)
     assert "receivers=['receiver_1'])." in written(adata, caplog, receivers="receiver_1")
@@ -372,7 +378,9 @@ def test_a_matrix_that_is_not_used_is_named(caplog):
         "reach",
         np.array(["reach"]),
     )
-    inform = lambda **options: st.tl.infer_ccc(adata, config=tiny_config(), **OPTIONS | options)
+    inform = lambda **options: st.tl.infer_ccc(
+        adata, config=tiny_config(), **TWO_OF_EACH, **OPTIONS | options
+    )
     line = lambda: [m for m in caplog.messages if m.startswith("transitions:")]
     with caplog.at_level("INFO", "spatrace_sc"):
         inform()

@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _helpers import FEW_GENES, N_GENES, NO_ROLES, NOTHING_SIGNIFICANT, predicted_targets, source
+from _helpers import (
+    FEW_GENES,
+    N_GENES,
+    NO_ROLES,
+    NOTHING_SIGNIFICANT,
+    TWO_OF_EACH,
+    predicted_targets,
+    source,
+)
 from scipy import sparse
 from sklearn.metrics import average_precision_score
 
@@ -25,8 +33,8 @@ from spatrace_sc._study.read import read_study
 pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 QUICK = st.Config(
-    evidence=st.EvidenceConfig(n_resamples=3, n_permutations=5),
-    training=st.TrainingConfig(max_epochs=3),
+    evidence=st.EvidenceConfig(n_resamples=2, n_permutations=5),
+    training=st.TrainingConfig(max_epochs=2),
     progress=False,
 )
 SHORT = replace(QUICK, model=st.ModelConfig(n_lags=2), n_blocks=4)
@@ -154,8 +162,12 @@ def test_same_seed_same_tables_whatever_the_order_of_genes():
 
 def test_another_seed_gives_another_split():
     adata = small()
-    st.tl.infer_ccc(adata, sample_key="sample", config=QUICK, seed=1, key_added="one")
-    st.tl.infer_ccc(adata, sample_key="sample", config=QUICK, seed=2, key_added="two")
+    st.tl.infer_ccc(
+        adata, sample_key="sample", **TWO_OF_EACH, config=QUICK, seed=1, key_added="one"
+    )
+    st.tl.infer_ccc(
+        adata, sample_key="sample", **TWO_OF_EACH, config=QUICK, seed=2, key_added="two"
+    )
     assert (
         adata.uns["one"]["history"]["held_out"].iloc[0]
         != adata.uns["two"]["history"]["held_out"].iloc[0]
@@ -290,12 +302,15 @@ def test_prior_lowers_penalties_and_never_filters():
 def test_own_transitions_and_stage_time():
     adata = small()
     st.pp.transitions(adata, n_neighbors=8)
-    st.tl.infer_ccc(adata, sample_key="sample", transitions_key="transitions", config=QUICK)
+    st.tl.infer_ccc(
+        adata, sample_key="sample", transitions_key="transitions", **TWO_OF_EACH, config=QUICK
+    )
     assert adata.uns["spatrace"]["params"]["transitions_key"] == "transitions"
     st.tl.infer_ccc(
         adata,
         sample_key="sample",
         time_key="stage_time",
+        **TWO_OF_EACH,
         config=QUICK,
         receivers=["receiver_0", "receiver_1"],
         key_added="s",
@@ -308,7 +323,7 @@ def test_stages_are_ordered_by_time_not_by_name():
     adata.obs["stage"] = (
         adata.obs["stage"].astype(str).map({"E1": "E9.5", "E2": "E10.5", "E3": "A_last"})
     )
-    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", config=QUICK)
+    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", **TWO_OF_EACH, config=QUICK)
     assert st.get.stages(adata) == ["E9.5", "E10.5", "A_last"]
 
 

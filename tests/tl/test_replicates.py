@@ -88,6 +88,7 @@ def test_levels_of_animals_keep_the_nominal_level_and_sections_do_not():
     assert np.mean(p[0] <= 0.001) > 0.02  # false calls that survive many tests
 
 
+@pytest.mark.slow
 def test_responses_of_animals_keep_the_nominal_level_and_sections_do_not():
     rng = np.random.default_rng(1)
     chosen = [plan(None), plan("animal")]
