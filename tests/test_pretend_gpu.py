@@ -31,7 +31,7 @@ def pretended(monkeypatch):
         yield
 
 
-def test_what_a_gpu_refuses_is_refused(pretended):
+def test_operations_that_a_gpu_refuses_are_refused(pretended):
     here, there = torch.ones(3), torch.ones(3, device="cuda")
     assert there.device == torch.device("cuda:0")
     assert there.is_cuda
@@ -57,7 +57,7 @@ def test_what_a_gpu_refuses_is_refused(pretended):
         np.asarray(there)
 
 
-def test_what_a_gpu_allows_is_allowed(pretended):
+def test_operations_that_a_gpu_allows_are_allowed(pretended):
     here, there = torch.ones(3), torch.ones(3, device="cuda")
     assert on_gpu(there[torch.tensor([0, 1])])
     assert on_gpu(there + torch.tensor(1.0))
@@ -103,7 +103,7 @@ def assert_same(one, two):
         pd.testing.assert_series_equal(*(t[t > 0].sort_index() for t in tables), atol=2e-3)
 
 
-def test_an_inference_is_that_of_the_cpu(on_cpu, monkeypatch):
+def test_the_inference_equals_the_one_on_a_cpu(on_cpu, monkeypatch):
     with pretend_gpu(monkeypatch):
         found = inferred()
     assert_same(found, on_cpu)
@@ -112,7 +112,7 @@ def test_an_inference_is_that_of_the_cpu(on_cpu, monkeypatch):
 
 
 @pytest.mark.parametrize("tensor", ["tf", "tf_now", "receptor", "exposure", "exists"])
-def test_a_tensor_left_behind_is_found(pretended, monkeypatch, tensor):
+def test_a_tensor_left_on_the_cpu_is_noticed(pretended, monkeypatch, tensor):
     moved = records.History.to
 
     def forgetful(self, device):
@@ -128,7 +128,7 @@ def test_a_tensor_left_behind_is_found(pretended, monkeypatch, tensor):
         inferred()
 
 
-def test_some_of_many_pairs_and_edges(pretended, monkeypatch):
+def test_screened_pairs_and_listed_edges(pretended, monkeypatch):
     monkeypatch.setattr(screen_pairs, "MIN_REFITTED_PAIRS", 6)
     monkeypatch.setattr(screen_pairs, "MAX_REFIT_WORK", 1.0)
     monkeypatch.setattr(edge_strength, "MIN_LISTED_EDGES", 20)
@@ -136,7 +136,7 @@ def test_some_of_many_pairs_and_edges(pretended, monkeypatch):
     assert 0 < len(st.get.lr_targets(found)) <= 20
 
 
-def test_columns_that_are_computed_anew(pretended, monkeypatch, on_cpu):
+def test_recomputed_columns_give_the_same_result(pretended, monkeypatch, on_cpu):
     monkeypatch.setattr(losses, "MAX_TABLE_FLOATS", 0)
     assert_same(inferred(), on_cpu)
 
@@ -145,7 +145,7 @@ SHORT = st.TrainingConfig(max_epochs=3, batch_size=16)
 
 
 @pytest.mark.parametrize("options", [{}, slow({"precision": "bf16"})])
-def test_steps_that_are_recorded(monkeypatch, options):
+def test_recorded_steps_give_the_same_tables(monkeypatch, options):
     usual = small_config(training=replace(SHORT, **options))
     with monkeypatch.context() as patch, pretend_gpu(patch):
         expected = inferred(config=usual)
@@ -168,7 +168,7 @@ def test_a_mask_that_lies_on_the_gpu_is_not_pinned(pretended, monkeypatch):
         inferred(config=small_config(training=replace(SHORT, cuda_graphs=True)))
 
 
-def test_rounding_on_another_device_is_found(pretended, monkeypatch):
+def test_autocast_of_another_device_is_noticed(pretended, monkeypatch):
     monkeypatch.setattr(
         losses, "products", lambda options, device: steps.torch.autocast("cpu", torch.bfloat16)
     )
@@ -176,7 +176,7 @@ def test_rounding_on_another_device_is_found(pretended, monkeypatch):
         inferred()
 
 
-def test_a_prior(pretended):
+def test_a_prior_runs_on_the_gpu(pretended):
     adata = tissue()
     genes = {
         role: adata.var_names[adata.var[role]] for role in ("ligand", "receptor", "tf", "target")

@@ -55,7 +55,7 @@ def test_p_of_edges_that_do_not_exist_is_nearly_uniform(null):
     ("task", "found", "false"),
     [("tf_targets", 0.4, 0.25), ("lr_targets", 0.4, 0.2), ("lr_pairs", 0.5, 0.25)],
 )
-def test_what_is_called_is_mostly_true(acting, task, found, false):
+def test_most_discoveries_are_true(acting, task, found, false):
     scores = worth(getattr(st.get, task)(acting.adata), acting, task)
     assert scores["power"]["0.1"] > found
     assert scores["false"]["0.1"] <= false
@@ -116,7 +116,7 @@ def test_worth_by_hand():
     assert (scores["false_any"]["0.1"], scores["power"]["0.1"]) == (0.0, 1.0)
 
 
-def test_unmeasured_edges_are_not_asked_for():
+def test_unmeasured_edges_do_not_count():
     tissue = tiny()
     tissue.adata.var.loc["c", "tf"] = False
     assert len(measured(tissue.truth["tf_targets"], tissue)) == 0

@@ -81,7 +81,7 @@ def test_seconds_of_children_count():
     assert process.measured([sys.executable, "-c", run])[0]["cpu"] > 0.4
 
 
-def test_a_failure_is_a_row_with_what_was_said_last():
+def test_a_failure_is_a_row_with_its_last_message():
     row, _ = process.measured(
         [sys.executable, "-c", "print('before'); raise ValueError('no such thing')"]
     )
@@ -90,7 +90,7 @@ def test_a_failure_is_a_row_with_what_was_said_last():
     assert "no such thing" in row["error"]
 
 
-def test_threads_are_asked_for():
+def test_the_number_of_threads_is_passed_on():
     seen = process.environment(2)
     assert {seen[name] for name in process.THREADS} == {"2"}
     assert seen["OMP_WAIT_POLICY"] == "PASSIVE"
@@ -106,7 +106,7 @@ def test_without_a_checkout_the_reference_is_skipped_with_the_reason(tmp_path, m
     assert "SpaTRACE, three scripts skipped: no --checkout" in capsys.readouterr().out
 
 
-def test_what_is_missing_is_named(tmp_path):
+def test_missing_parts_are_named(tmp_path):
     (tmp_path / reference.SCRIPTS[0]).touch()
     why = reference.unusable(tmp_path, sys.executable)
     assert reference.SCRIPTS[0] not in why
@@ -116,7 +116,7 @@ def test_what_is_missing_is_named(tmp_path):
     assert reference.lacking(sys.executable, "json") == ""
 
 
-def test_a_package_that_is_not_there_skips_its_row(tmp_path, monkeypatch):
+def test_a_missing_package_skips_its_row(tmp_path, monkeypatch):
     monkeypatch.setattr(reference, "lacking", lambda python, module: f"{module} is not usable")
     given = reference.arguments(["--rows", "arboreto"])
     (row,) = reference.wanted(given, [])
@@ -169,7 +169,7 @@ def test_a_script_that_fails_ends_the_pipeline(checkout):
     assert [row["status"] for row in rows] == ["ok", "failed"]
 
 
-def test_what_is_known_is_not_measured_again(checkout, monkeypatch):
+def test_known_rows_are_not_measured_again(checkout, monkeypatch):
     monkeypatch.setattr(reference, "measured", lambda *_, **__: pytest.fail("measured again"))
     rows = [ok(reference.OURS, 1, 1, seed=0)]
     rows += [
@@ -251,7 +251,7 @@ def test_fewer_epochs_are_extrapolated_and_called_so():
     assert whole.loc[reference.ALL, "cpu"] == 855
 
 
-def test_the_report_says_what_is_missing():
+def test_the_report_names_missing_rows():
     inside = {"stages": {"fit": 3.0, "refits": 4.0}, "before the call": 2.0}
     rows = [ok(reference.OURS, 10, 0.5, seed=0, inside=inside)]
     rows.append({"row": reference.ARBORETO, "status": "skipped", "error": "arboreto is not usable"})
@@ -302,7 +302,7 @@ def test_one_inference_is_timed_by_stage(tmp_path):
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
-def test_workloads_run_and_leave_what_they_begin_with_as_it_was(name):
+def test_workloads_run_and_leave_their_input_unchanged(name):
     workload = ready(name, TINY)
     first, again = numbers(workload()), numbers(workload())
     assert len(first)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from _helpers import slow
 from anndata import AnnData
 from scipy import sparse
 from sklearn.linear_model import Lasso
@@ -69,7 +70,7 @@ def best(found: pd.DataFrame, target: str) -> pd.Series:
     )
 
 
-@pytest.mark.parametrize("name", ["ridge", "l1", "l1_1se", "l1_1se_pen", "forest"])
+@pytest.mark.parametrize("name", ["ridge", "l1", "l1_1se", "l1_1se_pen", slow("forest")])
 def test_a_planted_edge_is_the_strongest_of_its_target(planted, name):
     found = METHODS[name].load()(planted, 0)
     for row in planted.truth["tf_targets"].itertuples():
@@ -84,7 +85,7 @@ def test_a_planted_edge_is_the_strongest_of_its_target(planted, name):
 
 
 @pytest.mark.parametrize("name", ["pearson", "spearman", "neighbour"])
-def test_correlations_find_what_follows_the_cell_itself(simulated, name):
+def test_correlations_recover_edges_within_a_cell(simulated, name):
     s = read_signals(simulated)
     adata = simulated.adata.copy()
     x = adata.X.toarray()
@@ -116,6 +117,7 @@ def test_the_oracle_is_an_upper_bound(planted):
     assert oracle["AUPRC"] >= plain["AUPRC"]
 
 
+@pytest.mark.slow
 def test_boosting_finds_planted_edges_too(planted):
     signals = read_signals(planted)
     x, y = trees.inputs(signals)
@@ -212,7 +214,7 @@ def test_out_of_bag_improvement_is_counted_on_the_cells_left_out():
     assert stop._improvement == [pytest.approx(((1 - 0.25) + (4 - 1)) / 2)]
 
 
-@pytest.mark.parametrize("leak", [True, False])
+@pytest.mark.parametrize("leak", [slow(True), False])
 def test_reference_branch_recovers_a_planted_step(leak, monkeypatch):
     monkeypatch.setattr(reference, "UPDATES", 500)
     rng = np.random.default_rng(0)

@@ -30,7 +30,7 @@ def simulated() -> Tissue:
     return datasets.from_truth(st.datasets.simulated(0, n_cells=300, n_targets=5, n_background=30))
 
 
-def test_the_truth_is_not_in_what_methods_get(simulated):
+def test_the_truth_is_hidden_from_the_methods(simulated):
     adata = simulated.adata
     assert not set(adata.uns) & {"truth", "simulation"}
     assert "true_signal" not in adata.obsm
@@ -146,7 +146,7 @@ def test_rows_are_resumed_and_reported(tmp_path):
     assert not [r for r in report.read_rows(out) if r["status"] != "ok"]
 
 
-def test_what_a_method_leaves_out_is_named():
+def test_edges_that_a_method_omits_are_named():
     for name, method in METHODS.items():
         assert method.left_out <= set(datasets.DATASETS), name
         assert bool(method.left_out) == bool(method.why), name

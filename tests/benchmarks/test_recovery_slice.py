@@ -37,7 +37,7 @@ def test_signs_are_right(scores):
     assert scores["ours"]["tf_targets"]["signs"] >= 0.9
 
 
-def test_another_simulator_ligands_are_found():
+def test_ligands_of_another_simulator_are_recovered():
     tissue = lineages(101)
     mine, plain = (judge(tissue, f(tissue, 101)) for f in (ours, pearson))
     assert mine["lr_targets"]["AUPRC"] > 1.3 * plain["lr_targets"]["AUPRC"]

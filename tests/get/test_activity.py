@@ -3,7 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import NOTHING_SIGNIFICANT, ONE_SLICE, dense, small_config, tissue
+from _helpers import (
+    NOTHING_SIGNIFICANT,
+    ONE_SLICE,
+    TWO_OF_EACH,
+    dense,
+    small_config,
+    tiny_config,
+    tissue,
+)
 from anndata import AnnData
 
 import spatrace_sc as st
@@ -28,7 +36,7 @@ def test_shape_and_names(result):
     np.testing.assert_array_equal(activity.var["ligand"], strongest["ligand"])
 
 
-def test_cells_are_kept(result):
+def test_cells_and_their_annotation_are_preserved(result):
     activity = st.get.activity(result)
     pd.testing.assert_frame_equal(activity.obs, result.obs)
     np.testing.assert_array_equal(activity.obsm["spatial"], result.obsm["spatial"])
@@ -50,7 +58,7 @@ def test_activity_is_in_standard_deviations_times_the_score(result):
     np.testing.assert_allclose(spread, activity.var["score"], rtol=1e-3)
 
 
-def test_the_copy_is_the_callers_own(result):
+def test_the_returned_copy_can_be_changed(result):
     activity = st.get.activity(result)
     activity.X[:] = -1
     activity.obs["extra"] = 0
@@ -240,18 +248,18 @@ def test_without_counts_there_is_no_error_and_nothing_is_shrunk(smoothed):
     assert not np.isnan(activity.X[receiving(smoothed)]).any()
 
 
-def test_without_counts_it_is_said_that_noise_is_not_known(caplog):
+def test_without_counts_a_message_states_that_noise_is_unknown(caplog):
     adata = tissue()
     adata.X = dense(adata.X) / np.maximum(dense(adata.X).std(0), 0.1)
-    config = small_config(training=st.TrainingConfig(max_epochs=0))
-    st.tl.infer_ccc(adata, sample_key="sample", config=config)
+    config = tiny_config()
+    st.tl.infer_ccc(adata, sample_key="sample", config=config, **TWO_OF_EACH)
     assert "the count noise is unknown" in caplog.text
     caplog.clear()
-    st.tl.infer_ccc(tissue(), sample_key="sample", config=config)
+    st.tl.infer_ccc(tissue(), sample_key="sample", config=config, **TWO_OF_EACH)
     assert "count noise" not in caplog.text
 
 
-def test_error_layer_is_stored_beside_the_activity_and_not_handed_on(result):
+def test_the_error_layer_is_stored_and_not_returned_as_a_slot(result):
     assert result.obsm["spatrace_activity_se"].shape == result.obsm["spatrace_activity"].shape
     activity = st.get.activity(result)
     assert "spatrace_activity_se" not in activity.obsm
@@ -260,7 +268,7 @@ def test_error_layer_is_stored_beside_the_activity_and_not_handed_on(result):
 
 
 @pytest.mark.slow
-def test_cells_that_truly_receive_a_signal_are_found():
+def test_cells_that_truly_receive_a_signal_have_higher_activity():
     """AUROC of the activity of a pair for cells whose true signal is above its median."""
     from sklearn.metrics import roc_auc_score
 

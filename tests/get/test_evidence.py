@@ -56,7 +56,7 @@ def by_hand(table: pd.DataFrame) -> list[str]:
 
 
 @pytest.mark.parametrize("name", SE)
-def test_evidence_says_what_the_columns_say(mixed, name):
+def test_evidence_agrees_with_the_columns(mixed, name):
     table = getattr(st.get, name)(mixed)
     assert table["evidence"].tolist() == by_hand(table)
     assert table["evidence"].cat.ordered
@@ -85,7 +85,7 @@ def test_evidence_says_what_the_columns_say(mixed, name):
 
 @pytest.mark.parametrize("name", SE)
 @pytest.mark.parametrize("stage", [None, "E1"])
-def test_no_standard_error_where_no_refit_kept_the_edge(mixed, name, stage):
+def test_no_standard_error_where_no_refit_selected_the_edge(mixed, name, stage):
     table = getattr(st.get, name)(mixed, stage)
     stored = mixed.uns["spatrace"][name]
     known = table[SE[name]].notna()
@@ -113,7 +113,7 @@ def test_a_target_on_which_tfs_do_nothing_has_no_smallest_effect(mixed):
     np.testing.assert_allclose(table.loc[~unknown, "minimum_effect"].max(), minimum.max())
 
 
-def test_no_edge_of_a_target_without_smallest_effect_can_be_supported():
+def test_no_edge_of_a_target_without_minimum_effect_is_significant():
     """The share is of what exceeds its own error: where that is 0, so is the test's power."""
     from spatrace_sc._model.evidence.errors_in_variables import _test_effects
 
@@ -140,7 +140,7 @@ def test_a_narrow_screen_shows_how_far_to_believe_a_row(mixed, name, width, monk
         assert {"score" if name == "lr_pairs" else "effect", "q_value"} <= set(head)
 
 
-def test_co_variation_ranks_with_q_1_and_its_own_p(mixed):
+def test_co_variation_ranks_with_q_1_and_a_p_of_co_variation(mixed):
     """Edges with shared credit only have q = 1 and the p of their strength against decoys."""
     adata = st.datasets.simulated(n_cells=500, n_targets=10, signal_strength=0, **FEW_GENES)
     config = st.Config(
@@ -238,7 +238,7 @@ SLOTS = {
         ({"sender": ["t"]}, ["none", "none", "none", "none"]),
     ],
 )
-def test_evidence_behind_a_removal_is_that_of_the_edges_that_lead_there(removed, expected):
+def test_evidence_of_a_knockout_is_that_of_the_edges_on_its_paths(removed, expected):
     nothing = pd.DataFrame()
     knockout = Knockout("name", removed, nothing, nothing, "", "", max_chain=3)
     result = Result(AnnData(), "spatrace", SLOTS)
@@ -270,7 +270,7 @@ def test_add_evidence_leaves_its_table_alone():
     pd.testing.assert_frame_equal(table, before)
 
 
-def test_names_that_differ_in_case_are_found():
+def test_names_that_differ_in_case_are_suggested():
     from spatrace_sc._check import closest
 
     assert closest("Wnt3", ["WNT3", "FZD1"]) == " Did you mean 'WNT3'?"

@@ -176,7 +176,7 @@ def test_a_gene_with_two_roles_names_both():
 
 
 @pytest.mark.parametrize("call", [st.get.to_decoupler, st.get.to_liana, st.get.to_networkx])
-def test_nothing_to_export_is_empty_and_said(result, call, caplog):
+def test_an_empty_export_is_reported(result, call, caplog):
     with caplog.at_level(logging.INFO, logger="spatrace_sc"):
         found = call(result, max_q=0.0)
     assert len(found) == 0

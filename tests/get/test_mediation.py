@@ -58,7 +58,7 @@ def test_a_mediated_effect_is_the_product_of_its_steps():
     assert list(table["route"]) == ["both", "mediated", "both", "direct", "direct"]
 
 
-def test_mediated_effects_add_up_over_tfs_whatever_their_signs():
+def test_mediated_effects_add_up_over_tfs_of_either_sign():
     result = result_of(
         [(0, 0, 0, 1.0), (0, 0, 1, -1.0), (0, 0, 2, 0.5)],
         [(0, 0, 0.3), (1, 0, -0.2), (2, 0, -0.4), (0, 1, 0.7)],
@@ -196,7 +196,7 @@ def planted():
     return adata
 
 
-def test_readers_give_the_products_of_what_other_readers_give(planted):
+def test_mediated_effects_are_products_of_the_tables_of_both_steps(planted):
     stored = planted.uns["spatrace"]
     onto = st.get.tf_targets(planted).set_index(["tf", "target"])
     onto = onto["effect"].where(onto["q_value"] <= MAX_SIGNIFICANT_Q, 0.0)

@@ -3,7 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import NOTHING_SIGNIFICANT, dense, slow, small_config, tissue, written_and_read
+from _helpers import (
+    NOTHING_SIGNIFICANT,
+    dense,
+    slow,
+    small_config,
+    tiny_config,
+    tissue,
+    written_and_read,
+)
 
 import spatrace_sc as st
 
@@ -73,10 +81,10 @@ def test_a_subset_can_be_written(result, tmp_path):
     assert_readers_agree(part, written_and_read(part, "h5ad", tmp_path), ["E1", "E2", "E3"])
 
 
-def test_inference_on_what_was_written_gives_the_same(tmp_path):
+def test_inference_on_data_from_a_file_is_the_same(tmp_path):
     adata = tissue()
     back = written_and_read(adata, "h5ad", tmp_path)
-    options = {"sample_key": "sample", "stage_key": "stage", "config": small_config()}
+    options = {"sample_key": "sample", "stage_key": "stage", "config": tiny_config()}
     st.tl.infer_ccc(adata, **options)
     st.tl.infer_ccc(back, **options)
     assert_readers_agree(adata, back, ["E1", "E2", "E3"])
@@ -128,7 +136,7 @@ def test_inference_on_spatialdata(form, tmp_path):
     plain, adata = tissue(), tissue()
     options = {
         "sample_key": "sample",
-        "config": small_config(training=st.TrainingConfig(max_epochs=0)),
+        "config": tiny_config(),
     }
     st.tl.infer_ccc(plain, **options)
     sdata = spatialdata.SpatialData(tables={"cells": adata})
@@ -144,7 +152,7 @@ def test_inference_on_spatialdata_with_copy():
     sdata = spatialdata.SpatialData(tables={"table": tissue()})
     options = {
         "sample_key": "sample",
-        "config": small_config(training=st.TrainingConfig(max_epochs=0)),
+        "config": tiny_config(),
     }
     found = st.tl.infer_ccc(sdata, copy=True, **options)
     assert "spatrace" in found.uns

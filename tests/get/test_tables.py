@@ -201,7 +201,7 @@ def test_a_stage_factor_belongs_to_the_regulator(result):
     np.testing.assert_allclose((part / whole)[acting], expected[acting], rtol=1e-5)
 
 
-def test_a_stage_scales_a_pair_by_its_level_there(result):
+def test_a_stage_scales_a_pair_by_its_level_at_that_stage(result):
     """Before shrinkage, the factor is the mean activity in a stage relative to all receivers."""
     activity = st.get.activity(result)
     score = st.get.lr_pairs(result).set_index(["ligand", "receptor"])["score"]
@@ -256,7 +256,7 @@ ALL_READERS = [
 
 
 @pytest.mark.parametrize("reader", ALL_READERS, ids=lambda r: r.__name__)
-def test_reading_before_inference_says_what_to_call(reader):
+def test_reading_before_inference_names_the_verb_to_call(reader):
     with pytest.raises(st.MissingKeyError) as caught:
         reader(tissue())
     assert "st.tl.infer_ccc" in str(caught.value)
@@ -279,7 +279,7 @@ def test_another_key():
     adata = tissue()
     options = {
         "sample_key": "sample",
-        "config": small_config(training=st.TrainingConfig(max_epochs=0)),
+        "config": tiny_config(),
     }
     st.tl.infer_ccc(adata, **options)
     st.tl.infer_ccc(adata, key_added="mine", **options)
@@ -290,7 +290,7 @@ def test_another_key():
     np.testing.assert_array_equal(st.get.activity(adata, key="mine").X, st.get.activity(adata).X)
 
 
-def test_tables_are_the_callers_own(result):
+def test_returned_tables_can_be_changed(result):
     for name, reader in READERS.items():
         before = reader(result)
         changed = reader(result)
@@ -323,7 +323,7 @@ def test_params(result):
     assert found["config"] == small_config().to_dict()
 
 
-def test_params_are_the_callers_own():
+def test_returned_params_can_be_changed():
     adata = small_result().copy()
     st.get.params(adata)["config"]["n_blocks"] = -1
     assert st.get.params(adata)["config"]["n_blocks"] == 8
@@ -356,6 +356,6 @@ def test_the_limit_holds_by_stage(cut):
         assert (np.diff(part["score"]) <= 0).all()
 
 
-def test_the_limit_does_not_touch_what_is_not_an_edge(result, cut):
+def test_the_limit_holds_for_edges_alone(result, cut):
     pd.testing.assert_frame_equal(st.get.communication(cut), st.get.communication(result))
     np.testing.assert_array_equal(st.get.activity(cut).X, st.get.activity(result).X)

@@ -74,7 +74,7 @@ def test_survives_being_written(adata, form, tmp_path):
     pd.testing.assert_frame_equal(st.get.transition_reach(back), st.get.transition_reach(adata))
 
 
-def test_what_is_missing_is_named(adata):
+def test_missing_parts_are_named(adata):
     with pytest.raises(st.MissingKeyError, match=r"uns\['other'\].*'transitions', 'mine'"):
         st.get.transition_reach(adata, key="other")
     with pytest.raises(st.MissingKeyError, match=r"call `st.pp.transitions"):

@@ -99,7 +99,7 @@ def test_mediated_effects_are_sums_over_paths(traced):
     assert (table.drop(paths.index) == 0).all()
 
 
-def test_a_looser_q_lists_more_and_the_strongest_are_kept(result):
+def test_a_looser_q_lists_more_paths_and_max_paths_takes_the_strongest(result):
     st.tl.cascades(result, max_q=1.0)
     every = st.get.cascades(result)
     n = len(every)

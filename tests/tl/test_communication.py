@@ -66,7 +66,7 @@ def naive_bh(p):
     return q
 
 
-def test_q_is_benjamini_hochberg_among_supported_pairs(result):
+def test_q_is_benjamini_hochberg_among_significant_pairs(result):
     pairs = result.uns["spatrace"]["activity_pairs"]
     pairs.loc[:, "q_value"] = np.where(np.arange(len(pairs)) < 4, 0.03, 0.4)
     st.tl.communication(result, **OPTIONS)
@@ -160,7 +160,7 @@ def test_types_of_no_meaning_are_called_rarely():
     assert (p <= 0.05).mean() < 0.12
 
 
-def test_the_type_that_expresses_the_ligand_is_found():
+def test_only_the_type_that_expresses_the_ligand_sends():
     adata = st.datasets.simulated(102, n_cells=900, n_targets=20, depth=4000, noise=0.1)
     pair = adata.uns["truth"]["lr_pairs"].iloc[0]
     x = adata.X.tolil()

@@ -71,7 +71,7 @@ def test_lost_signals_are_found_with_slices_as_the_unit(planted):
 
 
 @pytest.mark.slow
-def test_what_is_alike_is_not_called_different(planted):
+def test_equal_effects_are_rarely_called_different(planted):
     table = st.get.comparison(planted, "tf_targets")
     assert len(table) > 20
     assert (table["q_value"] <= 0.2).mean() < 0.1
@@ -102,7 +102,7 @@ def test_levels_are_means_of_activity(compared):
         assert row[side] == pytest.approx(activity.X[here, column].mean(), rel=0.2)
 
 
-def test_tables_are_what_the_docs_say(compared):
+def test_tables_have_the_documented_columns_and_order(compared):
     for kind in KINDS:
         table = st.get.comparison(compared, kind)
         assert list(table.columns) == [*COMPARED_COLUMNS[kind], *_keys.COMPARISON]
@@ -185,7 +185,7 @@ def test_spatialdata(result):
     assert len(st.get.comparison(sdata.tables["table"])) > 0
 
 
-def test_nothing_supported_is_empty_tables_with_the_columns(result, caplog):
+def test_without_significant_edges_tables_are_empty_with_their_columns(result, caplog):
     for name in ("tf_targets", "lr_targets", "lr_pairs"):
         result.uns["spatrace"][name] = result.uns["spatrace"][name].assign(q_value=1.0)
     with caplog.at_level("INFO", logger="spatrace_sc"):
@@ -268,7 +268,7 @@ def test_bad_numbers_and_order_of_calls(result):
 
 
 @pytest.mark.slow
-def test_nothing_supported_gives_empty_tables_with_slices_as_the_unit(planted):
+def test_without_significant_edges_tables_of_slices_are_empty(planted):
     adata = planted.copy()
     st.tl.compare(adata, "condition", reference="A", max_q=1e-9)
     for kind in ("tf_targets", "lr_targets", "tfs", "lr_pairs", "lr_pair_activity"):

@@ -9,7 +9,7 @@ import spatrace_sc as st
 
 
 @pytest.mark.slow
-def test_a_copy_that_beats_its_decoys_does_not_beat_what_it_copies():
+def test_a_copied_gene_beats_its_decoys_but_not_the_original():
     genes = {
         "n_ligands": 8,
         "n_receptors": 8,

@@ -134,7 +134,7 @@ def test_true_edges_rank_above_correlation(recovered, task, margin):
     assert (rows["ours"] > rows["pearson"] + margin).all(), rows.to_string()
 
 
-def test_same_seed_same_tables_whatever_the_order_of_genes():
+def test_same_seed_gives_same_tables_in_any_order_of_genes():
     adata = small()
     shuffled = adata[:, np.random.default_rng(0).permutation(adata.n_vars)].copy()
     tables = []
@@ -265,7 +265,7 @@ def test_covariates_blocks_and_forbidden_edges():
     }
 
 
-def test_decoys_keep_what_they_must_and_break_the_rest():
+def test_decoys_preserve_marginals_and_break_dependence():
     adata = small()
     study = read_study(adata, NO_ROLES, source())
     draw = histories.decoy_drawer(study, build_covariates(study), 2)
@@ -299,7 +299,7 @@ def test_prior_lowers_penalties_and_never_filters():
     assert average_precision(table, truth, ["ligand", "receptor"]) > 0.5
 
 
-def test_own_transitions_and_stage_time():
+def test_supplied_transitions_and_stage_time():
     adata = small()
     st.pp.transitions(adata, n_neighbors=8)
     st.tl.infer_ccc(

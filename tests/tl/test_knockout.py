@@ -176,7 +176,7 @@ def test_nothing_happens_without_an_edge(result, caplog):
     assert not st.get.knockout(result)["change"].any()
 
 
-def test_chains_end_where_asked(result):
+def test_max_chain_limits_the_chain(result):
     wired(result, pair_on_tf=-0.2, tf_on_tf=0.25, tf_on_target=0.8, pair_on_target=0.3)
     st.tl.knockout(result, ligand=first(result, "ligands"), max_chain=0)
     table = st.get.knockout(result).set_index("target")["change"]

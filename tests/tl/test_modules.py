@@ -112,7 +112,7 @@ def weights(adata):
     return table.pivot(index="pair", columns="module", values="weight").fillna(0.0)
 
 
-def test_planted_modules_are_found(planted):
+def test_planted_modules_are_recovered(planted):
     curve = st.get.modules(planted, "stability")
     assert curve.loc[curve["chosen"].astype(bool), "rank"].tolist() == [GROUPS]
     found, true = main_of(planted), true_groups(planted)
@@ -398,7 +398,7 @@ def test_enrichment_without_the_packages_is_refused(planted, monkeypatch):
 
 
 @pytest.mark.parametrize(("package", "method"), [("decoupler", "ulm"), ("gseapy", "ora")])
-def test_enrichment_finds_its_own_targets(planted, package, method):
+def test_enrichment_recovers_the_targets_of_a_module(planted, package, method):
     pytest.importorskip(package)
     adata, sets = planted.copy(), gene_sets(planted)
     if package == "decoupler":  # signs as weights

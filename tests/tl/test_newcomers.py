@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import spatialdata
-from _helpers import FEW_GENES, N_GENES, NOTHING_SIGNIFICANT
+from _helpers import FEW_GENES, N_GENES, NOTHING_SIGNIFICANT, TWO_OF_EACH
 from scipy import sparse
 
 import spatrace_sc as st
@@ -79,7 +79,7 @@ def test_no_pseudotime_from_raw_counts():
     assert "dpt_pseudotime" not in adata.obs
 
 
-def test_readers_say_what_to_do_with_spatialdata():
+def test_readers_name_the_table_of_a_spatialdata():
     adata = st.datasets.simulated(0, n_cells=300, n_targets=12, **FEW_GENES)
     sdata = spatialdata.SpatialData(tables={"table": adata})
     with pytest.raises(st.InvalidArgumentError, match=r"SpatialData.*sdata\['table'\]"):
@@ -101,10 +101,10 @@ def test_zeros_that_are_stored_stay_where_they_are(dtype):
         np.isin(matrix.indices, empty) & (np.repeat(np.arange(300), np.diff(matrix.indptr)) == 5)
     ] = 0
     adata.X, before, stored = matrix, matrix.toarray().copy(), matrix.nnz
-    st.tl.infer_ccc(adata, sample_key="sample", config=QUICK)
+    st.tl.infer_ccc(adata, sample_key="sample", **TWO_OF_EACH, config=QUICK)
     np.testing.assert_array_equal(adata.X.toarray(), before)
     assert adata.X.nnz == stored
-    st.tl.infer_ccc(plain, sample_key="sample", config=QUICK)
+    st.tl.infer_ccc(plain, sample_key="sample", **TWO_OF_EACH, config=QUICK)
     pd.testing.assert_frame_equal(
         st.get.lr_pairs(adata), st.get.lr_pairs(plain), rtol=1e-3, atol=1e-4
     )

@@ -42,7 +42,7 @@ def test_both_kinds_at_once(prior):
     assert tf.tolist() == [[1.0, 1.0, 1.0], [1.0, 1.0, 0.5]]
 
 
-def test_an_edge_named_twice_has_its_largest_weight_whatever_the_order():
+def test_a_repeated_edge_has_its_largest_weight_in_any_order():
     twice = pd.DataFrame({"ligand": ["a"] * 3, "receptor": ["c"] * 3, "weight": [1.0, 4.0, 0.0]})
     for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
         assert prior_penalties(twice.iloc[order], GENES)[0].tolist() == pytest.approx(
@@ -61,7 +61,7 @@ def test_an_edge_named_twice_has_its_largest_weight_whatever_the_order():
         (3, "int"),
     ],
 )
-def test_what_is_no_prior(prior, says):
+def test_invalid_priors_are_refused(prior, says):
     with pytest.raises(st.InvalidArgumentError, match=says):
         prior_penalties(prior, GENES)
 

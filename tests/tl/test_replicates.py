@@ -98,7 +98,7 @@ def test_responses_of_animals_keep_the_nominal_level_and_sections_do_not():
     assert section > 0.15
 
 
-def test_animals_still_find_what_is_there():
+def test_animals_as_the_unit_still_detect_a_difference():
     rng = np.random.default_rng(2)
     (p,) = level_p(rng, [plan("animal")], effect=3.0, animals=0.5)
     assert (p <= 0.05).mean() > 0.8

@@ -84,7 +84,7 @@ def test_the_held_out_cells_are_those_of_the_fit(seed, monkeypatch):
 
 
 @pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
-def test_transitions_that_are_too_many_to_store_are_found_again(monkeypatch):
+def test_transitions_too_many_to_store_are_computed_again(monkeypatch):
     one, other = tissue(), tissue()
     options = {"sample_key": "sample", "config": tiny_config(), "device": "cpu"}
     st.tl.infer_ccc(one, **options)
@@ -112,7 +112,7 @@ def test_from_a_file_and_with_genes_in_another_order(form, tmp_path):
     assert one.config == two.config
 
 
-def test_symbols_are_found_again():
+def test_symbols_are_restored():
     adata = st.datasets.simulated(n_cells=300, n_targets=5, **FEW_GENES)
     adata.var["symbol"] = ["s" + n[::-1] for n in adata.var_names]
     adata.var.loc[adata.var_names[adata.var["target"]][:2], "symbol"] = "twice"
@@ -214,7 +214,7 @@ def test_an_order_that_names_do_not_say_is_refused(change):
 
 
 @pytest.mark.parametrize("order", ["as it was", "shuffled"])
-def test_what_the_inference_said_is_not_said_again(order, caplog):
+def test_messages_of_the_inference_are_not_repeated(order, caplog):
     adata = small_result().copy() if order == "as it was" else shuffled(small_result())
     with caplog.at_level(logging.INFO, "spatrace_sc"):
         st.tl.knockout(adata, tf="TF000")

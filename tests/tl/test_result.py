@@ -126,7 +126,7 @@ def test_a_tf_edge_needs_both_tests():
     assert (none["tf"][1] == 1).all()
 
 
-def test_a_small_pair_beside_a_strong_one_is_not_named():
+def test_a_weak_pair_is_no_rival_of_a_strong_one():
     strength = np.array([5.0, 0.5, 4.0, 3.0])
     found = evidence(pair_score=strength)
     free, asked = (p_and_q(found, corrected(), share, GENES)["pair"] for share in (0.0, 0.2))
@@ -160,7 +160,7 @@ def test_effects_are_combined_by_weight():
     )
 
 
-def test_joint_effects_come_last_and_only_where_there_are_any():
+def test_joint_effects_come_last_and_only_if_there_are_any():
     before, other = evidence(), corrected(reliability=0.5)
     without, shared = combine_effects(before, other, joint()).tf, joint(0.8)
     after = combine_effects(before, other, shared).tf
@@ -197,7 +197,7 @@ def rivals(*rows, whole=()):
     return Rivals(*edges, pair, stand_in, np.array([w[2] for w in whole], dtype=float))
 
 
-def test_pairs_that_are_not_told_apart_keep_only_the_q_of_their_group():
+def test_indistinguishable_pairs_have_only_the_q_of_their_group():
     # pair 1 could be replaced by pair 3 altogether, pair 2 on one target only, TF 0 by TF 1
     found = rivals(
         (F + 1, F + 3, 0),
@@ -285,7 +285,7 @@ def test_pairs_to_test_have_a_small_q_or_an_edge_that_has_or_is_tested():
     assert pairs_to_test(evidence(), of, GENES, edges).tolist() == [F, F + 1, F + 3]
 
 
-def test_a_pair_with_a_supported_edge_is_asked_too():
+def test_a_pair_with_a_significant_edge_is_tested_too():
     pair, edge, same = only_pair_q(
         [0.5, 0.02, 0.5, 0.5], [0.06, 0.9, None, 0.0], edge_q=np.array([0.01, 0.02, 0.3, 0.3])
     )
@@ -307,7 +307,7 @@ def test_a_pair_without_rivals_keeps_its_q():
     assert not same
 
 
-def test_a_group_holds_the_pair_itself_and_those_that_do_best_in_its_place():
+def test_a_group_holds_the_pair_and_its_best_substitutes():
     receptors = np.array([f"r{k:02d}" for k in range(MAX_NAMED)])
     genes = Regulators(
         np.array(["a", "b"]), receptors, np.empty(0, dtype=str), np.array(["r03", "x"])

@@ -24,7 +24,7 @@ def study():
 
 
 @pytest.mark.parametrize("rank", [1, 2, 5])
-def test_components_of_low_rank_data_are_those_that_are_kept(rank):
+def test_components_of_low_rank_data_are_retained(rank):
     rng = np.random.default_rng(rank)
     truth = rng.normal(size=(800, rank)) @ np.repeat(2 * np.eye(rank), 40 // rank, axis=0).T
     scores = reliable_components(
@@ -146,7 +146,7 @@ def test_the_past_of_targets_is_that_of_earlier_cells(study):
     assert (past[~exists[:, -2]] == 0).all()
 
 
-def test_what_the_past_predicts_is_taken_out_on_training_cells(study):
+def test_the_part_predicted_by_the_past_is_removed_on_training_cells(study):
     problem = build_problem(study, st.Config(progress=False), None)
     training = problem.usable & (torch.arange(len(problem.usable)) % 4 > 0)
     y = problem.targets - problem.targets[training].mean(0)
