@@ -21,7 +21,7 @@ CONFIG = st.Config(
 @pytest.fixture(scope="session")
 def result() -> AnnData:
     """Two slices at each of three stages; the stages' names do not sort in order of time."""
-    adata = st.datasets.simulated(0, n_cells=600, n_targets=10, n_slices=2, **FEW_GENES)
+    adata = st.datasets.simulated(0, n_cells=600, n_targets=20, n_slices=2, **FEW_GENES)
     later = {"E1": "early", "E2": "body", "E3": "adult"}
     adata.obs["stage"] = adata.obs["stage"].astype(str).map(later)
     number = adata.obs["sample"].astype(str).str.replace("slice1", "slice10").str.split("_").str[1]
