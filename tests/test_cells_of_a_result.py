@@ -107,7 +107,7 @@ PER_CELL = {
     "tf activity": lambda adata: st.get.activity(adata, "tfs"),
     "sent and received": st.get.sent_received,
     "communication": lambda adata: st.tl.communication(adata, n_permutations=9, progress=False),
-    "modules": lambda adata: st.tl.modules(adata, max_q=1.0, progress=False),
+    "modules": lambda adata: st.tl.modules(adata, max_q=1.0, n_modules=2, progress=False),
     "knockout": lambda adata: st.tl.knockout(adata, tf="TF000"),
     "compare": lambda adata: st.tl.compare(adata, "stage", max_q=1.0),
     "map": st.pl.activity_map,

@@ -6,6 +6,7 @@ import doctest
 import hashlib
 import inspect
 from copy import deepcopy
+from functools import lru_cache
 
 import pytest
 from _helpers import small_config
@@ -49,12 +50,21 @@ def infer_once():
     return infer_or_copy
 
 
+@pytest.fixture(scope="module")
+def simulate_once():
+    """``simulated``; a repeated call copies the tissue of the first."""
+    simulate = lru_cache(st.datasets.simulated)
+    return lambda *arguments, **options: simulate(*arguments, **options).copy()
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 @pytest.mark.filterwarnings("ignore")
-def test_example_runs(name, monkeypatch, infer_once):
+def test_example_runs(name, monkeypatch, infer_once, simulate_once):
     """Examples that need any result share one with few refits; that of the inference runs as is."""
     if name != "tl.infer_ccc":
         monkeypatch.setattr(st.tl, "infer_ccc", infer_once)
+    if name != "datasets.simulated":
+        monkeypatch.setattr(st.datasets, "simulated", simulate_once)
     found = doctest.DocTestFinder(recurse=False).find(PUBLIC[name], name)
     examples = [test for test in found if test.examples]
     results = [
