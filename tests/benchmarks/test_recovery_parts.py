@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from _helpers import NOTHING_SIGNIFICANT
 from benchmarks.recovery import parts
 from benchmarks.recovery.datasets import simulated
 
 import spatrace_sc as st
 from spatrace_sc._inference import edge_tables
 from spatrace_sc._model.records import Draw
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 ABLATIONS = [name for name in parts.PARTS if name != "all"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from _helpers import NOTHING_SIGNIFICANT
 from benchmarks._data import data_file
 from benchmarks.recovery.datasets import DATASETS, lineages, simulated
 from benchmarks.recovery.judge import judge
@@ -10,7 +11,7 @@ from benchmarks.recovery.methods.correlation import pearson
 from benchmarks.recovery.methods.linear import l1, ridge
 from benchmarks.recovery.methods.own import ours
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)]
 
 
 @pytest.fixture(scope="module")
