@@ -168,3 +168,29 @@ def test_errors_are_not_swallowed(name):
     handlers = [n for n in nodes if isinstance(n, ast.ExceptHandler)]
     silent = [h for h in handlers if h.type is None or all(isinstance(s, ast.Pass) for s in h.body)]
     assert not [h.lineno for h in silent]
+
+
+#: Attributes and methods of an AnnData that give its matrices.
+MATRICES = {"X", "layers", "raw", "to_df", "obs_vector", "var_vector", "chunk_X", "chunked_X"}
+#: Rooms that read AnnData of the user's but never their matrices: that is what `_data` is for.
+#: `_core` and `_model` know no AnnData, `datasets` builds them.
+READERS = sorted(set(ROOMS) - {"_core", "_data", "_model", "datasets"})
+#: Files that read matrices which the package has built itself, with `get`.
+READ_BUILT_MATRICES = {"pl/_mapped_quantity.py", "tl/_compare.py"}
+
+
+def matrices_read(name):
+    """Lines of a file that read a matrix of an AnnData."""
+    nodes = ast.walk(structure.tree(name))
+    return [n.lineno for n in nodes if isinstance(n, ast.Attribute) and n.attr in MATRICES]
+
+
+@pytest.mark.parametrize("name", [n for room in READERS for n in files_of(room)])
+def test_matrices_of_the_user_have_one_reader(name):
+    assert bool(matrices_read(name)) == (name in READ_BUILT_MATRICES)
+
+
+def test_matrices_that_are_read_are_seen(monkeypatch):
+    source = 'a = adata.X\nb = AnnData(X=a, layers={})\nc = data.layers["x"]\nd = t.raw.var\n'
+    monkeypatch.setattr(structure, "tree", lambda name: ast.parse(source))
+    assert matrices_read("any") == [1, 3, 4]

@@ -328,7 +328,8 @@ def test_negative_expression(verb, as_dense):
     matrix = adata.X.toarray() - (0.5 if as_dense else 0.0)
     matrix[matrix == 0] = 0 if as_dense else -1.5
     adata.X = matrix if as_dense else sparse.csr_matrix(matrix)
-    fails(verb, adata, st.DataError, "`adata.X`", "negative", "log-normalised", "`layer`")
+    remedy = ("`adata.layers['counts']`", "sc.pp.log1p(adata)")
+    fails(verb, adata, st.DataError, "`adata.X`", "negative", "log-normalised", *remedy)
 
 
 @each(EXPRESSION)

@@ -53,7 +53,7 @@ def molecule_of_blocks(blocks: Iterable[Matrix]) -> NDArray[np.float64] | None:
     """:func:`molecule` of a matrix that comes in blocks of cells."""
     units, uneven = [], []
     for block in blocks:
-        result = _units(block)
+        result = units_of_cells(block)
         if result is None:
             return None
         units.append(result[0])
@@ -65,7 +65,7 @@ def molecule_of_blocks(blocks: Iterable[Matrix]) -> NDArray[np.float64] | None:
     return np.where(filled, unit, np.nanmedian(unit))
 
 
-def _units(block: Matrix) -> tuple[NDArray[np.float64], NDArray[np.bool_]] | None:
+def units_of_cells(block: Matrix) -> tuple[NDArray[np.float64], NDArray[np.bool_]] | None:
     """Value of one molecule in every cell, and the cells with an entry that is no multiple of it.
 
     The value is NaN in cells without a molecule. None where an entry cannot be a count.

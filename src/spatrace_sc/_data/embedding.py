@@ -7,25 +7,31 @@ import logging
 import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
-from scipy import sparse
 
-from .. import _keys
 from .._check import shorten
+from .._core.identical_rows import identical_rows
 from .._errors import DataError, MissingKeyError
-from .expression import columns, matrix_of
-from .on_disk import OnDisk
+from .expression import columns
+from .flags import any_role, is_flagged
+from .matrix_forms import InMemory, as_array
+from .on_disk import OnDisk, in_memory
 
 logger = logging.getLogger("spatrace_sc")
 
 
 def embed(
-    adata: AnnData, cells: NDArray[np.bool_], use_rep: str | None, n_pcs: int, layer: str | None
+    adata: AnnData,
+    matrix: InMemory | OnDisk,
+    cells: NDArray[np.bool_],
+    use_rep: str | None,
+    n_pcs: int,
 ) -> NDArray[np.float64]:
     """Return coordinates of the chosen cells in expression space.
 
-    They are ``obsm[use_rep]``, or principal components computed on these cells: of the genes with
-    a role where they are flagged, otherwise of highly variable genes, otherwise of all genes.
-    Genes are sorted by name first, so that their order in the data does not matter.
+    ``matrix`` is the expression of all cells. The coordinates are ``obsm[use_rep]``, or principal
+    components computed on these cells: of the genes with a role where they are flagged, otherwise
+    of highly variable genes, otherwise of all genes. Genes are sorted by name first, so that their
+    order in the data does not matter.
     """
     if use_rep is not None:
         if use_rep not in adata.obsm:
@@ -33,25 +39,26 @@ def embed(
                 f"`use_rep={use_rep!r}` is not in `adata.obsm`; it has "
                 f"{shorten(adata.obsm.keys())}."
             )
-        values = np.asarray(adata.obsm[use_rep], dtype=np.float64)[cells]
+        values = as_array(in_memory(adata.obsm[use_rep]), f"`adata.obsm[{use_rep!r}]`")[cells]
         if not np.isfinite(values).all():
             raise DataError(f"`adata.obsm[{use_rep!r}]` has NaN or inf in cells that need it.")
         return values[:, :n_pcs]
-    roles = [c for c in _keys.ROLES.values() if c in adata.var]
-    if roles:
-        mask = adata.var[roles].to_numpy(dtype=bool).any(axis=1)
-    elif "highly_variable" in adata.var:
-        mask = adata.var["highly_variable"].to_numpy(dtype=bool)
-    else:
+    mask = any_role(adata)
+    if mask is None and "highly_variable" in adata.var:
+        mask = is_flagged(adata, "highly_variable")
+    elif mask is None:
         mask = np.ones(adata.n_vars, dtype=bool)
     genes = np.flatnonzero(mask)
     genes = genes[np.argsort(adata.var_names[genes].to_numpy(dtype=str), kind="stable")]
-    matrix, _ = matrix_of(adata, layer)
-    return principal_components(matrix[np.flatnonzero(cells)], genes, n_pcs)
+    block = columns(matrix[np.flatnonzero(cells)], genes)
+    scores = principal_components(block, np.arange(len(genes)), n_pcs)
+    # rounding leaves identical cells at slightly different coordinates
+    first, point = identical_rows(block)
+    return scores[first][point]
 
 
 def principal_components(
-    matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk,
+    matrix: InMemory | OnDisk,
     genes: NDArray[np.integer],
     n_pcs: int,
 ) -> NDArray[np.float64]:
@@ -62,7 +69,7 @@ def principal_components(
 
 
 def reliable_components(
-    matrix: sparse.csr_matrix | NDArray[np.floating], genes: NDArray[np.integer], n_pcs: int
+    matrix: InMemory, genes: NDArray[np.integer], n_pcs: int
 ) -> NDArray[np.float64]:
     """Return the scores of the principal components that hold more variance than chance.
 
@@ -86,13 +93,15 @@ def reliable_components(
 
 
 def _varying_genes(
-    matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk,
+    matrix: InMemory | OnDisk,
     genes: NDArray[np.integer],
     n_pcs: int,
 ) -> tuple[NDArray[np.float32], int]:
     """Return the values of the genes that vary, and how many components they allow."""
     block = columns(matrix, genes)
-    block = block[:, block.std(axis=0) > 0]
+    # the standard deviation of a constant is rounding, and that of very small values underflows
+    varies = (block.max(axis=0) > block.min(axis=0)) & (block.std(axis=0) > 0)
+    block = block[:, varies]
     n = min(n_pcs, block.shape[1] - 1, len(block) - 1)
     if n < 1:
         raise DataError(

@@ -1,8 +1,9 @@
-"""Expression matrices, checked."""
+"""Expression matrices, checked: the one reader of ``X``, layers and ``raw``."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,23 +14,20 @@ from scipy import sparse
 
 from .._check import closest, shorten
 from .._errors import DataError, MissingKeyError, warn
-from .on_disk import OnDisk, in_memory, is_on_disk, is_stored_by_gene, stored_values
+from .log_base import in_natural_logarithms, name_of
+from .matrix_forms import InMemory, canonical
+from .on_disk import OnDisk, in_memory, is_on_disk, is_stored_by_gene, probe_of, stored_values
+from .remedies import MAX_LOG_VALUE, looks_raw, remedy
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Largest value that log-normalised expression plausibly has.
-MAX_LOG_VALUE = 20
-#: Number of values that are tested for being whole numbers.
-N_PROBED_VALUES = 100_000
 
+def expression(adata: AnnData, layer: str | None, *, refuse_raw: bool = False) -> InMemory | OnDisk:
+    """Return ``X`` or a layer in natural logarithms, checked to be finite, with unique genes.
 
-def expression(
-    adata: AnnData, layer: str | None, *, refuse_raw: bool = False
-) -> sparse.csr_matrix | NDArray[np.floating] | OnDisk:
-    """Return ``X`` or a layer, checked to be finite, with unique genes.
-
-    Values that look like raw counts draw a warning, or an error with ``refuse_raw``. A matrix on
-    disk stays there: a few of its cells are judged now, the others are checked as they are read.
+    It has the form of :func:`matrix_of`. Values that look like raw counts draw a warning, or an
+    error with ``refuse_raw``. A matrix on disk stays there: a few of its cells are judged now, the
+    others are checked as they are read.
     """
     if not adata.var_names.is_unique:
         repeated = adata.var_names[adata.var_names.duplicated()].unique()
@@ -38,22 +36,46 @@ def expression(
             "`adata.var_names_make_unique()` or merge them."
         )
     matrix, name = matrix_of(adata, layer)
+    hint = partial(remedy, adata, layer)
+    probe = probe_of(matrix, name)
     if isinstance(matrix, OnDisk):
-        values = matrix.probe()
-        check_values(values, name, "at least ")
-        _check_not_raw(values, name, refuse_raw)
+        values = np.concatenate([stored_values(block).ravel() for block in probe])
+        check_values(values, name, "at least ", hint)
+    else:
+        values = stored_values(matrix)
+        check_values(values, name, "", hint)
+        if not values.size or values.max() <= 0:
+            raise DataError(f"{name} is 0 in all cells and genes. {hint()}")
+    if looks_raw(values):
+        _report_scale(f"{name} holds whole numbers and looks like raw counts", refuse_raw)
         return matrix
-    matrix = sparse.csr_matrix(matrix) if sparse.issparse(matrix) else np.asarray(matrix)
-    values = stored_values(matrix)
-    check_values(values, name)
-    _check_not_raw(values, name, refuse_raw)
+    matrix = in_natural_logarithms(matrix, probe, adata, layer)
+    largest = float(values.max()) if values.size else 0.0
+    if not isinstance(matrix, OnDisk):
+        largest = float(stored_values(matrix).max())
+    elif matrix.convert is not None:
+        largest = max(float(stored_values(matrix.convert(block)).max()) for block in probe)
+    if largest > MAX_LOG_VALUE:
+        finding = f"{name} has values up to {largest:.3g} and does not look log-normalised"
+        _report_scale(finding, refuse_raw)
     return matrix
 
 
-def matrix_of(adata: AnnData, layer: str | None) -> tuple[Any, str]:
-    """Return ``X`` or a layer, unchecked, and its name in messages.
+def has_matrix(adata: AnnData, layer: str | None) -> bool:
+    """Return whether there is a matrix: a layer that is named, or ``X``."""
+    return layer is not None or adata.X is not None
 
-    A matrix on disk stays there, unless it is stored by gene.
+
+def keeps_matrix_on_disk(adata: AnnData) -> bool:
+    """Return whether ``X`` has to be read before it can be computed with."""
+    return bool(adata.isbacked) or is_on_disk(adata.X)
+
+
+def matrix_of(adata: AnnData, layer: str | None) -> tuple[InMemory | OnDisk, str]:
+    """Return ``X`` or a layer, values unchecked, and its name in messages.
+
+    It has the one form that :func:`spatrace_sc._data.matrix_forms.canonical` describes. A matrix
+    on disk stays there, unless it is stored by gene.
     """
     if layer is not None and layer not in adata.layers:
         available = [k for k in adata.layers if k is not None]
@@ -61,27 +83,34 @@ def matrix_of(adata: AnnData, layer: str | None) -> tuple[Any, str]:
             f"`layer={layer!r}` is not in `adata.layers`; it has {shorten(available)}."
             f"{closest(layer, available)}"
         )
-    matrix = adata.X if layer is None else adata.layers[layer]
-    name = "`adata.X`" if layer is None else f"`adata.layers[{layer!r}]`"
+    matrix, name = adata.X if layer is None else adata.layers[layer], name_of(layer)
     if matrix is None:
+        available = [k for k in adata.layers if k is not None]
+        layers = f" (`adata.layers` has {shorten(available)})" if available else ""
         raise DataError(
-            f"{name} is empty; store log-normalised expression there or name a `layer`."
+            f"{name} is empty; store log-normalised expression there or name a `layer`{layers}."
+        )
+    if tuple(matrix.shape) != adata.shape or 0 in adata.shape:
+        raise DataError(
+            f"{name} has the shape {tuple(matrix.shape)}; {adata.n_obs} cells × {adata.n_vars} "
+            "genes, at least one of each, are needed."
         )
     if not is_on_disk(matrix):
-        return matrix, name
+        return canonical(matrix, name), name
     if is_stored_by_gene(matrix):
         logger.info(
             "%s is stored by gene (CSC), so all of it is read; stored by cell (CSR) it could "
             "stay on disk.",
             name,
         )
-        return in_memory(matrix), name
-    return OnDisk(matrix, partial(check_values, name=name, at_least="at least ")), name
+        return canonical(in_memory(matrix), name), name
+    check = partial(
+        check_values, name=name, at_least="at least ", hint=partial(remedy, adata, layer)
+    )
+    return OnDisk(matrix, name, check), name
 
 
-def columns(
-    matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk, index: NDArray[np.integer]
-) -> NDArray[np.float32]:
+def columns(matrix: InMemory | OnDisk, index: NDArray[np.integer]) -> NDArray[np.float32]:
     """Return some columns as a dense float32 array."""
     if isinstance(matrix, OnDisk):
         return matrix.columns(index)
@@ -91,35 +120,39 @@ def columns(
     )
 
 
-def check_values(values: NDArray[Any], name: str, at_least: str = "") -> None:
-    """Require finite values, none of them negative. ``at_least`` qualifies the count of NaN."""
-    if not np.isfinite(values).all():
+def check_values(
+    values: NDArray[Any], name: str, at_least: str = "", hint: Callable[[], str] | None = None
+) -> None:
+    """Require finite values within float32, none of them negative.
+
+    ``at_least`` qualifies the count of NaN; ``hint`` returns where better values are.
+    """
+    if not values.size:
+        return
+    finite = np.isfinite(values)
+    if not finite.all():
+        remedy_text = "" if hint is None else f" {hint()}"
         raise DataError(
-            f"{name} has {at_least}{int((~np.isfinite(values)).sum())} NaN or inf values; fill or "
-            "drop them, e.g. with `np.nan_to_num`."
+            f"{name} has {at_least}{int((~finite).sum())} NaN or inf values; fill or "
+            f"drop them, e.g. with `np.nan_to_num`.{remedy_text}"
         )
-    if values.size and values.min() < 0:
+    if values.min() < 0:
+        remedy_text = "" if hint is None else f" {hint()}"
         raise DataError(
             f"{name} has negative values (smallest {values.min():.3g}); log-normalised expression "
-            "is needed, not scaled. Name the `layer` that holds it."
+            f"is needed, not scaled.{remedy_text}"
+        )
+    if values.max() > np.finfo(np.float32).max:
+        raise DataError(
+            f"{name} has values up to {values.max():.3g}, beyond the range of float32; "
+            "log-normalised expression is needed."
         )
 
 
-def _check_not_raw(values: NDArray[Any], name: str, refuse: bool) -> None:
-    """Warn, or raise with ``refuse``, if values look like raw counts."""
-    if not values.size or values.max() <= 0:
-        return
-    flat = values.ravel()
-    probe = flat[:: max(1, flat.size // N_PROBED_VALUES)]
-    largest = float(values.max())
-    if largest > 1.5 and np.array_equal(probe, np.round(probe)):
-        finding = "holds whole numbers and looks like raw counts"
-    elif largest > MAX_LOG_VALUE:
-        finding = f"has values up to {largest:.3g} and does not look log-normalised"
-    else:
-        return
+def _report_scale(finding: str, refuse: bool) -> None:
+    """Warn, or raise with ``refuse``, of values that are not log-normalised."""
     message = (
-        f"{name} {finding}; log-normalised expression is expected: "
+        f"{finding}; log-normalised expression is expected: "
         "`sc.pp.normalize_total(adata, target_sum=1e4); sc.pp.log1p(adata)`, or name the `layer` "
         "that holds it."
     )

@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
 from .._core.counts import molecule, molecule_of_blocks
+from .matrix_forms import InMemory, canonical
 
 logger = logging.getLogger("spatrace_sc")
 
-#: A matrix in memory.
-InMemory: TypeAlias = "sparse.csr_matrix | NDArray[np.floating]"
 #: Number of values in a block, zeros included: 80 MB as dense float32.
 BLOCK_VALUES = 20_000_000
 #: A matrix is probed in this many runs of this many consecutive cells.
@@ -26,20 +26,26 @@ N_RUNS, RUN_LENGTH = 8, 250
 class OnDisk:
     """A cells × genes matrix of a file opened with ``backed="r"`` or lazily.
 
-    Lazily opened files come from :func:`anndata.experimental.read_lazy`. ``check`` is called with
-    the values of every block as it is read. Rows are selected as in numpy, in increasing order;
-    columns by :func:`load_genes` and :meth:`columns`.
+    Lazily opened files come from :func:`anndata.experimental.read_lazy`. ``name`` stands for the
+    matrix in messages. ``check`` is called with the values of every block as it is read, then
+    ``convert``, if there is one, with the block. Rows are selected as in numpy, in increasing
+    order; columns by :func:`load_genes` and :meth:`columns`.
     """
 
     def __init__(
         self,
         source: Any,
+        name: str,
         check: Callable[[NDArray[Any]], None],
+        *,
         rows: NDArray[np.intp] | None = None,
+        convert: Callable[[InMemory], InMemory] | None = None,
     ):
         self.source = source
+        self.name = name
         self.check = check
         self.rows = np.arange(source.shape[0]) if rows is None else rows
+        self.convert = convert
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -50,7 +56,11 @@ class OnDisk:
         chosen = self.rows[rows]
         if (np.diff(chosen) <= 0).any():
             raise IndexError("rows of a matrix on disk must be in increasing order.")
-        return OnDisk(self.source, self.check, chosen)
+        return OnDisk(self.source, self.name, self.check, rows=chosen, convert=self.convert)
+
+    def converted(self, convert: Callable[[InMemory], InMemory]) -> OnDisk:
+        """Return the same matrix with blocks that are converted cell by cell."""
+        return OnDisk(self.source, self.name, self.check, rows=self.rows, convert=convert)
 
     def blocks(self) -> Iterator[InMemory]:
         """Yield all genes of the selected cells, block by block."""
@@ -58,17 +68,10 @@ class OnDisk:
             first, last = np.searchsorted(self.rows, (start, stop))
             if first == last:
                 continue
-            block = read_rows(self.source, start, stop)
+            block = read_rows(self.source, start, stop, self.name)
             self.check(stored_values(block))
+            block = block if self.convert is None else self.convert(block)
             yield block if last - first == stop - start else block[self.rows[first:last] - start]
-
-    def probe(self) -> NDArray[Any]:
-        """Return the values of a few evenly spaced runs of cells."""
-        n = self.source.shape[0]
-        n_runs = max(1, min(N_RUNS, n // RUN_LENGTH))  # so that runs do not overlap
-        starts = np.linspace(0, max(0, n - RUN_LENGTH), n_runs).astype(int)
-        runs = (read_rows(self.source, int(s), min(n, int(s) + RUN_LENGTH)) for s in starts)
-        return np.concatenate([stored_values(run).ravel() for run in runs])
 
     def columns(self, index: NDArray[np.integer]) -> NDArray[np.float32]:
         """Return (cells, len(index)) dense values."""
@@ -96,7 +99,8 @@ def is_on_disk(matrix: Any) -> bool:
     """Whether a matrix has to be read before it can be computed with."""
     return (
         not sparse.issparse(matrix)
-        and not isinstance(matrix, np.ndarray)
+        and not isinstance(matrix, np.ndarray | pd.DataFrame)
+        and not hasattr(matrix, "__cuda_array_interface__")
         and hasattr(matrix, "shape")
     )
 
@@ -117,11 +121,25 @@ def in_memory(matrix: Any) -> Any:
     return matrix
 
 
-def read_rows(source: Any, start: int, stop: int) -> InMemory:
-    """Read consecutive rows of a matrix on disk."""
+def read_rows(source: Any, start: int, stop: int, name: str = "the matrix") -> InMemory:
+    """Read consecutive rows of a matrix on disk, in the form of :func:`canonical`."""
     block = source[start:stop]
-    block = block.compute() if hasattr(block, "compute") else block
-    return sparse.csr_matrix(block) if sparse.issparse(block) else np.asarray(block)
+    return canonical(block.compute() if hasattr(block, "compute") else block, name)
+
+
+def probe_of(matrix: Any, name: str) -> list[InMemory]:
+    """Return a few evenly spaced runs of cells, unchecked and unconverted, of any matrix."""
+    source = matrix.source if isinstance(matrix, OnDisk) else matrix
+    if is_on_disk(source) and is_stored_by_gene(source):
+        source = in_memory(source)
+    source = source if is_on_disk(source) else canonical(source, name)
+    n = int(source.shape[0])
+    n_runs = max(1, min(N_RUNS, n // RUN_LENGTH))  # so that runs do not overlap
+    starts = np.linspace(0, max(0, n - RUN_LENGTH), n_runs).astype(int)
+    runs = [(int(s), min(n, int(s) + RUN_LENGTH)) for s in starts]
+    if is_on_disk(source):
+        return [read_rows(source, start, stop, name) for start, stop in runs]
+    return [source[start:stop] for start, stop in runs]
 
 
 def stored_values(block: InMemory) -> NDArray[Any]:
@@ -141,22 +159,24 @@ def blocks_of(matrix: InMemory | OnDisk) -> Iterator[InMemory]:
 
 def load_genes(
     matrix: InMemory | OnDisk, genes: NDArray[np.integer]
-) -> tuple[InMemory, NDArray[np.float64] | None]:
-    """Return the matrix in memory, and the linear value of one molecule in every cell.
+) -> tuple[InMemory, NDArray[np.float64] | None, NDArray[np.bool_]]:
+    """Return the matrix in memory, the value of one molecule in every cell, and the empty cells.
 
-    For the latter see :func:`spatrace_sc._core.counts.molecule`. Of a matrix on disk only the
-    named genes are loaded; the others are empty columns, so that genes keep their index. The file
-    is read once.
+    For the second see :func:`spatrace_sc._core.counts.molecule`; in an empty cell no gene is above
+    0. Of a matrix on disk only the named genes are loaded; the others are empty columns, so that
+    genes keep their index. The file is read once.
     """
     if not isinstance(matrix, OnDisk):
-        return matrix, molecule(matrix)
+        return matrix, molecule(matrix), ~has_counts(matrix)
     loaded: list[sparse.csr_matrix] = []
+    filled: list[NDArray[np.bool_]] = []
     mask = np.zeros(matrix.shape[1], dtype=bool)
     mask[genes] = True
 
     def load_each() -> Iterator[InMemory]:
         for block in matrix.blocks():
             loaded.append(_with_columns_only(block, mask))
+            filled.append(has_counts(block))
             yield block
 
     blocks = load_each()
@@ -168,8 +188,18 @@ def load_genes(
         *(int(mask.sum()), len(mask), len(loaded)),
     )
     if not loaded:
-        return sparse.csr_matrix(matrix.shape, dtype=np.float32), unit
-    return sparse.csr_matrix(sparse.vstack(loaded, format="csr")), unit
+        nothing = np.ones(matrix.shape[0], dtype=bool)
+        return sparse.csr_matrix(matrix.shape, dtype=np.float32), unit, nothing
+    stacked = sparse.csr_matrix(sparse.vstack(loaded, format="csr"))
+    return stacked, unit, ~np.concatenate(filled)
+
+
+def has_counts(block: InMemory) -> NDArray[np.bool_]:
+    """(cells,) mask of the cells with any value that is not 0."""
+    if isinstance(block, sparse.csr_matrix):
+        pattern = (block.data != 0, block.indices, block.indptr)
+        return np.asarray(sparse.csr_matrix(pattern, shape=block.shape).sum(axis=1)).ravel() > 0
+    return np.asarray((block != 0).any(axis=1))
 
 
 def _with_columns_only(block: InMemory, mask: NDArray[np.bool_]) -> sparse.csr_matrix:

@@ -13,7 +13,8 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import shorten
-from .._data.on_disk import is_on_disk
+from .._data.expression import keeps_matrix_on_disk
+from .._data.reused_samples import warn_of_reused_samples
 from .._errors import DataError, InvalidArgumentError
 from ._element_positions import system_of
 from ._overwrite_checks import check_replaced
@@ -100,7 +101,8 @@ def gather(
     -----
     SpatraceWarning
         If cells are left out because they have no position: their instance is not in the element,
-        its geometry is empty, or its position is NaN.
+        its geometry is empty, or its position is NaN. If one element has cells of several stages,
+        which would be taken as one slice.
 
     Examples
     --------
@@ -151,6 +153,7 @@ def gather(
         ),
     }
     table = _annotating(table, selected, regions, sample_key)
+    warn_of_reused_samples(table, sample_key)
     logger.info(
         "gathered %d cells of %d regions and %d genes from %s.",
         *(table.n_obs, len(regions), table.n_vars, shorten(cells.name for cells in selected)),
@@ -223,7 +226,7 @@ def _in_memory(cells: TableCells, genes: pd.Index | None) -> AnnData:
     """Return the selected cells and genes of a table; only these are read from disk."""
     table = cells.table
     chosen = table[cells.rows] if genes is None else table[cells.rows, genes]
-    return chosen.to_memory() if table.isbacked or is_on_disk(table.X) else chosen.copy()
+    return chosen.to_memory() if keeps_matrix_on_disk(table) else chosen.copy()
 
 
 def _log_left_out(cells: TableCells, piece: AnnData, table: AnnData) -> None:

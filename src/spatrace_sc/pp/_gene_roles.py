@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,8 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import shorten
-from .._data.expression import expression, matrix_of
+from .._data.expression import expression, has_matrix, matrix_of
+from .._data.flags import is_flagged, is_replaceable, written_by_gene_roles
 from .._data.genes import default_targets, match, symbols_of
 from .._data.missing_genes import rarely_detected
 from .._data.table import as_table, detach_view
@@ -48,6 +49,8 @@ def gene_roles(
     ligands, receptors, tfs
         Names as in ``var_names`` or in ``var[gene_symbols]``; all three are required. Names that
         are not in the data are left out; their number is logged, with similar names of the data.
+        Blanks around a name do not matter, nor does the version of an Ensembl id where only one
+        gene fits. The subunits of a complex are genes of their own.
     targets
         The genes to explain. None: the highly variable genes if ``var["highly_variable"]``
         exists, otherwise the 1000 most variable genes that are detected in at least 5 % of cells;
@@ -72,7 +75,8 @@ def gene_roles(
     Raises
     ------
     InvalidArgumentError
-        If ligands, receptors or TFs are not given.
+        If ligands, receptors or TFs are not given or are no lists of names, or if ``var`` has a
+        column of the name of a role that is something else and would be lost.
     DataError
         If a role has no gene in the data. The message suggests another column, ``adata.raw`` or a
         difference in case where that would help.
@@ -102,6 +106,8 @@ def gene_roles(
     adata = as_table(data, table_key)
     lists = {"ligands": ligands, "receptors": receptors, "tfs": tfs}
     _check_given(lists)
+    if not copy:
+        _check_columns(adata)
     symbols = symbols_of(adata, gene_symbols)
     if layer is not None:
         matrix_of(adata, layer)
@@ -128,6 +134,7 @@ def gene_roles(
     if copy:
         return flags
     detach_view(adata)
+    _log_replaced(adata, flags)
     for column in flags:
         adata.var[column] = flags[column].to_numpy()
     _store_names(adata, gene_symbols, layer)
@@ -136,11 +143,36 @@ def gene_roles(
 
 def _store_names(adata: AnnData, gene_symbols: str | None, layer: str | None) -> None:
     """Store the names of column and layer, unless the slot holds something of the user's."""
-    stored = adata.uns.get(_keys.GENE_ROLES, {})
-    if isinstance(stored, Mapping) and (not stored or "gene_symbols" in stored):
+    if not adata.uns.get(_keys.GENE_ROLES) or written_by_gene_roles(adata):
         adata.uns[_keys.GENE_ROLES] = {"gene_symbols": gene_symbols or "", "layer": layer or ""}
     else:
         logger.info("uns[%r] holds something else and is left as it is.", _keys.GENE_ROLES)
+
+
+def _check_columns(adata: AnnData) -> None:
+    """Require that the columns of the roles are free, or hold nothing but flags."""
+    for column in _keys.ROLES.values():
+        if column in adata.var and not is_replaceable(adata, column):
+            values = shorten(adata.var[column].astype(object).drop_duplicates(), 3)
+            raise InvalidArgumentError(
+                f"`adata.var[{column!r}]` was not written by `st.pp.gene_roles` and would be lost "
+                f"(it holds {values}). Rename it, e.g. `adata.var = "
+                f"adata.var.rename(columns={{{column!r}: '{column}_annotation'}})`, delete it, or "
+                "take `copy=True`."
+            )
+
+
+def _log_replaced(adata: AnnData, flags: pd.DataFrame) -> None:
+    """Log flags of the user's that are replaced by others."""
+    for column in flags.columns.astype(str):
+        if column not in adata.var or written_by_gene_roles(adata):
+            continue
+        former = is_flagged(adata, column)
+        if not np.array_equal(former, flags[column].to_numpy()):
+            logger.warning(
+                "adata.var[%r] held other flags (%d genes), which are replaced.",
+                *(column, int(former.sum())),
+            )
 
 
 def _check_given(lists: dict[str, Sequence[str] | None]) -> None:
@@ -166,7 +198,7 @@ def _log_roles(adata: AnnData, flags: pd.DataFrame, layer: str | None) -> None:
             "its own ligand or receptor.",
             *(int(both.sum()), shorten(adata.var_names[both.to_numpy()], 5)),
         )
-    if layer is None and adata.X is None:
+    if not has_matrix(adata, layer):
         return
     matrix, _ = matrix_of(adata, layer)
     rare, n_cells = rarely_detected(matrix, flags.any(axis=1).to_numpy())

@@ -11,9 +11,10 @@ from anndata import AnnData
 from scipy import sparse
 
 from .. import _keys
-from .._check import whole
+from .._check import labels, whole
 from .._data.cells import categories, cell_mask, receivers_with_time, time_column
 from .._data.embedding import embed
+from .._data.empty_cells import empty_cells, warn_of_empty_cells
 from .._data.expression import expression
 from .._data.table import as_table, detach_view
 from ._overwrite_checks import check_time, check_transitions, distinct_times
@@ -160,7 +161,8 @@ def transitions(
     """
     adata = as_table(data, table_key)
     rule = rule_of(method, adata)
-    expression(adata, layer, refuse_raw=root is not None)
+    matrix = expression(adata, layer, refuse_raw=root is not None)
+    empty = empty_cells(matrix)
     whole(n_neighbors, "n_neighbors")
     whole(n_pcs, "n_pcs")
     types = categories(adata, cell_type_key, "cell_type_key")
@@ -169,14 +171,18 @@ def transitions(
     if root is not None:
         check_time(adata, time_key, root)
         candidates = cell_mask(types, receivers, "receivers", adata.n_obs)
-        representation = embed(adata, candidates, use_rep, n_pcs, layer)
+        warn_of_empty_cells(empty, adata.obs_names.to_numpy(dtype=str), receivers=candidates)
+        candidates &= ~empty
+        representation = embed(adata, matrix, candidates, use_rep, n_pcs)
         time = diffusion_pseudotime(adata, candidates, representation, types, root)
         mask = candidates & np.isfinite(time)
         embed_cells = lambda: representation[mask[candidates]]
     else:
         time = time_column(adata, time_key, cell_type_key=cell_type_key)
         mask = receivers_with_time(time, types, receivers, time_key)
-        embed_cells = lambda: embed(adata, mask, use_rep, n_pcs, layer)
+        warn_of_empty_cells(empty, adata.obs_names.to_numpy(dtype=str), receivers=mask)
+        mask &= ~empty
+        embed_cells = lambda: embed(adata, matrix, mask, use_rep, n_pcs)
     cells = Cells(adata, mask, time[mask], time_key, stage_key, int(n_neighbors), embed_cells)
     block, checks = _compute(rule, cells)
     reach = reach_table(block, cells)
@@ -194,7 +200,7 @@ def transitions(
             "n_neighbors": int(n_neighbors),
             "n_pcs": int(n_pcs),
             "use_rep": use_rep or "",
-            "root": root or "",
+            "root": "" if root is None else str(root),
         },
         "rule": parameters(rule),
         "checks": checks,
@@ -219,8 +225,7 @@ def _log_usage(key: str, time_key: str, receivers: Sequence[str] | None) -> None
     if time_key != _keys.TIME:
         arguments["time_key"] = time_key
     if receivers is not None:
-        names = [receivers] if isinstance(receivers, str) else receivers
-        arguments["receivers"] = [str(name) for name in names]
+        arguments["receivers"] = labels(receivers, "receivers")
     logger.info(
         "Written to obsp[%r]. The inference uses it only when it is named: "
         "st.tl.infer_ccc(..., %s).",

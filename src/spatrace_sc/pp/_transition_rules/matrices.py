@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from ..._check import shorten
+from ..._data.on_disk import in_memory
 from ..._errors import DataError, InvalidArgumentError, MissingKeyError
 from .cells import Cells, Notes
 
@@ -40,7 +41,7 @@ class Stored:
             raise MissingKeyError(
                 f"{self.key!r} is not in `adata.obsp`; it has {shorten(cells.adata.obsp.keys())}."
             )
-        return Given(cells.adata.obsp[self.key], f"`adata.obsp[{self.key!r}]`")(cells)
+        return Given(in_memory(cells.adata.obsp[self.key]), f"`adata.obsp[{self.key!r}]`")(cells)
 
 
 def as_sparse(matrix: Any, name: str, n: int) -> sparse.csr_matrix:
