@@ -119,12 +119,13 @@ def test_only_named_genes_are_loaded_in_small_blocks(tmp_path, monkeypatch):
     assert isinstance(matrix, OnDisk)
     sizes.clear()
     genes = np.array([3, 60, 12])
-    loaded, unit = load_genes(matrix, genes)
+    loaded, unit, empty = load_genes(matrix, genes)
     assert sizes == [40] * 7 + [20]
     expected = dense(tissue().X)
     np.testing.assert_array_equal(dense(loaded)[:, genes], expected[:, genes])
     assert loaded.nnz == np.count_nonzero(expected[:, genes])
     np.testing.assert_array_equal(unit, molecule(tissue().X))
+    np.testing.assert_array_equal(empty, ~expected.any(axis=1))
 
 
 def test_rows_and_columns(tmp_path):

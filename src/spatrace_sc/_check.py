@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import difflib
 import numbers
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Set
 from typing import TypeGuard
 
 import numpy as np
+import pandas as pd
 
 from ._errors import InvalidArgumentError
+
+#: Length up to which a value is quoted.
+MAX_QUOTED = 80
 
 
 def shorten(names: Iterable[object], limit: int = 8) -> str:
@@ -30,6 +35,50 @@ def closest(name: str, available: Iterable[object]) -> str:
         folded[n] for n in difflib.get_close_matches(name.casefold(), folded, n=1)
     ]
     return f" Did you mean {match[0]!r}?" if match else ""
+
+
+def labels(value: object, argument: str) -> list[str]:
+    """Return one label or several as text; each once, those of a set in alphabetical order.
+
+    Labels compare as text in all verbs, so a number, a truth value or a numpy scalar is one label.
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        value = [value]
+    listed = list(value)
+    unusable = [v for v in listed if not pd.api.types.is_scalar(v) or pd.isna(v)]
+    if unusable or isinstance(value, pd.DataFrame):
+        finding = f"a {type(value).__name__}" if isinstance(value, pd.DataFrame) else None
+        raise InvalidArgumentError(
+            f"`{argument}` must be a name or a list of names, found "
+            f"{finding or repr(unusable[0])[:MAX_QUOTED]}."
+        )
+    names = [v.decode() if isinstance(v, bytes) else str(v) for v in listed]
+    return list(dict.fromkeys(sorted(names) if isinstance(value, Set) else names))
+
+
+def find_labels(wanted: Iterable[str], available: Iterable[object]) -> tuple[list[str], list[str]]:
+    """Return the available labels that are wanted, in that order, and those not available.
+
+    A column of floats is written as "10.0", so "10" finds it as well, and the reverse.
+    """
+    names = [str(a) for a in available]
+    by_number: dict[str, set[str]] = {}
+    for name in names:
+        by_number.setdefault(_without_decimals(name), set()).add(name)
+    present: list[str] = []
+    missing: list[str] = []
+    for label in wanted:
+        equal = {label} if label in names else by_number.get(_without_decimals(label), set())
+        present.extend(equal if len(equal) == 1 else [])
+        missing.extend([] if len(equal) == 1 else [label])
+    return list(dict.fromkeys(present)), missing
+
+
+def _without_decimals(label: str) -> str:
+    """Return "10" for "10.0", any other label as it is."""
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", label)
 
 
 def one_of(value: object, argument: str, allowed: Iterable[object], note: str = "") -> None:

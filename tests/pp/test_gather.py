@@ -210,15 +210,63 @@ def test_nan_positions_and_empty_geometries():
 def test_instances_of_another_type_match_nothing():
     text = table_of("cells", ["5", "6", "7"])
     sdata = sd.SpatialData.init_from_elements({"cells": circles(None), "table": text})
-    with pytest.raises(st.DataError, match=r"none of the 3 cells.*'table'.*'cells'.*'5'.*int64"):
+    says = r"none of the 3 cells.*'table'.*'cells'.*'5'.*int64.*equal as text.*\.astype\(int\)"
+    with pytest.raises(st.DataError, match=says):
+        st.pp.gather(sdata)
+    sdata["table"].obs["id"] = sdata["table"].obs["id"].astype(int)  # the remedy
+    np.testing.assert_allclose(st.pp.gather(sdata, copy=True).obsm["spatial"], XY)
+
+
+def test_an_index_of_text_and_instances_of_numbers():
+    element = circles(None, index=("5", "6", "7"))
+    sdata = sd.SpatialData.init_from_elements({"cells": element, "t": table_of("cells", [5, 6])})
+    with pytest.raises(st.DataError, match=r"none of the 2 cells.*equal as text.*\.astype\(str\)"):
         st.pp.gather(sdata)
 
 
-def test_an_element_whose_instances_are_not_unique():
+@pytest.mark.parametrize("kind", ["circles", "points"])
+@pytest.mark.parametrize("index", [(5, 5, 7), (7, 5, 7), (7, 5, 5)])
+def test_an_element_whose_instances_are_not_unique(kind, index):
+    element = {
+        "circles": lambda: circles(None, index=index),
+        "points": lambda: PointsModel.parse(pd.DataFrame(XY, columns=["x", "y"], index=index)),
+    }[kind]()
+    sdata = sd.SpatialData.init_from_elements({"cells": element, "t": table_of("cells", [5, 7])})
+    repeated = pd.Index(index)[pd.Index(index).duplicated()][0]
+    with pytest.raises(st.DataError, match=rf"'cells'.*more than once.*'{repeated}'.*unique index"):
+        st.pp.gather(sdata)
+
+
+@pytest.mark.parametrize("kind", ["circles", "points"])
+def test_an_unsorted_index_and_instances_without_a_cell(kind, caplog):
+    index = [7, 5, 6]
+    element = {
+        "circles": lambda: circles(None, index=index),
+        "points": lambda: PointsModel.parse(pd.DataFrame(XY, columns=["x", "y"], index=index)),
+    }[kind]()
+    sdata = sd.SpatialData.init_from_elements({"cells": element, "t": table_of("cells", [6, 7])})
+    with caplog.at_level(logging.INFO, logger="spatrace_sc"):
+        gathered = st.pp.gather(sdata, copy=True)
+    np.testing.assert_allclose(gathered.obsm["spatial"], XY[[2, 0]])
+    assert "1 of 3 instances of 'cells' have no row in table 't'" in caplog.text
+
+
+def test_an_element_without_geometries():
+    empty = as_frame([Polygon(), Polygon(), Polygon()])
     sdata = sd.SpatialData.init_from_elements(
-        {"cells": circles(None, index=(5, 5, 7)), "t": table_of("cells", [5, 7])}
+        {"cells": ShapesModel.parse(empty), "t": table_of("cells", [5, 6])}
     )
-    with pytest.raises(st.DataError, match=r"'cells'.*more than once.*'5'"):
+    with pytest.raises(st.DataError, match="all geometries of 'cells' are missing or empty"):
+        st.pp.gather(sdata)
+
+
+def test_an_element_with_cells_of_several_stages():
+    table = table_of("cells", np.arange(30), stage=["E1"] * 15 + ["E2"] * 15)
+    element = ShapesModel.parse(
+        np.arange(60.0).reshape(30, 2), geometry=0, radius=1, index=np.arange(30)
+    )
+    sdata = sd.SpatialData.init_from_elements({"cells": element, "t": table})
+    with pytest.warns(st.SpatraceWarning, match="1 of 1 samples have cells of several values of"):
         st.pp.gather(sdata)
 
 

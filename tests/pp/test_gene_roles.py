@@ -312,7 +312,6 @@ def test_missing_genes_that_are_in_raw():
         ("Pdgfrb", None),
         ("Fgf3", None),
         ("Nkx2.5", "Nkx2-5"),
-        ("ENSMUSG00000012345.7", "ENSMUSG00000012345"),
         ("Xyz", None),
     ],
 )

@@ -11,8 +11,9 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._check import closest, shorten
+from .._check import closest, find_labels, labels, shorten
 from .._errors import DataError, InvalidArgumentError, MissingKeyError, warn
+from .reused_samples import warn_of_reused_samples
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -81,10 +82,19 @@ def coordinates(adata: AnnData, key: str) -> NDArray[np.float64]:
     return coords
 
 
-def samples(adata: AnnData, key: str | None, argument: str = "sample_key") -> NDArray[np.object_]:
+def samples(
+    adata: AnnData,
+    key: str | None,
+    argument: str = "sample_key",
+    *,
+    stage_key: str | None = None,
+    time_key: str | None = None,
+) -> NDArray[np.object_]:
     """Return the slice of every cell; without a key, all cells are one slice.
 
-    A slice of a single cell has no neighbours and is an error.
+    A slice of a single cell has no neighbours and is an error. A ``sample_key`` whose names are
+    reused at several stages draws a warning; ``stage_key`` and ``time_key`` name the columns by
+    which this is judged, None: a column that looks like the stage.
     """
     if key is None:
         _warn_of_unused_slices(adata, argument)
@@ -96,6 +106,8 @@ def samples(adata: AnnData, key: str | None, argument: str = "sample_key") -> ND
             f"`{argument}={key!r}`: the samples {shorten(names[counts < 2])} have a single cell, "
             "which has no neighbours; drop them or merge samples."
         )
+    if argument == "sample_key":
+        warn_of_reused_samples(adata, key, stage_key=stage_key, time_key=time_key)
     return values
 
 
@@ -146,16 +158,25 @@ def cell_mask(
     """Return the (n,) mask of the cells of the chosen types; all cells when None."""
     if chosen is None:
         return np.ones(n, dtype=bool)
-    wanted = [chosen] if isinstance(chosen, str) else [str(c) for c in chosen]
-    labels = np.empty(0, dtype=str) if types is None else np.asarray(types, dtype=str)
-    available = np.unique(labels)
-    unknown = [w for w in wanted if w not in set(available)]
+    wanted = labels(chosen, argument)
+    type_of_cell = np.empty(0, dtype=str) if types is None else np.asarray(types, dtype=str)
+    available = np.unique(type_of_cell)
+    selected, unknown = find_labels(wanted, available)
     if not wanted or unknown:
         problem = f"has unknown cell types {shorten(unknown)}" if unknown else "is empty"
         raise InvalidArgumentError(
             f"`{argument}` {problem}; the data have {shorten(available, 20)}. None takes all."
         )
-    return np.isin(labels, wanted)
+    return np.isin(type_of_cell, selected)
+
+
+def require_receivers(mask: NDArray[np.bool_]) -> None:
+    """Require enough receivers."""
+    if mask.sum() < MIN_RECEIVERS:
+        raise DataError(
+            f"only {int(mask.sum())} receivers; at least {MIN_RECEIVERS} are needed. Check "
+            "`receivers` and `time_key`."
+        )
 
 
 def receivers_with_time(
@@ -188,11 +209,7 @@ def receivers_with_time(
             "a time, senders do not. Name the types to explain in `receivers=`, or drop those "
             "cells."
         )
-    if mask.sum() < MIN_RECEIVERS:
-        raise DataError(
-            f"only {int(mask.sum())} receivers; at least {MIN_RECEIVERS} are needed. Check "
-            "`receivers` and `time_key`."
-        )
+    require_receivers(mask)
     if np.ptp(time[mask]) == 0:
         raise DataError(
             f"{column} is {time[mask][0]:g} in every receiver; time must vary for transitions to "

@@ -14,13 +14,13 @@ from scipy import sparse
 from .. import _keys
 from .._check import closest, shorten
 from .._errors import DataError, MissingKeyError
+from .flags import is_flagged
+from .gene_names import NO_NAME, complex_hint, find_genes, hint_at_ensembl, listed_names, stable_id
 from .missing_genes import hint_at_raw, report_missing
 from .on_disk import OnDisk, blocks_of
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Missing names as text.
-NO_NAME = {"", "nan", "None", "<NA>"}
 #: Number of default targets where no highly variable genes are flagged.
 MAX_DEFAULT_TARGETS = 1000
 #: Default targets are detected in at least this share of the cells.
@@ -45,13 +45,6 @@ def flagged(adata: AnnData, argument: str) -> list[str]:
     return list(adata.var_names[mask])
 
 
-def is_flagged(adata: AnnData, column: str) -> NDArray[np.bool_]:
-    """Return the (genes,) flags in a column of ``var``; a missing value counts as False."""
-    flags = adata.var[column]
-    mask: NDArray[np.bool_] = flags.where(flags.notna(), False).astype(bool).to_numpy()
-    return mask
-
-
 def default_targets(
     adata: AnnData, regulators: set[str], matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk
 ) -> list[str]:
@@ -61,8 +54,14 @@ def default_targets(
     among those detected in 5 % of the cells.
     """
     if "highly_variable" in adata.var:
-        variable = adata.var_names[adata.var["highly_variable"].to_numpy(dtype=bool)]
+        variable = adata.var_names[is_flagged(adata, "highly_variable")]
         targets = [g for g in variable if g not in regulators]
+        if not targets:
+            raise DataError(
+                f"`targets` was not given, and none of the {len(variable)} genes that "
+                "`adata.var['highly_variable']` flags is without another role; name the genes to "
+                "explain as `targets`."
+            )
         logger.info("targets: %d highly variable genes without another role.", len(targets))
         return targets
     mean, square, share = _moments(matrix)
@@ -108,19 +107,18 @@ def match(
     Fewer than half draw a warning; none at all is an error that names a likely reason.
     ``symbols`` are the names to match, taken from ``column`` of ``var``.
     """
-    wanted = {str(n) for n in ([names] if isinstance(names, str) else names)} - NO_NAME
+    wanted = listed_names(names, argument)
     available = np.asarray(adata.var_names if symbols is None else symbols, dtype=str)
-    mask = np.isin(available, list(wanted))
-    matched = set(available[mask])
+    matched = find_genes(wanted, available, argument)
     if not matched:
         raise DataError(
             f"none of the {len(wanted)} `{argument}` is in the data "
             f"({shorten(sorted(wanted), 3)} against {shorten(available, 3)})."
-            f"{explain_no_match(adata, wanted, available)}"
+            f"{explain_no_match(adata, set(wanted), available)}"
         )
-    missing = sorted(wanted - matched)
+    missing = sorted(set(wanted) - set(matched))
     report_missing(adata, missing, len(wanted), argument, available, column=column)
-    return mask
+    return np.isin(available, list(matched.values()))
 
 
 def symbols_of(adata: AnnData, column: str | None) -> NDArray[np.object_] | None:
@@ -140,12 +138,17 @@ def symbols_of(adata: AnnData, column: str | None) -> NDArray[np.object_] | None
     return symbols
 
 
+def gene_labels(adata: AnnData, symbols: NDArray[np.object_] | None) -> dict[str, str]:
+    """Return the label in results of every gene, by its name in ``var_names``."""
+    if symbols is None:
+        return {name: name for name in adata.var_names.astype(str)}
+    return labels_of(adata, symbols)
+
+
 def names_by_label(adata: AnnData, column: str | None) -> dict[str, str]:
     """Return the name in ``var_names`` of every gene, by its label in results."""
-    symbols = symbols_of(adata, column)
-    if symbols is None:
-        return {n: n for n in adata.var_names.astype(str)}
-    return {label: name for name, label in labels_of(adata, symbols).items()}
+    labels = gene_labels(adata, symbols_of(adata, column))
+    return {label: name for name, label in labels.items()}
 
 
 def labels_of(adata: AnnData, symbols: NDArray[np.object_]) -> dict[str, str]:
@@ -166,8 +169,8 @@ def explain_no_match(
     adata: AnnData, wanted: set[str], available: NDArray[np.str_], verb: str = "st.pp.gene_roles"
 ) -> str:
     """Return a likely reason why no name given to ``verb`` is in the data, and the remedy."""
-    upper = {w.upper() for w in wanted}
-    if upper & {a.upper() for a in available}:
+    upper = {stable_id(w).upper() for w in wanted}
+    if upper & {stable_id(a).upper() for a in available}:
         return (
             " They match when upper and lower case are ignored: mouse genes are written 'Wnt5a', "
             "human ones 'WNT5A'."
@@ -175,10 +178,15 @@ def explain_no_match(
     for column in adata.var.columns:
         values = adata.var[column]
         if values.dtype == object or str(values.dtype) in {"category", "string", "str"}:
-            shared = upper & {str(v).upper() for v in values}
+            shared = upper & {stable_id(str(v)).upper() for v in values}
             if shared:
                 return (
                     f" {len(shared)} of them are in `adata.var[{column!r}]`: pass "
                     f"`gene_symbols={column!r}` to `{verb}` and `st.tl.infer_ccc`."
                 )
-    return hint_at_raw(adata, wanted) or " Check species and identifiers."
+    return (
+        complex_hint(wanted, available)
+        or hint_at_raw(adata, wanted)
+        or hint_at_ensembl(wanted, available)
+        or " Check species and identifiers."
+    )

@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 import logging
 import re
+from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
 
 from .._check import shorten
 from .._errors import warn
-from .on_disk import OnDisk, read_rows
+from .gene_names import complex_hint
+from .on_disk import OnDisk, blocks_of, read_rows
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -25,6 +28,11 @@ RARE = 0.01
 SIMILAR = 0.8
 #: Number of missing names that are shown, each with a similar name of the data.
 N_SHOWN = 5
+#: A gene that others express in this share of cells, so that at least so many detections are
+#: expected in a slice, and that is 0 in every cell there, may not have been measured there.
+MIN_SHARE, MIN_EXPECTED = 0.05, 20
+#: Number of slices, and of genes of each, that are shown.
+N_SLICES_SHOWN, N_GENES_SHOWN = 3, 4
 #: On disk, detection is estimated from this many cells in this many runs.
 N_PROBED_CELLS, N_RUNS = 2000, 8
 
@@ -44,17 +52,18 @@ def report_missing(
     warning, because they may be typing errors.
     """
     n_matched = n_wanted - len(missing)
+    complexes = complex_hint(missing, available)
     few = 0 < len(missing) <= N_SHOWN and n_matched >= MIN_MATCHED * n_wanted
     detail = f"; not in the data: {_with_similar(missing, available)}" if missing else ""
     logger.log(
         logging.WARNING if few else logging.INFO,
-        "%s: %d of %d found%s.",
-        *(argument, n_matched, n_wanted, detail),
+        "%s: %d of %d found%s.%s",
+        *(argument, n_matched, n_wanted, detail, complexes),
     )
     if n_matched < MIN_MATCHED * n_wanted:
         warn(
             f"`{argument}`: {n_matched} of {n_wanted} names are in the data, the others are left "
-            f"out ({shorten(missing, 3)}).{hint_at_raw(adata, missing, column)}"
+            f"out ({shorten(missing, 3)}).{complexes}{hint_at_raw(adata, missing, column)}"
             " This is expected for a panel of few genes; otherwise check species, spelling and "
             "which genes were filtered out."
         )
@@ -135,3 +144,82 @@ def rarely_detected(
     rare = np.zeros(len(genes), dtype=bool)
     rare[index] = n_detected < RARE * n_cells
     return rare, n_cells
+
+
+def unmeasured_in_slices(
+    matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk,
+    genes: NDArray[np.integer],
+    sample: NDArray[np.generic],
+) -> pd.DataFrame:
+    """Return the genes that are 0 in every cell of a slice although other slices express them.
+
+    ``genes`` are columns of the matrix, ``sample`` (cells,) the slices. The share of cells that
+    express a gene is taken over the slices in which any cell does.
+
+    Returns
+    -------
+    Table with one row per gene and slice: ``gene`` (a column of the matrix), ``slice``,
+    ``n_cells`` of the slice, and ``share`` of the cells of other slices that express the gene.
+    """
+    names, code = np.unique(np.asarray(sample, dtype=str), return_inverse=True)
+    n_detected = np.zeros((len(names), len(genes)))
+    start = 0
+    for block in blocks_of(matrix):
+        rows = np.arange(block.shape[0])
+        in_slice = sparse.csr_matrix(
+            (np.ones(len(rows)), (code[start + rows], rows)), shape=(len(names), len(rows))
+        )
+        detected = in_slice @ (block[:, genes] > 0).astype(np.float64)
+        n_detected += detected.toarray() if sparse.issparse(detected) else detected
+        start += len(rows)
+    n_cells = np.bincount(code, minlength=len(names))[:, None]
+    n_expressing = np.where(n_detected > 0, n_cells, 0).sum(axis=0)
+    share = n_detected.sum(axis=0) / np.maximum(1, n_expressing)
+    unmeasured = (n_detected == 0) & (share >= MIN_SHARE) & (share * n_cells >= MIN_EXPECTED)
+    row, column = np.nonzero(unmeasured)
+    return pd.DataFrame(
+        {
+            "gene": np.asarray(genes)[column],
+            "slice": names[row],
+            "n_cells": n_cells[row, 0],
+            "share": share[column],
+        }
+    )
+
+
+def warn_of_unmeasured_genes(
+    adata: AnnData,
+    matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk,
+    names: Mapping[str, NDArray[np.str_]],
+    key: str | None,
+    labels: Mapping[str, str],
+) -> None:
+    """Warn of genes that may not have been measured in a slice, as after an outer join.
+
+    ``names`` are the ``var_names`` of every role, ``key`` the column of ``obs`` with the slices
+    (None: nothing to compare), ``labels`` the names of genes that results show.
+    """
+    if key is None:
+        return
+    genes = np.unique(np.concatenate(list(names.values())))
+    index = adata.var_names.get_indexer(genes)
+    table = unmeasured_in_slices(matrix, index, adata.obs[key].astype(str).to_numpy())
+    if not len(table):
+        return
+    label = {number: labels[name] for number, name in zip(index, genes, strict=True)}
+    by_slice = [
+        f"{name!r} ({rows['n_cells'].iloc[0]} cells): "
+        f"{shorten((label[g] for g in rows['gene']), N_GENES_SHOWN)}"
+        for name, rows in table.groupby("slice")
+    ]
+    n_more = len(by_slice) - N_SLICES_SHOWN
+    low, high = (f"{100 * share:.2g}" for share in (table["share"].min(), table["share"].max()))
+    warn(
+        f"{table['gene'].nunique()} genes with a role are 0 in every cell of {len(by_slice)} of "
+        f"{adata.obs[key].nunique()} slices, although {low} to {high} % of the cells of other "
+        f"slices express them: {'; '.join(by_slice[:N_SLICES_SHOWN])}"
+        f"{f' and {n_more} more slices' if n_more > 0 else ''}. Their zeros are taken as measured. "
+        "If the genes were not measured there, as after an outer join, leave out these genes or "
+        'these slices, or join only shared genes (`anndata.concat(..., join="inner")`); if they '
+        "are truly off there, nothing needs to change."
+    )

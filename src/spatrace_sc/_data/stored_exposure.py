@@ -10,6 +10,7 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from .._check import labels
 from .._core.exposure import nearest_neighbour_distance
 from .._errors import warn
 from .radius import DIFFERENT_SCALE
@@ -145,7 +146,6 @@ def _slots(keys: Iterable[str]) -> str:
     return ", ".join(f"adata.obsm[{key!r}]" for key in keys)
 
 
-def _names(names: Iterable[str] | None) -> NDArray[np.object_]:
+def _names(names: object) -> NDArray[np.object_]:
     """Return names as an array that every format takes; empty for None."""
-    listed = [names] if isinstance(names, str) else [str(n) for n in names or ()]
-    return np.array(listed, dtype=object)
+    return np.array([] if names is None else labels(names, "names"), dtype=object)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from .._check import shorten
 from .._core.exposure import linear, neighbour_weights
 from .._data.cells import categories, coordinates
+from .._data.empty_cells import empty_cells
 from .._data.expression import columns, expression
 from .._data.genes import names_by_label
 from .._errors import DataError
@@ -29,7 +31,8 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
         If other cells receive, ligands are missing, or a stage has no senders.
     """
     source, genes = result.source, result.genes
-    cells = _read_cells(adata, result)
+    matrix = expression(adata, source.layer)
+    cells = _read_cells(adata, result, empty_cells(matrix))
     activity = result.per_cell("activity")[cells.receivers]
     if not np.isfinite(activity).all() or not cells.senders.any() or not cells.receivers.any():
         raise DataError(
@@ -47,7 +50,6 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
             f"`st.tl.infer_ccc(adata, key_added={result.key!r})` again."
         )
     position = adata.var_names.get_indexer([name_of[str(g)] for g in genes.ligands])
-    matrix = expression(adata, source.layer)
     weights = neighbour_weights(
         *(cells.coords, cells.sample, cells.receivers, cells.senders),
         radius=float(source.radius or 0.0),
@@ -61,8 +63,11 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
     )
 
 
-def _read_cells(adata: AnnData, result: Result) -> Cells:
-    """Read the columns of ``obs`` that the inference read, and the coordinates."""
+def _read_cells(adata: AnnData, result: Result, empty: NDArray[np.bool_]) -> Cells:
+    """Read the columns of ``obs`` that the inference read, and the coordinates.
+
+    ``empty`` cells neither send nor receive, as in the inference.
+    """
     source = result.source
     types = categories(adata, source.cell_type_key, "cell_type_key").astype(str)
     everywhere = np.full(adata.n_obs, "all", dtype=object)
@@ -77,8 +82,8 @@ def _read_cells(adata: AnnData, result: Result) -> Cells:
         sample=pd.factorize(sample)[0],
         stage=stage.astype(str),
         time=np.full(adata.n_obs, np.nan),
-        senders=np.isin(types, list(source.senders or ())),
-        receivers=np.isin(types, list(source.receivers or ())),
+        senders=np.isin(types, list(source.senders or ())) & ~empty,
+        receivers=np.isin(types, list(source.receivers or ())) & ~empty,
     )
 
 

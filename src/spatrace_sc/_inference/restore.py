@@ -15,6 +15,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .._check import shorten
+from .._data.expression import expression
 from .._data.genes import names_by_label
 from .._errors import DataError, SpatraceWarning
 from .._model.config import Config
@@ -26,7 +27,7 @@ from .._regulators import ROLES, Regulators
 from .._result import Result
 from .._study.ancestors import Ancestors
 from .._study.problem import build_problem
-from .._study.read import GivenGenes, read_cells, read_study
+from .._study.read import assemble_study, load_tissue, read_cells
 from .._study.records import Study
 from .levels import per_standard_deviation, regulator_levels
 
@@ -77,7 +78,7 @@ def restore(adata: AnnData, key: str) -> Restored:
         If the data are not those of the inference: other genes or cells, or values that give other
         levels of the regulators or other means of the targets.
     """
-    result = Result.read(adata, key)
+    result = Result.read(adata, key, of_cells=None)
     order = _order_of_inference(result)
     moved = not np.array_equal(order, np.arange(adata.n_obs))
     with _quiet():
@@ -145,24 +146,26 @@ def _held_out(result: Result, problem: Problem) -> torch.Tensor:
 
 
 def _read_again(result: Result) -> Study:
-    """Read the study with the stored keys; genes under the names that the result shows."""
-    name_of = names_by_label(result.adata, result.source.gene_symbols)
-    missing = sorted({str(g) for role in ROLES for g in result.genes[role]} - set(name_of))
+    """Read the study with the stored keys and genes."""
+    adata, source, genes = result.adata, result.source, result.genes
+    name_of = names_by_label(adata, source.gene_symbols)
+    missing = sorted({str(g) for role in ROLES for g in genes[role]} - set(name_of))
     if missing:
         raise _changed(result, f"the genes {shorten(missing, 5)} are missing")
-    label_of = {name: label for label, name in name_of.items()}
-    # Genes are given by their unique names in `var_names`, whatever results show.
-    source = replace(result.source, gene_symbols=None)
-    roles: GivenGenes = {role: [name_of[str(g)] for g in result.genes[role]] for role in ROLES}
+    names = {role: np.array([name_of[str(g)] for g in genes[role]], dtype=str) for role in ROLES}
+    labels = {name: label for label, name in name_of.items()}
+    if result.form == 1:  # which ordered genes by their names in `var_names`
+        labels = {name: name for name in labels}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SpatraceWarning)  # the inference has given them
-        _check_receivers(result, read_cells(result.adata, source).receivers)
-        study = read_study(result.adata, roles, source, _stored_ancestors(result))
+        matrix = expression(adata, source.layer)
+        tissue = load_tissue(adata, matrix, read_cells(adata, source), names, labels)
+        _check_receivers(result, tissue.cells.receivers)
+        study = assemble_study(adata, tissue, source, _stored_ancestors(result))
     if result.stages != study.stages:
         stages = f"its stages were {shorten(result.stages)}, now they are {shorten(study.stages)}"
         raise _changed(result, stages)
-    shown = {role: [label_of[str(g)] for g in study.genes[role]] for role in ROLES}
-    return replace(study, genes=Regulators.from_mapping(shown))
+    return replace(study, genes=genes)
 
 
 def _stored_ancestors(result: Result) -> Ancestors | None:

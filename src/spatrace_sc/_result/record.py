@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,18 +16,14 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._check import closest, shorten
 from .._edges import EdgeKind
-from .._errors import DataError, InvalidArgumentError, MissingKeyError
+from .._errors import InvalidArgumentError, MissingKeyError
 from .._model.config import Config
 from .._regulators import Regulators
 from .._study.source import Source
+from .checks import find_slots, match_cells, require_own_cells, warn_of_other_cells
 from .parts import FORMER_TABLES, Comparison, Knockout, Restoration
 
 logger = logging.getLogger("spatrace_sc")
-
-#: Version of the stored form. 1: spatrace-sc 0.1.0, which stored no version.
-FORM = 2
-#: Slots of ``uns`` that every result has since the first version that can be read.
-REQUIRED = ("params", "genes", "groups", "target_moments", "refits", "model")
 
 
 @dataclass(frozen=True)
@@ -46,8 +41,15 @@ class Result:
     # --- reading ------------------------------------------------------------------------------
 
     @classmethod
-    def read(cls, adata: AnnData, key: str) -> Result:
+    def read(cls, adata: AnnData, key: str, *, of_cells: bool | None = False) -> Result:
         """Return the result under a key.
+
+        Parameters
+        ----------
+        of_cells
+            True: values of cells are read, so every cell must belong to the result. False: tables
+            are read, and cells that differ from those of the inference draw a warning. None:
+            cells are not compared.
 
         Raises
         ------
@@ -56,38 +58,29 @@ class Result:
         MissingKeyError
             If there is no result; the message lists those that exist.
         DataError
-            If a version of the package wrote it that this one cannot read.
+            If a version of the package wrote it that this one cannot read, or if ``of_cells`` and
+            the result is not of these cells.
         """
-        if not isinstance(adata, AnnData):
-            hint = (
-                " Pass the table that holds the result, e.g. `sdata['table']`."
-                if hasattr(adata, "tables")
-                else ""
-            )
-            raise InvalidArgumentError(
-                f"`adata` must be AnnData, found {type(adata).__name__}.{hint}"
-            )
-        slots = adata.uns.get(key)
-        if not isinstance(slots, Mapping) or "lr_targets" not in slots:
-            others = [name for name, value in adata.uns.items() if is_result(value)]
-            hint = (
-                f"; results are under {shorten(others)}, pass it as `key`"
-                if others
-                else f"; call `st.tl.infer_ccc(adata, key_added={key!r})` first"
-            )
-            raise MissingKeyError(
-                f"`adata.uns[{key!r}]` holds no result of `st.tl.infer_ccc`{hint}."
-            )
-        absent = [name for name in REQUIRED if name not in slots]
-        form = int(slots.get("form", 1))
-        if absent or "senders" not in slots["params"] or form > FORM:
-            writer = "a later" if form > FORM else "an earlier"
-            remedy = "install that version, or call" if form > FORM else "call"
-            raise DataError(
-                f"`adata.uns[{key!r}]` was written by {writer} version of spatrace-sc; "
-                f"{remedy} `st.tl.infer_ccc(adata, key_added={key!r})` again."
-            )
-        return cls(adata, key, dict(slots))
+        result = cls(adata, key, find_slots(adata, key))
+        if of_cells is not None:
+            names = adata.obs_names
+            match = match_cells(names, result.cells, can_be_renamed=result._is_unchanged())
+            require_own_cells(match, key) if of_cells else warn_of_other_cells(match, key)
+        return result
+
+    def _is_unchanged(self) -> bool:
+        """Whether as many cells have values as received at the time of the inference."""
+        slot = self.cell_slots["tf_activity"]
+        if self.restoration is None or slot not in self.adata.obsm:
+            return slot in self.adata.obsm
+        values = np.asarray(self.adata.obsm[slot])
+        n_receivers = int(np.isfinite(values).all(axis=1).sum())
+        return not values.shape[1] or n_receivers == len(self.restoration.held_out)
+
+    @property
+    def form(self) -> int:
+        """Version of the stored form."""
+        return int(self.slots.get("form", 1))
 
     @cached_property
     def genes(self) -> Regulators:
@@ -184,6 +177,11 @@ class Result:
         """Return the table of sender type × receiver type × pair."""
         table: pd.DataFrame = self.slots["communication_by_stage" if by_stage else "communication"]
         return table
+
+    @property
+    def has_new_communication(self) -> bool:
+        """Whether :func:`spatrace_sc.tl.communication` has replaced the tables of the inference."""
+        return "communication_params" in self.slots
 
     @property
     def target_moments(self) -> NDArray[np.float64]:
@@ -289,8 +287,3 @@ class Result:
         """Stored knockouts by the suffix of their slots."""
         stored = self.slots.get("knockouts", {})
         return {str(slug): Knockout.from_slots(slots) for slug, slots in stored.items()}
-
-
-def is_result(value: object) -> bool:
-    """Return whether a value of ``uns`` is a result of an inference."""
-    return isinstance(value, Mapping) and "lr_targets" in value and "genes" in value

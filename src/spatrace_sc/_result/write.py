@@ -18,8 +18,8 @@ from .._check import shorten
 from .._edges import TESTED_KINDS
 from .._errors import InvalidArgumentError
 from .._regulators import Regulators
+from .checks import FORM, is_result
 from .parts import Comparison, Knockout, Restoration
-from .record import FORM, is_result
 
 logger = logging.getLogger("spatrace_sc")
 

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .._check import shorten
+from .._data.gene_names import complex_hint, find_genes, name_of
 from .._edges import ROLE_OF_COLUMN
 from .._errors import InvalidArgumentError
 from .._regulators import Regulators
@@ -87,26 +88,48 @@ def _named_edges(
     table: pd.DataFrame, columns: tuple[str, str], genes: Regulators
 ) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]]:
     """Indices of the genes of the rows whose genes are both in the data, and their weights."""
+    if not len(table):
+        raise InvalidArgumentError(
+            f"`prior`: the table {columns[0]}, {columns[1]} has 0 rows; leave it out."
+        )
     weight = np.ones(len(table))
     if "weight" in table:
         numbers = pd.to_numeric(table["weight"], errors="coerce")
         weight = numbers.to_numpy(dtype=float, na_value=np.nan)
     if not np.isfinite(weight).all() or (weight < 0).any():
         raise InvalidArgumentError("`prior['weight']` must be numbers of at least 0.")
-    source, target = (genes.index(ROLE_OF_COLUMN[column], table[column]) for column in columns)
+    names = {column: [name_of(name).strip() for name in table[column]] for column in columns}
+    source, target = (_index(genes, column, names[column]) for column in columns)
     known = (source >= 0) & (target >= 0)
+    hint = _hint_at_complexes(genes, names)
     if not known.any():
         raise InvalidArgumentError(
             f"`prior`: none of its {len(table)} rows names a {columns[0]} and a {columns[1]} of "
-            f"the data ({shorten(table[columns[0]].unique(), 3)})."
+            f"the data ({shorten(dict.fromkeys(names[columns[0]]), 3)}).{hint}"
         )
-    logger.info(
-        "prior: %d of %d rows name a %s and a %s of the data.",
-        int(known.sum()),
-        len(table),
-        *columns,
+    logger.log(
+        logging.WARNING if hint else logging.INFO,
+        "prior: %d of %d rows name a %s and a %s of the data.%s",
+        *(int(known.sum()), len(table), *columns, hint),
     )
     return (source[known], target[known]), weight[known]
+
+
+def _index(genes: Regulators, column: str, names: list[str]) -> NDArray[np.int64]:
+    """Return the index of every name among the genes of its role, −1 if it is none of them."""
+    role = ROLE_OF_COLUMN[column]
+    spelling = find_genes(dict.fromkeys(names), genes[role], f"prior[{column!r}]")
+    return genes.index(role, [spelling.get(name, name) for name in names])
+
+
+def _hint_at_complexes(genes: Regulators, names: Mapping[str, list[str]]) -> str:
+    """Return a hint at the names that are complexes, which `st.pp.prior` resolves; or ``""``."""
+    for column, listed in names.items():
+        available = genes[ROLE_OF_COLUMN[column]]
+        hint = complex_hint(set(listed) - set(available.tolist()), available)
+        if hint:
+            return f"{hint} `st.pp.prior(adata, table)` does so."
+    return ""
 
 
 def describe_prior(prior: Prior | None) -> str:

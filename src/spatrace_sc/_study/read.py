@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,11 +20,15 @@ from .._data.cells import (
     cell_mask,
     coordinates,
     receivers_with_time,
+    require_receivers,
     samples,
     time_column,
 )
+from .._data.empty_cells import warn_of_empty_cells
 from .._data.expression import columns, expression
-from .._data.genes import default_targets, flagged, labels_of, match, symbols_of
+from .._data.genes import default_targets, flagged, gene_labels, match, symbols_of
+from .._data.matrix_forms import InMemory
+from .._data.missing_genes import warn_of_unmeasured_genes
 from .._data.on_disk import OnDisk, load_genes
 from .._data.radius import resolve_radius
 from .._data.stored_exposure import radius_or_stored
@@ -41,43 +46,88 @@ LINEAR_MOLECULES = 4.0
 GivenGenes = dict[str, Sequence[str] | None]
 
 
-def read_study(
-    adata: AnnData, roles: GivenGenes, source: Source, ancestors: Ancestors | None = None
-) -> Study:
+class Tissue(NamedTuple):
+    """Cells, expression and gene names of one data set, before anything is computed from them.
+
+    ``matrix`` (cells, genes) is in memory, with at least the genes that have a role; ``unit`` the
+    linear value of one molecule in every cell, None if the data are not counts. ``names`` are
+    the ``var_names`` of every role in the order of results, ``labels`` what results call them.
+    """
+
+    cells: Cells
+    matrix: InMemory
+    unit: NDArray[np.float64] | None
+    names: dict[str, NDArray[np.str_]]
+    labels: dict[str, str]
+
+
+def read_study(adata: AnnData, roles: GivenGenes, source: Source) -> Study:
     """Check the data and read them; nothing is written.
 
-    Genes are named by symbol where ``source`` names a column of symbols. Stored ``ancestors`` are
-    used as they are. None: they are computed along time or read from ``obsp``.
+    Genes are in the order of the names that results show, so that the same data give the same
+    tables whether genes are named by symbol or by identifier.
     """
     matrix = expression(adata, source.layer)
     cells = read_cells(adata, source)
     symbols = symbols_of(adata, source.gene_symbols)
-    names = resolve_roles(adata, roles, matrix, symbols)
+    labels = gene_labels(adata, symbols)
+    names = {
+        role: np.array(sorted(genes, key=labels.__getitem__), dtype=str)
+        for role, genes in resolve_roles(adata, roles, matrix, symbols).items()
+    }
+    tissue = load_tissue(adata, matrix, cells, names, labels)
+    warn_of_unmeasured_genes(adata, tissue.matrix, names, source.sample_key, labels)
+    return assemble_study(adata, tissue, source)
+
+
+def load_tissue(
+    adata: AnnData,
+    matrix: InMemory | OnDisk,
+    cells: Cells,
+    names: dict[str, NDArray[np.str_]],
+    labels: dict[str, str],
+) -> Tissue:
+    """Load the genes with a role, and leave out cells without counts, with a warning."""
+    genes = np.unique(np.concatenate(list(names.values())))
+    loaded, unit, empty = load_genes(matrix, adata.var_names.get_indexer(genes))
+    obs_names = adata.obs_names.to_numpy(dtype=str)
+    warn_of_empty_cells(empty, obs_names, receivers=cells.receivers, senders=cells.senders)
+    cells = cells._replace(receivers=cells.receivers & ~empty, senders=cells.senders & ~empty)
+    require_receivers(cells.receivers)
+    return Tissue(cells, loaded, unit, names, labels)
+
+
+def assemble_study(
+    adata: AnnData, tissue: Tissue, source: Source, ancestors: Ancestors | None = None
+) -> Study:
+    """Compute neighbours, ancestors and count noise of a tissue.
+
+    Stored ``ancestors`` are used as they are. None: they are computed along time or read from
+    ``obsp``.
+    """
+    cells, matrix, names = tissue.cells, tissue.matrix, tissue.names
     radius = radius_or_stored(
-        adata,
-        source.radius,
-        cells.coords,
-        cells.sample,
+        *(adata, source.radius, cells.coords, cells.sample),
         spatial_key=source.spatial_key,
         sample_key=source.sample_key,
     )
     radius = resolve_radius(radius, cells.coords, cells.sample)
     weights = _weights(cells, radius)
     position = {role: adata.var_names.get_indexer(genes) for role, genes in names.items()}
-    genes_in_order = _in_name_order(adata, position)
-    matrix, unit = load_genes(matrix, genes_in_order)
     receiver_matrix = matrix[np.flatnonzero(cells.receivers)]
     sender_ligand = columns(matrix[np.flatnonzero(cells.senders)], position["ligands"])
     time = cells.time[cells.receivers]
     stage, stages = order_stages(cells.stage[cells.receivers], time)
     if ancestors is None:
         ancestors = find_ancestors(
-            adata, receiver_matrix, genes_in_order, cells.receivers, time, source.transitions_key
+            *(adata, receiver_matrix, _in_label_order(adata, tissue)),
+            *(cells.receivers, time, source.transitions_key),
         )
     tf = columns(receiver_matrix, position["tfs"])
-    receiver_unit = None if unit is None else unit[cells.receivers]
+    receiver_unit = None if tissue.unit is None else tissue.unit[cells.receivers]
+    shown = {role: [tissue.labels[gene] for gene in genes] for role, genes in names.items()}
     return Study(
-        genes=_shown(adata, names, symbols),
+        genes=Regulators.from_mapping(shown),
         cells=cells,
         stage=stage,
         stages=stages,
@@ -89,7 +139,7 @@ def read_study(
         receptor=linear(columns(receiver_matrix, position["receptors"])),
         tf=tf,
         noise=count_noise(tf, receiver_unit, ancestors.state),
-        unit=unit,
+        unit=tissue.unit,
         target=columns(receiver_matrix, position["targets"]),
         backward=ancestors.backward,
         state=ancestors.state,
@@ -100,7 +150,8 @@ def read_cells(adata: AnnData, source: Source) -> Cells:
     """Read and check coordinates, types, samples, stages and time of every cell."""
     coords = coordinates(adata, source.spatial_key)
     types = categories(adata, source.cell_type_key, "cell_type_key").astype(str)
-    slices = samples(adata, source.sample_key).astype(str)
+    stage_key, time_key = source.stage_key, source.time_key
+    slices = samples(adata, source.sample_key, stage_key=stage_key, time_key=time_key).astype(str)
     time = time_column(adata, source.time_key, cell_type_key=source.cell_type_key)
     senders = cell_mask(types, source.senders, "senders", adata.n_obs)
     receivers = receivers_with_time(time, types, source.receivers, source.time_key)
@@ -137,20 +188,12 @@ def _weights(cells: Cells, radius: float) -> sparse.csr_matrix:
     return weights
 
 
-def _in_name_order(adata: AnnData, position: dict[str, NDArray[np.intp]]) -> NDArray[np.intp]:
-    """Return the columns of all genes with a role by name, whatever their order in the file."""
-    genes = np.unique(np.concatenate(list(position.values())))
-    return genes[np.argsort(adata.var_names[genes].to_numpy(dtype=str), kind="stable")]
-
-
-def _shown(
-    adata: AnnData, names: dict[str, NDArray[np.str_]], symbols: NDArray[np.object_] | None
-) -> Regulators:
-    """Return the genes under the names that results show."""
-    if symbols is None:
-        return Regulators.from_mapping(names)
-    labels = labels_of(adata, symbols)
-    return Regulators.from_mapping({role: [labels[n] for n in names[role]] for role in ROLES})
+def _in_label_order(adata: AnnData, tissue: Tissue) -> NDArray[np.intp]:
+    """Return the columns of all genes with a role by label, whatever their order in the file."""
+    genes = {gene for names in tissue.names.values() for gene in names}
+    ordered = sorted(genes, key=tissue.labels.__getitem__)
+    columns_in_order: NDArray[np.intp] = adata.var_names.get_indexer(ordered)
+    return columns_in_order
 
 
 def count_noise(
@@ -186,10 +229,10 @@ def tf_levels(logged: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
 def resolve_roles(
     adata: AnnData,
     roles: GivenGenes,
-    matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk,
+    matrix: InMemory | OnDisk,
     symbols: NDArray[np.object_] | None = None,
 ) -> dict[str, NDArray[np.str_]]:
-    """Return the genes of every role in alphabetical order, from arguments or flags in ``var``."""
+    """Return the ``var_names`` of every role, from the arguments or the flags in ``var``."""
     names: dict[str, NDArray[np.str_]] = {}
     for role in ROLES:
         genes = roles[role]
@@ -198,9 +241,8 @@ def resolve_roles(
             genes = default_targets(adata, {g for used in names.values() for g in used}, matrix)
         if genes is None:
             genes = flagged(adata, role)
-        names[role] = np.sort(
-            adata.var_names[match(adata, genes, role, by_symbol)].to_numpy(dtype=str)
-        )
+        matched = match(adata, genes, role, by_symbol)
+        names[role] = np.sort(adata.var_names[matched].to_numpy(dtype=str))
     return names
 
 

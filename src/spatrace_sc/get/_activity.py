@@ -68,15 +68,15 @@ def activity(
     >>> st.get.activity(adata).n_obs
     600
     """
-    result = Result.read(adata, key)
+    result = Result.read(adata, key, of_cells=True)
     kind = public_word(kind, ACTIVITY_KINDS)
     if stage is not None:
-        result.stage_index(stage)
+        name = result.stages[result.stage_index(stage)]
         column = result.source.stage_column
         every_cell = activity(adata, kind, key=key)
         if not column:
             return every_cell
-        return every_cell[(adata.obs[column].astype(str) == str(stage)).to_numpy()].copy()
+        return every_cell[(adata.obs[column].astype(str) == name).to_numpy()].copy()
     result_slots = {*result.cell_slots.values(), _keys.modules_key(key)}
     slots = {name: value for name, value in adata.obsm.items() if name not in result_slots}
     layers: dict[str, NDArray[np.float32]] = {}

@@ -54,14 +54,14 @@ def communication(
     >>> list(st.get.communication(adata).columns)[:4]
     ['sender', 'receiver', 'ligand', 'receptor']
     """
-    result = Result.read(adata, key)
+    result = Result.read(adata, key, of_cells=None)
+    if not result.has_new_communication:  # its cells may be a part of those of the inference
+        Result.read(adata, key)
     if stage is None:
         return result.communication()[_keys.COMMUNICATION].copy()
-    result.stage_index(stage)
+    name = result.stages[result.stage_index(stage)]
     table = result.communication(by_stage=True)
-    return table.loc[table["stage"].astype(str) == str(stage), _keys.COMMUNICATION].reset_index(
-        drop=True
-    )
+    return table.loc[table["stage"].astype(str) == name, _keys.COMMUNICATION].reset_index(drop=True)
 
 
 def sent_received(
@@ -102,7 +102,7 @@ def sent_received(
     >>> st.tl.infer_ccc(adata)
     >>> adata.obs[["sent", "received"]] = st.get.sent_received(adata)
     """
-    result = Result.read(adata, key)
+    result = Result.read(adata, key, of_cells=True)
     name = ""
     if pair is not None:
         name = pair if isinstance(pair, str) else PAIR_SEPARATOR.join(map(str, pair))

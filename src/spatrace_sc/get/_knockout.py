@@ -75,8 +75,8 @@ def knockout(
     result, entry = _stored_knockout(adata, name, key)
     if stage is None:
         return _with_evidence(entry.targets[_keys.KNOCKOUT], result, entry)
-    result.stage_index(stage)
-    rows = (entry.by_stage["stage"] == stage).to_numpy()
+    name_of_stage = result.stages[result.stage_index(stage)]
+    rows = (entry.by_stage["stage"].astype(str) == name_of_stage).to_numpy()
     table = entry.by_stage.loc[rows, _keys.KNOCKOUT].reset_index(drop=True)
     return _with_evidence(table, result, entry)
 
@@ -118,7 +118,7 @@ def knockout_cells(adata: AnnData, name: str | None = None, *, key: str = _keys.
     >>> st.get.knockout_cells(adata).shape
     (600, 20)
     """
-    result, entry = _stored_knockout(adata, name, key)
+    result, entry = _stored_knockout(adata, name, key, of_cells=True)
     if not entry.obsm_slot:
         raise MissingKeyError(
             f"the knockout {entry.name!r} has no values per cell and target: there were more than "
@@ -149,7 +149,7 @@ def knockouts(adata: AnnData, *, key: str = _keys.RESULT) -> list[str]:
     >>> st.get.knockouts(adata)
     []
     """
-    return sorted(entry.name for entry in Result.read(adata, key).knockouts.values())
+    return sorted(entry.name for entry in Result.read(adata, key, of_cells=None).knockouts.values())
 
 
 def _with_evidence(table: pd.DataFrame, result: Result, entry: Knockout) -> pd.DataFrame:
@@ -166,9 +166,11 @@ def _with_evidence(table: pd.DataFrame, result: Result, entry: Knockout) -> pd.D
     return table.assign(**errors, evidence=as_evidence(level))
 
 
-def _stored_knockout(adata: AnnData, name: str | None, key: str) -> tuple[Result, Knockout]:
+def _stored_knockout(
+    adata: AnnData, name: str | None, key: str, *, of_cells: bool = False
+) -> tuple[Result, Knockout]:
     """Return the result, and the knockout with this name or the only one."""
-    result = Result.read(adata, key)
+    result = Result.read(adata, key, of_cells=of_cells)
     entries = {entry.name: entry for entry in result.knockouts.values()}
     names = sorted(entries)
     if not names:

@@ -186,7 +186,7 @@ def training_history(adata: AnnData, *, key: str = _keys.RESULT) -> pd.DataFrame
     - ``epoch``: epoch within the phase.
     - ``train``, ``held_out``: error in training cells and in held-out cells.
     """
-    return Result.read(adata, key).history
+    return Result.read(adata, key, of_cells=None).history
 
 
 def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
     Dictionary of the keys, the cell types that send and receive, the radius in the units of the
     coordinates, the seed, the device and the configuration.
     """
-    values = Result.read(adata, key).params
+    values = Result.read(adata, key, of_cells=None).params
     values |= {role: [str(name) for name in values[role]] for role in ("senders", "receivers")}
     return {
         name: None if isinstance(value, str) and not value else value
@@ -211,7 +211,7 @@ def stages(adata: AnnData, *, key: str = _keys.RESULT) -> list[str]:
     Without a ``stage_key`` these are the slices; without a ``sample_key`` as well, there is one
     stage "all".
     """
-    return list(Result.read(adata, key).stages)
+    return list(Result.read(adata, key, of_cells=None).stages)
 
 
 def _every_candidate(result: Result, kind: EdgeKind) -> pd.DataFrame:

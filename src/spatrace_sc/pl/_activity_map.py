@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .. import _keys, get
 from .._check import count, positive
 from .._data.cells import coordinates
+from .._data.reused_samples import warn_of_reused_samples
 from .._edges import ACTIVITY_KINDS, public_word
 from ._labels import ACTIVITY_LABELS
 from ._map_panels import MapStyle, Panel, draw_panels, panel_axes
@@ -114,10 +115,13 @@ def activity_map(
         empty = panel_axes(ax, 1, ncols, np.ones(2))[0]
         return nothing_left(empty, f"No {ACTIVITY_LABELS[kind].noun} has an activity")
     mapped = quantity(adata, cells, kind, pair, key)
+    named_samples = sample_key if stage_key is None else None
     if sample_key is None and stage_key is None:
         arguments = get.params(adata, key=key)
         sample_key, stage_key = arguments["sample_key"], arguments["stage_key"]
     groups = slices(cells, sample_key, stage_key, sample, stages)
+    if named_samples is not None:
+        warn_of_reused_samples(cells, named_samples)
     panels = _panels(cells, mapped.value, groups, spatial_key)
     half = _half_size(panels)
     axes = panel_axes(ax, len(panels), ncols, half)

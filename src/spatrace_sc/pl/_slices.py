@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .._check import closest, shorten
+from .._check import closest, find_labels, labels, shorten
 from .._data.cells import categories
 from .._errors import InvalidArgumentError
 from ._shared import logger
@@ -33,9 +33,9 @@ def slices(
         for argument, column in (("stage_key", stage_key), ("sample_key", sample_key))
         if column is not None
     }
-    labels = {column: categories(cells, column, a) for a, column in columns.items()}
-    outer, inner = next(iter(labels)), list(labels)[-1]
-    stage_of, sample_of = labels[outer], labels[inner]
+    values = {column: categories(cells, column, a) for a, column in columns.items()}
+    outer, inner = next(iter(values)), list(values)[-1]
+    stage_of, sample_of = values[outer], values[inner]
     groups = _in_order(
         list(dict.fromkeys(zip(stage_of, sample_of, strict=True))), cells.obs[outer], stages
     )
@@ -81,13 +81,12 @@ def _selected(sample: str | Sequence[str] | None, available: list[str], column: 
     """Return the names of the slices to draw."""
     if sample is None:
         return set(available)
-    selected = [sample] if isinstance(sample, str) else [str(s) for s in sample]
-    for name in selected:
-        if name not in available:
-            raise InvalidArgumentError(
-                f"`sample` names {name!r}, which is not in `adata.obs[{column!r}]`; "
-                f"it has {shorten(available, 20)}.{closest(name, available)}"
-            )
+    selected, unknown = find_labels(labels(sample, "sample"), available)
+    if unknown:
+        raise InvalidArgumentError(
+            f"`sample` names {unknown[0]!r}, which is not in `adata.obs[{column!r}]`; "
+            f"it has {shorten(available, 20)}.{closest(unknown[0], available)}"
+        )
     if not selected:
         raise InvalidArgumentError("`sample` is empty; None draws all slices.")
     return set(selected)

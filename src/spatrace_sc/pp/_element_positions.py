@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from .._errors import DataError, InvalidArgumentError, MissingKeyError
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
+
+logger = logging.getLogger("spatrace_sc")
 
 AXES = ["x", "y", "z"]
 
@@ -51,6 +54,7 @@ def centroids(element: Any, name: str, system: str) -> pd.DataFrame:
             f"{shorten(systems)}.{closest(system, systems)} For elements in different coordinate "
             "systems pass a dictionary, element → coordinate system."
         )
+    _check_unique(element, name)
     if hasattr(element, "geometry"):
         has_geometry = ~(element.geometry.isna() | element.geometry.is_empty)
         if not has_geometry.any():
@@ -58,14 +62,21 @@ def centroids(element: Any, name: str, system: str) -> pd.DataFrame:
         element = element if has_geometry.all() else element[has_geometry]
     frame = get_centroids(element, coordinate_system=system)
     frame = frame.compute() if hasattr(frame, "compute") else frame
-    frame = pd.DataFrame(frame[[axis for axis in AXES if axis in frame.columns]])
-    if not frame.index.is_unique:
-        repeated = frame.index[frame.index.duplicated()].unique()
-        raise DataError(
-            f"{name!r} has {len(repeated)} instances more than once ({shorten(repeated, 3)}), so "
-            "its table cannot say which is meant; give its elements a unique index."
-        )
-    return frame
+    return pd.DataFrame(frame[[axis for axis in AXES if axis in frame.columns]])
+
+
+def _check_unique(element: Any, name: str) -> None:
+    """Require that shapes or points have a unique index; that of labels is."""
+    if not hasattr(element, "index"):
+        return
+    index = element.index.compute() if hasattr(element.index, "compute") else element.index
+    if index.is_unique:
+        return
+    repeated = index[index.duplicated()].unique()
+    raise DataError(
+        f"{name!r} has {len(repeated)} instances more than once ({shorten(repeated, 3)}), so its "
+        "table cannot say which is meant; give its elements a unique index."
+    )
 
 
 def positions_of(
@@ -78,9 +89,27 @@ def positions_of(
             f"none of the {len(instances)} cells that table {table!r} places in {name!r} is among "
             f"its {len(frame)} instances: the table has {shorten(instances, 3)} "
             f"({instances.dtype}) in `obs[{instances.name!r}]`, {name!r} has "
-            f"{shorten(frame.index, 3)} ({frame.index.dtype})."
+            f"{shorten(frame.index, 3)} ({frame.index.dtype}).{_hint_at_dtype(frame, instances)}"
+        )
+    n_without_cell = len(frame) - int(frame.index.isin(instances).sum())
+    if n_without_cell:
+        logger.info(
+            "%d of %d instances of %r have no row in table %r and are left out.",
+            *(n_without_cell, len(frame), name, table),
         )
     return positions
+
+
+def _hint_at_dtype(frame: pd.DataFrame, instances: pd.Series) -> str:
+    """Return a remedy if instances are equal as text but of another dtype, else ``""``."""
+    if not set(instances.astype(str)) & set(frame.index.astype(str)):
+        return ""
+    dtype = "int" if pd.api.types.is_integer_dtype(frame.index) else "str"
+    column = f"obs[{instances.name!r}]"
+    return (
+        " They are equal as text: bring them to one dtype, "
+        f"`table.{column} = table.{column}.astype({dtype})`."
+    )
 
 
 def system_of(system: str | Mapping[str, str] | None, region: str) -> str:

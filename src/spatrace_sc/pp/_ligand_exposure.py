@@ -97,7 +97,8 @@ def ligand_exposure(
     -----
     SpatraceWarning
         If ``radius`` is below the distance between nearest cells, above 40 times it, or covers
-        most of a slice; if expression looks like raw counts.
+        most of a slice; if expression looks like raw counts; if sample names seem to be reused at
+        every stage.
 
     Examples
     --------

@@ -12,7 +12,9 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import positive, shorten
-from .._data.genes import NO_NAME, explain_no_match, is_flagged, labels_of, symbols_of
+from .._data.flags import flags_of_role
+from .._data.gene_names import NO_NAME, find_genes, name_of, subunits_of
+from .._data.genes import explain_no_match, labels_of, symbols_of
 from .._data.table import as_table
 from .._errors import DataError, InvalidArgumentError
 from ._resources import read_resource
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 logger = logging.getLogger("spatrace_sc")
-
-#: Separates the subunits of a complex.
-SUBUNIT_SEPARATOR = "_"
 
 #: Name in the resource → labels in results of the genes of the data that it stands for.
 Labels = dict[str, list[str]]
@@ -43,9 +42,9 @@ def prior(
     Nothing is written. The table lists known edges; ``infer_ccc(prior=table)`` divides their
     penalty by 1 + weight, and all other edges remain candidates.
 
-    - *Complexes.* ``A_B`` stands for its subunits: every subunit of the ligand is paired with
-      every subunit of the receptor, each pair with the full weight. A name that is itself a gene
-      of the data (or of ``orthologs``) is not split.
+    - *Complexes.* ``A_B``, ``A&B`` or ``A+B`` stands for its subunits: every subunit of
+      the ligand is paired with every subunit of the receptor, each pair with the full weight. A
+      name that is itself a gene of the data (or of ``orthologs``) is not split.
     - *Several names.* A gene of the resource may correspond to several genes of the data, and
       several may correspond to one. Every combination is listed with the full weight. An edge
       that is listed several times keeps its largest weight.
@@ -114,6 +113,7 @@ def prior(
     labels = labels_in_data(adata, gene_symbols)
     if orthologs is not None:
         labels = labels_by_ortholog(orthologs, labels, known)
+    labels = with_other_spellings(labels, known)
     left, right = known.columns[:2]
     allowed = {column: labels_of_role(adata, column, gene_symbols) for column in (left, right)}
     edges = expand(known, labels, allowed)
@@ -186,7 +186,11 @@ def labels_by_ortholog(orthologs: pd.DataFrame, labels: Labels, known: pd.DataFr
             "`orthologs` must be a table with columns source (name in the data) and target (name "
             f"in the resource), found {finding}."
         )
-    table = orthologs[["source", "target"]].dropna().astype(str).drop_duplicates()
+    table = orthologs[["source", "target"]].dropna().map(name_of).apply(lambda c: c.str.strip())
+    for column, names in (("source", labels), ("target", _names_in(known))):
+        spelling = find_genes(table[column].unique(), names, f"orthologs[{column!r}]")
+        table[column] = table[column].map(lambda name, s=spelling: s.get(name, name))
+    table = table.drop_duplicates()
     _check_orthologs(table, labels, known)
     mapped: Labels = {}
     for source, target in zip(table["source"], table["target"], strict=True):
@@ -202,12 +206,7 @@ def labels_by_ortholog(orthologs: pd.DataFrame, labels: Labels, known: pd.DataFr
 
 def _check_orthologs(table: pd.DataFrame, labels: Labels, known: pd.DataFrame) -> None:
     """Require that some sources are genes of the data, and some targets genes of the resource."""
-    in_resource = {
-        g
-        for column in known.columns[:2]
-        for name in known[column]
-        for g in (name, *name.split(SUBUNIT_SEPARATOR))
-    }
+    in_resource = _names_in(known)
     source, target = set(table["source"]), set(table["target"])
     in_data = set(labels)
     if not source & in_data:
@@ -228,6 +227,20 @@ def _check_orthologs(table: pd.DataFrame, labels: Labels, known: pd.DataFrame) -
     )
 
 
+def _names_in(known: pd.DataFrame) -> set[str]:
+    """Return the names in a resource, and those of the subunits of complexes."""
+    names = {name for column in known.columns[:2] for name in known[column]}
+    return names | {part for name in names for part in subunits_of(name)}
+
+
+def with_other_spellings(labels: Labels, known: pd.DataFrame) -> Labels:
+    """Return the labels also under names of the resource with another version of an Ensembl id."""
+    others = sorted(_names_in(known) - set(labels))
+    return labels | {
+        name: labels[match] for name, match in find_genes(others, labels, "resource").items()
+    }
+
+
 def labels_of_role(adata: AnnData, role: str, gene_symbols: str | None) -> set[str]:
     """Return the labels of the genes flagged for a role; of all genes where it is not flagged."""
     symbols = symbols_of(adata, gene_symbols)
@@ -235,16 +248,13 @@ def labels_of_role(adata: AnnData, role: str, gene_symbols: str | None) -> set[s
     label_of = (
         dict(zip(names, names, strict=True)) if symbols is None else labels_of(adata, symbols)
     )
-    if role not in adata.var:
-        return set(label_of.values())
-    return {label_of[n] for n in names[is_flagged(adata, role)]}
+    flags = flags_of_role(adata, role)
+    return {label_of[n] for n in (names if flags is None else names[flags])}
 
 
 def subunits(name: str, labels: Labels) -> list[str]:
     """Return the genes of a complex; the name itself where it is a gene."""
-    if name in labels:
-        return [name]
-    return [part for part in name.split(SUBUNIT_SEPARATOR) if part] or [name]
+    return [name] if name in labels else subunits_of(name)
 
 
 def expand(known: pd.DataFrame, labels: Labels, allowed: dict[str, set[str]]) -> pd.DataFrame:

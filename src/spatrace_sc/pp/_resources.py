@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
@@ -10,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from .._check import closest, shorten
-from .._data.genes import NO_NAME
-from .._errors import DownloadError, InvalidArgumentError, MissingPackageError
+from .._data.gene_names import NO_NAME, name_of
+from .._errors import DataError, DownloadError, InvalidArgumentError, MissingPackageError
+
+logger = logging.getLogger("spatrace_sc")
 
 #: Columns of a resource → columns of the prior. The third pair is decoupler's.
 COLUMNS = {
@@ -96,7 +99,7 @@ def _package(name: str, requirement: str) -> ModuleType:
 def _tidy(table: pd.DataFrame) -> pd.DataFrame:
     """Return two columns of genes, named as in the prior, and weights of at least 0.
 
-    Rows without a name are left out.
+    Rows without a name are left out, and blanks around names removed; both are logged.
     """
     columns = next((columns for columns in COLUMNS if set(columns) <= set(table)), None)
     if columns is None:
@@ -115,9 +118,22 @@ def _tidy(table: pd.DataFrame) -> pd.DataFrame:
         raise InvalidArgumentError(
             "`resource['weight']` must be numbers of at least 0 (of source, target: any sign)."
         )
-    genes = {
-        new: table[old].astype(object).where(table[old].notna(), "").astype(str).to_numpy()
-        for old, new in zip(columns, COLUMNS[columns], strict=True)
-    }
-    tidy = pd.DataFrame(genes).assign(weight=value)
-    return tidy[~tidy[COLUMNS[columns]].isin(NO_NAME).any(axis=1)].reset_index(drop=True)
+    genes = pd.DataFrame(
+        {
+            new: [name_of(name) for name in table[old]]
+            for old, new in zip(columns, COLUMNS[columns], strict=True)
+        },
+        dtype=object,
+    )
+    stripped = genes.map(str.strip)
+    named = ~stripped.isin(NO_NAME).any(axis=1)
+    if not named.any():
+        finding = f"{len(table)} rows, all without a name" if len(table) else "no rows"
+        raise DataError(f"`resource` has {finding}; it must list at least one edge.")
+    n_blank, n_unnamed = int((stripped != genes).any(axis=1).sum()), int((~named).sum())
+    if n_blank or n_unnamed:
+        logger.info(
+            "resource: blanks around names removed in %d rows, %d rows without a name left out.",
+            *(n_blank, n_unnamed),
+        )
+    return stripped.assign(weight=value)[named].reset_index(drop=True)

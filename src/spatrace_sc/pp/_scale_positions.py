@@ -72,6 +72,12 @@ def scale_positions(
         If a slot is missing, coordinates are not finite, ``spacing`` is not positive, the cells
         of a slice share one position, or ``key_added`` holds something else.
 
+    Warns
+    -----
+    SpatraceWarning
+        If no ``sample_key`` is given but ``obs`` seems to have one, or if sample names seem to be
+        reused at every stage.
+
     Examples
     --------
     >>> import spatrace_sc as st

@@ -13,7 +13,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._check import closest, shorten
+from .._check import closest, labels, shorten
 from .._data.table import as_table
 from .._errors import DataError, InvalidArgumentError, MissingKeyError, warn
 from ._element_positions import positions_in_elements, stored_positions
@@ -54,7 +54,7 @@ def tables_of(
         check_name(key_added, "key_added")
         check_table(sdata, key_added)
     wanted = (
-        _listed(names)
+        labels(names, "tables")
         if names is not None
         else [n for n, t in available.items() if _keys.GATHERED not in t.uns]
     )
@@ -113,14 +113,14 @@ def _wanted_regions(
     owner: dict[str, str] = {}
     for name, column in regions.items():
         for region in pd.unique(column):
-            if elements is not None and region not in _listed(elements):
+            if elements is not None and region not in labels(elements, "elements"):
                 continue
             if owner.setdefault(region, name) != name:
                 raise InvalidArgumentError(
                     f"{region!r} is annotated by the tables {owner[region]!r} and {name!r}, so "
                     "its cells would be taken twice; name one of them in `tables`."
                 )
-    wanted = list(owner) if elements is None else _listed(elements)
+    wanted = list(owner) if elements is None else labels(elements, "elements")
     unknown = [w for w in wanted if w not in owner]
     if unknown or not wanted:
         available = sorted({r for column in regions.values() for r in column})
@@ -176,8 +176,3 @@ def with_position(selected: list[TableCells]) -> list[TableCells]:
             "instance is not in the element, or its position is empty or NaN."
         )
     return positioned
-
-
-def _listed(names: str | Sequence[str]) -> list[str]:
-    """Return one name or several as a list."""
-    return [names] if isinstance(names, str) else [str(n) for n in names]

@@ -137,7 +137,7 @@ def communication(
     """
     adata = as_table(data, table_key)
     check_copy(adata, copy)
-    result = Result.read(adata, key)
+    result = Result.read(adata, key, of_cells=True)
     _check(null, block_size, n_permutations, seed)
     tissue = read_communication_input(adata, result)
     side = BLOCK_SIDE_IN_RADII * float(result.source.radius or 0.0)

@@ -142,7 +142,7 @@ def compare(
     """
     adata = as_table(data, table_key)
     check_copy(adata, copy)
-    result = Result.read(adata, key)
+    result = Result.read(adata, key, of_cells=True)
     share_of_one(max_q, "max_q")
     whole(top_n, "top_n", low=0)
     share_below_one(smallest_share, "smallest_share")

@@ -12,7 +12,7 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .._check import closest, shorten, whole
+from .._check import closest, find_labels, labels, shorten, whole
 from .._data.cells import obs_column, samples
 from .._errors import DataError, InvalidArgumentError
 
@@ -132,9 +132,7 @@ def _selected(groups: Groups, categories: Sequence[str] | None, column: str) -> 
     """Return only the selected groups, in the order of selection."""
     if categories is None:
         return groups
-    names = [categories] if isinstance(categories, str) else [str(c) for c in categories]
-    names = list(dict.fromkeys(names))
-    unknown = [name for name in names if name not in groups.names]
+    names, unknown = find_labels(labels(categories, "categories"), groups.names)
     if unknown or len(names) < 2:
         problem, hint = f"names {len(names)} group, two are needed", ""
         if unknown:
@@ -194,12 +192,13 @@ def comparisons(groups: Groups, reference: str | None) -> list[tuple[int, int]]:
     """
     n = len(groups.names)
     if reference is not None:
-        if str(reference) not in groups.names:
+        names, _ = find_labels(labels(reference, "reference"), groups.names)
+        if len(names) != 1:
             raise InvalidArgumentError(
                 f"`reference={reference!r}` is not one of the groups "
                 f"{shorten(groups.names, 20)}.{closest(str(reference), groups.names)}"
             )
-        code = groups.names.index(str(reference))
+        code = groups.names.index(names[0])
         return [(group, code) for group in range(n) if group != code]
     if not groups.ordered and n > 2:
         logger.info(

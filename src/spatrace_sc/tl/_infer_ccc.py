@@ -107,7 +107,8 @@ def infer_ccc(
     layer
         Layer with expression. None: ``X``.
     senders, receivers
-        Cell types that send and that receive. None: all types send; all types with time receive.
+        Cell types that send and that receive, one or several; 2 and "2" are the same type. None:
+        all types send; all types with time receive.
     radius
         Largest distance that a signal travels, in the units of the coordinates. None: 5 × the
         median distance between nearest cells (logged).

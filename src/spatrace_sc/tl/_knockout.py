@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
-from .._check import closest, shorten, whole
+from .._check import closest, find_labels, labels, shorten, whole
 from .._data.table import as_table, check_copy
 from .._edges import ROLE_OF_COLUMN
 from .._errors import InvalidArgumentError
@@ -127,7 +127,7 @@ def knockout(
     """
     adata = as_table(data, table_key)
     check_copy(adata, copy)
-    result = Result.read(adata, key)
+    result = Result.read(adata, key, of_cells=True)
     given = {"ligand": ligand, "receptor": receptor, "tf": tf, "sender": sender}
     removed = _removed(given, result)
     whole(max_chain, "max_chain", low=0)
@@ -179,18 +179,12 @@ def _removed(given: dict[str, Any], result: Result) -> dict[str, list[str]]:
 
 def _names(argument: str, value: object, available: dict[str, list[str]]) -> list[str]:
     """Return the names as a sorted list; each must be available for its argument."""
-    chosen = [value] if isinstance(value, str) else value
-    if not isinstance(chosen, Sequence | np.ndarray | pd.Index) or not all(
-        isinstance(v, str) for v in chosen
-    ):
-        raise InvalidArgumentError(
-            f"`{argument}` must be a name or a list of names, found {value!r}."
-        )
-    if not len(chosen):
+    wanted = labels(value, argument)
+    if not wanted:
         raise InvalidArgumentError(
             f"`{argument}` is empty; name at least one of {shorten(available[argument])}."
         )
-    unknown = [v for v in chosen if v not in set(available[argument])]
+    chosen, unknown = find_labels(wanted, available[argument])
     if unknown:
         elsewhere = [other for other, names in available.items() if unknown[0] in names]
         hint = (
@@ -201,7 +195,7 @@ def _names(argument: str, value: object, available: dict[str, list[str]]) -> lis
             f"result: {shorten(available[argument])}."
             + (hint or closest(unknown[0], available[argument]))
         )
-    return sorted({str(v) for v in chosen})
+    return sorted(chosen)
 
 
 def _default_name(removed: dict[str, list[str]]) -> str:

@@ -151,7 +151,7 @@ def modules(
     adata = as_table(data, table_key)
     check_copy(adata, copy)
     _check(n_modules, max_modules, max_q, target_share, n_draws, seed)
-    result = Result.read(adata, key)
+    result = Result.read(adata, key, of_cells=True)
     profiles = _read_profiles(adata, result, max_q)
     sets = None if enrichment is None else usable_sets(enrichment, profiles.targets)
     package = None

@@ -1,0 +1,128 @@
+"""Checks of a stored result: can it be read, and does it belong to the cells of the data?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from .._check import shorten
+from .._errors import DataError, InvalidArgumentError, MissingKeyError, warn
+
+#: Version of the stored form. 1: spatrace-sc 0.1.0, which stored no version.
+FORM = 2
+#: Slots of ``uns`` that every result has since the first version that can be read.
+REQUIRED = ("params", "genes", "groups", "target_moments", "refits", "model")
+#: Names of cells that a message shows.
+N_SHOWN = 3
+
+
+class CellMatch(NamedTuple):
+    """Cells of the data against those of the inference, by name.
+
+    ``n_now`` and ``n_then`` count them; ``unknown`` are names that the inference did not have,
+    ``n_missing`` cells of the inference that the data do not have.
+    """
+
+    n_now: int
+    n_then: int
+    unknown: list[str]
+    n_missing: int
+
+    @property
+    def same(self) -> bool:
+        """Whether the cells are those of the inference, in any order."""
+        return not self.unknown and not self.n_missing and self.n_now == self.n_then
+
+    @property
+    def finding(self) -> str:
+        """What differs, with numbers."""
+        if self.unknown:
+            return (
+                f"{len(self.unknown)} of {self.n_now} cells were not part of the inference "
+                f"({shorten(self.unknown, N_SHOWN)})"
+            )
+        return f"the inference had {self.n_then} cells, the data have {self.n_now} of them"
+
+
+def find_slots(adata: AnnData, key: str) -> dict[str, Any]:
+    """Return the slots of the result under a key.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If ``adata`` is no AnnData.
+    MissingKeyError
+        If there is no result; the message lists those that exist.
+    DataError
+        If a version of the package wrote it that this one cannot read.
+    """
+    if not isinstance(adata, AnnData):
+        hint = (
+            " Pass the table that holds the result, e.g. `sdata['table']`."
+            if hasattr(adata, "tables")
+            else ""
+        )
+        raise InvalidArgumentError(f"`adata` must be AnnData, found {type(adata).__name__}.{hint}")
+    slots = adata.uns.get(key)
+    if not isinstance(slots, Mapping) or "lr_targets" not in slots:
+        others = [name for name, value in adata.uns.items() if is_result(value)]
+        hint = (
+            f"; results are under {shorten(others)}, pass it as `key`"
+            if others
+            else f"; call `st.tl.infer_ccc(adata, key_added={key!r})` first"
+        )
+        raise MissingKeyError(f"`adata.uns[{key!r}]` holds no result of `st.tl.infer_ccc`{hint}.")
+    absent = [name for name in REQUIRED if name not in slots]
+    form = int(slots.get("form", 1))
+    if absent or "senders" not in slots["params"] or form > FORM:
+        writer = "a later" if form > FORM else "an earlier"
+        remedy = "install that version, or call" if form > FORM else "call"
+        raise DataError(
+            f"`adata.uns[{key!r}]` was written by {writer} version of spatrace-sc; "
+            f"{remedy} `st.tl.infer_ccc(adata, key_added={key!r})` again."
+        )
+    return dict(slots)
+
+
+def is_result(value: object) -> bool:
+    """Whether a slot of ``uns`` holds a result of :func:`spatrace_sc.tl.infer_ccc`."""
+    return isinstance(value, Mapping) and "lr_targets" in value and "genes" in value
+
+
+def match_cells(now: pd.Index, then: pd.Index, *, can_be_renamed: bool) -> CellMatch:
+    """Compare the names of cells with those at the time of the inference.
+
+    Without a stored name nothing is compared. If ``can_be_renamed``, equally many cells of which no
+    name is known pass for the same cells under other names.
+    """
+    if not len(then) or (len(now) == len(then) and np.array_equal(now, then)):
+        return CellMatch(len(now), len(now), [], 0)
+    known = now.isin(then)
+    if can_be_renamed and len(now) == len(then) and not known.any():
+        return CellMatch(len(now), len(now), [], 0)
+    unknown = [str(name) for name in now[~known]]
+    return CellMatch(len(now), len(then), unknown, int((~then.isin(now)).sum()))
+
+
+def require_own_cells(match: CellMatch, key: str) -> None:
+    """Raise DataError if some cells are not those of the inference."""
+    if match.unknown:
+        raise DataError(
+            f"`adata.uns[{key!r}]` is not a result of these cells: {match.finding}. Objects that "
+            "were joined (`anndata.concat(..., uns_merge=...)`) keep the result of one of them. "
+            f"Read it before joining, or call `st.tl.infer_ccc(adata, key_added={key!r})` on all "
+            "cells."
+        )
+
+
+def warn_of_other_cells(match: CellMatch, key: str) -> None:
+    """Warn if the cells are not all those of the inference."""
+    if not match.same:
+        warn(
+            f"the tables of `adata.uns[{key!r}]` are of other cells: {match.finding}. They "
+            "describe all cells of the inference; call `st.tl.infer_ccc` again for these cells."
+        )
