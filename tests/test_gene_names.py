@@ -372,5 +372,20 @@ def test_the_warning_names_genes_and_slices():
     assert not said(adata)
 
 
+def test_the_inference_says_it_once_and_later_verbs_do_not():
+    adata = joined()
+    calls = {
+        "infer_ccc": lambda: st.tl.infer_ccc(adata, sample_key="sample", config=tiny_config()),
+        "knockout": lambda: st.tl.knockout(adata, tf="TF000"),
+    }
+    for verb, call in calls.items():
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            call()
+        raised = [w for w in caught if "are 0 in every cell" in str(w.message)]
+        assert len(raised) == (verb == "infer_ccc")
+        assert all(w.filename == __file__ for w in raised)
+
+
 def test_a_name_is_listed_once():
     assert listed_names(["b", " a", "b ", "a"], "tfs") == ["b", "a"]

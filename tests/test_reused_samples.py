@@ -64,6 +64,12 @@ def test_every_verb_says_it_once(verb):
     assert not messages(lambda: VERBS[verb](tissue(), "sample"))
 
 
+def test_later_verbs_do_not_repeat_it():
+    adata = reused()
+    assert messages(lambda: VERBS["infer_ccc"](adata, "replicate"))
+    assert not messages(lambda: st.tl.knockout(adata, tf="TF000"))
+
+
 def test_the_remedy_ends_it():
     adata = reused()
     adata.obs["slice"] = adata.obs["stage"].astype(str) + "_" + adata.obs["replicate"].astype(str)
