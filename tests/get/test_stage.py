@@ -71,3 +71,21 @@ def test_activity_of_a_stage_is_that_of_its_cells(result, kind):
     np.testing.assert_array_equal(part.X, whole.X[here])
     with pytest.raises(st.InvalidArgumentError, match="'E1', 'E2', 'E3'"):
         st.get.activity(result, kind, "E9")
+
+
+def test_stages_are_found_by_number_as_well():
+    """Stages that were numbers are stored as text, of floats with a point."""
+    adata = small_result().copy()
+    result = dict(adata.uns["spatrace"])
+    result["stages"] = np.array(["10.0", "11.5", "12.0"], dtype=object)
+    by_stage = result["communication_by_stage"].copy()
+    names = dict(zip(adata.uns["spatrace"]["stages"], result["stages"], strict=True))
+    by_stage["stage"] = by_stage["stage"].map(names)
+    adata.uns["spatrace"] = result | {"communication_by_stage": by_stage}
+    for stage in (10, 10.0, "10", "10.0"):
+        for reader in (st.get.lr_pairs, st.get.communication):
+            table = reader(adata, stage)
+            assert len(table)
+            pd.testing.assert_frame_equal(table, reader(adata, "10.0"))
+    with pytest.raises(st.InvalidArgumentError, match=r"`stage=11` is not in the result"):
+        st.get.lr_pairs(adata, 11)

@@ -14,7 +14,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._check import closest, shorten
+from .._check import closest, find_labels, labels, shorten
 from .._edges import EdgeKind
 from .._errors import InvalidArgumentError, MissingKeyError
 from .._model.config import Config
@@ -120,12 +120,13 @@ class Result:
         InvalidArgumentError
             For an unknown stage; the message lists the stages.
         """
-        if str(stage) not in self.stages:
+        present, _ = find_labels(labels(stage, "stage"), self.stages)
+        if len(present) != 1:
             raise InvalidArgumentError(
                 f"`stage={stage!r}` is not in the result; its stages are "
                 f"{shorten(self.stages, 20)}.{closest(str(stage), self.stages)}"
             )
-        return self.stages.index(str(stage))
+        return self.stages.index(present[0])
 
     @property
     def cells(self) -> pd.Index:
