@@ -78,9 +78,9 @@ class Stages:
 class OptimalTransport:
     """Entropic optimal transport between the cells of consecutive stages.
 
-    From earlier cells i to later cells j it minimises, over couplings T,
+    From earlier cells i to later cells j it minimises, over couplings T::
 
-    sum_ij T_ij C_ij + ε sum_ij T_ij (log T_ij - 1), C_ij = |x_i - x_j|² + w |s_i - s_j|²,
+        sum_ij T_ij C_ij + ε sum_ij T_ij (log T_ij - 1),  C_ij = ‖x_i - x_j‖² + w ‖s_i - s_j‖²
 
     with x in expression space and s in space, each squared distance divided by its mean, and C
     divided by its mean. All later cells receive the same mass. All earlier cells give the same
