@@ -323,13 +323,13 @@ def test_text_is_an_early_error(verb, layer):
     assert name in str(caught.value)
 
 
-def test_a_matrix_on_a_graphics_card_is_an_early_error():
+def test_a_matrix_on_a_graphics_card_is_an_early_error(monkeypatch):
     class Device:
         __cuda_array_interface__ = None
         shape = (3, 2)
 
     adata = ad.AnnData(np.ones((3, 2), dtype=np.float32))
-    adata._X = Device()
+    monkeypatch.setattr(ad.AnnData, "X", property(lambda self: Device()))
     with pytest.raises(st.DataError, match=r"Device; convert it to a numpy array"):
         matrix_of(adata, None)
 
@@ -366,10 +366,10 @@ def test_an_empty_matrix(verb, part):
             verb(adata)
 
 
-def test_a_matrix_of_another_shape():
+def test_a_matrix_of_another_shape(monkeypatch):
     """AnnData checks shapes when they are set and when a file is read, but not later."""
     adata = tissue()
-    adata._X = VALUES[:, :-1]
+    monkeypatch.setattr(ad.AnnData, "X", property(lambda self: VALUES[:, :-1]))
     with pytest.raises(st.DataError, match=r"`adata\.X` .* \(300, 70\); 300 cells × 71 genes"):
         st.pp.transitions(adata)
 
