@@ -29,6 +29,8 @@ FEW_GENES = dict.fromkeys(("n_ligands", "n_receptors", "n_pairs", "n_tfs"), N_GE
 #: What the inference says of small tissues; tests about something else ignore it.
 NOTHING_SIGNIFICANT = "ignore:no edge has q:spatrace_sc.SpatraceWarning"
 ONE_SLICE = "ignore:no `sample_key` was given:spatrace_sc.SpatraceWarning"
+OTHER_CELLS = "ignore:the tables of .* are of other cells:spatrace_sc.SpatraceWarning"
+MIXED_STAGES = "ignore:.* samples have cells of several values:spatrace_sc.SpatraceWarning"
 
 
 def slow(*values: Any) -> Any:
@@ -53,7 +55,7 @@ def tiny_config(**changes: Any) -> st.Config:
     return small_config(
         **{
             "evidence": st.EvidenceConfig(n_resamples=2, n_permutations=1),
-            "training": st.TrainingConfig(max_epochs=0),
+            "training": st.TrainingConfig(max_epochs=0, n_folds=2, n_penalties=4, tolerance=0.01),
         }
         | changes
     )

@@ -127,7 +127,7 @@ def test_every_form_of_a_base(value):
     assert named_base(adata) == 2
 
 
-@pytest.mark.parametrize("way", ["memory", "backed", "lazy h5ad", "lazy zarr"])
+@pytest.mark.parametrize("way", ["memory", "backed", "lazy h5ad", slow("lazy zarr")])
 @pytest.mark.filterwarnings("ignore::UserWarning:zarr")
 def test_files(way, tmp_path):
     adata = logged(2)

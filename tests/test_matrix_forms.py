@@ -16,6 +16,7 @@ from _helpers import (
     TWO_OF_EACH,
     dense,
     infer_quietly,
+    slow,
     source,
     tiny_config,
     tissue,
@@ -227,7 +228,7 @@ def test_a_result_is_restored_and_read_from_every_form(form):
     np.testing.assert_allclose(again.study.target, model.study.target, rtol=1e-6)
 
 
-@pytest.mark.parametrize("way", ["backed", "lazy h5ad", "lazy zarr"])
+@pytest.mark.parametrize("way", ["backed", "lazy h5ad", slow("lazy zarr")])
 @pytest.mark.parametrize(
     "form", ["dense", "float64", "csr_matrix", "csc_matrix", "csr not canonical"]
 )

@@ -8,7 +8,16 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import NO_ROLES, NOTHING_SIGNIFICANT, dense, source, tiny_config, tissue
+from _helpers import (
+    MIXED_STAGES,
+    NO_ROLES,
+    NOTHING_SIGNIFICANT,
+    dense,
+    slow,
+    source,
+    tiny_config,
+    tissue,
+)
 from scipy import sparse
 
 import spatrace_sc as st
@@ -166,7 +175,7 @@ def test_bad_values_are_found_where_they_are_read(form, value, says, tmp_path):
         assert not {"ligand_exposure"} & set(adata.obsm)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [*FORMS[:2], slow(FORMS[2])])
 def test_raw_counts_are_recognised(form, tmp_path):
     raw = tissue()
     raw.X = raw.layers["counts"].copy()
@@ -231,6 +240,7 @@ def test_the_unit_does_not_depend_on_the_blocks():
     )
 
 
+@pytest.mark.filterwarnings(MIXED_STAGES)
 def test_a_table_on_disk_is_gathered(tmp_path):
     import spatialdata as sd
 

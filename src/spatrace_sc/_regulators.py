@@ -172,8 +172,8 @@ class Regulators:
         """Return the name of a TF, or ``ligand^receptor`` of a pair."""
         if regulator < self.n_tfs:
             return str(self.tfs[regulator])
-        genes = self.pair_genes([regulator - self.n_tfs]).iloc[0]
-        return PAIR_SEPARATOR.join(genes)
+        ligand, receptor = divmod(regulator - self.n_tfs, self.n_receptors)
+        return f"{self.ligands[ligand]}{PAIR_SEPARATOR}{self.receptors[receptor]}"
 
     def with_names(self, table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
         """Return the table with names in place of gene indices in some columns."""

@@ -6,6 +6,7 @@ import pytest
 from _helpers import (
     NOTHING_SIGNIFICANT,
     ONE_SLICE,
+    OTHER_CELLS,
     TWO_OF_EACH,
     dense,
     small_config,
@@ -66,6 +67,7 @@ def test_the_returned_copy_can_be_changed(result):
     assert "extra" not in result.obs
 
 
+@pytest.mark.filterwarnings(OTHER_CELLS)
 def test_a_view_and_a_subset_of_cells(result):
     part = result[receiving(result)]
     activity = st.get.activity(part)

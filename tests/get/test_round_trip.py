@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from _helpers import (
     NOTHING_SIGNIFICANT,
+    OTHER_CELLS,
     dense,
     slow,
     small_config,
@@ -76,6 +77,7 @@ def test_a_second_round_changes_nothing(result, tmp_path):
     assert_readers_agree(result, back, ["E1", "E2", "E3"])
 
 
+@pytest.mark.filterwarnings(OTHER_CELLS)
 def test_a_subset_can_be_written(result, tmp_path):
     part = result[:200].copy()
     assert_readers_agree(part, written_and_read(part, "h5ad", tmp_path), ["E1", "E2", "E3"])

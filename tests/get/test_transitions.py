@@ -4,7 +4,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import NOTHING_SIGNIFICANT, dense, tissue
+from _helpers import NOTHING_SIGNIFICANT, dense, slow, tissue
 from spatialdata import SpatialData
 
 import spatrace_sc as st
@@ -67,7 +67,7 @@ def test_a_copy_is_read(adata):
     assert (st.get.transition_reach(adata)["cells"] >= 0).all()
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr")])
 def test_survives_being_written(adata, form, tmp_path):
     getattr(adata, f"write_{form}")(tmp_path / "a")
     back = getattr(ad, f"read_{form}")(tmp_path / "a")

@@ -5,6 +5,7 @@ import logging
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from _helpers import OTHER_CELLS
 from anndata import AnnData
 
 import spatrace_sc as st
@@ -169,6 +170,7 @@ def test_arguments_are_checked(result: AnnData, arguments: dict, error: type, te
         st.pl.activity_map(result, **arguments)
 
 
+@pytest.mark.filterwarnings(OTHER_CELLS)
 def test_a_map_without_activity_has_a_note(
     silent: AnnData, one_slice: AnnData, caplog: pytest.LogCaptureFixture
 ) -> None:

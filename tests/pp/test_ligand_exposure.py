@@ -7,7 +7,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import ONE_SLICE, assert_unchanged, snapshot, tissue
+from _helpers import ONE_SLICE, assert_unchanged, slow, snapshot, tissue
 from scipy import sparse
 
 import spatrace_sc as st
@@ -141,7 +141,7 @@ def test_copy_leaves_the_data_alone():
     pd.testing.assert_frame_equal(adata.obsm["ligand_exposure"], table)
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr")])
 def test_survives_being_written(form, tmp_path):
     adata = tissue()
     st.pp.ligand_exposure(adata, radius=40.0, sample_key="sample", receivers=["receiver_0"])

@@ -6,10 +6,12 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import assert_unchanged, dense, snapshot, tissue
+from _helpers import MIXED_STAGES, assert_unchanged, dense, slow, snapshot, tissue
 from scipy import sparse
 
 import spatrace_sc as st
+
+pytestmark = pytest.mark.filterwarnings(MIXED_STAGES)
 
 
 def untimed():
@@ -41,7 +43,7 @@ def test_pseudotime_is_computed_anew():
     again(adata, key_added="other")  # a pseudotime of ours under another name of transitions
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr")])
 def test_a_stored_pseudotime_is_recognised(form, tmp_path):
     adata = untimed()
     again(adata)

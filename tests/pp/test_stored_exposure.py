@@ -8,7 +8,7 @@ import warnings
 import anndata as ad
 import numpy as np
 import pytest
-from _helpers import TWO_OF_EACH, tiny_config, tissue
+from _helpers import TWO_OF_EACH, slow, tiny_config, tissue
 
 import spatrace_sc as st
 from spatrace_sc._data.stored_exposure import stored_radius
@@ -113,7 +113,7 @@ def test_several_exposures(caplog):
     assert "adata.obsm['ligand_exposure'], adata.obsm['again']" in message
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr")])
 def test_the_parameters_survive_a_file(form, tmp_path):
     senders, ligands = ["sender_0", "sender_1"], ["LIG003", "LIG001"]
     adata = exposed(senders=senders, ligands=ligands, layer=None, receivers="receiver_0")
@@ -132,7 +132,7 @@ def test_the_parameters_survive_a_file(form, tmp_path):
     assert stored_radius(again, **KEYS) == 37.5
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr")])
 def test_parameters_that_were_not_given_survive_a_file(form, tmp_path):
     adata = exposed()
     path = tmp_path / f"data.{form}"

@@ -12,6 +12,7 @@ from _helpers import (
     assert_unchanged,
     dense,
     is_acyclic,
+    slow,
     snapshot,
     tiny_config,
     tissue,
@@ -297,7 +298,7 @@ def test_root_without_receivers_takes_everyone():
     check(adata.obsp["transitions"], adata, np.ones(adata.n_obs, dtype=bool))
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr")])
 def test_survives_being_written(form, tmp_path):
     adata = tissue()
     st.pp.transitions(adata)
@@ -323,11 +324,10 @@ OPTIONS = {"sample_key": "sample", "receivers": RECEIVERS}
 @pytest.mark.parametrize("time_key", ["dpt_pseudotime", "stage_time"])
 def test_inference_computes_the_same_by_default(time_key):
     by_default, given = tissue(), tissue()
-    st.tl.infer_ccc(by_default, time_key=time_key, config=tiny_config(), **OPTIONS)
+    options = {"time_key": time_key, "config": tiny_config(), **OPTIONS}
+    st.tl.infer_ccc(by_default, **options)
     st.pp.transitions(given, time_key=time_key, receivers=RECEIVERS)
-    st.tl.infer_ccc(
-        given, time_key=time_key, transitions_key="transitions", config=tiny_config(), **OPTIONS
-    )
+    st.tl.infer_ccc(given, transitions_key="transitions", **options)
     for reader in (st.get.tf_targets, st.get.lr_targets):
         pd.testing.assert_frame_equal(reader(given), reader(by_default), rtol=1e-3)
 

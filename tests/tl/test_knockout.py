@@ -176,6 +176,18 @@ def test_nothing_happens_without_an_edge(result, caplog):
     assert not st.get.knockout(result)["change"].any()
 
 
+def test_a_result_without_edges_changes_nothing(result):
+    stored = dict(result.uns["spatrace"])
+    names = ("tf_targets", "lr_targets", "lr_tfs")
+    stored |= {name: stored[name].iloc[:0] for name in names}
+    empty = np.zeros((2, 0), dtype=np.float16)
+    result.uns["spatrace"] = stored | {"refits": {"edge": empty[0].astype(int), "weight": empty}}
+    st.tl.knockout(result, ligand=first(result, "ligands"), name="removed")
+    assert not st.get.knockout(result)["change"].any()
+    st.tl.knockout(result, tf=first(result, "tfs"), name="removed")
+    assert not st.get.knockout(result)["change"].any()
+
+
 def test_max_chain_limits_the_chain(result):
     wired(result, pair_on_tf=-0.2, tf_on_tf=0.25, tf_on_target=0.8, pair_on_target=0.3)
     st.tl.knockout(result, ligand=first(result, "ligands"), max_chain=0)

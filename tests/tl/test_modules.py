@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from _helpers import (
     NOTHING_SIGNIFICANT,
+    OTHER_CELLS,
     assert_unchanged,
     infer_again,
     slow,
@@ -360,6 +361,7 @@ def test_arguments_are_checked(planted, arguments, text):
     assert_unchanged(adata, before)
 
 
+@pytest.mark.filterwarnings(OTHER_CELLS)
 def test_missing_things_are_named(result, planted):
     with pytest.raises(st.MissingKeyError, match="infer_ccc"):
         st.tl.modules(result, key="other")

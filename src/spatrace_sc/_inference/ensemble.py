@@ -97,7 +97,7 @@ def read_ensemble(
     correction = np.ones(len(edge))
     correction[on_tfs] = 1.0 / np.sqrt(1.0 - np.asarray(noise)[column[on_tfs] - n_g])
     mean, sd = weight.mean(axis=0), spread * weight.std(axis=0)
-    listed = np.asarray(errors.tocsr()[row, column]).ravel()
+    listed = _entries(errors.tocsr(), row, column)
     stretch = np.divide(listed, sd, out=np.ones_like(sd), where=(sd > 0) & (listed > 0))
     of_tfs = (row < n_f) & on_tfs
     centre = positions.matrix(effects.row, effects.col, effects.data)
@@ -107,7 +107,7 @@ def read_ensemble(
 
     shape = (genes.n_regulators, n_g + n_f)
     resampled = sparse.csr_matrix(((sd > 0).astype(float), (row, column)), shape=shape)
-    without = np.asarray(resampled[errors.row, errors.col]).ravel() == 0
+    without = _entries(resampled, errors.row, errors.col) == 0
     variance = errors.data[without] ** 2
     unresampled = positions.matrix(errors.row[without], errors.col[without], variance)[:, :n_g]
     return Ensemble(
@@ -116,6 +116,13 @@ def read_ensemble(
         spread,
         sparse.csr_matrix(unresampled),
     )
+
+
+def _entries(
+    matrix: sparse.csr_matrix, row: NDArray[Any], column: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Return single entries; scipy answers an empty index with a sparse matrix."""
+    return np.asarray(matrix[row, column]).ravel() if len(row) else np.empty(0)
 
 
 def _split(matrix: sparse.csr_matrix, n_f: int, n_g: int) -> Member:
