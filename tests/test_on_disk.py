@@ -157,7 +157,8 @@ def test_rows_and_columns(tmp_path):
     [
         ("backed", np.nan, "at least 1 NaN or inf"),
         ("lazy h5ad", np.inf, "at least 1 NaN or inf"),
-        ("lazy zarr", -1.0, "negative values"),
+        ("backed", -1.0, "negative values"),
+        slow("lazy zarr", -1.0, "negative values"),
     ],
 )
 def test_bad_values_are_found_where_they_are_read(form, value, says, tmp_path):
@@ -201,7 +202,7 @@ def test_a_matrix_stored_by_gene_is_read_whole(tmp_path, caplog):
         np.testing.assert_array_equal(adata.obsm["ligand_exposure"], plain.obsm["ligand_exposure"])
 
 
-@pytest.mark.parametrize("form", ["lazy zarr"])
+@pytest.mark.parametrize("form", ["lazy h5ad", slow("lazy zarr")])
 def test_transitions_that_lie_on_disk(form, tmp_path):
     pytest.importorskip("torch")
     plain = tissue()

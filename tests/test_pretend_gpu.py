@@ -83,9 +83,16 @@ def tissue():
     return st.datasets.simulated(n_cells=200, n_background=30, **genes)
 
 
+QUICK = {
+    "evidence": st.EvidenceConfig(n_resamples=2, n_permutations=5),
+    "training": st.TrainingConfig(max_epochs=1, n_folds=2, n_penalties=4),
+}
+
+
 def inferred(device="cuda", config=None, **arguments):
     adata = tissue()
-    st.tl.infer_ccc(adata, **KEYS, config=config or small_config(), device=device, **arguments)
+    config = config or small_config(**QUICK)
+    st.tl.infer_ccc(adata, **KEYS, config=config, device=device, **arguments)
     return adata
 
 
@@ -132,7 +139,7 @@ def test_screened_pairs_and_listed_edges(pretended, monkeypatch):
     monkeypatch.setattr(screen_pairs, "MIN_REFITTED_PAIRS", 6)
     monkeypatch.setattr(screen_pairs, "MAX_REFIT_WORK", 1.0)
     monkeypatch.setattr(edge_strength, "MIN_LISTED_EDGES", 20)
-    found = inferred(config=small_config(max_edges=20))
+    found = inferred(config=small_config(max_edges=20, **QUICK))
     assert 0 < len(st.get.lr_targets(found)) <= 20
 
 
@@ -141,7 +148,7 @@ def test_recomputed_columns_give_the_same_result(pretended, monkeypatch, on_cpu)
     assert_same(inferred(), on_cpu)
 
 
-SHORT = st.TrainingConfig(max_epochs=3, batch_size=16)
+SHORT = st.TrainingConfig(max_epochs=2, batch_size=16)
 
 
 @pytest.mark.parametrize("options", [{}, slow({"precision": "bf16"})])

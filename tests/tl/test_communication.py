@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import spatialdata
 from _helpers import (
+    FEW_GENES,
     assert_unchanged,
     dense,
     slow,
@@ -161,7 +162,9 @@ def test_types_of_no_meaning_are_called_rarely():
 
 
 def test_only_the_type_that_expresses_the_ligand_sends():
-    adata = st.datasets.simulated(102, n_cells=900, n_targets=20, depth=4000, noise=0.1)
+    adata = st.datasets.simulated(
+        102, n_cells=900, n_targets=20, depth=4000, noise=0.1, **FEW_GENES
+    )
     pair = adata.uns["truth"]["lr_pairs"].iloc[0]
     x = adata.X.tolil()
     column = adata.var_names.get_loc(pair["ligand"])

@@ -41,7 +41,7 @@ SHORT = replace(QUICK, model=st.ModelConfig(n_lags=2), n_blocks=4)
 
 
 def small(seed=0, **kwargs):
-    return st.datasets.simulated(seed, **{"n_cells": 500, "n_targets": 12, **FEW_GENES, **kwargs})
+    return st.datasets.simulated(seed, **{"n_cells": 400, "n_targets": 8, **FEW_GENES, **kwargs})
 
 
 def average_precision(table, truth, keys):

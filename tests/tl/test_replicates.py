@@ -77,6 +77,7 @@ def slope_p(rng, chosen, n=6):
     return out
 
 
+@pytest.mark.slow
 def test_levels_of_animals_keep_the_nominal_level_and_sections_do_not():
     """In 200 draws without a difference, p ≤ .05 in .047 of the tests; with sections in .31."""
     rng = np.random.default_rng(0)
