@@ -1,0 +1,96 @@
+"""Scores of any method on a world: rankings, and what is wrong with the called edges.
+
+adata = WORLDS["sergio_ds4"](0)
+score(adata, weights)   # weights: table of TFs × targets, its absolute values are ranked
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from benchmarks._scores import KEYS, label
+from benchmarks.recovery.judge import judge
+from benchmarks.recovery.tables import Tables, tables
+from benchmarks.worlds.tissues_shared import as_tissue
+
+#: Largest q of a called edge.
+MAX_Q = 0.1
+Scores = dict[str, dict[str, float | None]]
+
+
+def score(adata: AnnData, scored: pd.DataFrame | np.ndarray | Tables) -> Scores:
+    """Return task → scores of a method on a world.
+
+    ``scored`` is what the readers of the package return (``tf_targets``, ``lr_targets``,
+    ``lr_pairs``, any of them, with ``score`` and perhaps ``effect`` and ``q_value``). Or it is a
+    matrix of weights, TFs × targets: a DataFrame with their names, or an array in the order of
+    the sorted names. Edges of a gene on itself are left out.
+
+    ``base`` is the share of true edges. Of the called edges (q ≤ .1), ``hits`` is the number,
+    ``false`` the share that is not true, ``false_indirect`` the share that is not even a chain of
+    true edges, ``reversed`` the share that is false although the target is upstream of the TF.
+    """
+    given = scored if isinstance(scored, dict) else {"tf_targets": _table(adata, scored)}
+    if "tf_targets" in given:
+        table = given["tf_targets"].astype(dict.fromkeys(KEYS["tf_targets"], str))
+        given = given | {"tf_targets": table[table["tf"] != table["target"]]}
+    truth = adata.uns["truth"]
+    scores = judge(as_tissue(adata), given)
+    for task, row in scores.items():
+        if task in given:
+            row["base"] = round(_base_rate(truth, given[task], task), 5)
+    if "q_value" in given.get("tf_targets", ()) and "tf_targets" in scores:
+        scores["tf_targets"] |= _directions(truth, given["tf_targets"])
+    return scores
+
+
+def upstream(truth: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return gene × gene, whether the row reaches the column through any chain of true edges."""
+    edges = pd.concat([truth["tf_targets"], truth["tf_tfs"]])[KEYS["tf_targets"]].astype(str)
+    genes = pd.Index(np.unique(edges.to_numpy()))
+    reach = np.zeros((len(genes), len(genes)), dtype=bool)
+    reach[genes.get_indexer(edges["tf"]), genes.get_indexer(edges["target"])] = True
+    for middle in range(len(genes)):
+        reach |= np.outer(reach[:, middle], reach[middle])
+    return pd.DataFrame(reach, index=genes, columns=genes)
+
+
+def _directions(truth: dict[str, pd.DataFrame], table: pd.DataFrame) -> dict[str, float | None]:
+    """Return the shares of called edges that are not even indirect, and that are reversed."""
+    called = label(table, truth["tf_targets"], KEYS["tf_targets"])
+    called = called[called["q_value"] <= MAX_Q]
+    if not len(called):
+        return {"false_indirect": None, "reversed": None}
+    reach = upstream(truth)
+    tf, target = reach.index.get_indexer(called["tf"]), reach.index.get_indexer(called["target"])
+    known, matrix = (tf >= 0) & (target >= 0), reach.to_numpy()
+    down, up = known & matrix[tf, target], known & matrix[target, tf]
+    edges = {(a, b) for a, b in truth["tf_tfs"][KEYS["tf_targets"]].astype(str).to_numpy()}
+    edges |= {(a, b) for a, b in truth["tf_targets"][KEYS["tf_targets"]].astype(str).to_numpy()}
+    back = np.array([(b, a) in edges for a, b in called[KEYS["tf_targets"]].to_numpy()])
+    false = ~called["true"].to_numpy()
+    return {
+        "false_indirect": round(float((false & ~down).mean()), 5),
+        "reversed": round(float((false & (back | (up & ~down))).mean()), 5),
+    }
+
+
+def _base_rate(truth: dict[str, pd.DataFrame], table: pd.DataFrame, task: str) -> float:
+    true = truth[task]
+    true = true[true["kind"] == "direct"] if "kind" in true else true
+    return len(true.drop_duplicates(KEYS[task])) / len(table)
+
+
+def _table(adata: AnnData, weights: pd.DataFrame | np.ndarray) -> pd.DataFrame:
+    """Return the edges of a matrix of weights; TFs or targets that it lacks have weight 0."""
+    names = {r: np.sort(adata.var_names[adata.var[r]].to_numpy(str)) for r in ("tf", "target")}
+    if isinstance(weights, pd.DataFrame):
+        weights = weights.reindex(index=names["tf"], columns=names["target"]).to_numpy(dtype=float)
+    shape = (len(names["tf"]), len(names["target"]))
+    if weights.shape != shape:
+        raise ValueError(f"weights must have the shape TFs × targets {shape}, not {weights.shape}.")
+    scored: dict[str, Any] = tables(names, tf=weights)
+    return scored["tf_targets"]

@@ -1,0 +1,20 @@
+"""The worlds by name, each a function of the seed.
+
+A world is an AnnData with log-normalised ``X``, positions, cell types, a pseudotime and flagged
+roles. ``uns["truth"]`` has the tables of ``st.datasets.simulated``, ``uns["arguments"]`` the
+arguments of ``st.tl.infer_ccc``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from anndata import AnnData
+from benchmarks.worlds import tissues_foreign as foreign
+
+WORLDS: dict[str, Callable[[int], AnnData]] = {
+    "sergio_ds4": foreign.sergio_ds4,
+    "sergio_ds4_clean": foreign.sergio_ds4_clean,
+    "beeline_gsd": foreign.beeline_gsd,
+    "beeline_gsd_1type": foreign.beeline_gsd_1type,
+}
