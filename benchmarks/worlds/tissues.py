@@ -10,11 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from anndata import AnnData
+from benchmarks.worlds import tissues_boolean as networks
 from benchmarks.worlds import tissues_foreign as foreign
+from benchmarks.worlds import tissues_sergio as sergio
 
 WORLDS: dict[str, Callable[[int], AnnData]] = {
     "sergio_ds4": foreign.sergio_ds4,
     "sergio_ds4_clean": foreign.sergio_ds4_clean,
     "beeline_gsd": foreign.beeline_gsd,
     "beeline_gsd_1type": foreign.beeline_gsd_1type,
+    "sergio_like": sergio.sergio_like,
+    "sergio_like_poisson": sergio.sergio_like_poisson,
+    "sergio_like_clean": sergio.sergio_like_clean,
+    "sergio_differentiation": sergio.sergio_differentiation,
+    "sergio_differentiation_clean": sergio.sergio_differentiation_clean,
+    "boolean": networks.boolean,
+    "boolean_clean": networks.boolean_clean,
 }
