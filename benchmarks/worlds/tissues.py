@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from anndata import AnnData
+from benchmarks.worlds import tissues_agents as mechanistic
 from benchmarks.worlds import tissues_boolean as networks
 from benchmarks.worlds import tissues_foreign as foreign
 from benchmarks.worlds import tissues_sergio as sergio
@@ -26,4 +27,5 @@ WORLDS: dict[str, Callable[[int], AnnData]] = {
     "sergio_differentiation_clean": sergio.sergio_differentiation_clean,
     "boolean": networks.boolean,
     "boolean_clean": networks.boolean_clean,
+    "agents": mechanistic.agents,
 }
