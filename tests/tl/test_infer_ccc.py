@@ -200,7 +200,7 @@ def test_no_target_of_the_predicted_cell_reaches_its_prediction(time_key, monkey
     now = histories.current_tf_filter(study, build_covariates(study))
     monkeypatch.setattr(histories, "current_tf_filter", lambda *_: now)
     before = build_problem(study, QUICK, None)
-    cells = np.flatnonzero(study.receivers)
+    cells = study.receiver_rows
     usable = np.flatnonzero(before.usable.numpy())
     changed = 0
     for k in usable[:: max(1, len(usable) // 12)]:

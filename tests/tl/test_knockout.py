@@ -101,7 +101,7 @@ def test_pair_and_two_tfs_by_hand(result):
             past, mass, out=np.zeros_like(past), where=mass > 1e-6
         )
     tf_1 = 0.25 / np.sqrt(1 - noise_of(model)[1]) * mean_past
-    cells = st.get.knockout_cells(result).X[model.study.receivers]
+    cells = st.get.knockout_cells(result).X[model.rows]
     np.testing.assert_allclose(cells[:, 1], 0.3 * change, atol=1e-4)
     np.testing.assert_allclose(cells[:, 0], 0.8 * tf_1, atol=1e-4)
     assert not cells[:, 2:].any()
@@ -148,7 +148,7 @@ def test_a_removed_tf_falls_from_its_level_to_zero(result):
     name = str(result.uns["spatrace"]["genes"]["tfs"][1])
     st.tl.knockout(result, tf=name)
     model = model_of(result)
-    cells = st.get.knockout_cells(result).X[model.study.receivers, 0]
+    cells = st.get.knockout_cells(result).X[model.rows, 0]
     assert (cells <= 0).all()
     level = model.fit.attended.tf[:, model.problem.n_tf_genes + 1].numpy()
     assert spearmanr(level, cells)[0] < -0.8

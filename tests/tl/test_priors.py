@@ -97,7 +97,7 @@ def test_decoys_carry_the_penalty_of_the_edge_they_stand_for():
     n_f, n_p, n_c = problem.n_tfs, problem.n_pairs, problem.covariates.shape[1]
     penalty = penalty_with_decoys(problem, problem.forbidden)
     every = penalty.of(torch.arange(2 * n_f + 4 * n_p + n_c), problem.targets.shape[1])
-    pair = 1 * genes.n_receptors + 2
+    pair = genes.pair_of_names(lr)[0]
     starts = [n_f, *(2 * n_f + n_p + n_c + k * n_p for k in range(3))]
     for start in starts:
         block = every[start : start + n_p]
@@ -107,10 +107,11 @@ def test_decoys_carry_the_penalty_of_the_edge_they_stand_for():
     decoys = slice(n_f + n_p + n_c, 2 * n_f + n_p + n_c)
     torch.testing.assert_close(every[decoys], every[:n_f])
     target = list(genes.targets).index("TG001")
+    regulator = list(genes.tfs).index("TF003")
     n_tf = problem.n_tf_genes
     past = tiny_config().training.past_penalty
-    assert every[n_f + n_p + n_c + 3, target] == pytest.approx(past / 2)
-    assert every[n_f + n_p + n_c + n_tf + 3, target] == pytest.approx(0.5)
+    assert every[n_f + n_p + n_c + regulator, target] == pytest.approx(past / 2)
+    assert every[n_f + n_p + n_c + n_tf + regulator, target] == pytest.approx(0.5)
 
 
 def test_without_prior_is_the_penalty_that_was():

@@ -105,7 +105,7 @@ def test_the_filtered_level_is_nearer_to_the_truth_than_the_count():
     adata.X = np.log1p(half / depth * np.median(depth)).astype(np.float32)
     study = read_study(adata, NO_ROLES, source())
     place = adata.var_names.get_indexer(study.genes.tfs)
-    other = np.log1p((counts - half) / depth * np.median(depth))[study.receivers][:, place]
+    other = np.log1p((counts - half) / depth * np.median(depth))[study.receiver_rows][:, place]
     assert study.unit is not None
     assert (study.noise.logged > 0).all()
     now = current_tf_filter(study, build_covariates(study))(study.tf)

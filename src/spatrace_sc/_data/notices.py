@@ -24,19 +24,17 @@ FEW_CELLS = 20
 NOTHING_SUPPORTED = 'docs/notebooks/own_data.md, section "Nothing with q ≤ 0.1"'
 
 
-def review_columns(
-    adata: AnnData, columns: dict[str, str | None], cells: NDArray[np.bool_]
-) -> None:
+def review_columns(adata: AnnData, columns: dict[str, str | None], cells: NDArray[np.intp]) -> None:
     """Warn of placeholders for missing values, and log cell types with few cells.
 
-    ``columns`` are the named columns of ``obs`` by argument, ``cells`` the mask of the cells that
-    are analysed.
+    ``columns`` are the named columns of ``obs`` by argument, ``cells`` the positions of the
+    cells that are analysed.
     """
     findings: dict[str, str] = {}
     for argument, key in columns.items():
         if key is None or key in findings:
             continue
-        values = adata.obs[key].astype(str)[cells]
+        values = adata.obs[key].astype(str).iloc[cells]
         counts = values[values.str.strip().str.lower().isin(PLACEHOLDERS)].value_counts()
         if len(counts):
             detail = ", ".join(f"{name!r}: {n} cells" for name, n in counts.head(4).items())
@@ -48,7 +46,7 @@ def review_columns(
             "such cell types out of `senders` and `receivers`."
         )
     if (key := columns.get("cell_type_key")) is not None:
-        _log_rare_types(adata.obs[key].astype(str)[cells])
+        _log_rare_types(adata.obs[key].astype(str).iloc[cells])
 
 
 def _log_rare_types(types: pd.Series) -> None:

@@ -27,7 +27,7 @@ from .._regulators import ROLES, Regulators
 from .._result import Result
 from .._study.ancestors import Ancestors
 from .._study.problem import build_problem
-from .._study.read import assemble_study, load_tissue, read_cells
+from .._study.read import assemble_study, in_data_order, load_tissue, read_cells
 from .._study.records import Study
 from .levels import per_standard_deviation, regulator_levels
 
@@ -45,8 +45,8 @@ MAX_STORED_TRANSITIONS = 20_000_000
 class Restored:
     """A result with the data and the model behind it, on the CPU.
 
-    Cells are in the order of the inference; ``rows`` (receivers,) are their positions in the data
-    now. ``fit`` has no history and no R².
+    Receivers are in the order of the inference; ``rows`` (receivers,) are their positions in the
+    data now. ``fit`` has no history and no R².
     """
 
     result: Result
@@ -69,8 +69,8 @@ class Restored:
 def restore(adata: AnnData, key: str) -> Restored:
     """Restore the fitted model of a result on the data it was fitted to.
 
-    The data are read again as the inference read them. Cells may have another order, if their
-    names are the same.
+    The data are read again as the inference read them. Cells may have another order; for a result
+    of version 0.1.0 their names must be the same then.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def restore(adata: AnnData, key: str) -> Restored:
         levels of the regulators or other means of the targets.
     """
     result = Result.read(adata, key, of_cells=None)
-    order = _order_of_inference(result)
+    order = np.arange(adata.n_obs) if result.in_data_order else _order_by_name(result)
     moved = not np.array_equal(order, np.arange(adata.n_obs))
     with _quiet():
         restored = _restored(replace(result, adata=adata[order]) if moved else result, order)
@@ -90,7 +90,7 @@ def restore(adata: AnnData, key: str) -> Restored:
     return replace(restored, result=result)
 
 
-def _order_of_inference(result: Result) -> NDArray[np.intp]:
+def _order_by_name(result: Result) -> NDArray[np.intp]:
     """Return the positions of the cells in the order of the inference.
 
     This is the present order if the names have changed or are not unique.
@@ -130,7 +130,7 @@ def _restored(result: Result, order: NDArray[np.intp]) -> Restored:
         target_sd=torch.where(sd > 0, sd, torch.inf),
         held_out=_held_out(result, problem),
     )
-    restored = Restored(result, study, order[study.receivers], problem, fit)
+    restored = Restored(result, study, order[study.receiver_rows], problem, fit)
     _check_values(restored)
     return restored
 
@@ -161,6 +161,8 @@ def _read_again(result: Result) -> Study:
         matrix = expression(adata, source.layer)
         tissue = load_tissue(adata, matrix, read_cells(adata, source), names, labels)
         _check_receivers(result, tissue.cells.receivers)
+        if result.in_data_order:
+            tissue = in_data_order(adata, tissue, names_too=False)
         study = assemble_study(adata, tissue, source, _stored_ancestors(result))
     if result.stages != study.stages:
         stages = f"its stages were {shorten(result.stages)}, now they are {shorten(study.stages)}"
@@ -203,7 +205,7 @@ def _check_values(restored: Restored) -> None:
         if values == "tf_activity":
             levels = levels - levels.mean(axis=0)
         now = levels * per_standard_deviation(levels, strength)
-        difference = np.abs(now - result.per_cell(values)[restored.study.receivers])
+        difference = np.abs(now - result.per_cell(values)[restored.study.receiver_rows])
         if (difference > TOLERANCE * strength).any():
             raise _changed(
                 result,

@@ -133,8 +133,8 @@ def run(
     return NewResult(
         genes=genes,
         stages=study.stages,
-        senders=study.senders,
-        receivers=study.receivers,
+        senders=study.sender_rows,
+        receivers=study.receiver_rows,
         tables=tables,
         groups=edges.groups,
         activity=activity,

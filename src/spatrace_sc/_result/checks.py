@@ -12,8 +12,9 @@ from anndata import AnnData
 from .._check import shorten
 from .._errors import DataError, InvalidArgumentError, MissingKeyError, warn
 
-#: Version of the stored form. 1: spatrace-sc 0.1.0, which stored no version.
-FORM = 2
+#: Version of the stored form. 1: spatrace-sc 0.1.0, which stored no version; up to 2, computations
+#: followed the order of the cells in the file.
+FORM = 3
 #: Slots of ``uns`` that every result has since the first version that can be read.
 REQUIRED = ("params", "genes", "groups", "target_moments", "refits", "model")
 #: Names of cells that a message shows.

@@ -82,6 +82,14 @@ class Result:
         """Version of the stored form."""
         return int(self.slots.get("form", 1))
 
+    @property
+    def in_data_order(self) -> bool:
+        """Whether computations followed an order of cells and genes that the data give.
+
+        Otherwise they followed the order of the cells in the file.
+        """
+        return self.form >= 3
+
     @cached_property
     def genes(self) -> Regulators:
         """Genes by role and their numbering."""

@@ -39,13 +39,13 @@ class NewResult:
 
     ``tables`` by name, genes as indices; ``activity`` and ``activity_se`` (receivers, A),
     ``tf_activity`` (receivers, F); ``matrix`` (senders, receivers); ``senders`` and ``receivers``
-    (cells,) masks; ``values`` whatever else goes into ``uns`` under its own name.
+    are positions among the cells; ``values`` whatever else goes into ``uns`` under its own name.
     """
 
     genes: Regulators
     stages: list[str]
-    senders: NDArray[np.bool_]
-    receivers: NDArray[np.bool_]
+    senders: NDArray[np.intp]
+    receivers: NDArray[np.intp]
     tables: dict[str, pd.DataFrame]
     groups: list[str]
     activity: NDArray[np.float32]
@@ -94,28 +94,35 @@ def write_result(adata: AnnData, key: str, new: NewResult, params: Mapping[str, 
         "obsm_se": _keys.activity_error_key(key),
         "obsm_tf": _keys.tf_activity_key(key),
     }
-    adata.obsm[_keys.activity_key(key)] = spread_over_cells(new.activity, new.receivers)
-    adata.obsm[_keys.activity_error_key(key)] = spread_over_cells(new.activity_se, new.receivers)
-    adata.obsm[_keys.tf_activity_key(key)] = spread_over_cells(new.tf_activity, new.receivers)
-    adata.obsp[_keys.communication_key(key)] = between_cells(new.matrix, new.senders, new.receivers)
+    for slot, values in (
+        (_keys.activity_key(key), new.activity),
+        (_keys.activity_error_key(key), new.activity_se),
+        (_keys.tf_activity_key(key), new.tf_activity),
+    ):
+        adata.obsm[slot] = spread_over_cells(values, new.receivers, adata.n_obs)
+    slot = _keys.communication_key(key)
+    adata.obsp[slot] = between_cells(new.matrix, new.senders, new.receivers, adata.n_obs)
 
 
 def spread_over_cells(
-    values: NDArray[np.floating], receivers: NDArray[np.bool_]
+    values: NDArray[np.floating], receivers: NDArray[np.intp], n_cells: int
 ) -> NDArray[np.float32]:
     """Return (cells, features) values of the receivers, NaN in all other cells."""
-    cells = np.full((len(receivers), values.shape[1]), np.nan, dtype=np.float32)
+    cells = np.full((n_cells, values.shape[1]), np.nan, dtype=np.float32)
     cells[receivers] = values
     return cells
 
 
 def between_cells(
-    matrix: sparse.csr_matrix, senders: NDArray[np.bool_], receivers: NDArray[np.bool_]
+    matrix: sparse.csr_matrix,
+    senders: NDArray[np.intp],
+    receivers: NDArray[np.intp],
+    n_cells: int,
 ) -> sparse.csr_matrix:
     """Return a senders × receivers matrix as cells × cells."""
     entries = matrix.tocoo()
-    rows, columns = np.flatnonzero(senders)[entries.row], np.flatnonzero(receivers)[entries.col]
-    return sparse.csr_matrix((entries.data, (rows, columns)), shape=(len(senders), len(receivers)))
+    rows, columns = senders[entries.row], receivers[entries.col]
+    return sparse.csr_matrix((entries.data, (rows, columns)), shape=(n_cells, n_cells))
 
 
 def _remove_derived(adata: AnnData, key: str) -> None:

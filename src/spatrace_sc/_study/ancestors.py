@@ -45,19 +45,20 @@ def find_ancestors(
     adata: AnnData,
     matrix: Matrix,
     genes: NDArray[np.intp],
-    receivers: NDArray[np.bool_],
+    rows: NDArray[np.intp],
     time: NDArray[np.float64],
     transitions_key: str | None,
 ) -> Ancestors:
     """Return the ancestors of the receivers, from ``obsp`` or by neighbours along time.
 
-    ``matrix`` holds the receivers, of which ``genes`` are used. Both results follow one order of
+    ``matrix`` holds the receivers, of which ``genes`` are used; ``rows`` are the receivers'
+    positions in ``adata``. Both results follow one order of
     cells, in which no cell comes before its ancestors.
     """
     if transitions_key is None:
         transitions, order = _along_time(adata, matrix, genes, time)
     else:
-        transitions, order = _from_obsp(adata, matrix, genes, receivers, time, transitions_key)
+        transitions, order = _from_obsp(adata, matrix, genes, rows, time, transitions_key)
     return Ancestors(transitions, earlier_of_same_state(matrix, genes, time, order))
 
 
@@ -106,12 +107,12 @@ def _from_obsp(
     adata: AnnData,
     matrix: Matrix,
     genes: NDArray[np.intp],
-    receivers: NDArray[np.bool_],
+    rows: NDArray[np.intp],
     time: NDArray[np.float64],
     key: str,
 ) -> tuple[sparse.csr_matrix, NDArray[np.floating]]:
     """Backward transitions of the user's matrix that go forward in time, and the order of cells."""
-    entries = _read_transitions(adata, receivers, key).tocoo()
+    entries = _read_transitions(adata, rows, key).tocoo()
     between = entries.row != entries.col
     forward = (time[entries.col] >= time[entries.row]) & between & (entries.data > 0)
     order = order_of_cells(principal_components(matrix, genes, N_PCS), time)
@@ -136,14 +137,13 @@ def _from_obsp(
     return backward(sparse.csr_matrix(edges, shape=entries.shape)), order
 
 
-def _read_transitions(adata: AnnData, receivers: NDArray[np.bool_], key: str) -> sparse.csr_matrix:
+def _read_transitions(adata: AnnData, rows: NDArray[np.intp], key: str) -> sparse.csr_matrix:
     """(receivers, receivers) the user's matrix, checked."""
     if key not in adata.obsp:
         raise MissingKeyError(
             f"`transitions_key={key!r}` is not in `adata.obsp`; it has "
             f"{shorten(adata.obsp.keys())}. Call `st.pp.transitions(adata)` or leave it None."
         )
-    rows = np.flatnonzero(receivers)
     matrix = sparse.csr_matrix(in_memory(adata.obsp[key]))[rows][:, rows]
     if not np.isfinite(matrix.data).all() or (matrix.data < 0).any():
         raise DataError(

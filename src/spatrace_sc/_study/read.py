@@ -35,6 +35,7 @@ from .._data.stored_exposure import radius_or_stored
 from .._errors import DataError, warn
 from .._regulators import ROLES, Regulators
 from .ancestors import Ancestors, find_ancestors
+from .data_order import order_of_cells, rank_genes, sort_genes, take_cells
 from .records import Cells, CountNoise, Study
 from .source import Source
 
@@ -52,6 +53,8 @@ class Tissue(NamedTuple):
     ``matrix`` (cells, genes) is in memory, with at least the genes that have a role; ``unit`` the
     linear value of one molecule in every cell, None if the data are not counts. ``names`` are
     the ``var_names`` of every role in the order of results, ``labels`` what results call them.
+    ``rows`` (cells,) are the positions of the cells in the file, ``genes`` the ``var_names`` of
+    all roles in the order of computation.
     """
 
     cells: Cells
@@ -59,25 +62,24 @@ class Tissue(NamedTuple):
     unit: NDArray[np.float64] | None
     names: dict[str, NDArray[np.str_]]
     labels: dict[str, str]
+    rows: NDArray[np.intp]
+    genes: NDArray[np.str_]
 
 
 def read_study(adata: AnnData, roles: GivenGenes, source: Source) -> Study:
     """Check the data and read them; nothing is written.
 
-    Genes are in the order of the names that results show, so that the same data give the same
-    tables whether genes are named by symbol or by identifier.
+    Cells and genes are in an order that does not depend on the file
+    (:mod:`spatrace_sc._study.data_order`).
     """
     matrix = expression(adata, source.layer)
     cells = read_cells(adata, source)
     symbols = symbols_of(adata, source.gene_symbols)
-    labels = gene_labels(adata, symbols)
-    names = {
-        role: np.array(sorted(genes, key=labels.__getitem__), dtype=str)
-        for role, genes in resolve_roles(adata, roles, matrix, symbols).items()
-    }
-    tissue = load_tissue(adata, matrix, cells, names, labels)
-    warn_of_unmeasured_genes(adata, tissue.matrix, names, source.sample_key, labels)
-    return assemble_study(adata, tissue, source)
+    names = resolve_roles(adata, roles, matrix, symbols)
+    tissue = load_tissue(adata, matrix, cells, names, gene_labels(adata, symbols))
+    slices = source.sample_key or source.stage_key
+    warn_of_unmeasured_genes(adata, tissue.matrix, names, slices, tissue.labels)
+    return assemble_study(adata, in_data_order(adata, tissue), source)
 
 
 def load_tissue(
@@ -87,14 +89,37 @@ def load_tissue(
     names: dict[str, NDArray[np.str_]],
     labels: dict[str, str],
 ) -> Tissue:
-    """Load the genes with a role, and leave out cells without counts, with a warning."""
+    """Load the genes with a role, and leave out cells without counts, with a warning.
+
+    Cells are in the order of the file, genes in the order of their labels.
+    """
     genes = np.unique(np.concatenate(list(names.values())))
     loaded, unit, empty = load_genes(matrix, adata.var_names.get_indexer(genes))
     obs_names = adata.obs_names.to_numpy(dtype=str)
     warn_of_empty_cells(empty, obs_names, receivers=cells.receivers, senders=cells.senders)
     cells = cells._replace(receivers=cells.receivers & ~empty, senders=cells.senders & ~empty)
     require_receivers(cells.receivers)
-    return Tissue(cells, loaded, unit, names, labels)
+    by_label = np.array(sorted(genes, key=labels.__getitem__), dtype=str)
+    return Tissue(cells, loaded, unit, names, labels, np.arange(adata.n_obs), by_label)
+
+
+def in_data_order(adata: AnnData, tissue: Tissue, *, names_too: bool = True) -> Tissue:
+    """Return the tissue with cells and genes in an order that does not depend on the file.
+
+    Genes of each role keep their order unless ``names_too``.
+    """
+    positions = zip(tissue.genes, adata.var_names.get_indexer(tissue.genes), strict=True)
+    rank = rank_genes(tissue.matrix, dict(positions), tissue.labels)
+    order = order_of_cells(tissue.cells, adata.obs_names.to_numpy(dtype=str))
+    sort_names = sort_genes if names_too else lambda genes, rank: genes
+    return tissue._replace(
+        cells=take_cells(tissue.cells, order),
+        matrix=tissue.matrix[order],
+        unit=None if tissue.unit is None else tissue.unit[order],
+        names={role: sort_names(genes, rank) for role, genes in tissue.names.items()},
+        rows=tissue.rows[order],
+        genes=sort_genes(tissue.genes, rank),
+    )
 
 
 def assemble_study(
@@ -120,8 +145,8 @@ def assemble_study(
     stage, stages = order_stages(cells.stage[cells.receivers], time)
     if ancestors is None:
         ancestors = find_ancestors(
-            *(adata, receiver_matrix, _in_label_order(adata, tissue)),
-            *(cells.receivers, time, source.transitions_key),
+            *(adata, receiver_matrix, adata.var_names.get_indexer(tissue.genes)),
+            *(tissue.rows[cells.receivers], time, source.transitions_key),
         )
     tf = columns(receiver_matrix, position["tfs"])
     receiver_unit = None if tissue.unit is None else tissue.unit[cells.receivers]
@@ -129,6 +154,7 @@ def assemble_study(
     return Study(
         genes=Regulators.from_mapping(shown),
         cells=cells,
+        rows=tissue.rows,
         stage=stage,
         stages=stages,
         time=time,
@@ -164,7 +190,7 @@ def read_cells(adata: AnnData, source: Source) -> Cells:
             "cells count as one slice, and cells of different stages as neighbours. "
             "Name the slices with `sample_key`."
         )
-    return Cells(coords, types, pd.factorize(slices)[0], stage, time, senders, receivers)
+    return Cells(coords, types, pd.factorize(slices, sort=True)[0], stage, time, senders, receivers)
 
 
 def _weights(cells: Cells, radius: float) -> sparse.csr_matrix:
@@ -186,14 +212,6 @@ def _weights(cells: Cells, radius: float) -> sparse.csr_matrix:
         100 * float((n_senders == 0).mean()),
     )
     return weights
-
-
-def _in_label_order(adata: AnnData, tissue: Tissue) -> NDArray[np.intp]:
-    """Return the columns of all genes with a role by label, whatever their order in the file."""
-    genes = {gene for names in tissue.names.values() for gene in names}
-    ordered = sorted(genes, key=tissue.labels.__getitem__)
-    columns_in_order: NDArray[np.intp] = adata.var_names.get_indexer(ordered)
-    return columns_in_order
 
 
 def count_noise(

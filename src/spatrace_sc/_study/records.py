@@ -44,7 +44,8 @@ class CountNoise:
 class Study:
     """One data set as arrays. Receivers and senders are numbered separately.
 
-    - ``cells``: columns of all cells; properties give those of receivers and senders.
+    - ``cells``: columns of all cells; properties give those of receivers and senders. ``rows``
+      (cells,): their positions in the file.
     - ``stage`` (receivers,): position in ``stages``, which are in order of time; ``time``
       (receivers,).
     - ``radius``: in the units of the coordinates; ``weights`` (receivers, senders): kernel over
@@ -60,6 +61,7 @@ class Study:
 
     genes: Regulators
     cells: Cells
+    rows: NDArray[np.intp]
     stage: NDArray[np.integer]
     stages: list[str]
     time: NDArray[np.float64]
@@ -79,6 +81,16 @@ class Study:
     def receivers(self) -> NDArray[np.bool_]:
         """(cells,) mask."""
         return self.cells.receivers
+
+    @property
+    def receiver_rows(self) -> NDArray[np.intp]:
+        """(receivers,) positions in the file."""
+        return self.rows[self.receivers]
+
+    @property
+    def sender_rows(self) -> NDArray[np.intp]:
+        """(senders,) positions in the file."""
+        return self.rows[self.senders]
 
     @property
     def senders(self) -> NDArray[np.bool_]:

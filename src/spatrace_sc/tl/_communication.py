@@ -160,13 +160,13 @@ def communication(
     if copy:
         adata = adata.copy()
     add_communication(adata, key, tables, params)
-    senders, receivers = tissue.cells.senders, tissue.cells.receivers
+    senders, receivers = map(np.flatnonzero, (tissue.cells.senders, tissue.cells.receivers))
     matrices = {_keys.communication_key(key): cells_matrix(tissue)} | {
         _keys.communication_key(key, name): cells_matrix(tissue, np.array([index]))
         for index, name in named.items()
     }
     for slot, matrix in matrices.items():
-        adata.obsp[slot] = between_cells(matrix, senders, receivers)
+        adata.obsp[slot] = between_cells(matrix, senders, receivers, adata.n_obs)
     return adata if copy else None
 
 

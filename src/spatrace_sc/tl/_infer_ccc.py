@@ -235,7 +235,7 @@ def infer_ccc(
     roles = {"ligands": ligands, "receptors": receptors, "tfs": tfs, "targets": targets}
     study = read_study(adata, roles, source)
     columns = {k: getattr(source, k) for k in ("cell_type_key", "sample_key", "stage_key")}
-    review_columns(adata, columns, study.senders | study.receivers)
+    review_columns(adata, columns, np.union1d(study.sender_rows, study.receiver_rows))
     hint_at_symbols(adata, gene_symbols, any(genes is None for genes in roles.values()))
     started = clock.perf_counter()
     shown = replace(config, progress=shows(config.progress and settings.progress))

@@ -190,7 +190,8 @@ def modules(
     tables = {**modules.tables, "stability": curve, "enrichment": enriched, "params": params}
     if copy:
         adata = adata.copy()
-    add_modules(adata, key, tables, spread_over_cells(modules.scores, profiles.receivers))
+    rows = np.flatnonzero(profiles.receivers)
+    add_modules(adata, key, tables, spread_over_cells(modules.scores, rows, adata.n_obs))
     return adata if copy else None
 
 
