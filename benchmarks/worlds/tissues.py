@@ -11,8 +11,10 @@ from collections.abc import Callable
 
 from anndata import AnnData
 from benchmarks.worlds import tissues_agents as mechanistic
+from benchmarks.worlds import tissues_atlas as atlas
 from benchmarks.worlds import tissues_boolean as networks
 from benchmarks.worlds import tissues_foreign as foreign
+from benchmarks.worlds import tissues_reference as reference
 from benchmarks.worlds import tissues_sergio as sergio
 
 WORLDS: dict[str, Callable[[int], AnnData]] = {
@@ -28,4 +30,12 @@ WORLDS: dict[str, Callable[[int], AnnData]] = {
     "boolean": networks.boolean,
     "boolean_clean": networks.boolean_clean,
     "agents": mechanistic.agents,
+    "reference_log1p": reference.reference_log1p,
+    "reference_cp10k": reference.reference_cp10k,
+    "reference_poisson": reference.reference_poisson,
+    "reference_b65": reference.reference_b65,
+    "reference_b84": reference.reference_b84,
+    "embryo_somite": atlas.embryo_somite,
+    "embryo_blood": atlas.embryo_blood,
+    "heart": atlas.heart,
 }

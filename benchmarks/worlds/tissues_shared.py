@@ -127,17 +127,25 @@ def noisy_time(rng: np.random.Generator, time: np.ndarray, noise: float) -> np.n
     return np.asarray((estimate - estimate.min()) / np.ptp(estimate))
 
 
-def truth_of(world: World) -> dict[str, pd.DataFrame]:
-    """Return the tables of ``st.datasets.simulated``; those of signals are empty."""
-    edges = world.edges.loc[world.edges["tf"] != world.edges["target"], EDGE]
-    edges = edges.drop_duplicates(["tf", "target"]).reset_index(drop=True)
-    of_tfs = edges[edges["target"].isin(world.tfs)]
+def no_edges() -> dict[str, pd.DataFrame]:
+    """Return the tables of ``st.datasets.simulated`` without rows."""
     return {
-        "tf_targets": edges[edges["target"].isin(world.targets)].reset_index(drop=True),
-        "tf_tfs": of_tfs.reset_index(drop=True),
+        "tf_targets": pd.DataFrame(columns=EDGE),
+        "tf_tfs": pd.DataFrame(columns=EDGE),
         "lr_targets": pd.DataFrame(columns=[*KEYS["lr_targets"], "sign", "kind"]),
         "lr_tfs": pd.DataFrame(columns=["ligand", "receptor", "tf", "sign"]),
         "lr_pairs": pd.DataFrame(columns=KEYS["lr_pairs"]),
+    }
+
+
+def truth_of(world: World) -> dict[str, pd.DataFrame]:
+    """Return the tables of ``st.datasets.simulated``; those of signals are empty."""
+    edges = world.edges.loc[world.edges["tf"] != world.edges["target"], EDGE]
+    edges = edges.drop_duplicates(KEYS["tf_targets"])
+    roles = {"tf_targets": world.targets, "tf_tfs": world.tfs}
+    return no_edges() | {
+        name: edges[edges["target"].isin(genes)].reset_index(drop=True)
+        for name, genes in roles.items()
     }
 
 
