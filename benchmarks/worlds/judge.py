@@ -14,7 +14,7 @@ from anndata import AnnData
 from benchmarks._scores import KEYS, label
 from benchmarks.recovery.judge import judge
 from benchmarks.recovery.tables import Tables, tables
-from benchmarks.worlds.tissues_shared import as_tissue
+from benchmarks.recovery.tissue import Tissue
 
 #: Largest q of a called edge.
 MAX_Q = 0.1
@@ -38,7 +38,7 @@ def score(adata: AnnData, scored: pd.DataFrame | np.ndarray | Tables) -> Scores:
         table = given["tf_targets"].astype(dict.fromkeys(KEYS["tf_targets"], str))
         given = given | {"tf_targets": table[table["tf"] != table["target"]]}
     truth = adata.uns["truth"]
-    scores = judge(as_tissue(adata), given)
+    scores = judge(Tissue(adata, {}, truth), given)
     for task, row in scores.items():
         if task in given:
             row["base"] = round(_base_rate(truth, given[task], task), 5)

@@ -131,7 +131,10 @@ def normalise(adata: AnnData) -> None:
 def finish(
     adata: AnnData, edges: pd.DataFrame, pairs: pd.DataFrame, receivers: list[str]
 ) -> AnnData:
-    """Flag roles, compute the pseudotime from the first receiver, and add truth and arguments."""
+    """Flag roles, compute the pseudotime from the first receiver, and add truth and arguments.
+
+    Receivers that are not connected to the root have no pseudotime and are left out.
+    """
     st.pp.gene_roles(
         adata,
         ligands=sorted(pairs["ligand"].unique()),
@@ -142,6 +145,8 @@ def finish(
     timed = adata.copy()
     st.pp.transitions(timed, root=receivers[0], receivers=receivers)
     adata.obs["dpt_pseudotime"] = timed.obs["dpt_pseudotime"]
+    receiving = adata.obs["cell_type"].isin(receivers)
+    adata = adata[(adata.obs["dpt_pseudotime"].notna() | ~receiving).to_numpy()].copy()
     adata.uns["truth"] = no_edges() | {"tf_targets": edges, "lr_pairs": pairs}
     adata.uns["arguments"] = {
         "time_key": "dpt_pseudotime",
