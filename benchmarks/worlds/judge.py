@@ -52,7 +52,8 @@ def upstream(truth: dict[str, pd.DataFrame]) -> pd.DataFrame:
     edges = pd.concat([truth["tf_targets"], truth["tf_tfs"]])[KEYS["tf_targets"]].astype(str)
     genes = pd.Index(np.unique(edges.to_numpy()))
     reach = np.zeros((len(genes), len(genes)), dtype=bool)
-    reach[genes.get_indexer(edges["tf"]), genes.get_indexer(edges["target"])] = True
+    tf, target = (genes.get_indexer(pd.Index(edges[c])) for c in ("tf", "target"))
+    reach[tf, target] = True
     for middle in range(len(genes)):
         reach |= np.outer(reach[:, middle], reach[middle])
     return pd.DataFrame(reach, index=genes, columns=genes)
@@ -65,7 +66,7 @@ def _directions(truth: dict[str, pd.DataFrame], table: pd.DataFrame) -> dict[str
     if not len(called):
         return {"false_indirect": None, "reversed": None}
     reach = upstream(truth)
-    tf, target = reach.index.get_indexer(called["tf"]), reach.index.get_indexer(called["target"])
+    tf, target = (reach.index.get_indexer(pd.Index(called[c])) for c in ("tf", "target"))
     known, matrix = (tf >= 0) & (target >= 0), reach.to_numpy()
     down, up = known & matrix[tf, target], known & matrix[target, tf]
     edges = {(a, b) for a, b in truth["tf_tfs"][KEYS["tf_targets"]].astype(str).to_numpy()}
@@ -93,4 +94,5 @@ def _table(adata: AnnData, weights: pd.DataFrame | np.ndarray) -> pd.DataFrame:
     if weights.shape != shape:
         raise ValueError(f"weights must have the shape TFs × targets {shape}, not {weights.shape}.")
     scored: dict[str, Any] = tables(names, tf=weights)
-    return scored["tf_targets"]
+    table: pd.DataFrame = scored["tf_targets"]
+    return table

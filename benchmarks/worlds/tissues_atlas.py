@@ -42,8 +42,9 @@ PITCH = 200.0
 def known_pairs(resource: str, genes: Collection[str]) -> pd.DataFrame:
     """Return the pairs of one of liana's resources among the genes, complexes by subunit."""
     package = find_spec("liana")
-    file = Path(package.origin).parent / "resource" / "omni_resource.csv" if package else None
-    if file is None or not file.exists():
+    folder = Path(str(package.origin)).parent if package else Path("liana")
+    file = folder / "resource" / "omni_resource.csv"
+    if not file.exists():
         raise SkipMethod("liana's resource is not installed (`pip install --no-deps liana`)")
     table = pd.read_csv(file)
     table = table.loc[table["resource"] == resource, ["source_genesymbol", "target_genesymbol"]]

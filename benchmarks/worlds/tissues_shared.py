@@ -56,7 +56,8 @@ def quiet_levels(
     ``spread`` and ``noise`` are the log standard deviations between genes and between cells.
     """
     middle = max(float(np.median(values.mean(axis=0))), 1e-6)
-    return middle * rng.lognormal(0, spread, n) * rng.lognormal(0, noise, (len(values), n))
+    gene, cell = rng.lognormal(0, spread, n), rng.lognormal(0, noise, (len(values), n))
+    return np.asarray(middle * gene * cell)
 
 
 def log_normalised(counts: np.ndarray) -> np.ndarray:
@@ -118,7 +119,7 @@ def diffusion_time(adata: AnnData) -> np.ndarray:
     """Return (cells,) the pseudotime of ``st.pp.transitions`` with the first type as root."""
     timed = adata.copy()
     st.pp.transitions(timed, root=str(adata.obs["cell_type"].cat.categories[0]))
-    return timed.obs["dpt_pseudotime"].to_numpy(dtype=float)
+    return np.asarray(timed.obs["dpt_pseudotime"], dtype=float)
 
 
 def noisy_time(rng: np.random.Generator, time: np.ndarray, noise: float) -> np.ndarray:
