@@ -7,7 +7,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.stats import rankdata
 
 from .cell_order import is_discrete, order_of_cells
 from .neighbour_edges import (
@@ -101,7 +100,9 @@ def within_stages(
         cells = np.flatnonzero(stage == code)
         if len(cells) < 2:
             continue
-        rank = rankdata(order[cells], method="ordinal").astype(float)
+        rank = np.empty(len(cells))
+        # cells at the same time are ordered by expression, not by their position in the file
+        rank[np.lexsort((*embedding[cells].T[::-1], order[cells]))] = np.arange(len(cells))
         block = forward_knn(embedding[cells], rank, n_neighbors=n_neighbors, order=rank).tocoo()
         off = block.row != block.col
         rows.append(cells[block.row[off]])

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._check import closest, find_labels, labels, shorten
 from .._errors import DataError, InvalidArgumentError, MissingKeyError, warn
+from .matrix_forms import as_array
+from .on_disk import in_memory
 from .reused_samples import warn_of_reused_samples
 
 logger = logging.getLogger("spatrace_sc")
@@ -63,16 +65,7 @@ def coordinates(adata: AnnData, key: str) -> NDArray[np.float64]:
             f"`spatial_key={key!r}` is not in `adata.obsm`; it has "
             f"{shorten(adata.obsm.keys())}. {remedy}"
         )
-    try:
-        coords = np.asarray(adata.obsm[key], dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"`adata.obsm[{key!r}]` (`spatial_key`) must hold numbers: {error}."
-        ) from error
-    if coords.ndim != 2 or coords.shape[1] not in (2, 3):
-        raise DataError(
-            f"`adata.obsm[{key!r}]` must be cells × 2 or cells × 3, found shape {coords.shape}."
-        )
+    coords = stored_positions(adata, key, f"`adata.obsm[{key!r}]` (`spatial_key`)")
     n_bad = int((~np.isfinite(coords)).any(axis=1).sum())
     if n_bad:
         raise DataError(
@@ -80,6 +73,18 @@ def coordinates(adata: AnnData, key: str) -> NDArray[np.float64]:
             "drop those cells."
         )
     return coords
+
+
+def stored_positions(adata: AnnData, key: str, name: str) -> NDArray[np.float64]:
+    """Return the (cells, 2 or 3) positions that a slot of ``obsm`` holds in any form.
+
+    NaN is allowed. ``name`` stands for the slot in messages.
+    """
+    stored = in_memory(adata.obsm[key])
+    shape = tuple(np.shape(stored))
+    if len(shape) != 2 or shape[1] not in (2, 3):
+        raise DataError(f"{name} must be cells × 2 or cells × 3, found shape {shape}.")
+    return as_array(stored, name)
 
 
 def samples(

@@ -41,7 +41,7 @@ class CommunicationInput:
     ``cells`` and the names of the ``stages`` in order of time; ``pairs`` table ligand,
     receptor (names), p_value, q_value; ``activity`` (receivers, P); ``ligand`` (P,) column of each
     pair's ligand in ``sender_ligand`` (senders, L), which is linear; ``weights`` (receivers,
-    senders).
+    senders). ``rows`` (cells,) are the positions of the cells in the file.
     """
 
     cells: Cells
@@ -51,6 +51,17 @@ class CommunicationInput:
     ligand: NDArray[np.int64]
     sender_ligand: NDArray[np.float32]
     weights: sparse.csr_matrix
+    rows: NDArray[np.intp]
+
+    @property
+    def sender_rows(self) -> NDArray[np.intp]:
+        """(senders,) positions in the file."""
+        return self.rows[self.cells.senders]
+
+    @property
+    def receiver_rows(self) -> NDArray[np.intp]:
+        """(receivers,) positions in the file."""
+        return self.rows[self.cells.receivers]
 
     @property
     def stage(self) -> NDArray[np.intp]:
@@ -68,10 +79,15 @@ def communication_input(
     activity: NDArray[np.float32],
     sender_ligand: NDArray[np.float32],
     weights: sparse.csr_matrix,
+    rows: NDArray[np.intp] | None = None,
 ) -> CommunicationInput:
-    """Return the input of :func:`communication_tables`, ligands of the pairs looked up by name."""
+    """Return the input of :func:`communication_tables`, ligands of the pairs looked up by name.
+
+    Without ``rows`` cells are in the order of the file.
+    """
     ligand = genes.index("ligands", pairs["ligand"])
-    return CommunicationInput(cells, stages, pairs, activity, ligand, sender_ligand, weights)
+    rows = np.arange(len(cells.sample)) if rows is None else rows
+    return CommunicationInput(cells, stages, pairs, activity, ligand, sender_ligand, weights, rows)
 
 
 def communication_tables(

@@ -13,8 +13,11 @@ from .._data.cells import categories, coordinates
 from .._data.empty_cells import empty_cells
 from .._data.expression import columns, expression
 from .._data.genes import names_by_label
+from .._data.matrix_forms import InMemory
+from .._data.on_disk import OnDisk
 from .._errors import DataError
 from .._result import Result
+from .._study.data_order import order_of_cells, take_cells
 from .._study.records import Cells
 from .communication import CommunicationInput, communication_input
 
@@ -22,8 +25,9 @@ from .communication import CommunicationInput, communication_input
 def read_communication_input(adata: AnnData, result: Result) -> CommunicationInput:
     """Return what :func:`communication_tables` needs of the data and of the result.
 
-    Cells that were removed since the inference are missing as senders; the activity of their
-    receivers stays as it was.
+    Cells are in an order that does not depend on the file, because permutations follow it. Cells
+    that were removed since the inference are missing as senders; the activity of their receivers
+    stays as it was.
 
     Raises
     ------
@@ -32,8 +36,10 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
     """
     source, genes = result.source, result.genes
     matrix = expression(adata, source.layer)
-    cells = _read_cells(adata, result, empty_cells(matrix))
-    activity = result.per_cell("activity")[cells.receivers]
+    in_file = _read_cells(adata, result, empty_cells(matrix))
+    rows = order_of_cells(in_file, adata.obs_names.to_numpy(dtype=str))
+    cells = take_cells(in_file, rows)
+    activity = result.per_cell("activity")[rows[cells.receivers]]
     if not np.isfinite(activity).all() or not cells.senders.any() or not cells.receivers.any():
         raise DataError(
             "the cells or their types are not those that "
@@ -58,9 +64,20 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
         *(cells, result.stages, genes),
         pairs=result.activity_pairs,
         activity=activity,
-        sender_ligand=linear(columns(matrix[np.flatnonzero(cells.senders)], position)),
+        sender_ligand=linear(_of_rows(matrix, rows[cells.senders], position)),
         weights=weights[cells.receivers][:, cells.senders],
+        rows=rows,
     )
+
+
+def _of_rows(
+    matrix: InMemory | OnDisk, rows: NDArray[np.intp], position: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Return (rows, genes) values of some rows in any order; a file is read in its own order."""
+    ascending = np.argsort(rows)
+    values = np.empty((len(rows), len(position)), dtype=np.float32)
+    values[ascending] = columns(matrix[rows[ascending]], position)
+    return values
 
 
 def _read_cells(adata: AnnData, result: Result, empty: NDArray[np.bool_]) -> Cells:
@@ -79,7 +96,7 @@ def _read_cells(adata: AnnData, result: Result, empty: NDArray[np.bool_]) -> Cel
     return Cells(
         coords=coordinates(adata, source.spatial_key),
         types=types,
-        sample=pd.factorize(sample)[0],
+        sample=pd.factorize(sample, sort=True)[0],
         stage=stage.astype(str),
         time=np.full(adata.n_obs, np.nan),
         senders=np.isin(types, list(source.senders or ())) & ~empty,

@@ -208,6 +208,7 @@ def _communication_input(
         activity=activity,
         sender_ligand=study.sender_ligand,
         weights=study.weights,
+        rows=study.rows,
     )
 
 

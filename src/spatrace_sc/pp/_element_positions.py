@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._check import closest, shorten
+from .._data.cells import stored_positions
 from .._errors import DataError, InvalidArgumentError, MissingKeyError
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def positions_in_elements(
     return all_positions
 
 
-def stored_positions(table: AnnData, name: str, key: str) -> NDArray[np.float64]:
+def positions_in_table(table: AnnData, name: str, key: str) -> NDArray[np.float64]:
     """Return the positions in ``obsm[key]`` of a table; NaN is allowed."""
     if key not in table.obsm:
         raise MissingKeyError(
@@ -164,10 +165,4 @@ def stored_positions(table: AnnData, name: str, key: str) -> NDArray[np.float64]
             f"{shorten(table.obsm.keys())}; name a `coordinate_system` to take the positions of "
             "its elements."
         )
-    positions = np.asarray(table.obsm[key], dtype=np.float64)
-    if positions.ndim != 2 or positions.shape[1] not in (2, 3):
-        raise DataError(
-            f"`obsm[{key!r}]` of table {name!r} must be cells × 2 or cells × 3, found shape "
-            f"{positions.shape}."
-        )
-    return positions
+    return stored_positions(table, key, f"`obsm[{key!r}]` of table {name!r}")

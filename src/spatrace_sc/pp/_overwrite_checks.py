@@ -31,7 +31,7 @@ def check_time(adata: AnnData, time_key: str, root: str) -> None:
         return
     column = adata.obs[time_key]
     if column.dtype.kind == "f":
-        values = column.to_numpy(dtype=float)
+        values = column.to_numpy(dtype=float, na_value=np.nan)
         finite = values[np.isfinite(values)]
         for name, entry in adata.uns.items():
             if (

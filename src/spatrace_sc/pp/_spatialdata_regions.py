@@ -16,7 +16,7 @@ from .. import _keys
 from .._check import closest, labels, shorten
 from .._data.table import as_table
 from .._errors import DataError, InvalidArgumentError, MissingKeyError, warn
-from ._element_positions import positions_in_elements, stored_positions
+from ._element_positions import positions_in_elements, positions_in_table
 from ._overwrite_checks import check_table
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def cells_by_table(
         region, key = regions[name][rows], _annotation(table).get("instance_key")
         instance = table.obs[key].to_numpy()[rows] if key else np.flatnonzero(rows)
         position = (
-            stored_positions(table, name, spatial_key)[rows]
+            positions_in_table(table, name, spatial_key)[rows]
             if system is None
             else positions_in_elements(sdata, name, region, pd.Series(instance, name=key), system)
         )

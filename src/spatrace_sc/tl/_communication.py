@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from .. import _keys
 from .._check import closest, one_of, positive, shorten, whole
@@ -149,7 +150,7 @@ def communication(
         n_permutations=int(n_permutations),
         rng=np.random.default_rng(seed),
         progress=settings.progress if progress is None else progress,
-        at_exposure=_at_exposure(adata, key) if null == "positions" else None,
+        at_exposure=_at_exposure(adata, key, tissue.receiver_rows) if null == "positions" else None,
     )
     params = {
         "null": null,
@@ -160,13 +161,14 @@ def communication(
     if copy:
         adata = adata.copy()
     add_communication(adata, key, tables, params)
-    senders, receivers = map(np.flatnonzero, (tissue.cells.senders, tissue.cells.receivers))
     matrices = {_keys.communication_key(key): cells_matrix(tissue)} | {
         _keys.communication_key(key, name): cells_matrix(tissue, np.array([index]))
         for index, name in named.items()
     }
     for slot, matrix in matrices.items():
-        adata.obsp[slot] = between_cells(matrix, senders, receivers, adata.n_obs)
+        adata.obsp[slot] = between_cells(
+            matrix, tissue.sender_rows, tissue.receiver_rows, adata.n_obs
+        )
     return adata if copy else None
 
 
@@ -207,8 +209,8 @@ def _named_pairs(
     return {known.index(name): name for name in names}
 
 
-def _at_exposure(adata: AnnData, key: str) -> ActivityAtExposure:
+def _at_exposure(adata: AnnData, key: str, rows: NDArray[np.intp]) -> ActivityAtExposure:
     """Return the function from exposure to activity; importing torch only when it is needed."""
     from .._inference.moved_senders import activity_at_exposure
 
-    return activity_at_exposure(adata, key)
+    return activity_at_exposure(adata, key, rows)

@@ -41,11 +41,12 @@ class Stored:
             raise MissingKeyError(
                 f"{self.key!r} is not in `adata.obsp`; it has {shorten(cells.adata.obsp.keys())}."
             )
-        return Given(in_memory(cells.adata.obsp[self.key]), f"`adata.obsp[{self.key!r}]`")(cells)
+        return Given(cells.adata.obsp[self.key], f"`adata.obsp[{self.key!r}]`")(cells)
 
 
 def as_sparse(matrix: Any, name: str, n: int) -> sparse.csr_matrix:
     """Return a sparse or small dense (n, n) matrix as CSR, entries checked."""
+    matrix = in_memory(matrix)
     if not sparse.issparse(matrix):
         values = np.asarray(matrix)
         if values.dtype.kind not in "fiub" or values.ndim != 2:
