@@ -5,6 +5,7 @@ Metamorphic tests change the form of the data, not the data, and require the sam
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -114,7 +115,8 @@ def _evaluate(scene: Scene) -> Any:
 def _params(scene: Scene) -> Any:
     named = {"cell_type_key", "sample_key", "stage_key", "time_key", "spatial_key"}
     named |= {"layer", "gene_symbols"}
-    return {k: v for k, v in st.get.params(scene.adata).items() if k not in named}
+    kept = {k: v for k, v in st.get.params(scene.adata).items() if k not in named}
+    return json.dumps(kept, sort_keys=True)
 
 
 def _reach(scene: Scene) -> Any:

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "_regulators": BASE | {"_edges"},
     "_data": BASE | {"_check", "_core"},
     "_study": BASE | {"_check", "_core", "_data", "_edges", "_model", "_regulators"},
-    "_result": BASE | {"_check", "_edges", "_model", "_regulators", "_study"},
+    "_result": BASE | {"_check", "_data", "_edges", "_model", "_regulators", "_study"},
     "_inference": BASE
     | {"_check", "_core", "_data", "_edges", "_model", "_regulators", "_result", "_settings"}
     | {"_study"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -21,11 +22,11 @@ logger = logging.getLogger("spatrace_sc")
 def as_table(data: AnnData | SpatialData, table_key: str) -> AnnData:
     """Return the AnnData itself, or the named table of a SpatialData; not a copy.
 
-    Of a table opened with :func:`anndata.experimental.read_lazy`, ``obs`` and ``var`` are read
-    into memory; expression stays on disk.
+    Of a table opened with :func:`anndata.experimental.read_lazy`, ``obs``, ``var`` and
+    ``uns`` are read into memory; expression stays on disk.
     """
     if isinstance(data, AnnData):
-        return _with_columns_in_memory(data)
+        return with_annotations_in_memory(data)
     tables = getattr(data, "tables", None)
     if tables is None:
         raise InvalidArgumentError(
@@ -36,16 +37,26 @@ def as_table(data: AnnData | SpatialData, table_key: str) -> AnnData:
             f"`table_key={table_key!r}` is not a table of the SpatialData; it has "
             f"{shorten(tables.keys())}.{closest(table_key, tables.keys())}"
         )
-    return _with_columns_in_memory(tables[table_key])
+    return with_annotations_in_memory(tables[table_key])
 
 
-def _with_columns_in_memory(table: AnnData) -> AnnData:
-    """Read ``obs`` and ``var`` of a lazily opened table in place."""
+def with_annotations_in_memory(table: AnnData) -> AnnData:
+    """Read ``obs``, ``var`` and ``uns`` of a lazily opened table in place, and return it."""
     for slot in ("obs", "var"):
         frame = getattr(table, slot)
         if not isinstance(frame, pd.DataFrame):
             setattr(table, slot, frame.to_memory())
+    lazy = {key: value for key, value in table.uns.items() if _is_lazy(value)}
+    if lazy:
+        table.uns = dict(table.uns) | dict(AnnData(uns=lazy).to_memory().uns)
     return table
+
+
+def _is_lazy(value: object) -> bool:
+    """Whether an entry of ``uns``, or any in it, has still to be read from a file."""
+    if isinstance(value, Mapping):
+        return any(_is_lazy(entry) for entry in value.values())
+    return hasattr(value, "compute") or hasattr(value, "to_memory")
 
 
 def detach_view(adata: AnnData) -> None:

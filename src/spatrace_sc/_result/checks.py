@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from .._check import shorten
+from .._data.table import with_annotations_in_memory
 from .._errors import DataError, InvalidArgumentError, MissingKeyError, warn
 
 #: Version of the stored form. 1: spatrace-sc 0.1.0, which stored no version; up to 2, computations
@@ -68,7 +69,7 @@ def find_slots(adata: AnnData, key: str) -> dict[str, Any]:
             else ""
         )
         raise InvalidArgumentError(f"`adata` must be AnnData, found {type(adata).__name__}.{hint}")
-    slots = adata.uns.get(key)
+    slots = with_annotations_in_memory(adata).uns.get(key)
     if not isinstance(slots, Mapping) or "lr_targets" not in slots:
         others = [name for name, value in adata.uns.items() if is_result(value)]
         hint = (

@@ -212,7 +212,7 @@ class Result:
     def history(self) -> pd.DataFrame:
         """Training error by epoch."""
         table: pd.DataFrame = self.slots["history"]
-        return table[_keys.HISTORY].copy()
+        return table[_keys.HISTORY].reset_index(drop=True)
 
     @property
     def restoration(self) -> Restoration | None:

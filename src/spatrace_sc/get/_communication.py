@@ -8,6 +8,7 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import closest, shorten
+from .._data.on_disk import in_memory
 from .._edges import PAIR_SEPARATOR
 from .._errors import MissingKeyError
 from .._result import Result
@@ -109,7 +110,7 @@ def sent_received(
     slot = _keys.communication_key(key, name)
     if slot not in adata.obsp:
         raise MissingKeyError(_missing_matrix(adata, key, slot, name))
-    matrix, source = adata.obsp[slot], result.source
+    matrix, source = in_memory(adata.obsp[slot]), result.source
     types = adata.obs[source.cell_type_key].astype(str).to_numpy()
     sums = {
         "sent": (source.senders, matrix.sum(axis=1)),

@@ -7,6 +7,7 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import shorten
+from .._data.table import with_annotations_in_memory
 from .._data.transitions import written_transitions
 from .._errors import InvalidArgumentError, MissingKeyError
 
@@ -54,7 +55,7 @@ def transition_reach(adata: AnnData, *, key: str = _keys.TRANSITIONS) -> pd.Data
             else ""
         )
         raise InvalidArgumentError(f"`adata` must be AnnData, found {type(adata).__name__}.{hint}")
-    stored = written_transitions(adata)
+    stored = written_transitions(with_annotations_in_memory(adata))
     if key not in stored:
         hint = "call `st.pp.transitions(adata)` first"
         if stored:
@@ -63,4 +64,4 @@ def transition_reach(adata: AnnData, *, key: str = _keys.TRANSITIONS) -> pd.Data
             f"`adata.uns[{key!r}]` holds no transitions of `st.pp.transitions`; {hint}."
         )
     table: pd.DataFrame = adata.uns[key][_keys.REACH]
-    return table[_keys.REACH_COLUMNS].copy()
+    return table[_keys.REACH_COLUMNS].reset_index(drop=True)
