@@ -26,18 +26,20 @@ class CellMatch(NamedTuple):
     """Cells of the data against those of the inference, by name.
 
     ``n_now`` and ``n_then`` count them; ``unknown`` are names that the inference did not have,
-    ``n_missing`` cells of the inference that the data do not have.
+    ``n_missing`` cells of the inference that the data do not have, ``repeated`` are names that
+    the data have more often than the inference had them.
     """
 
     n_now: int
     n_then: int
     unknown: list[str]
     n_missing: int
+    repeated: list[str]
 
     @property
     def same(self) -> bool:
         """Whether the cells are those of the inference, in any order."""
-        return not self.unknown and not self.n_missing and self.n_now == self.n_then
+        return self.n_now == self.n_then and not (self.unknown or self.repeated or self.n_missing)
 
     @property
     def finding(self) -> str:
@@ -46,6 +48,11 @@ class CellMatch(NamedTuple):
             return (
                 f"{len(self.unknown)} of {self.n_now} cells were not part of the inference "
                 f"({shorten(self.unknown, N_SHOWN)})"
+            )
+        if self.repeated:
+            return (
+                f"{len(self.repeated)} of {self.n_now} cells are there more than once "
+                f"({shorten(self.repeated, N_SHOWN)})"
             )
         return f"the inference had {self.n_then} cells, the data have {self.n_now} of them"
 
@@ -102,17 +109,28 @@ def match_cells(now: pd.Index, then: pd.Index, *, can_be_renamed: bool) -> CellM
     name is known pass for the same cells under other names.
     """
     if not len(then) or (len(now) == len(then) and np.array_equal(now, then)):
-        return CellMatch(len(now), len(now), [], 0)
+        return CellMatch(len(now), len(now), [], 0, [])
     known = now.isin(then)
     if can_be_renamed and len(now) == len(then) and not known.any():
-        return CellMatch(len(now), len(now), [], 0)
+        return CellMatch(len(now), len(now), [], 0, [])
     unknown = [str(name) for name in now[~known]]
-    return CellMatch(len(now), len(then), unknown, int((~then.isin(now)).sum()))
+    return CellMatch(
+        len(now), len(then), unknown, int((~then.isin(now)).sum()), _repeated(now, then)
+    )
+
+
+def _repeated(now: pd.Index, then: pd.Index) -> list[str]:
+    """Return the names that occur more often than before, once for every further cell."""
+    if now.is_unique:
+        return []
+    before = then.value_counts().reindex(now).to_numpy()
+    occurrence = pd.Series(now).groupby(now.to_numpy()).cumcount().to_numpy() + 1
+    return [str(name) for name in now[occurrence > np.nan_to_num(before, nan=np.inf)]]
 
 
 def require_own_cells(match: CellMatch, key: str) -> None:
     """Raise DataError if some cells are not those of the inference."""
-    if match.unknown:
+    if match.unknown or match.repeated:
         raise DataError(
             f"`adata.uns[{key!r}]` is not a result of these cells: {match.finding}. Objects that "
             "were joined (`anndata.concat(..., uns_merge=...)`) keep the result of one of them. "

@@ -31,6 +31,7 @@ from .._data.matrix_forms import InMemory
 from .._data.missing_genes import warn_of_unmeasured_genes
 from .._data.on_disk import OnDisk, load_genes
 from .._data.radius import resolve_radius
+from .._data.repeated_cells import repeats, warn_of_repeated_cells
 from .._data.stored_exposure import radius_or_stored
 from .._errors import DataError, warn
 from .._regulators import ROLES, Regulators
@@ -77,6 +78,13 @@ def read_study(adata: AnnData, roles: GivenGenes, source: Source) -> Study:
     symbols = symbols_of(adata, source.gene_symbols)
     names = resolve_roles(adata, roles, matrix, symbols)
     tissue = load_tissue(adata, matrix, cells, names, gene_labels(adata, symbols))
+    warn_of_repeated_cells(
+        repeats(matrix, cells.coords, cells.sample),
+        adata.obs_names.to_numpy(dtype=str),
+        tissue.cells.senders | tissue.cells.receivers,
+        spatial_key=source.spatial_key,
+        sample_key=source.sample_key,
+    )
     slices = source.sample_key or source.stage_key
     warn_of_unmeasured_genes(adata, tissue.matrix, names, slices, tissue.labels)
     return assemble_study(adata, in_data_order(adata, tissue), source)

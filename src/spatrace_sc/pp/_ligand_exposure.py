@@ -16,6 +16,7 @@ from .._data.cells import categories, cell_mask, coordinates, samples
 from .._data.expression import columns, expression
 from .._data.genes import flagged, match
 from .._data.radius import resolve_radius
+from .._data.repeated_cells import repeats, warn_of_repeated_cells
 from .._data.stored_exposure import exposure_params
 from .._data.table import as_table, detach_view
 from .._errors import DataError
@@ -98,7 +99,7 @@ def ligand_exposure(
     SpatraceWarning
         If ``radius`` is below the distance between nearest cells, above 40 times it, or covers
         most of a slice; if expression looks like raw counts; if sample names seem to be reused at
-        every stage.
+        every stage; if cells are in the data twice.
 
     Examples
     --------
@@ -122,6 +123,13 @@ def ligand_exposure(
     )
     sending = cell_mask(types, senders, "senders", adata.n_obs)
     receiving = cell_mask(types, receivers, "receivers", adata.n_obs)
+    warn_of_repeated_cells(
+        repeats(matrix, coords, sample),
+        adata.obs_names.to_numpy(dtype=str),
+        sending | receiving,
+        spatial_key=spatial_key,
+        sample_key=sample_key,
+    )
     radius = resolve_radius(radius, coords, sample)
     weights = neighbour_weights(coords, sample, receiving, sending, radius=radius)
     if not weights.nnz:

@@ -170,7 +170,8 @@ def infer_ccc(
     -----
     SpatraceWarning
         If no edge of any kind has q ≤ 0.1: the tables then rank hypotheses. If ``radius``,
-        slices, expression, or the names of types, slices or stages look wrong.
+        slices, expression, or the names of types, slices or stages look wrong. If cells are
+        empty or in the data twice.
 
     Notes
     -----
