@@ -13,10 +13,11 @@ BASE = {"_errors", "_keys"}
 #: Room → rooms that it may import from. Data flow one way: `_data` → `_study` → `_inference` →
 #: `tl`, and `_result` → `get` → `pl`.
 MAY_IMPORT = {
-    "__init__": {"datasets", "get", "pl", "pp", "tl", "_errors", "_model", "_settings"},
+    "__init__": {"datasets", "get", "pl", "pp", "tl", "_errors", "_model", "_settings", "_version"},
     "__main__": {"_edges"},
     "_errors": set(),
     "_keys": set(),
+    "_version": set(),
     "_core": set(),
     "_model": {"_errors"},
     "_check": BASE,
@@ -25,7 +26,9 @@ MAY_IMPORT = {
     "_regulators": BASE | {"_edges"},
     "_data": BASE | {"_check", "_core"},
     "_study": BASE | {"_check", "_core", "_data", "_edges", "_model", "_regulators"},
-    "_result": BASE | {"_check", "_data", "_edges", "_model", "_regulators", "_study"},
+    "_result": BASE
+    | {"_check", "_data", "_edges", "_model", "_regulators", "_study"}
+    | {"_version"},
     "_inference": BASE
     | {"_check", "_core", "_data", "_edges", "_model", "_regulators", "_result", "_settings"}
     | {"_study"},

@@ -1,8 +1,5 @@
 """Infer signals that regulate genes from spatial transcriptomics over time, without a database."""
 
-from importlib.metadata import PackageNotFoundError as _NotInstalled
-from importlib.metadata import version as _version
-
 from . import datasets, get, pl, pp, tl
 from ._errors import (
     ChecksumError,
@@ -18,11 +15,7 @@ from ._errors import (
 )
 from ._model.config import Config, EvidenceConfig, ModelConfig, TrainingConfig
 from ._settings import Settings, settings
-
-try:
-    __version__ = _version("spatrace-sc")
-except _NotInstalled:  # a checkout that is not installed
-    __version__ = "0.0.0"
+from ._version import __version__ as __version__
 
 __all__ = [
     "ChecksumError",

@@ -52,8 +52,11 @@ def categories(adata: AnnData, key: str, argument: str) -> NDArray[np.object_]:
     return column.astype(str).to_numpy(dtype=object)
 
 
-def coordinates(adata: AnnData, key: str) -> NDArray[np.float64]:
-    """Return the (cells, 2 or 3) finite positions in ``obsm[key]``."""
+def coordinates(adata: AnnData, key: str, *, sample_key: str | None = None) -> NDArray[np.float64]:
+    """Return the (cells, 2 or 3) finite positions in ``obsm[key]``.
+
+    The message about missing positions counts them by slice if ``sample_key`` is given.
+    """
     if key not in adata.obsm:
         remedy = (
             "The table annotates elements of a SpatialData: `st.pp.gather(sdata)` stores their "
@@ -66,13 +69,22 @@ def coordinates(adata: AnnData, key: str) -> NDArray[np.float64]:
             f"{shorten(adata.obsm.keys())}. {remedy}"
         )
     coords = stored_positions(adata, key, f"`adata.obsm[{key!r}]` (`spatial_key`)")
-    n_bad = int((~np.isfinite(coords)).any(axis=1).sum())
-    if n_bad:
+    bad: NDArray[np.bool_] = np.asarray((~np.isfinite(coords)).any(axis=1))
+    if bad.any():
         raise DataError(
-            f"`adata.obsm[{key!r}]` has NaN or inf in {n_bad} of {len(coords)} cells; "
-            "drop those cells."
+            f"`adata.obsm[{key!r}]` has NaN or inf in {int(bad.sum())} of {len(coords)} cells"
+            f"{_by_slice(adata, bad, sample_key)}; drop those cells."
         )
     return coords
+
+
+def _by_slice(adata: AnnData, cells: NDArray[np.bool_], sample_key: str | None) -> str:
+    """Return ``" ('a': 3 of 50)"``: how many of the cells each slice has."""
+    if sample_key not in adata.obs:
+        return ""
+    sample = adata.obs[sample_key].astype(str)
+    n_cells, counts = sample.value_counts(), sample[cells].value_counts()
+    return f" ({shorten((f'{name}: {n} of {n_cells[name]}' for name, n in counts.items()), 4)})"
 
 
 def stored_positions(adata: AnnData, key: str, name: str) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ from .communication import CommunicationInput, communication_input
 def read_communication_input(adata: AnnData, result: Result) -> CommunicationInput:
     """Return what :func:`communication_tables` needs of the data and of the result.
 
-    Cells are in an order that does not depend on the file, because permutations follow it. Cells
+    Cells are in the order that permutations of the inference followed (``in_data_order``). Cells
     that were removed since the inference are missing as senders; the activity of their receivers
     stays as it was.
 
@@ -37,9 +37,13 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
     source, genes = result.source, result.genes
     matrix = expression(adata, source.layer)
     in_file = _read_cells(adata, result, empty_cells(matrix))
-    rows = order_of_cells(in_file, adata.obs_names.to_numpy(dtype=str))
+    rows = np.arange(adata.n_obs)
+    if result.in_data_order:
+        rows = order_of_cells(in_file, adata.obs_names.to_numpy(dtype=str))
     cells = take_cells(in_file, rows)
-    activity = result.per_cell("activity")[rows[cells.receivers]]
+    values = result.per_cell("activity")
+    _check_receivers(values, in_file.receivers, result)
+    activity = values[rows[cells.receivers]]
     if not np.isfinite(activity).all() or not cells.senders.any() or not cells.receivers.any():
         raise DataError(
             "the cells or their types are not those that "
@@ -94,7 +98,7 @@ def _read_cells(adata: AnnData, result: Result, empty: NDArray[np.bool_]) -> Cel
     if source.stage_column is not None:
         stage = categories(adata, source.stage_column, "stage_key")
     return Cells(
-        coords=coordinates(adata, source.spatial_key),
+        coords=coordinates(adata, source.spatial_key, sample_key=source.sample_key),
         types=types,
         sample=pd.factorize(sample, sort=True)[0],
         stage=stage.astype(str),
@@ -102,6 +106,24 @@ def _read_cells(adata: AnnData, result: Result, empty: NDArray[np.bool_]) -> Cel
         senders=np.isin(types, list(source.senders or ())) & ~empty,
         receivers=np.isin(types, list(source.receivers or ())) & ~empty,
     )
+
+
+def _check_receivers(
+    values: NDArray[np.float32], receivers: NDArray[np.bool_], result: Result
+) -> None:
+    """Raise DataError if cells that received in the inference do not receive now.
+
+    ``values`` are the (cells, pairs) activity, ``receivers`` (cells,) the mask of those that do.
+    """
+    received = np.isfinite(values).all(axis=1)
+    lost = received & ~receivers
+    if values.shape[1] and lost.any():
+        raise DataError(
+            f"{int(lost.sum())} of {int(received.sum())} cells that received when "
+            f"`adata.uns[{result.key!r}]` was inferred have no counts, or another type, now "
+            f"({shorten(result.adata.obs_names[lost], 3)}). Undo the change, or call "
+            f"`st.tl.infer_ccc(adata, key_added={result.key!r})` again."
+        )
 
 
 def _check_senders(cells: Cells, result: Result) -> None:

@@ -12,6 +12,7 @@ from anndata import AnnData
 from .._check import shorten
 from .._data.table import with_annotations_in_memory
 from .._errors import DataError, InvalidArgumentError, MissingKeyError, warn
+from .._version import __version__
 
 #: Version of the stored form. 1: spatrace-sc 0.1.0, which stored no version; up to 2, computations
 #: followed the order of the cells in the file.
@@ -89,9 +90,10 @@ def find_slots(adata: AnnData, key: str) -> dict[str, Any]:
     form = int(slots.get("form", 1))
     if absent or "senders" not in slots["params"] or form > FORM:
         writer = "a later" if form > FORM else "an earlier"
+        version = f" ({slots['version']}; this is {__version__})" if "version" in slots else ""
         remedy = "install that version, or call" if form > FORM else "call"
         raise DataError(
-            f"`adata.uns[{key!r}]` was written by {writer} version of spatrace-sc; "
+            f"`adata.uns[{key!r}]` was written by {writer} version of spatrace-sc{version}; "
             f"{remedy} `st.tl.infer_ccc(adata, key_added={key!r})` again."
         )
     return dict(slots)
@@ -100,6 +102,12 @@ def find_slots(adata: AnnData, key: str) -> dict[str, Any]:
 def is_result(value: object) -> bool:
     """Whether a slot of ``uns`` holds a result of :func:`spatrace_sc.tl.infer_ccc`."""
     return isinstance(value, Mapping) and "lr_targets" in value and "genes" in value
+
+
+def cell_names(slots: Mapping[str, Any]) -> pd.Index:
+    """Return the names of the cells at the time of the inference; none where not stored."""
+    names: pd.Index = pd.Index(np.asarray(slots.get("cells", ()), dtype=object))
+    return names
 
 
 def match_cells(now: pd.Index, then: pd.Index, *, can_be_renamed: bool) -> CellMatch:

@@ -20,7 +20,8 @@ from .._errors import InvalidArgumentError, MissingKeyError
 from .._model.config import Config
 from .._regulators import Regulators
 from .._study.source import Source
-from .checks import find_slots, match_cells, require_own_cells, warn_of_other_cells
+from .checks import cell_names, find_slots, match_cells, require_own_cells, warn_of_other_cells
+from .labels import require_own_labels
 from .parts import FORMER_TABLES, Comparison, Knockout, Restoration
 
 logger = logging.getLogger("spatrace_sc")
@@ -59,13 +60,15 @@ class Result:
             If there is no result; the message lists those that exist.
         DataError
             If a version of the package wrote it that this one cannot read, or if ``of_cells`` and
-            the result is not of these cells.
+            the result is not of these cells, or they have exchanged their labels since.
         """
         result = cls(adata, key, find_slots(adata, key))
         if of_cells is not None:
-            names = adata.obs_names
-            match = match_cells(names, result.cells, can_be_renamed=result._is_unchanged())
+            unchanged = result._is_unchanged()
+            match = match_cells(adata.obs_names, result.cells, can_be_renamed=unchanged)
             require_own_cells(match, key) if of_cells else warn_of_other_cells(match, key)
+        if of_cells:
+            require_own_labels(adata, result.slots, result.cells, key)
         return result
 
     def _is_unchanged(self) -> bool:
@@ -112,8 +115,8 @@ class Result:
 
     @property
     def params(self) -> dict[str, Any]:
-        """A copy of the arguments, in their stored form."""
-        return deepcopy(dict(self.slots["params"]))
+        """A copy of the arguments, in their stored form, and the ``version`` of the package."""
+        return deepcopy(dict(self.slots["params"])) | {"version": self.slots.get("version")}
 
     @cached_property
     def stages(self) -> list[str]:
@@ -139,8 +142,7 @@ class Result:
     @property
     def cells(self) -> pd.Index:
         """Names of the cells at the time of the inference; empty where they were not stored."""
-        names: pd.Index = pd.Index(np.asarray(self.slots.get("cells", ()), dtype=object))
-        return names
+        return cell_names(self.slots)
 
     def table(self, kind: EdgeKind) -> pd.DataFrame:
         """Return the compact table of a kind: rows with a score, genes as indices."""

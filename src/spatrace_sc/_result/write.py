@@ -18,7 +18,9 @@ from .._check import shorten
 from .._edges import TESTED_KINDS
 from .._errors import InvalidArgumentError
 from .._regulators import Regulators
+from .._version import __version__
 from .checks import FORM, is_result
+from .labels import labels_of_cells
 from .parts import Comparison, Knockout, Restoration
 
 logger = logging.getLogger("spatrace_sc")
@@ -79,9 +81,11 @@ def write_result(adata: AnnData, key: str, new: NewResult, params: Mapping[str, 
         _remove_derived(adata, key)
     adata.uns[key] = {
         "form": FORM,
+        "version": __version__,
         "params": dict(params),
         "genes": new.genes.to_mapping(),
         "cells": adata.obs_names.to_numpy(dtype=object),
+        "labels": labels_of_cells(adata, params),
         "stages": np.array(new.stages, dtype=object),
         "candidates": {kind.name: new.genes.n_candidates(kind) for kind in TESTED_KINDS},
         "evidence": EVIDENCE,

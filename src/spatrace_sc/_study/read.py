@@ -182,7 +182,7 @@ def assemble_study(
 
 def read_cells(adata: AnnData, source: Source) -> Cells:
     """Read and check coordinates, types, samples, stages and time of every cell."""
-    coords = coordinates(adata, source.spatial_key)
+    coords = coordinates(adata, source.spatial_key, sample_key=source.sample_key)
     types = categories(adata, source.cell_type_key, "cell_type_key").astype(str)
     stage_key, time_key = source.stage_key, source.time_key
     slices = samples(adata, source.sample_key, stage_key=stage_key, time_key=time_key).astype(str)

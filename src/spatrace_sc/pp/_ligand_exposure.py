@@ -113,7 +113,7 @@ def ligand_exposure(
     if not copy:
         detach_view(adata)
     matrix = expression(adata, layer)
-    coords = coordinates(adata, spatial_key)
+    coords = coordinates(adata, spatial_key, sample_key=sample_key)
     sample = pd.factorize(samples(adata, sample_key))[0]
     genes = match(adata, ligands if ligands is not None else flagged(adata, "ligands"), "ligands")
     types = (

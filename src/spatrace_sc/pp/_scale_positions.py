@@ -89,7 +89,7 @@ def scale_positions(
     """
     adata = as_table(data, table_key)
     positive(spacing, "spacing", " in the desired unit")
-    coords = coordinates(adata, spatial_key)
+    coords = coordinates(adata, spatial_key, sample_key=sample_key)
     if not copy:
         _check_free(adata, key_added, spatial_key)
     code, names = pd.factorize(samples(adata, sample_key), sort=True)
