@@ -30,6 +30,7 @@ WORLDS: dict[str, Callable[[int], AnnData]] = {
     "boolean": networks.boolean,
     "boolean_clean": networks.boolean_clean,
     "agents": mechanistic.agents,
+    "agents_deep": mechanistic.agents_deep,
     "reference_log1p": reference.reference_log1p,
     "reference_cp10k": reference.reference_cp10k,
     "reference_poisson": reference.reference_poisson,

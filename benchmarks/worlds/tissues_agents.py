@@ -22,6 +22,7 @@ import pandas as pd
 from anndata import AnnData
 from benchmarks.recovery.lineages import _patches as patches
 from benchmarks.recovery.lineages import _positions as positions
+from benchmarks.worlds.tissues_shared import quiet_levels
 from scipy.spatial.distance import cdist
 from scipy.special import k0
 
@@ -39,7 +40,7 @@ CELLS_OF_SLICE, STAGES, DEVELOPING = 800, 3, 0.6
 PAST, DT, LENGTH, CELL_TIME, NEIGHBOUR_TIME = 12.0, 0.1, 14.0, 3.0, 6.0
 #: Radius of a cell, in units in which cells are about 10 apart.
 CELL_RADIUS = 4.0
-NEIGHBOUR_NOISE, CELL_NOISE, DEPTH, DISPERSION = 0.4, 0.6, 2000.0, 8.0
+NEIGHBOUR_NOISE, CELL_NOISE = 0.4, 0.6
 
 
 @dataclass(frozen=True)
@@ -248,28 +249,29 @@ def wiring_of(mechanism: Mechanism) -> Wiring:
     )
 
 
-def agents(seed: int) -> AnnData:
+def agents(seed: int, depth: float = 2000.0, dispersion: float = 8.0) -> AnnData:
     """Return a tissue of three days, 2 400 cells and 256 candidate pairs, 10 of which act."""
     rng = np.random.default_rng(seed)
     cells = draw_cells(rng)
     mechanism = calibrated(rng, random_mechanism(rng), cells)
     levels, bound = integrate(rng, mechanism, cells)
     scaled = levels * rng.lognormal(0, 0.4, levels.shape[1])
-    middle = float(np.median(scaled.mean(axis=0)))
-    background = middle * rng.lognormal(0, 1.0, SIZES["background"])
-    noisy = background * rng.lognormal(0, 0.4, (len(cells), len(background)))
-    counts = draw_counts(
-        rng, np.hstack([scaled, noisy]), depth=DEPTH, dispersion=DISPERSION, dropout=0.0
-    )
+    level = np.hstack([scaled, quiet_levels(rng, scaled, SIZES["background"], 1.0, 0.4)])
+    counts = draw_counts(rng, level, depth=depth, dispersion=dispersion, dropout=0.0)
     time = cells["progress"].to_numpy()
     developing = np.isfinite(time)[:, None]
     tissue = SimulatedTissue(
         cells, counts, wiring_of(mechanism), SIZES, time, np.where(developing, bound, np.nan)
     )
-    adata = assemble(rng, tissue, {"seed": seed})
+    adata = assemble(rng, tissue, {"seed": seed, "depth": depth, "dispersion": dispersion})
     adata.uns["arguments"] = {
         "sample_key": "sample",
         "stage_key": "stage",
         "time_key": "dpt_pseudotime",
     }
     return adata
+
+
+def agents_deep(seed: int) -> AnnData:
+    """Return the same tissue with hardly any noise of counting."""
+    return agents(seed, depth=200_000.0, dispersion=1000.0)

@@ -62,7 +62,8 @@ def quiet_levels(
 
 def log_normalised(counts: np.ndarray) -> np.ndarray:
     """Return log1p of counts per 10 000."""
-    return np.log1p(1e4 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return np.asarray(np.log1p(1e4 * share))
 
 
 def with_inert_genes(
