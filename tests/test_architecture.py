@@ -197,3 +197,46 @@ def test_matrices_that_are_read_are_seen(monkeypatch):
     source = 'a = adata.X\nb = AnnData(X=a, layers={})\nc = data.layers["x"]\nd = t.raw.var\n'
     monkeypatch.setattr(structure, "tree", lambda name: ast.parse(source))
     assert matrices_read("any") == [1, 3, 4]
+
+
+#: Attributes of an AnnData that hold values of cells and genes.
+TABLES = {"obs", "obsm", "obsp", "var", "varm"}
+#: Files that read such values themselves, and why. All others read them with `_data`.
+READ_TABLES = {
+    "get/_knockout.py": "slots that tl.knockout wrote, returned as they are",
+    "pl/_mapped_quantity.py": "the AnnData that get.activity has built",
+    "pl/_slices.py": "the AnnData that get.activity has built",
+    "pp/_gene_roles.py": "values of a column that is in the way, for the message",
+    "pp/_overwrite_checks.py": "values that were written before, compared as they are",
+    "pp/_pseudotime.py": "an AnnData of its own, for scanpy",
+    "pp/_spatialdata_regions.py": "instances of elements, whose type must stay",
+    "tl/_comparison_groups.py": "number of values of every column, for the message",
+}
+#: Rooms that may read values: `_data` for all others, `_result` its own slots.
+VALUE_READERS = sorted(set(READERS) - {"_result"})
+
+
+def values_read(name):
+    """Lines of a file that read a column or a slot; writing one or asking for its name is none."""
+    return sorted(
+        n.lineno
+        for n in ast.walk(structure.tree(name))
+        if isinstance(n, ast.Subscript)
+        and isinstance(n.ctx, ast.Load)
+        and isinstance(n.value, ast.Attribute)
+        and n.value.attr in TABLES
+    )
+
+
+@pytest.mark.parametrize("name", [n for room in VALUE_READERS for n in files_of(room)])
+def test_columns_and_slots_of_the_user_have_one_reader(name):
+    assert bool(values_read(name)) == (name in READ_TABLES)
+
+
+def test_columns_and_slots_that_are_read_are_seen(monkeypatch):
+    source = (
+        'a = adata.obs["x"]\nadata.obs["x"] = a\nb = "x" in adata.obsm\nc = t.obsm[k][:, 0]\n'
+        'd = f"{adata.obs.columns}"\ne = cells.adata.obsp[k]\ndel adata.var["x"]\n'
+    )
+    monkeypatch.setattr(structure, "tree", lambda name: ast.parse(source))
+    assert values_read("any") == [1, 4, 6]

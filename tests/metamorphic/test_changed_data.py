@@ -201,3 +201,41 @@ def test_a_result_without_labels_and_version_is_read(adata):
     assert st.get.params(adata)["version"] is None
     assert Result.read(adata, "spatrace", of_cells=True).stages == ["E1", "E2", "E3"]
     pd.testing.assert_frame_equal(st.get.lr_pairs(adata), st.get.lr_pairs(_analysed()))
+
+
+def message_of(call, adata):
+    """Message of a typed error; "" if there is none."""
+    try:
+        call(adata)
+    except st.SpatraceError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("column", ["cell_type", "sample", "stage", "dpt_pseudotime"])
+def test_lost_columns(adata, column):
+    """What needs the column says so; everything else works."""
+    del adata.obs[column]
+    messages = {name: message_of(call, adata) for name, call in PER_CELL.items()}
+    assert {m for m in messages.values() if m and f"{column!r}" not in m} == set()
+    assert messages["tl.knockout"]
+    assert message_of(lambda a: st.get.activity(a, stage="E1"), adata) == (
+        "`stage_key='stage'` is not in `adata.obs`; it has 'cell_type', 'sample', 'stage_time', "
+        "'latent_time', 'dpt_pseudotime', 'half', 'number', 'spatrace_knockout_tf-TF000'. "
+        "Did you mean 'stage_time'?"
+        if column == "stage"
+        else ""
+    )
+
+
+@pytest.mark.parametrize("values", ["activity", "activity_se", "tf_activity"])
+def test_lost_values_of_cells(adata, values):
+    del adata.obsm[f"spatrace_{values}"]
+    messages = {name: message_of(call, adata) for name, call in PER_CELL.items()}
+    assert {m for m in messages.values() if m and f"spatrace_{values}" not in m} == set()
+
+
+def test_lost_scores_of_modules(adata):
+    del adata.obsm["spatrace_modules"]
+    with pytest.raises(st.MissingKeyError, match=r"which `st\.tl\.modules` wrote, has been remo"):
+        st.get.activity(adata, "modules")

@@ -370,9 +370,9 @@ def test_bad_matrices(name):
 
 
 def test_large_dense_matrices_are_refused(monkeypatch):
-    from spatrace_sc.pp._transition_rules import matrices
+    from spatrace_sc._data import cell_matrices
 
-    monkeypatch.setattr(matrices, "MAX_DENSE", 100)
+    monkeypatch.setattr(cell_matrices, "MAX_DENSE", 100)
     adata = tissue()
     with pytest.raises(ValueError, match="only sparse"):
         st.pp.transitions(adata, method=forward_links(adata))

@@ -52,6 +52,11 @@ def categories(adata: AnnData, key: str, argument: str) -> NDArray[np.object_]:
     return column.astype(str).to_numpy(dtype=object)
 
 
+def label_text(adata: AnnData, key: str, argument: str) -> NDArray[np.object_]:
+    """Return a column of ``obs`` as text, in which a missing value is one label like any other."""
+    return obs_column(adata, key, argument).astype(str).to_numpy(dtype=object)
+
+
 def coordinates(adata: AnnData, key: str, *, sample_key: str | None = None) -> NDArray[np.float64]:
     """Return the (cells, 2 or 3) finite positions in ``obsm[key]``.
 

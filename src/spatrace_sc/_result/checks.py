@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from .._check import shorten
 from .._data.table import with_annotations_in_memory
@@ -104,6 +105,21 @@ def is_result(value: object) -> bool:
     return isinstance(value, Mapping) and "lr_targets" in value and "genes" in value
 
 
+def stored_values(adata: AnnData, slot: str, writer: str, call: str) -> NDArray[np.float32]:
+    """Return the values per cell that ``writer`` stored in ``obsm``.
+
+    Raises
+    ------
+    MissingKeyError
+        If the slot has been removed; the message says what to ``call``.
+    """
+    if slot not in adata.obsm:
+        raise MissingKeyError(
+            f"`adata.obsm[{slot!r}]`, which {writer} wrote, has been removed; call `{call}` again."
+        )
+    return np.asarray(adata.obsm[slot], dtype=np.float32)
+
+
 def cell_names(slots: Mapping[str, Any]) -> pd.Index:
     """Return the names of the cells at the time of the inference; none where not stored."""
     names: pd.Index = pd.Index(np.asarray(slots.get("cells", ()), dtype=object))
@@ -134,6 +150,11 @@ def _repeated(now: pd.Index, then: pd.Index) -> list[str]:
     before = then.value_counts().reindex(now).to_numpy()
     occurrence = pd.Series(now).groupby(now.to_numpy()).cumcount().to_numpy() + 1
     return [str(name) for name in now[occurrence > np.nan_to_num(before, nan=np.inf)]]
+
+
+def check_cells(match: CellMatch, key: str, *, own: bool) -> None:
+    """Raise DataError if cells must be the result's ``own`` and are not; else only warn."""
+    require_own_cells(match, key) if own else warn_of_other_cells(match, key)
 
 
 def require_own_cells(match: CellMatch, key: str) -> None:

@@ -20,7 +20,7 @@ from .._errors import InvalidArgumentError, MissingKeyError
 from .._model.config import Config
 from .._regulators import Regulators
 from .._study.source import Source
-from .checks import cell_names, find_slots, match_cells, require_own_cells, warn_of_other_cells
+from .checks import cell_names, check_cells, find_slots, match_cells, stored_values
 from .labels import require_own_labels
 from .parts import FORMER_TABLES, Comparison, Knockout, Restoration
 
@@ -66,7 +66,7 @@ class Result:
         if of_cells is not None:
             unchanged = result._is_unchanged()
             match = match_cells(adata.obs_names, result.cells, can_be_renamed=unchanged)
-            require_own_cells(match, key) if of_cells else warn_of_other_cells(match, key)
+            check_cells(match, key, own=of_cells)
         if of_cells:
             require_own_labels(adata, result.slots, result.cells, key)
         return result
@@ -252,13 +252,8 @@ class Result:
         MissingKeyError
             If the slot has been removed from ``obsm``.
         """
-        slot = self.cell_slots[values]
-        if slot not in self.adata.obsm:
-            raise MissingKeyError(
-                f"`adata.obsm[{slot!r}]`, which the inference wrote, has been removed; "
-                f"call `st.tl.infer_ccc(adata, key_added={self.key!r})` again."
-            )
-        return np.asarray(self.adata.obsm[slot], dtype=np.float32)
+        call = f"st.tl.infer_ccc(adata, key_added={self.key!r})"
+        return stored_values(self.adata, self.cell_slots[values], "the inference", call)
 
     # --- results of later verbs ---------------------------------------------------------------
 
@@ -291,7 +286,8 @@ class Result:
     @property
     def module_scores(self) -> NDArray[np.float32]:
         """(cells, K) scores of the modules."""
-        return np.asarray(self.adata.obsm[str(self.modules["obsm"])], dtype=np.float32)
+        call = f"st.tl.modules(adata, key={self.key!r})"
+        return stored_values(self.adata, str(self.modules["obsm"]), "`st.tl.modules`", call)
 
     @cached_property
     def knockouts(self) -> dict[str, Knockout]:

@@ -13,10 +13,10 @@ from scipy import sparse
 from .._check import shorten
 from .._core.cell_order import has_cycle, linear_extension, order_of_cells
 from .._core.transitions import backward, forward_knn
+from .._data.cell_matrices import stored_matrix
 from .._data.embedding import principal_components, reliable_components
-from .._data.on_disk import in_memory
 from .._data.transitions import written_transitions
-from .._errors import DataError, InvalidArgumentError, MissingKeyError
+from .._errors import InvalidArgumentError, MissingKeyError
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -144,10 +144,4 @@ def _read_transitions(adata: AnnData, rows: NDArray[np.intp], key: str) -> spars
             f"`transitions_key={key!r}` is not in `adata.obsp`; it has "
             f"{shorten(adata.obsp.keys())}. Call `st.pp.transitions(adata)` or leave it None."
         )
-    matrix = sparse.csr_matrix(in_memory(adata.obsp[key]))[rows][:, rows]
-    if not np.isfinite(matrix.data).all() or (matrix.data < 0).any():
-        raise DataError(
-            f"`adata.obsp[{key!r}]` has negative or non-finite entries; it must hold transition "
-            "probabilities."
-        )
-    return matrix
+    return stored_matrix(adata, key)[rows][:, rows]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._core.uncertainty import shrink_by_group
+from .._data.cells import label_text
 from .._data.table import annotation
 from .._edges import ACTIVITY_KINDS, joined, public_word
 from .._result import Result
@@ -76,7 +77,7 @@ def activity(
         every_cell = activity(adata, kind, key=key)
         if not column:
             return every_cell
-        return every_cell[(adata.obs[column].astype(str) == name).to_numpy()].copy()
+        return every_cell[label_text(adata, column, "stage_key") == name].copy()
     result_slots = {*result.cell_slots.values(), _keys.modules_key(key)}
     slots = {name: value for name, value in adata.obsm.items() if name not in result_slots}
     layers: dict[str, NDArray[np.float32]] = {}
@@ -108,7 +109,8 @@ def _shrunk(
     known = np.isfinite(se).all(axis=1)
     source = result.source
     columns = dict.fromkeys([source.cell_type_key, source.stage_key, source.sample_key])
-    present = [adata.obs[c].astype(str) for c in columns if c is not None and c in adata.obs]
+    named = [c for c in columns if c is not None and c in adata.obs]
+    present = [label_text(adata, c, "obs") for c in named]
     if not known.any() or not present:
         return values.copy()
     group = pd.factorize(pd.MultiIndex.from_arrays(present[:2]))[0]

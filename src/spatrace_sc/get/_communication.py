@@ -8,7 +8,8 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import closest, shorten
-from .._data.on_disk import in_memory
+from .._data.cell_matrices import stored_matrix
+from .._data.cells import label_text
 from .._edges import PAIR_SEPARATOR
 from .._errors import MissingKeyError
 from .._result import Result
@@ -110,8 +111,8 @@ def sent_received(
     slot = _keys.communication_key(key, name)
     if slot not in adata.obsp:
         raise MissingKeyError(_missing_matrix(adata, key, slot, name))
-    matrix, source = in_memory(adata.obsp[slot]), result.source
-    types = adata.obs[source.cell_type_key].astype(str).to_numpy()
+    matrix, source = stored_matrix(adata, slot), result.source
+    types = label_text(adata, source.cell_type_key, "cell_type_key")
     sums = {
         "sent": (source.senders, matrix.sum(axis=1)),
         "received": (source.receivers, matrix.sum(axis=0)),

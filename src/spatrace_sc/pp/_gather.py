@@ -13,6 +13,7 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import shorten
+from .._data.cells import label_text
 from .._data.expression import keeps_matrix_on_disk
 from .._data.reused_samples import warn_of_reused_samples
 from .._errors import DataError, InvalidArgumentError
@@ -171,7 +172,7 @@ def _check_column(selected: list[TableCells], key: str) -> None:
     for cells in selected:
         if key not in cells.table.obs:
             continue
-        stored = cells.table.obs[key].astype(str).to_numpy(dtype=object)[cells.rows]
+        stored = label_text(cells.table, key, "sample_key")[cells.rows]
         different = np.flatnonzero(stored != cells.region)
         if len(different):
             first = different[0]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._check import closest, labels, shorten
+from .._data.cells import label_text
 from .._data.table import as_table
 from .._errors import DataError, InvalidArgumentError, MissingKeyError, warn
 from ._element_positions import positions_in_elements, positions_in_table
@@ -137,7 +138,7 @@ def _regions(table: AnnData, name: str) -> NDArray[np.object_]:
     key = _annotation(table).get("region_key")
     if not key:
         return np.full(table.n_obs, name, dtype=object)
-    return np.asarray(table.obs[key].astype(str), dtype=object)
+    return label_text(table, str(key), "region_key")
 
 
 def _annotation(table: AnnData) -> dict[str, Any]:

@@ -9,12 +9,9 @@ import numpy as np
 from scipy import sparse
 
 from ..._check import shorten
-from ..._data.on_disk import in_memory
-from ..._errors import DataError, InvalidArgumentError, MissingKeyError
+from ..._data.cell_matrices import as_sparse, stored_matrix
+from ..._errors import MissingKeyError
 from .cells import Cells, Notes
-
-#: Largest number of entries of a dense matrix (0.8 GB).
-MAX_DENSE = 10_000**2
 
 
 @dataclass(frozen=True)
@@ -41,35 +38,7 @@ class Stored:
             raise MissingKeyError(
                 f"{self.key!r} is not in `adata.obsp`; it has {shorten(cells.adata.obsp.keys())}."
             )
-        return Given(cells.adata.obsp[self.key], f"`adata.obsp[{self.key!r}]`")(cells)
-
-
-def as_sparse(matrix: Any, name: str, n: int) -> sparse.csr_matrix:
-    """Return a sparse or small dense (n, n) matrix as CSR, entries checked."""
-    matrix = in_memory(matrix)
-    if not sparse.issparse(matrix):
-        values = np.asarray(matrix)
-        if values.dtype.kind not in "fiub" or values.ndim != 2:
-            raise InvalidArgumentError(
-                f"{name} must be a matrix of numbers, found {type(matrix).__name__}."
-            )
-        if values.size > MAX_DENSE:
-            raise InvalidArgumentError(
-                f"{name} is dense with {values.shape[0]} × {values.shape[1]} entries; above "
-                f"{MAX_DENSE:.0e} only sparse matrices are accepted. Retain the largest entries "
-                "of each row as scipy.sparse.csr_matrix."
-            )
-        matrix = values
-    if matrix.shape != (n, n):
-        raise InvalidArgumentError(
-            f"{name} has shape {matrix.shape}; cells × cells of the data is {(n, n)}."
-        )
-    result = sparse.csr_matrix(matrix, dtype=np.float64)
-    if not np.isfinite(result.data).all() or (result.data < 0).any():
-        raise DataError(
-            f"{name} has negative or non-finite entries; it must hold transition probabilities."
-        )
-    return result
+        return among(cells, stored_matrix(cells.adata, self.key))
 
 
 def among(cells: Cells, matrix: sparse.csr_matrix) -> tuple[sparse.csr_matrix, Notes]:

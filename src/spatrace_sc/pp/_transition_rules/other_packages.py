@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..._check import shorten
+from ..._data.cell_matrices import as_sparse, stored_matrix
 from ..._errors import DataError, InvalidArgumentError, MissingKeyError
 from .cells import Cells, Notes
-from .matrices import Given, among, as_sparse
+from .matrices import among
 from .rules import check_transport, join_within
 
 logger = logging.getLogger("spatrace_sc")
@@ -65,7 +66,7 @@ class CellRank:
                     f"{shorten(cells.adata.obsp.keys())}. Call `kernel.write_to_adata()`, or pass "
                     "the kernel as `method`."
                 )
-            return Given(cells.adata.obsp[self.key], f"`adata.obsp[{self.key!r}]`")(cells)
+            return among(cells, stored_matrix(cells.adata, self.key))
         if getattr(self.kernel, "backward", False):
             raise InvalidArgumentError(
                 "the kernel runs backward in time (`kernel.backward` is True); compute it "
