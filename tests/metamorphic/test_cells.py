@@ -140,11 +140,6 @@ def test_order_of_cells():
     assert_same(Scene(permuted(tissue())), CASES)
 
 
-def test_order_of_cells_for_preparation():
-    names = [n for n in CASES if n.startswith("pp.")]
-    assert_same(Scene(permuted(tissue())), [*names, "get.transition_reach"])
-
-
 def unsorted(matrix):
     """Rows with their entries in descending order."""
     order = np.concatenate(

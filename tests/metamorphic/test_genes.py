@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from _helpers import slow
-from _metamorphic import CASES, assert_same
+from _metamorphic import assert_same
 from _scenes import Scene, config, tissue
 
 import spatrace_sc as st
@@ -37,7 +37,7 @@ def test_identifiers_with_a_column_of_symbols(kind):
     adata.var["symbol"] = pd.Series(list(adata.var_names), adata.var_names).astype(kind)
     adata.var_names = [f"ENSG{number:011d}" for number in numbers]
     labels = dict(zip(adata.var_names, adata.var["symbol"].astype(str), strict=True))
-    assert_same(Scene(adata, {"gene_symbols": "symbol"}, labels=labels), CASES)
+    assert_same(Scene(adata, {"gene_symbols": "symbol"}, labels=labels))
 
 
 @pytest.mark.parametrize("form", [*map(slow, FLAGS)])
@@ -48,6 +48,7 @@ def test_flags_of_roles(form):
     assert_same(Scene(adata))
 
 
+@pytest.mark.slow
 def test_a_table_of_a_spatialdata():
     spatialdata = pytest.importorskip("spatialdata")
     container = spatialdata.SpatialData(tables={"table": tissue()})

@@ -17,8 +17,9 @@ import spatrace_sc as st
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
 
-#: Cases that read a result.
-LATER = tuple(n for n in CASES if not n.startswith("pp.") and n != "tl.infer_ccc")
+#: Cases that read a result; plots read what readers return, and are called in the slow tests.
+WITH_PLOTS = tuple(n for n in CASES if not n.startswith("pp.") and n != "tl.infer_ccc")
+LATER = tuple(n for n in WITH_PLOTS if not n.startswith("pl.") or n == "pl.activity_map")
 
 
 @lru_cache(maxsize=1)
@@ -26,7 +27,7 @@ def _analysed():
     adata = tissue()
     scene = Scene(adata)
     infer(scene)
-    outcomes(scene, ["get.transition_reach", *(n for n in LATER if n.startswith("tl."))])
+    outcomes(scene, ["get.transition_reach", *(n for n in WITH_PLOTS if n.startswith("tl."))])
     return adata
 
 
@@ -43,7 +44,7 @@ def opened(way, folder):
 
 @pytest.mark.parametrize("way", ["read_lazy", *map(slow, ["backed", "lazy zarr"])])
 def test_files_that_stay_open(way, tmp_path):
-    assert_same(Scene(opened(way, tmp_path)), LATER)
+    assert_same(Scene(opened(way, tmp_path)), LATER if way == "read_lazy" else WITH_PLOTS)
 
 
 @pytest.mark.parametrize("way", ["read_lazy", "backed"])
@@ -54,7 +55,7 @@ def test_reach_of_transitions_in_a_file(way, tmp_path):
 
 @pytest.mark.parametrize("form", [*map(slow, ["h5ad", "zarr", "spatialdata"])])
 def test_files_that_are_read(form, tmp_path):
-    assert_same(Scene(written_and_read(analysed(), form, tmp_path)), LATER)
+    assert_same(Scene(written_and_read(analysed(), form, tmp_path)), WITH_PLOTS)
 
 
 def test_order_of_cells_and_of_genes():
