@@ -42,6 +42,8 @@ def score(adata: AnnData, scored: pd.DataFrame | np.ndarray | Tables) -> Scores:
     for task, row in scores.items():
         if task in given:
             row["base"] = round(_base_rate(truth, given[task], task), 5)
+    if "+ indirect" in scores:
+        scores["lr_targets"]["false_indirect"] = scores["+ indirect"].get("false")
     if "q_value" in given.get("tf_targets", ()) and "tf_targets" in scores:
         scores["tf_targets"] |= _directions(truth, given["tf_targets"])
     return scores

@@ -60,7 +60,8 @@ def regulators(signals: Signals) -> np.ndarray:
 def of_types(tissue: Tissue, signals: Signals) -> np.ndarray:
     """Return (receivers,) cell types."""
     key = tissue.arguments.get("cell_type_key", "cell_type")
-    return np.asarray(tissue.adata.obs[key].astype(str))[signals.receivers]
+    types: np.ndarray = np.asarray(tissue.adata.obs[key].astype(str))[signals.receivers]
+    return types
 
 
 def centred(values: np.ndarray, types: np.ndarray) -> np.ndarray:
