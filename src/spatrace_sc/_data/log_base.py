@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -71,7 +72,7 @@ def named_base(adata: AnnData) -> float | None:
             "uns[%r]['base'] is %r, which is no base of a logarithm; it is not used.", LOG1P, value
         )
         return None
-    return float(np.e) if np.isclose(base, np.e, rtol=1e-6) else base
+    return math.e if np.isclose(base, math.e, rtol=1e-6) else base
 
 
 def _report_base(
@@ -90,19 +91,19 @@ def _report_base(
             f"logarithms of base {_shown(base.base)} ({base.share:.0%} of the cells; "
             f"{share:.0%} under base {named:g}). Base {_shown(base.base)} is used; correct the "
             f"entry, e.g. `adata.uns[{LOG1P!r}]['base'] = "
-            f"{'None' if base.base == np.e else _shown(base.base)}`."
+            f"{'None' if base.base == math.e else _shown(base.base)}`."
         )
         if layer is None:
             warn(message)
         else:  # the entry may speak of X
             logger.info(message)
-    elif base.counts and base.base != np.e:
+    elif base.counts and base.base != math.e:
         logger.info(
             "%s is in logarithms of base %s, under which its values are counts; it is read in "
             "natural logarithms.",
             *(name, _shown(base.base)),
         )
-    elif base.base != np.e:
+    elif base.base != math.e:
         logger.warning(
             "%s is read as logarithms of base %s, as uns[%r] says; its values are counts under no "
             "base, which would show whether that is so.",
@@ -126,4 +127,4 @@ def _report_rounding(base: LogBase, rounding: Rounding, name: str) -> None:
 
 
 def _shown(base: float) -> str:
-    return "e" if base == np.e else f"{base:g}"
+    return "e" if base == math.e else f"{base:g}"
