@@ -40,6 +40,7 @@ def planted(seed=0):
         tf_gene=torch.arange(F).repeat(2),
         tf_count=torch.randn(N, F, generator=g),
         tf_noise=torch.zeros(F),
+        tf_state=tf.mean(1),
         receptor_level=torch.log1p(receptor.mean(1)),
         target_past=torch.randn(N, G, generator=g),
         covariates=torch.randn(N, 2, generator=g),

@@ -69,6 +69,7 @@ def world(seed=1, alike=0.9999, tf_alike=0.0, noise=1.0):
         tf_gene=torch.arange(F).repeat(2),
         tf_count=now,
         tf_noise=torch.zeros(F),
+        tf_state=torch.zeros(len(signal), 1),
         receptor_level=signal,
         target_past=torch.zeros(N, G),
         covariates=torch.randn(N, 1, generator=g),

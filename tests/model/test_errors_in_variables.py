@@ -42,6 +42,7 @@ def problem_of(count, targets, *, noise=None, block=None, forbidden=()):
         tf_gene=torch.arange(f).repeat(2),
         tf_count=torch.as_tensor(count, dtype=torch.float32),
         tf_noise=torch.as_tensor(np.zeros(f) if noise is None else noise, dtype=torch.float32),
+        tf_state=torch.as_tensor(count, dtype=torch.float32),
         receptor_level=torch.zeros(n, 1),
         target_past=torch.zeros(n, targets.shape[1]),
         covariates=torch.randn(n, 1, generator=g),

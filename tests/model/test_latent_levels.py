@@ -41,6 +41,7 @@ def problem_of(z, y, noise, *, forbidden=(), n_blocks=40):
         tf_gene=torch.arange(f).repeat(2),
         tf_count=torch.as_tensor(z, dtype=torch.float32),
         tf_noise=torch.as_tensor(noise, dtype=torch.float32),
+        tf_state=torch.as_tensor(z, dtype=torch.float32),
         receptor_level=torch.zeros(n, 1),
         target_past=torch.zeros(n, y.shape[1]),
         covariates=torch.randn(n, 1, generator=g),

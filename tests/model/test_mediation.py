@@ -101,13 +101,18 @@ def test_receptors_and_ligands_that_are_tfs_are_named_as_forbidden():
         "tfs": tfs,
         "targets": genes["target"],
     }
-    problem = build_problem(read_study(adata, roles, source()), st.Config(progress=False), None)
+    study = read_study(adata, roles, source())
+    problem = build_problem(study, st.Config(progress=False), None)
+    tfs, ligands, receptors = map(
+        list, (study.genes.tfs, study.genes.ligands, study.genes.receptors)
+    )
     n, n_r = len(tfs), len(genes["receptor"])
     actual = set(map(tuple, problem.forbidden_on_tfs.T.tolist()))
     expected = {(k, k) for k in range(n)} | {(n + k, k) for k in range(n)}
     at_receptor, at_ligand = tfs.index(genes["receptor"][1]), tfs.index(genes["ligand"][2])
-    expected |= {(2 * n + ligand * n_r + 1, at_receptor) for ligand in range(len(genes["ligand"]))}
-    expected |= {(2 * n + 2 * n_r + receptor, at_ligand) for receptor in range(n_r)}
+    ligand, receptor = ligands.index(genes["ligand"][2]), receptors.index(genes["receptor"][1])
+    expected |= {(2 * n + k * n_r + receptor, at_receptor) for k in range(len(ligands))}
+    expected |= {(2 * n + ligand * n_r + k, at_ligand) for k in range(n_r)}
     assert actual == expected
 
 

@@ -61,6 +61,7 @@ def tissue(follows: float):
         tf_gene=torch.arange(F).repeat(2),
         tf_count=tf,
         tf_noise=torch.zeros(F),
+        tf_state=tf,
         receptor_level=torch.log1p(receptor[:, 0]),
         target_past=torch.zeros(N, G),
         covariates=torch.zeros(N, 1),

@@ -190,14 +190,15 @@ def shared_roles(adata):
 
 
 @pytest.mark.parametrize("time_key", ["dpt_pseudotime", "stage_time"])
-def test_no_target_of_the_predicted_cell_reaches_its_prediction(time_key, monkeypatch):
+def test_the_target_of_the_predicted_cell_does_not_reach_its_prediction(time_key, monkeypatch):
     adata = small(n_stages=3)
     receivers = ["receiver_0", "receiver_1"]
     st.pp.transitions(adata, time_key=time_key, receivers=receivers)
     roles = shared_roles(adata)
+    shared_tf = roles["tfs"][0]
     keys = source(time_key=time_key, transitions_key="transitions", receivers=receivers)
     study = read_study(adata, roles, keys)
-    now = histories.current_tf_filter(study, build_covariates(study))
+    now = histories.current_tf_filter(study)
     monkeypatch.setattr(histories, "current_tf_filter", lambda *_: now)
     before = build_problem(study, QUICK, None)
     cells = study.receiver_rows
@@ -214,13 +215,19 @@ def test_no_target_of_the_predicted_cell_reaches_its_prediction(time_key, monkey
             replace(read_study(poked, roles, keys), state=study.state), QUICK, None
         )
         assert not torch.equal(before.targets[k], after.targets[k])
-        for name in ("tf", "tf_now", "receptor", "exposure"):
+        for name in ("tf", "receptor", "exposure"):
             one, two = getattr(before.history, name), getattr(after.history, name)
             torch.testing.assert_close(one[k], two[k], atol=0, rtol=0)
             changed += int(not torch.equal(one, two))
+        # a TF that is also a target is read now, by all targets but itself
+        of_tfs = (before.history.tf_now[k] != after.history.tf_now[k]).nonzero()[:, 0]
+        assert [study.genes.tfs[tf] for tf in of_tfs] == [shared_tf]
     assert changed > 0, (
         "poking a shared gene must reach other cells, otherwise this test sees nothing"
     )
+    column = study.genes.columns_of_current_tfs[list(study.genes.tfs).index(shared_tf)]
+    own = [column, list(study.genes.targets).index(shared_tf)]
+    assert own in before.forbidden.T.tolist()
 
 
 def test_a_gene_does_not_regulate_itself():
@@ -268,7 +275,7 @@ def test_covariates_blocks_and_forbidden_edges():
 def test_decoys_preserve_marginals_and_break_dependence():
     adata = small()
     study = read_study(adata, NO_ROLES, source())
-    draw = histories.decoy_drawer(study, build_covariates(study), 2)
+    draw = histories.decoy_drawer(study, 2)
     one, two = draw(np.random.default_rng(0)), draw(np.random.default_rng(1))
     real = build_problem(study, SHORT, None).history
     assert not torch.equal(one.exposure, two.exposure)

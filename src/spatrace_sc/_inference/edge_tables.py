@@ -14,6 +14,7 @@ from .._core.statistics import decoy_q_values, median_over_draws
 from .._edges import LR_PAIRS, LR_TARGETS, TF_TARGETS
 from .._model.evidence.errors_in_variables import CorrectedEffects
 from .._model.evidence.latent_levels import JointEffects
+from .._model.evidence.silencing import SilencingEffects
 from .._model.records import Draw, Edges, Evidence, RefitWeights
 from .._regulators import Regulators
 
@@ -59,13 +60,17 @@ def strength_of_neighbours(strength: NDArray[np.floating], n_receptors: int) -> 
 
 
 def combine_effects(
-    evidence: Evidence, corrected: CorrectedEffects, joint: JointEffects
+    evidence: Evidence,
+    corrected: CorrectedEffects,
+    joint: JointEffects,
+    silenced: SilencingEffects,
 ) -> Evidence:
-    """Return the evidence with TF effects averaged over three models.
+    """Return the evidence with TF effects averaged over four models.
 
     First the sparse and the noise-corrected effects are averaged, weighted by
     :attr:`CorrectedEffects.weight`; then their mean and the joint effects, weighted by
-    :attr:`JointEffects.weight` where there are any.
+    :attr:`JointEffects.weight` where there are any; then that mean and the effects of models of
+    the TFs alone, weighted by :attr:`SilencingEffects.weight`.
     """
     tf = evidence.tf
     corrected_weight = np.full(joint.se.shape, corrected.weight)
@@ -73,6 +78,7 @@ def combine_effects(
     for weights, effects, errors in (
         (corrected_weight, corrected.effect, corrected.se),
         (joint_weight, joint.effect, joint.se),
+        (np.full(joint.se.shape, silenced.weight), silenced.effect, silenced.se),
     ):
         weight, error = weights.ravel(), np.where(np.isfinite(errors), errors, 0.0).ravel()
         mean = (1.0 - weight) * tf.effect + weight * effects.ravel()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._core.uncertainty import shrink, stage_factors
 from .._edges import LR_PAIRS, LR_TARGETS, LR_TFS, TESTED_KINDS, TF_TARGETS
 from .._model.config import Config
 from .._model.evidence.errors_in_variables import corrected_effects, noise_share
@@ -25,6 +23,7 @@ from .._model.evidence.resample import refits_at_a_time, resample
 from .._model.evidence.rivals import find_rivals
 from .._model.evidence.screen_pairs import screen
 from .._model.evidence.shared_credit import share_credit
+from .._model.evidence.silencing import SilencingEffects, silencing_effects
 from .._model.fit import Fit, fit
 from .._model.network.checkpoint import to_arrays
 from .._model.records import Evidence, Problem
@@ -35,6 +34,7 @@ from .._study.prior_penalties import Prior
 from .._study.problem import build_problem
 from .._study.records import Study
 from .activity import activity_of, tf_activity_of
+from .attention import attention_of_regulators
 from .communication import (
     BLOCK_SIDE_IN_RADII,
     CommunicationInput,
@@ -56,15 +56,13 @@ from .indistinguishable import (
     edges_to_test,
     pairs_to_test,
 )
-from .levels import regulator_levels
 from .restore import MAX_STORED_TRANSITIONS, target_moments
+from .stage_levels import stage_factors_of
 
 logger = logging.getLogger("spatrace_sc")
 
 #: Number of candidate pair → target edges from which the log warns of a long run.
 MANY_EDGES = 20_000_000
-#: Regulators whose stage factors are computed at a time.
-REGULATORS_AT_A_TIME = 500
 
 
 @dataclass(frozen=True)
@@ -98,11 +96,12 @@ def run(
     streams = _random_streams(seed)
     problem, trust = calibrate_prior(problem, config, seed=streams["fit"])
     fitted = fit(problem, config, seed=streams["fit"])
-    draw = decoy_drawer(study, problem.covariates.cpu().numpy(), config.model.n_lags)
+    silenced = silencing_effects(problem, fitted, config, seed=streams["silence"])
+    draw = decoy_drawer(study, config.model.n_lags)
     evidence = resample(
         screen(problem, fitted, config), fitted, draw, config, seed=streams["resample"]
     )
-    edges = _test_edges(study, problem, fitted, evidence, config)
+    edges = _test_edges(study, problem, fitted, evidence, silenced, config)
     evidence = edges.evidence
     top = _strongest_pairs(evidence.pair_score, config.max_activity)
     strength = evidence.pair_score[top].astype(np.float32)
@@ -123,8 +122,9 @@ def run(
         "minimum_effect": edges.minimum_effect,
         "target_moments": target_moments(study),
         "refits": refit_weights(evidence.refits, config.max_edges),
-        "stage_factors": _stage_factors(study, problem, fitted, edges.tables[LR_PAIRS.name]),
-        "fit": _fit_summary(fitted, trust),
+        "stage_factors": stage_factors_of(study, problem, fitted, edges.tables[LR_PAIRS.name]),
+        "fit": _fit_summary(fitted, silenced, trust),
+        "attention": attention_of_regulators(study, silenced, config.max_edges),
         "history": pd.DataFrame(fitted.history, columns=_keys.HISTORY),
         "model": to_arrays(fitted),
         "activity_pairs": scene.pairs.assign(score=strength.astype(float))[scored],
@@ -165,8 +165,9 @@ def _log_sizes(study: Study, problem: Problem, device: torch.device) -> None:
 
 def _random_streams(seed: int) -> dict[str, int]:
     """Return the seeds of the steps that draw random numbers, by name."""
-    seeds = np.random.default_rng(seed).integers(2**31, size=3)
-    return dict(zip(("fit", "resample", "permute"), map(int, seeds), strict=True))
+    steps = ("fit", "resample", "permute", "silence")
+    seeds = np.random.default_rng(seed).integers(2**31, size=len(steps))
+    return dict(zip(steps, map(int, seeds), strict=True))
 
 
 def _strongest_pairs(score: NDArray[np.floating], n: int) -> NDArray[np.int64]:
@@ -175,10 +176,14 @@ def _strongest_pairs(score: NDArray[np.floating], n: int) -> NDArray[np.int64]:
     return ranked[:n].astype(np.int64)
 
 
-def _fit_summary(fitted: Fit, trust: dict[str, float]) -> dict[str, float]:
-    """Return held-out R² by stage of the fit, the penalty, and the trust in a prior."""
+def _fit_summary(
+    fitted: Fit, silenced: SilencingEffects, trust: dict[str, float]
+) -> dict[str, float]:
+    """Return held-out R² by stage of the fit, weights, the penalty, and the trust in a prior."""
     return {
         **{f"r2_{stage}": float(value) for stage, value in fitted.r2.items()},
+        **{f"r2_{model}_of_tfs": value for model, value in silenced.r2.items()},
+        "silencing_weight": silenced.weight,
         "penalty": fitted.weights.penalty,
         "held_out_cells": int(fitted.held_out.sum()),
         **{f"prior_{kind}": least for kind, least in trust.items()},
@@ -213,7 +218,12 @@ def _communication_input(
 
 
 def _test_edges(
-    study: Study, problem: Problem, fitted: Fit, evidence: Evidence, config: Config
+    study: Study,
+    problem: Problem,
+    fitted: Fit,
+    evidence: Evidence,
+    silenced: SilencingEffects,
+    config: Config,
 ) -> EdgeEvidence:
     """Correct, combine and test the effects; return the tables with p, q and groups."""
     share, genes = config.evidence.smallest_share, study.genes
@@ -223,7 +233,7 @@ def _test_edges(
         values[task][1] <= _keys.MAX_SIGNIFICANT_Q for task in ("lr", "pair")
     )
     pair_significant[evidence.lr.regulator[edge_significant]] = True
-    evidence = combine_effects(evidence, corrected, joint_effects(problem, fitted))
+    evidence = combine_effects(evidence, corrected, joint_effects(problem, fitted), silenced)
     evidence = share_credit(problem, fitted, evidence, edge_significant, pair_significant)
     edges = edges_to_test(evidence, values, genes)
     pairs = pairs_to_test(evidence, values, genes, edges)
@@ -260,32 +270,3 @@ def _p_of_candidates(
         if n <= max_edges:
             p_values[kind.name][candidate] = p
     return p_values
-
-
-def _stage_factors(
-    study: Study, problem: Problem, fitted: Fit, pairs: pd.DataFrame
-) -> dict[str, Any]:
-    """Return factors of TFs and of the listed pairs by stage, with their standard errors.
-
-    The factors of one kind are shrunk towards 1 together.
-    """
-    genes = study.genes
-    columns = {
-        "tf": genes.columns_of_past_tfs,
-        "pair": genes.column_of_pair(genes.pair_of_rows(pairs)),
-    }
-    block = problem.block.cpu().numpy()
-    factors: dict[str, Any] = {}
-    for kind, regulators in columns.items():
-        batches = np.array_split(regulators, max(1, len(regulators) // REGULATORS_AT_A_TIME))
-        estimates = [
-            stage_factors(
-                regulator_levels(problem, fitted, batch), study.stage, block, len(study.stages)
-            )
-            for batch in batches
-        ]
-        raw, raw_se = (np.hstack([estimate[k] for estimate in estimates]) for k in range(2))
-        factor, se = shrink(raw, raw_se, 1.0, axis=1)
-        factors[kind] = factor.astype(np.float32)
-        factors[f"{kind}_se"] = se.astype(np.float32)
-    return factors

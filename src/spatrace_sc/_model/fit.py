@@ -56,6 +56,8 @@ class Fit:
     """
     r2: dict[str, float] = field(default_factory=dict)
     """Held-out R² by step of the fit."""
+    error_without_covariates: Tensor = field(default_factory=lambda: torch.empty(0))
+    """(held-out cells,) mean squared error of the regulators alone, fitted on training cells."""
     history: list[dict[str, float | str]] = field(default_factory=list)
     """Errors of every epoch of training, by phase."""
 
@@ -104,6 +106,7 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
         r2["attention"] = regression.r_squared(weights, held_out)
         bar.update()
         r2 |= without_pairs(regression, problem, held_out, lam)
+        error_alone = without_covariates(regression, problem, held_out, lam)
 
         # 3: second pass, and the gates
         weights = _with_second_pass(regression, problem, weights)
@@ -125,7 +128,8 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
         weights = _with_second_pass(regression, problem, weights)
         bar.update()
     _report(r2, lam)
-    return Fit(network, weights, attention, attended, mean, sd, held_out, r2, log)
+    parts = (network, weights, attention, attended, mean, sd, held_out)
+    return Fit(*parts, r2=r2, error_without_covariates=error_alone, history=log)
 
 
 def _with_second_pass(regression: Regression, problem: Problem, first: Weights) -> Weights:
@@ -152,6 +156,15 @@ def without_pairs(
         "covariates": 1.0 - float(error / variance),
         "tfs": regression.r_squared(weights, held_out),
     }
+
+
+@torch.no_grad()
+def without_covariates(
+    regression: Regression, problem: Problem, held_out: Tensor, lam: float
+) -> Tensor:
+    """(held-out cells,) mean squared error of TFs and pairs alone, fitted at the same λ."""
+    regulators = torch.arange(problem.pair_columns.stop, device=held_out.device)
+    return regression.errors(regression.solve(lam, among=regulators), held_out)
 
 
 def _report(r2: dict[str, float], lam: float) -> None:

@@ -63,6 +63,8 @@ class Problem:
     """(N, TF genes) level of the TFs as counted in the cell."""
     tf_noise: Tensor
     """(TF genes,) variance of ``tf_count`` that comes from counting molecules."""
+    tf_state: Tensor
+    """(N, TF genes) mean log expression of the TFs in earlier cells of nearly the same state."""
     receptor_level: Tensor
     """(N, R) log level of the receptors."""
     target_past: Tensor

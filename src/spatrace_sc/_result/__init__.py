@@ -1,6 +1,6 @@
 """The stored result: the only room that knows its slots in ``uns``, ``obsm`` and ``obsp``."""
 
-from .parts import Comparison, Knockout, Restoration
+from .parts import Attention, Comparison, Knockout, Restoration
 from .record import Result
 from .write import (
     NewResult,
@@ -16,6 +16,7 @@ from .write import (
 )
 
 __all__ = [
+    "Attention",
     "Comparison",
     "Knockout",
     "NewResult",

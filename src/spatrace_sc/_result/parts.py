@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .._errors import MissingKeyError
+
 #: Names of tables in form 1 → their names now.
 FORMER_TABLES = {"pair_activity": "lr_pair_activity", "pairs": "lr_pairs"}
 
@@ -45,6 +47,43 @@ class Restoration:
         )
         streams = {str(name): int(seed) for name, seed in slots["streams"].items()}
         return cls(np.asarray(slots["held_out"], dtype=bool), backward, state, streams)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Attention of targets to TFs.
+
+    ``groups`` has the ``kind`` ("all", "stage", "cell_type"), ``name`` and ``n_cells`` of groups
+    of receivers, ``share`` (groups, TFs, targets) their attention, ``effect`` (TFs, targets) the
+    effects of silencing, 0 where they were not computed.
+    """
+
+    groups: pd.DataFrame
+    share: NDArray[np.float32]
+    effect: NDArray[np.float32]
+
+    def to_slots(self) -> dict[str, Any]:
+        """Return plain values for ``uns``."""
+        return {"groups": self.groups, "share": self.share, "effect": self.effect}
+
+    @classmethod
+    def from_slots(cls, slots: Mapping[str, Any] | None, key: str) -> Attention:
+        """Build from what :meth:`to_slots` returned, after a file has been written and read.
+
+        Raises
+        ------
+        MissingKeyError
+            If the result under ``key`` holds none.
+        """
+        if not slots:
+            raise MissingKeyError(
+                f"`adata.uns[{key!r}]` holds no attention to TFs: version 0.1.0 stored none, and "
+                "too few receivers train no network. Call "
+                f"`st.tl.infer_ccc(adata, key_added={key!r})` again, with at least 100 receivers."
+            )
+        groups = slots["groups"].astype({"kind": str, "name": str}).reset_index(drop=True)
+        share, effect = (np.asarray(slots[name], dtype=np.float32) for name in ("share", "effect"))
+        return cls(groups, share, effect)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from .._regulators import Regulators
 from .._study.source import Source
 from .checks import cell_names, check_cells, find_slots, match_cells, stored_values
 from .labels import require_own_labels
-from .parts import FORMER_TABLES, Comparison, Knockout, Restoration
+from .parts import FORMER_TABLES, Attention, Comparison, Knockout, Restoration
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -87,10 +87,7 @@ class Result:
 
     @property
     def in_data_order(self) -> bool:
-        """Whether computations followed an order of cells and genes that the data give.
-
-        Otherwise they followed the order of the cells in the file.
-        """
+        """Whether computations followed an order that the data give, not that of the file."""
         return self.form >= 3
 
     @cached_property
@@ -209,6 +206,11 @@ class Result:
     def model(self) -> dict[str, Any]:
         """Parameters of the fitted model as arrays."""
         return dict(self.slots["model"])
+
+    @property
+    def attention(self) -> Attention:
+        """Attention of targets to TFs; MissingKeyError if none is stored."""
+        return Attention.from_slots(self.slots.get("attention"), self.key)
 
     @property
     def history(self) -> pd.DataFrame:

@@ -30,13 +30,14 @@ def build_history(
     n_lags: int,
     current: CurrentTF,
 ) -> History:
-    """Return the histories of the regulators, free of the targets of the predicted cell.
+    """Return the histories of the regulators, without the target of the predicted cell.
 
     A receptor that is also a target is not read in the predicted cell: its previous step is used
     again. A ligand that is also a target is not read in the neighbourhoods of ancestors, which may
     hold the predicted cell: the cell's own exposure, which never counts itself, is used at every
     step. TFs enter twice: as counted in earlier cells, and as their ``current`` level
-    (:func:`current_tf_filter`).
+    (:func:`current_tf_filter`). The level of a TF that is also a target is read by the other
+    targets; an edge of the TF on itself is forbidden.
     """
     past_tf, exists = expected_history(study.backward, tf, n_lags=n_lags)
     past_receptor, _ = expected_history(study.backward, receptor, n_lags=n_lags)
@@ -76,30 +77,34 @@ def receptor_levels(study: Study, history: History) -> NDArray[np.float32]:
     return np.log1p(mean)
 
 
-def current_tf_filter(study: Study, covariates: NDArray[np.float32]) -> CurrentTF:
-    """Return a function that gives the current level of every TF without count noise.
+def current_tf_filter(study: Study) -> CurrentTF:
+    """Return a function that gives the current level of every TF with less count noise.
 
-    It is a linear filter of all TF counts in the cell, of their means over earlier cells of nearly
-    the same state, and of the covariates (:func:`spatrace_sc._core.counts.wiener_filter`), and
-    returns standard deviations. Counts of TFs that are also targets are left out, so that no target
-    of a cell reaches its prediction. The filter is fitted on real TFs and applied to decoys as is.
+    It is a linear filter of two readings of the same TF: its count in the cell, and its mean over
+    earlier cells of nearly the same state (:func:`spatrace_sc._core.counts.wiener_filter`). It
+    returns standard deviations. No other TF enters, so no TF takes the credit of another, and a TF
+    that is also a target is read by all targets but itself. The filter is fitted on real TFs and
+    applied to decoys as is.
     """
-    readable = np.flatnonzero(~np.isin(study.genes.tfs, study.genes.targets))
 
-    def predictors(tf: NDArray[np.float32]) -> NDArray[np.float64]:
-        return np.hstack([tf[:, readable], study.state @ tf, covariates]).astype(np.float64)
+    def readings(tf: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.stack([tf, study.state @ tf], axis=2).astype(np.float64)
 
-    n_noise_free = study.tf.shape[1] + covariates.shape[1]
-    noise = np.concatenate([study.noise.logged[readable], np.zeros(n_noise_free)])
-    column_of_tf = np.full(study.tf.shape[1], -1)
-    column_of_tf[readable] = np.arange(len(readable))
-    fitted = wiener_filter(predictors(study.tf), noise, study.tf.astype(np.float64), column_of_tf)
-    return lambda tf: fitted(predictors(tf))
+    fitted = [
+        wiener_filter(of_tf, np.array([noise, 0.0]), of_tf[:, :1], np.zeros(1, dtype=np.intp))
+        for of_tf, noise in zip(
+            readings(study.tf).transpose(1, 0, 2), study.noise.logged, strict=True
+        )
+    ]
+
+    def current(tf: NDArray[np.float32]) -> NDArray[np.float32]:
+        columns = zip(fitted, readings(tf).transpose(1, 0, 2), strict=True)
+        return np.hstack([wiener(of_tf) for wiener, of_tf in columns])
+
+    return current
 
 
-def decoy_drawer(
-    study: Study, covariates: NDArray[np.float32], n_lags: int
-) -> Callable[[np.random.Generator], History]:
+def decoy_drawer(study: Study, n_lags: int) -> Callable[[np.random.Generator], History]:
     """Return a function that draws the histories of decoy genes.
 
     A decoy ligand is a ligand's expression permuted among senders of one type and sample, with the
@@ -112,7 +117,7 @@ def decoy_drawer(
     limits = np.quantile(study.time, np.linspace(0, 1, n_bins + 1)[1:-1])
     time_bin = np.searchsorted(limits, study.time)
     receiver_strata = _strata(study.receiver_types, study.receiver_sample, time_bin)
-    current = current_tf_filter(study, covariates)
+    current = current_tf_filter(study)
 
     def draw(rng: np.random.Generator) -> History:
         ligand = shuffle_within(study.sender_ligand, sender_strata, rng)

@@ -35,7 +35,7 @@ def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
     """
     genes, n_lags = study.genes, config.model.n_lags
     covariates = torch.from_numpy(build_covariates(study))
-    current = histories.current_tf_filter(study, covariates.numpy())
+    current = histories.current_tf_filter(study)
     history = histories.build_history(
         study, study.exposure, study.receptor, study.tf, n_lags, current
     )
@@ -54,6 +54,7 @@ def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
         tf_gene=torch.arange(genes.n_tfs).repeat(2),
         tf_count=torch.from_numpy(tf_levels(study.tf, study.noise.scale)),
         tf_noise=torch.from_numpy(study.noise.level.astype(np.float32)),
+        tf_state=torch.from_numpy((study.state @ study.tf).astype(np.float32)),
         receptor_level=torch.from_numpy(histories.receptor_levels(study, history)),
         target_past=torch.from_numpy(histories.recent_past(study, study.target, n_lags)),
         covariates=covariates,

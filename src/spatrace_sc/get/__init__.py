@@ -1,6 +1,7 @@
 """Readers: results as tidy tables, AnnData and graphs."""
 
 from ._activity import activity
+from ._attention import attention
 from ._cascades import cascades, lr_tfs
 from ._communication import communication, sent_received
 from ._comparison import comparison
@@ -12,6 +13,7 @@ from ._transitions import transition_reach
 
 __all__ = [
     "activity",
+    "attention",
     "cascades",
     "communication",
     "comparison",

@@ -58,9 +58,16 @@ class Regression:
 
         ``gate`` returns the (N, A) gates of given columns.
         """
+        y = self.targets[rows]
+        error = self.errors(weights, rows, gate).mean()
+        return 1.0 - float(error / (y - y.mean(0)).square().mean())
+
+    @torch.no_grad()
+    def errors(
+        self, weights: Weights, rows: Tensor, gate: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """Mean squared error over the targets of each of the given cells."""
         x = self.design[weights.rows]
         if gate is not None:
             x = x * (1.0 + gate(weights.rows))
-        y = self.targets[rows]
-        residual = y - x[rows] @ weights.values
-        return 1.0 - float(residual.square().mean() / (y - y.mean(0)).square().mean())
+        return (self.targets[rows] - x[rows] @ weights.values).square().mean(1)

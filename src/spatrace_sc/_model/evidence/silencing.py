@@ -1,0 +1,185 @@
+"""Effects of TFs in models of the TFs alone: what a prediction loses when a TF is silenced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ..config import Config
+from ..fit import Fit, standardise_targets
+from ..network.regulator_attention import RegulatorAttention
+from ..network.regulator_training import Readings, predict, train
+from ..records import Problem
+from ..regression.ridge import ridge_coefficients
+from ..runtime.distributed import shows
+
+#: Networks per kind of level, each trained on this share of the blocks; the rest stops training.
+N_MEMBERS, TRAINED_SHARE = 2, 0.75
+#: Most cells to train on, to stop by, and most predictions in reading a network.
+MAX_CELLS, MAX_STOP_CELLS, MAX_READ, MIN_CELLS_READ = 6000, 1000, 10_000_000, 200
+#: Fewest cells and blocks to train on.
+MIN_CELLS, MIN_BLOCKS = 100, 4
+#: Below this weight by ridge regression, networks are not silenced, because nothing would change.
+MIN_WEIGHT = 0.01
+#: Power of the share of the held-out R² that counts alone reach.
+WEIGHT_POWER = 4
+
+
+@dataclass(frozen=True)
+class SilencingEffects:
+    """Effects of TFs on targets as models of the TFs alone see them."""
+
+    effect: NDArray[np.float64]
+    """(TF genes, G) standard deviations of the target."""
+    se: NDArray[np.float64]
+    """(TF genes, G) standard errors over the members."""
+    weight: float = 0.0
+    """Weight of these effects relative to those of the sparse model."""
+    r2: dict[str, float] = field(default_factory=dict)
+    """Held-out R² of ``ridge``, ``network`` and their mean (``counts``), and of ``sparse``."""
+    networks: list[tuple[RegulatorAttention, Readings]] = field(default_factory=list)
+    """Trained networks, each with the data that it reads."""
+
+
+def silencing_effects(problem: Problem, fit: Fit, config: Config, *, seed: int) -> SilencingEffects:
+    """Effects of TFs by silencing them in transformers, and by ridge regression.
+
+    The models see TFs only. There are no covariates: what differs between cell types may well be
+    caused by TFs. A network (:class:`.RegulatorAttention`) reads either the counts of the cell,
+    or the mean of earlier cells of the same state, which holds less noise. A TF is silenced by
+    hiding its token, as training does at random. Its effect is the square root of the rise in
+    the mean squared error, with the sign of the covariance of its level and the change of the
+    prediction. In ridge regression on the counts the effect is the coefficient. All are in
+    standard deviations of the target. The result is their mean, with one third for each of the
+    two kinds of network and for ridge regression.
+
+    These effects are not corrected for the noise of counting, which attenuates them and lets TFs
+    that follow a true one take its credit. So their ``weight`` is the fourth power of a share:
+    the held-out R² that the counts alone reach, relative to the R² that the sparse model reaches
+    with denoised histories and pairs, both without covariates.
+    """
+    shape = (problem.n_tf_genes, problem.targets.shape[1])
+    training = torch.nonzero(problem.usable & ~fit.held_out)[:, 0]
+    blocks = torch.unique(problem.block[training])
+    if len(training) < MIN_CELLS or len(blocks) < MIN_BLOCKS or not bool(fit.held_out.any()):
+        return SilencingEffects(np.zeros(shape), np.full(shape, np.inf))
+    return _silencing_effects(problem, fit, config, training, torch.Generator().manual_seed(seed))
+
+
+def _silencing_effects(
+    problem: Problem, fit: Fit, config: Config, training: Tensor, generator: torch.Generator
+) -> SilencingEffects:
+    counts = readings(problem, problem.tf_count, training)
+    states = readings(problem, problem.tf_state, training)
+    held_out = torch.nonzero(fit.held_out)[:, 0]
+    y = counts.targets[held_out]
+    total = (y - y.mean(0)).square().mean()
+
+    def r2(predicted: Tensor) -> float:
+        return 1.0 - float((y - predicted).square().mean() / total)
+
+    sparse = 1.0 - float(fit.error_without_covariates.mean() / total)
+
+    ridge = ridge_coefficients(counts.levels[training], counts.targets[training], counts.allowed)
+    linear = counts.levels[held_out] @ ridge
+    matters = _weight(r2(linear), sparse) >= MIN_WEIGHT
+    kinds = [counts, states] * N_MEMBERS if matters else [counts]
+    networks, effects, predicted = [], [], []
+    bar = tqdm(kinds, "regulator attention", disable=not shows(config.progress), leave=False)
+    for data in bar:
+        rows, stop_rows = _split(problem, training, generator)
+        network = train(data, rows, stop_rows, config.model, generator)
+        networks.append((network, data))
+        if matters:
+            effects.append(_silence(network, data, training, generator))
+        if data is counts:
+            predicted.append(predict(network, counts, held_out))
+    by_network = torch.stack(predicted).mean(0)
+    both = r2((linear + by_network) / 2.0)
+    scores = {"ridge": r2(linear), "network": r2(by_network), "counts": both, "sparse": sparse}
+    if not matters:
+        zero = np.zeros(ridge.shape)
+        return SilencingEffects(zero, zero, 0.0, scores, networks)
+    mean_of_kind = torch.stack(effects).unflatten(0, (N_MEMBERS, 2)).mean(1)
+    members = (2.0 * mean_of_kind + ridge).double().cpu().numpy() / 3.0
+    se = members.std(axis=0, ddof=1) / np.sqrt(N_MEMBERS)
+    return SilencingEffects(members.mean(axis=0), se, _weight(both, sparse), scores, networks)
+
+
+def _weight(counts: float, sparse: float) -> float:
+    """Return the power of the share of the R² of the sparse model that the counts reach."""
+    return float(np.clip(counts / max(sparse, 1e-6), 0.0, 1.0) ** WEIGHT_POWER)
+
+
+def readings(problem: Problem, levels: Tensor, rows: Tensor) -> Readings:
+    """Return levels of the TFs and the targets, standardised on some cells."""
+    allowed = torch.ones(problem.targets.shape[1], problem.n_tf_genes, dtype=torch.bool)
+    regulator, target = problem.forbidden.cpu()
+    own = regulator < problem.n_tf_genes
+    allowed[target[own], regulator[own]] = False
+    return Readings(
+        standardise_targets(levels, rows)[0],
+        standardise_targets(problem.targets, rows)[0],
+        allowed.to(problem.targets.device),
+    )
+
+
+def _split(problem: Problem, training: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return the cells that train a network, and those that stop its training."""
+    blocks = torch.unique(problem.block[training])
+    order = torch.randperm(len(blocks), generator=generator).to(blocks.device)
+    chosen = blocks[order[: round(TRAINED_SHARE * len(blocks))]]
+    inside = torch.isin(problem.block[training], chosen)
+    return (
+        _thinned(training[inside], generator, MAX_CELLS),
+        _thinned(training[~inside], generator, MAX_STOP_CELLS),
+    )
+
+
+def _thinned(rows: Tensor, generator: torch.Generator, n: int) -> Tensor:
+    """Return at most ``n`` of the rows, drawn at random, in ascending order."""
+    if len(rows) <= n:
+        return rows
+    drawn = torch.randperm(len(rows), generator=generator)[:n].sort()[0]
+    return rows[drawn.to(rows.device)]
+
+
+def _silence(
+    network: RegulatorAttention, data: Readings, rows: Tensor, generator: torch.Generator
+) -> Tensor:
+    """(F, G) signed effects of silencing every TF in a network."""
+    rows = _thinned(rows, generator, max(MIN_CELLS_READ, MAX_READ // data.allowed.numel()))
+    y, level, whole = data.targets[rows], data.levels[rows], predict(network, data, rows)
+    error = (y - whole).square().mean(0)
+    effects = []
+    for tf in range(level.shape[1]):
+        without = predict(network, data, rows, silenced=tf)
+        rise = (y - without).square().mean(0) - error
+        sign = torch.sign((level[:, tf] - level[:, tf].mean()) @ (whole - without))
+        effects.append(sign * rise.clamp_min(0.0).sqrt())
+    return torch.stack(effects) * data.allowed.T
+
+
+@torch.no_grad()
+def mean_attention(effects: SilencingEffects, rows: Tensor) -> NDArray[np.float32]:
+    """(TF genes, G) attention of every target to every TF, over some cells and all networks."""
+    total: Tensor | float = 0.0
+    for network, data in effects.networks:
+        parts = list(_parts(rows, data))
+        shares = [
+            network.attention(data.levels[p], data.allowed[None], data.every_target).sum(0)
+            for p in parts
+        ]
+        total = total + torch.stack(shares).sum(0) / (len(rows) * len(effects.networks))
+    return np.asarray(torch.as_tensor(total).T.cpu().numpy(), dtype=np.float32)
+
+
+def _parts(rows: Tensor, data: Readings) -> Iterator[Tensor]:
+    """Yield cells, so few at a time that their attention fits into memory."""
+    yield from rows.split(max(1, MAX_READ // data.allowed.numel()))

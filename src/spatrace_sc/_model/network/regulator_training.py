@@ -1,0 +1,113 @@
+"""Train the transformer whose tokens are regulators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..config import ModelConfig
+from .regulator_attention import RegulatorAttention
+
+#: Passes over the cells at most, and passes without a lower error before training stops.
+MAX_EPOCHS, PATIENCE = 30, 8
+#: Cells and targets of a gradient step, and the most steps.
+BATCH, MAX_TARGETS, MAX_STEPS = 128, 128, 300
+#: Share of the regulators that a cell's targets cannot read in a step.
+REGULATOR_DROPOUT = 0.2
+LEARNING_RATE, WEIGHT_DECAY, MAX_NORM = 5e-3, 1e-3, 1.0
+#: Numbers in the largest intermediate array of a prediction.
+MAX_NUMBERS = 20_000_000
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Standardised input and output of the transformer.
+
+    ``levels`` (N, F), ``targets`` (N, G), ``allowed`` (G, F) which regulators a target may read.
+    """
+
+    levels: Tensor
+    targets: Tensor
+    allowed: Tensor
+
+    @property
+    def every_target(self) -> Tensor:
+        """(G,) indices of all targets."""
+        return torch.arange(self.targets.shape[1], device=self.targets.device)
+
+
+def train(
+    data: Readings, rows: Tensor, stop_rows: Tensor, config: ModelConfig, generator: torch.Generator
+) -> RegulatorAttention:
+    """Return a network trained on ``rows``, with the parameters of its lowest error.
+
+    The error is that of ``stop_rows``, which training does not see. In every step each cell
+    loses a random share of the regulators, so that the network learns to predict without any of
+    them. Random numbers are drawn on the CPU.
+    """
+    device, (n_regulators, n_targets) = data.levels.device, data.allowed.T.shape
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        network = RegulatorAttention(n_regulators, n_targets, config).to(device)
+    n_steps = min(MAX_EPOCHS * -(-len(rows) // BATCH), MAX_STEPS)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, LEARNING_RATE, total_steps=n_steps + 1, pct_start=0.2
+    )
+    every = max(1, n_steps // MAX_EPOCHS)
+    best, best_state, n_worse = torch.inf, network.state_dict(), 0
+    for step, (cells, targets) in enumerate(_batches(rows, n_targets, n_steps, generator), 1):
+        shape = (len(cells), 1, n_regulators)
+        present = torch.rand(shape, generator=generator) >= REGULATOR_DROPOUT
+        cells, targets = cells.to(device), targets.to(device)
+        allowed = data.allowed[targets] & present.to(device)
+        predicted = network(data.levels[cells], allowed, targets)
+        loss = F.mse_loss(predicted, data.targets[cells][:, targets])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), MAX_NORM)
+        optimizer.step()
+        schedule.step()
+        if step % every and step < n_steps:
+            continue
+        error = float((predict(network, data, stop_rows) - data.targets[stop_rows]).square().mean())
+        if error < best:
+            best, n_worse = error, 0
+            best_state = {name: x.detach().clone() for name, x in network.state_dict().items()}
+        elif (n_worse := n_worse + 1) >= PATIENCE:
+            break
+    network.load_state_dict(best_state)
+    return network.requires_grad_(False)
+
+
+def _batches(
+    rows: Tensor, n_targets: int, n_steps: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield cells and targets of every step, in passes over the cells."""
+    rows, done = rows.cpu(), 0
+    while done < n_steps:
+        shuffled = rows[torch.randperm(len(rows), generator=generator)]
+        for cells in shuffled.split(BATCH)[: n_steps - done]:
+            chosen = torch.randperm(n_targets, generator=generator)[:MAX_TARGETS]
+            yield cells, chosen
+            done += 1
+
+
+@torch.no_grad()
+def predict(
+    network: RegulatorAttention, data: Readings, rows: Tensor, silenced: int | None = None
+) -> Tensor:
+    """Return (n, G) predictions of some cells, without one regulator if it is ``silenced``."""
+    allowed = data.allowed
+    if silenced is not None:
+        allowed = allowed.clone()
+        allowed[:, silenced] = False
+    n_g, n_f = allowed.shape
+    width = n_g * (n_f * network.n_heads + 4 * network.target.shape[1])
+    parts = rows.split(max(1, MAX_NUMBERS // width))
+    targets = data.every_target
+    return torch.cat([network(data.levels[part], allowed[None], targets) for part in parts])
