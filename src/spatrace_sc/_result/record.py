@@ -87,16 +87,13 @@ class Result:
 
     @property
     def in_data_order(self) -> bool:
-        """Whether computations followed an order of cells and genes that the data give.
-
-        Otherwise they followed the order of the cells in the file.
-        """
+        """Whether computations followed an order of cells and genes that the data give."""
         return self.form >= 3
 
     @cached_property
     def genes(self) -> Regulators:
         """Genes by role and their numbering."""
-        return Regulators.from_mapping(self.slots["genes"])
+        return Regulators.from_mapping(self.slots["genes"], homophilic=self.source.homophilic)
 
     @cached_property
     def source(self) -> Source:
@@ -161,6 +158,11 @@ class Result:
     def minimum_effect(self) -> NDArray[np.float64]:
         """(G,) minimum meaningful effect on each target."""
         return np.asarray(self.slots["minimum_effect"], dtype=np.float64)
+
+    @property
+    def noise_known(self) -> bool:
+        """Whether the count noise was known; otherwise all TF → target edges have q = 1."""
+        return bool(self.slots.get("noise_known", True))
 
     @property
     def group_names(self) -> NDArray[np.object_]:
