@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import FEW_GENES, NOTHING_SIGNIFICANT, small_result, tissue
+from _helpers import FEW_GENES, NOTHING_SIGNIFICANT, small_result, source, tissue
 from anndata import AnnData
 
 import spatrace_sc as st
@@ -63,6 +63,7 @@ def test_evidence_agrees_with_the_columns(mixed, name):
     assert list(table["evidence"].cat.categories) == [
         "none",
         "co-variation",
+        "noise unknown",
         "ranked",
         "group",
         "supported",
@@ -182,6 +183,7 @@ def test_comparison_and_modules_stand_unknown_errors(mixed):
 
 
 SLOTS = {
+    "params": source().to_params(),
     "genes": {
         "ligands": ["la", "lb"],
         "receptors": ["ra"],
@@ -266,7 +268,7 @@ def test_a_change_by_co_variation_has_no_error(mixed):
 def test_add_evidence_leaves_its_table_alone():
     table = SLOTS["lr_targets"]
     before = table.copy()
-    add_evidence(table)
+    add_evidence(table, noise_known=True)
     pd.testing.assert_frame_equal(table, before)
 
 

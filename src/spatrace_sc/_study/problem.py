@@ -91,7 +91,7 @@ def excluded_pairs(genes: Regulators) -> NDArray[np.int64]:
     pairs = genes.excluded_pairs
     if not len(pairs):
         return pairs
-    names = [str(name) for name in genes.ligands[genes.ligand_of(pairs)]]
+    names = sorted(str(name) for name in genes.ligands[genes.ligand_of(pairs)])
     if len(pairs) == genes.n_pairs:
         raise DataError(
             f"the only pair is {names[0]} with itself, which is no candidate. Name more `ligands` "
