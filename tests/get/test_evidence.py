@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import FEW_GENES, NOTHING_SIGNIFICANT, small_result, source, tissue
+from _helpers import FEW_GENES, NOTHING_SIGNIFICANT, small_result, tissue
 from anndata import AnnData
 
 import spatrace_sc as st
@@ -183,7 +183,6 @@ def test_comparison_and_modules_stand_unknown_errors(mixed):
 
 
 SLOTS = {
-    "params": source().to_params(),
     "genes": {
         "ligands": ["la", "lb"],
         "receptors": ["ra"],

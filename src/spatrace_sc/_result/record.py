@@ -93,7 +93,8 @@ class Result:
     @cached_property
     def genes(self) -> Regulators:
         """Genes by role and their numbering."""
-        return Regulators.from_mapping(self.slots["genes"], homophilic=self.source.homophilic)
+        homophilic = self.slots.get("params", {}).get("homophilic", True)
+        return Regulators.from_mapping(self.slots["genes"], homophilic=bool(homophilic))
 
     @cached_property
     def source(self) -> Source:
