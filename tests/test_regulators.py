@@ -51,6 +51,25 @@ def test_candidates_are_counted_and_numbered_one_by_one(kind, size):
     assert back.tolist() == some.tolist()
 
 
+def test_pairs_of_a_gene_with_itself_have_indices_but_are_no_candidates():
+    genes = Regulators(
+        ligands=np.array(["a", "b", "c"]),
+        receptors=np.array(["c", "d", "a"]),
+        tfs=GENES.tfs,
+        targets=GENES.targets,
+        homophilic=False,
+    )
+    assert genes.excluded_pairs.tolist() == [0 * 3 + 2, 2 * 3 + 0]
+    assert genes.excluded(LR_PAIRS).tolist() == [2, 6]
+    assert genes.excluded(LR_TARGETS).tolist() == [*range(10, 15), *range(30, 35)]
+    assert genes.excluded(LR_TFS).tolist() == [4, 5, 12, 13]
+    assert genes.excluded(TF_TARGETS).tolist() == []
+    for kind, size in ((LR_PAIRS, 9), (LR_TARGETS, 45), (LR_TFS, 18), (TF_TARGETS, 10)):
+        assert genes.n_indices(kind) == size
+        assert genes.n_candidates(kind) == size - len(genes.excluded(kind))
+    assert len(GENES.excluded_pairs) == 0
+
+
 def test_pairs_go_ligand_by_ligand():
     for number, (ligand, receptor) in enumerate(PAIRS):
         assert GENES.pair(ligand, receptor) == number

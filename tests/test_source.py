@@ -36,11 +36,27 @@ def test_what_is_stored_can_be_read(original, form, tmp_path):
 
 def test_stored_values_are_plain():
     params = NO_KEYS.to_params()
-    assert set(params) == set(NAMES) == {*KEYS, "senders", "receivers", "radius"}
+    assert set(params) == set(NAMES) == {*KEYS, "senders", "receivers", "radius", "homophilic"}
     assert all(isinstance(params[key], str) for key in KEYS)
     assert params["sample_key"] == params["layer"] == ""
     assert params["senders"].dtype == object
     assert USED.to_params()["senders"].tolist() == ["a", "b"]
+    assert params["homophilic"] is False
+
+
+@pytest.mark.parametrize("homophilic", [False, True])
+def test_whether_a_gene_pairs_with_itself_comes_back(homophilic):
+    params = source(homophilic=homophilic).to_params()
+    assert Source.from_params(params).homophilic is homophilic
+    assert (
+        Source.from_params(params | {"homophilic": np.bool_(homophilic)}).homophilic is homophilic
+    )
+
+
+def test_results_that_do_not_state_it_paired_a_gene_with_itself():
+    params = source().to_params()
+    del params["homophilic"]
+    assert Source.from_params(params).homophilic is True
 
 
 def test_resolved_names_the_types_and_the_radius():

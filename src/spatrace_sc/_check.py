@@ -91,6 +91,12 @@ def one_of(value: object, argument: str, allowed: Iterable[object], note: str = 
         )
 
 
+def flag(value: object, argument: str) -> None:
+    """Require True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidArgumentError(f"`{argument}` must be True or False, found {value!r}.")
+
+
 def whole(value: object, argument: str, low: int = 1, note: str = "") -> None:
     """Require a whole number of at least ``low``."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < low:

@@ -45,7 +45,7 @@ ROLES = {"ligands": "ligand", "receptors": "receptor", "tfs": "tf", "targets": "
 #: tables.
 EVIDENCE = ["q_value", "stability", "evidence"]
 #: Levels of evidence, weakest first.
-EVIDENCE_LEVELS = ["none", "co-variation", "ranked", "group", "supported"]
+EVIDENCE_LEVELS = ["none", "co-variation", "noise unknown", "ranked", "group", "supported"]
 TF_TARGETS = [
     "tf",
     "target",

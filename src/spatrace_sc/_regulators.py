@@ -33,13 +33,19 @@ class Regulators:
     receptors: NDArray[np.str_]
     tfs: NDArray[np.str_]
     targets: NDArray[np.str_]
+    homophilic: bool = True
+    """Whether the pair of a gene with itself is a candidate. It has an index either way."""
 
     @classmethod
-    def from_mapping(cls, genes: Mapping[str, Sequence[str] | NDArray[np.generic]]) -> Regulators:
+    def from_mapping(
+        cls,
+        genes: Mapping[str, Sequence[str] | NDArray[np.generic]],
+        *,
+        homophilic: bool = True,
+    ) -> Regulators:
         """Build from a dictionary of role → names."""
-        return cls(
-            **{role: np.array([str(name) for name in genes[role]], dtype=str) for role in ROLES}
-        )
+        names = {role: np.array([str(name) for name in genes[role]], dtype=str) for role in ROLES}
+        return cls(**names, homophilic=homophilic)
 
     def __getitem__(self, role: str) -> NDArray[np.str_]:
         """Names of the genes of a role."""
@@ -80,9 +86,28 @@ class Regulators:
         """F + L · R"""
         return self.n_tfs + self.n_pairs
 
+    @property
+    def excluded_pairs(self) -> Indices:
+        """Pairs that are no candidates: a gene with itself, unless ``homophilic``."""
+        if self.homophilic:
+            return np.empty(0, dtype=np.int64)
+        return self.pair(*np.nonzero(self.ligands[:, None] == self.receptors))
+
+    def n_indices(self, kind: EdgeKind) -> int:
+        """Return the number of indices of a kind, those of excluded pairs among them."""
+        return int(np.prod([len(self[role]) for role in kind.roles]))
+
     def n_candidates(self, kind: EdgeKind) -> int:
         """Return the number of possible edges of a kind."""
-        return int(np.prod([len(self[role]) for role in kind.roles]))
+        return self.n_indices(kind) - len(self.excluded(kind))
+
+    def excluded(self, kind: EdgeKind) -> Indices:
+        """Return the indices, among those of a kind, of edges that are no candidates."""
+        if not {"ligand", "receptor"} <= set(kind.columns):
+            return np.empty(0, dtype=np.int64)
+        per_pair = self.n_indices(kind) // max(1, self.n_pairs)
+        edges = self.excluded_pairs[:, None] * per_pair + np.arange(per_pair)
+        return np.asarray(edges.ravel(), dtype=np.int64)
 
     # --- index → index ---------------------------------------------------------------------
 

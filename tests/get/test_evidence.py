@@ -63,6 +63,7 @@ def test_evidence_agrees_with_the_columns(mixed, name):
     assert list(table["evidence"].cat.categories) == [
         "none",
         "co-variation",
+        "noise unknown",
         "ranked",
         "group",
         "supported",
@@ -266,7 +267,7 @@ def test_a_change_by_co_variation_has_no_error(mixed):
 def test_add_evidence_leaves_its_table_alone():
     table = SLOTS["lr_targets"]
     before = table.copy()
-    add_evidence(table)
+    add_evidence(table, noise_known=True)
     pd.testing.assert_frame_equal(table, before)
 
 

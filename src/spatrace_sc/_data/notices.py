@@ -73,15 +73,20 @@ def hint_at_symbols(adata: AnnData, gene_symbols: str | None, by_flags: bool) ->
         )
 
 
-def warn_if_none_significant(tables: dict[str, pd.DataFrame]) -> None:
-    """Warn if no edge of any kind is significant."""
+def warn_if_none_significant(tables: dict[str, pd.DataFrame], *, noise_known: bool) -> None:
+    """Warn if no edge of any kind is significant; without ``noise_known`` no TF edge can be."""
     if any(
         (tables[name]["q_value"] <= _keys.MAX_SIGNIFICANT_Q).any()
         for name in ("tf_targets", "lr_targets", "lr_pairs")
     ):
         return
+    counts = (
+        ""
+        if noise_known
+        else "log1p of normalised counts, without which TF → target edges get no q below 1; "
+    )
     warn(
         f"no edge has q ≤ {_keys.MAX_SIGNIFICANT_Q:g}: the tables rank hypotheses, they hold no "
-        "findings. What can help: fewer TFs or targets, more cells, genes detected in more of the "
-        f"cells; see {NOTHING_SUPPORTED}."
+        f"findings. What can help: {counts}fewer TFs or targets, more cells, genes detected in "
+        f"more of the cells; see {NOTHING_SUPPORTED}."
     )

@@ -23,25 +23,31 @@ Values = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def p_and_q(
-    evidence: Evidence, corrected: CorrectedEffects, smallest_share: float, genes: Regulators
+    evidence: Evidence,
+    corrected: CorrectedEffects,
+    smallest_share: float,
+    genes: Regulators,
+    *,
+    noise_known: bool = True,
 ) -> dict[str, Values]:
     """Return p and q of the tasks ``tf`` and ``lr``, of the listed edges, and ``pair``.
 
     Pair edges and pairs have to beat decoys. A pair must also reach ``smallest_share`` of all pairs
     together that share its ligand or its receptor: a weaker one is likely the residue of a strong
     neighbour's misfit. A TF edge has to beat decoys and exceed the minimum effect once count noise
-    is corrected for: its p and q are the larger of the two.
+    is corrected for: its p and q are the larger of the two. Without ``noise_known`` nothing can be
+    corrected, and q of every TF edge is 1.
     """
     q_tf = _q_against_decoys(evidence.draws["tf"], evidence.tf.index)
     q_lr = _q_against_decoys(evidence.draws["lr"], evidence.lr.index)
     q_pair = _q_against_decoys(evidence.draws["pair"], np.arange(len(evidence.pair_score)))
-    p_effect = corrected.p_value.ravel()
+    p_effect, ones = corrected.p_value.ravel(), np.ones(len(q_tf))
     neighbours = strength_of_neighbours(evidence.pair_score, genes.n_receptors)
     weak = evidence.pair_score < smallest_share * neighbours
     return {
         "tf": (
             np.maximum(evidence.tf.p_value, p_effect),
-            np.maximum(q_tf, false_discovery_control(p_effect)),
+            np.maximum(q_tf, false_discovery_control(p_effect)) if noise_known else ones,
         ),
         "lr": (evidence.lr.p_value, q_lr),
         "pair": (evidence.pair_p_value, np.where(weak, 1.0, q_pair)),

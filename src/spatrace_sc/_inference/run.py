@@ -120,6 +120,7 @@ def run(
     values = {
         "p_values": edges.p_values,
         "minimum_effect": edges.minimum_effect,
+        "noise_known": study.noise_known,
         "target_moments": target_moments(study),
         "refits": refit_weights(evidence.refits, config.max_edges),
         "stage_factors": stage_factors_of(study, problem, fitted, edges.tables[LR_PAIRS.name]),
@@ -152,9 +153,9 @@ def _log_sizes(study: Study, problem: Problem, device: torch.device) -> None:
     logger.info(
         "%d receivers, %d senders; %d TFs and %d ligand–receptor pairs on %d targets; device %s.",
         *(len(study.time), int(study.senders.sum()), genes.n_tfs),
-        *(genes.n_pairs, genes.n_targets, device),
+        *(genes.n_candidates(LR_PAIRS), genes.n_targets, device),
     )
-    n_edges = genes.n_pairs * genes.n_targets
+    n_edges = genes.n_candidates(LR_TARGETS)
     if n_edges > MANY_EDGES:
         logger.warning(
             "%.0f million candidate pair → target edges: this takes minutes to hours. "
@@ -228,7 +229,7 @@ def _test_edges(
     """Correct, combine and test the effects; return the tables with p, q and groups."""
     share, genes = config.evidence.smallest_share, study.genes
     corrected = corrected_effects(problem, fitted, share)
-    values = p_and_q(evidence, corrected, share, genes)
+    values = p_and_q(evidence, corrected, share, genes, noise_known=study.noise_known)
     edge_significant, pair_significant = (
         values[task][1] <= _keys.MAX_SIGNIFICANT_Q for task in ("lr", "pair")
     )
@@ -265,8 +266,8 @@ def _p_of_candidates(
     }
     p_values = {}
     for kind, ((p, _), candidate) in listed.items():
-        n = genes.n_candidates(kind)
-        p_values[kind.name] = np.ones(n if n <= max_edges else 0, dtype=np.float32)
-        if n <= max_edges:
+        stored = genes.n_candidates(kind) <= max_edges
+        p_values[kind.name] = np.ones(genes.n_indices(kind) if stored else 0, dtype=np.float32)
+        if stored:
             p_values[kind.name][candidate] = p
     return p_values

@@ -127,8 +127,16 @@ class Problem:
 
     @property
     def may_act(self) -> Tensor:
-        """(F + P + C,) whether a column may have a weight; False for screened pairs."""
+        """(F + P + C,) whether a column may have a weight.
+
+        It is False for screened pairs, and for pairs that are no candidates.
+        """
         return torch.isfinite(self.penalty)
+
+    @property
+    def n_candidate_pairs(self) -> int:
+        """Number of pairs that are candidates, those that screening left out among them."""
+        return round(float(self.may_act[self.pair_slice].sum()) * self.decoy_weight)
 
     @property
     def n_regulators(self) -> int:

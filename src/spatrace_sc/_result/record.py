@@ -93,7 +93,8 @@ class Result:
     @cached_property
     def genes(self) -> Regulators:
         """Genes by role and their numbering."""
-        return Regulators.from_mapping(self.slots["genes"])
+        homophilic = self.slots.get("params", {}).get("homophilic", True)
+        return Regulators.from_mapping(self.slots["genes"], homophilic=bool(homophilic))
 
     @cached_property
     def source(self) -> Source:
@@ -158,6 +159,11 @@ class Result:
     def minimum_effect(self) -> NDArray[np.float64]:
         """(G,) minimum meaningful effect on each target."""
         return np.asarray(self.slots["minimum_effect"], dtype=np.float64)
+
+    @property
+    def noise_known(self) -> bool:
+        """Whether the count noise was known; otherwise all TF → target edges have q = 1."""
+        return bool(self.slots.get("noise_known", True))
 
     @property
     def group_names(self) -> NDArray[np.object_]:

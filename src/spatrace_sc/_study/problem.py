@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .._check import shorten
 from .._errors import DataError
 from .._model.config import Config
 from .._model.records import Problem
@@ -16,6 +19,8 @@ from . import histories
 from .prior_penalties import Prior, prior_penalties
 from .read import tf_levels
 from .records import Study
+
+logger = logging.getLogger("spatrace_sc")
 
 #: Fewest receivers with an earlier cell.
 MIN_USABLE_CELLS = 20
@@ -31,7 +36,7 @@ def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
     Raises
     ------
     DataError
-        If too few receivers have an earlier cell.
+        If too few receivers have an earlier cell, or no pair is a candidate.
     """
     genes, n_lags = study.genes, config.model.n_lags
     covariates = torch.from_numpy(build_covariates(study))
@@ -46,6 +51,7 @@ def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
             "`time_key` and the transitions."
         )
     pair_penalty, tf_penalty = prior_penalties(prior, genes)
+    pair_penalty[excluded_pairs(genes)] = np.inf
     pair = torch.arange(genes.n_pairs)
     return Problem(
         history=history,
@@ -73,6 +79,31 @@ def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
         forbidden=forbidden_edges(genes, genes.targets),
         forbidden_on_tfs=forbidden_edges(genes, genes.tfs),
     )
+
+
+def excluded_pairs(genes: Regulators) -> NDArray[np.int64]:
+    """Return the pairs of a gene with itself that are no candidates, and log them.
+
+    Raises
+    ------
+    DataError
+        If no other pair is left.
+    """
+    pairs = genes.excluded_pairs
+    if not len(pairs):
+        return pairs
+    names = sorted(str(name) for name in genes.ligands[genes.ligand_of(pairs)])
+    if len(pairs) == genes.n_pairs:
+        raise DataError(
+            f"the only pair is {names[0]} with itself, which is no candidate. Name more `ligands` "
+            "or `receptors`, or set `homophilic=True`."
+        )
+    logger.info(
+        "%d %s both a ligand and a receptor (%s): the pair of a gene with itself is no candidate. "
+        "`homophilic=True` makes it one.",
+        *(len(pairs), "gene is" if len(pairs) == 1 else "genes are", shorten(names, 2)),
+    )
+    return pairs
 
 
 def build_covariates(study: Study) -> NDArray[np.float32]:

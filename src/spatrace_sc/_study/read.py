@@ -160,7 +160,7 @@ def assemble_study(
     receiver_unit = None if tissue.unit is None else tissue.unit[cells.receivers]
     shown = {role: [tissue.labels[gene] for gene in genes] for role, genes in names.items()}
     return Study(
-        genes=Regulators.from_mapping(shown),
+        genes=Regulators.from_mapping(shown, homophilic=source.homophilic),
         cells=cells,
         rows=tissue.rows,
         stage=stage,
@@ -232,10 +232,10 @@ def count_noise(
     """
     if unit is None:
         logger.warning(
-            "The matrix is not log1p of normalised counts, so the count noise is unknown: TFs are "
-            "taken as measured without noise, and TFs that follow a true one may be called as "
-            "well. Use log1p of normalised counts (sc.pp.normalize_total, sc.pp.log1p), in X or "
-            "`layer`."
+            "The matrix is not log1p of normalised counts, so the count noise is unknown. TFs "
+            "that only follow a true one cannot be excluded: TF → target edges are ranked, but "
+            "all get q = 1. Use log1p of normalised counts (sc.pp.normalize_total, sc.pp.log1p), "
+            "in X or `layer`."
         )
         return CountNoise(np.zeros(logged.shape[1]), np.zeros(logged.shape[1]), 1.0)
     scale = LINEAR_MOLECULES * float(np.median(unit))

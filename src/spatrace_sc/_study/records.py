@@ -78,6 +78,11 @@ class Study:
     state: sparse.csr_matrix
 
     @property
+    def noise_known(self) -> bool:
+        """Whether the count noise is known: the data are log1p of normalised counts."""
+        return self.unit is not None
+
+    @property
     def receivers(self) -> NDArray[np.bool_]:
         """(cells,) mask."""
         return self.cells.receivers

@@ -20,7 +20,8 @@ class Source:
     """The reading keys of :func:`spatrace_sc.tl.infer_ccc`, under the names of its arguments.
 
     ``senders`` and ``receivers`` are cell types and ``radius`` a length in the units of the
-    coordinates; None until the data have been read, when the user gave none.
+    coordinates; None until the data have been read, when the user gave none. ``homophilic``:
+    whether a gene may pair with itself.
     """
 
     cell_type_key: str
@@ -34,6 +35,7 @@ class Source:
     senders: Sequence[str] | None
     receivers: Sequence[str] | None
     radius: float | None
+    homophilic: bool = False
 
     @property
     def stage_column(self) -> str | None:
@@ -49,7 +51,7 @@ class Source:
         params: dict[str, Any] = {key: getattr(self, key) or "" for key in KEYS}
         for role in ("senders", "receivers"):
             params[role] = np.array(sorted(map(str, getattr(self, role) or ())), dtype=object)
-        return params | {"radius": self.radius}
+        return params | {"radius": self.radius, "homophilic": bool(self.homophilic)}
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Source:
@@ -58,4 +60,5 @@ class Source:
         types: dict[str, Any] = {
             role: [str(name) for name in params[role]] for role in ("senders", "receivers")
         }
-        return cls(**keys, **types, radius=float(params["radius"]))
+        homophilic = bool(params.get("homophilic", True))  # True in results of version 0.1.0
+        return cls(**keys, **types, radius=float(params["radius"]), homophilic=homophilic)

@@ -11,11 +11,11 @@ from .._edges import LR_TARGETS, LR_TFS, ROLE_OF_COLUMN, TF_TARGETS
 from .._result import Knockout, Result
 
 
-def add_evidence(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of the whole data set with a column ``evidence``.
+def add_evidence(table: pd.DataFrame, *, noise_known: bool) -> pd.DataFrame:
+    """Return a table of the whole data set, of edges or pairs, with a column ``evidence``.
 
     A standard error of 0 over refits becomes NaN: it would read as perfect precision, but no refit
-    kept the edge and there was nothing to compare.
+    kept the edge and there was nothing to compare. Without ``noise_known`` no TF edge was tested.
     """
     column = "effect_se" if "effect_se" in table else "score_se"
     error = table[column].to_numpy(dtype=np.float64)
@@ -27,9 +27,10 @@ def add_evidence(table: pd.DataFrame) -> pd.DataFrame:
             has_score & (q.to_numpy() <= _keys.MAX_SIGNIFICANT_Q),
             has_score & (group_q.to_numpy() <= _keys.MAX_SIGNIFICANT_Q),
             has_score & never_refitted & ("ligand" in table),
+            has_score & ("tf" in table) & (not noise_known),
             has_score,
         ],
-        ["supported", "group", "co-variation", "ranked"],
+        ["supported", "group", "co-variation", "noise unknown", "ranked"],
         "none",
     )
     judged = table.assign(**{column: np.where(error == 0, np.nan, error)})
@@ -48,7 +49,7 @@ def evidence_of_knockout(result: Result, knockout: Knockout) -> NDArray[np.objec
     are significant. Of silent sender types, the pairs count that the communication table lists with
     a score.
     """
-    genes, removed = result.genes, knockout.removed
+    genes, removed, known = result.genes, knockout.removed, result.noise_known
     tf_edges = result.table(TF_TARGETS)
     is_removed = np.isin(genes.tfs, removed.get("tf", []))
     pair_edges = _of_removed_pairs(result, result.table(LR_TARGETS), removed)
@@ -57,9 +58,9 @@ def evidence_of_knockout(result: Result, knockout: Knockout) -> NDArray[np.objec
     significant = steps["q_value"] <= _keys.MAX_SIGNIFICANT_Q
     changed_tfs[steps.loc[significant, "tf"].to_numpy(dtype=np.intp)] = True
     tf = tf_edges["tf"].to_numpy(dtype=np.intp)
-    of_tfs = add_evidence(tf_edges)
+    of_tfs = add_evidence(tf_edges, noise_known=known)
     best = np.zeros(genes.n_targets, dtype=np.intp)
-    for edges in (add_evidence(pair_edges), of_tfs[is_removed[tf]]):
+    for edges in (add_evidence(pair_edges, noise_known=known), of_tfs[is_removed[tf]]):
         codes = edges["evidence"].cat.codes.to_numpy(dtype=np.intp)
         np.maximum.at(best, edges["target"].to_numpy(dtype=np.intp), codes)
     onward = of_tfs[changed_tfs[tf]]

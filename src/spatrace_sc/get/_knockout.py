@@ -47,9 +47,9 @@ def knockout(
 
       - "supported": a significant edge (q ≤ 0.1) from what is removed to the target, or
         significant edges to a TF and from that TF to the target.
-      - "group", "ranked", "co-variation": the change rests on effects that are not significant.
-        Changes through TFs without significant edges are "ranked". For "co-variation", refits
-        carry no information: ``se`` and ``agreement`` are NaN.
+      - "group", "ranked", "noise unknown", "co-variation": the change rests on effects that are
+        not significant. Changes through TFs without significant edges are "ranked". For
+        "co-variation", refits carry no information: ``se`` and ``agreement`` are NaN.
       - "none": no change.
 
     ``se`` and ``agreement`` measure reproducibility between refits on other cells. They do not

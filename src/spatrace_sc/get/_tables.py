@@ -57,7 +57,8 @@ def tf_targets(
       strongest; empty for other edges, and where there is no such regulator. Of more than 12,
       the first 12 are named. A pair is written ``ligand^receptor``.
     - ``q_value``: estimated false discovery rate at this rank, i.e. the expected share of false
-      edges among all edges with at most this q. An edge with q ≤ 0.1 is significant.
+      edges among all edges with at most this q. An edge with q ≤ 0.1 is significant. q is 1
+      for all TF edges where the count noise is unknown.
     - ``stability``: selection frequency, i.e. the share of refits that select the edge with the
       same sign of effect.
     - ``evidence``: summary of the columns above, an ordered categorical from "none" to
@@ -67,6 +68,9 @@ def tf_targets(
       - "group" (pairs only): q is above 0.1, but ``group_q_value`` ≤ 0.1. One regulator of the
         group acts; the data do not say which.
       - "ranked": an effect that is not significant. Use it for ranking only.
+      - "noise unknown" (TF edges only): an effect that could not be tested, because the data are
+        not log1p of normalised counts. p is that of the test without a correction for count
+        noise, q is 1. Use it for ranking only.
       - "co-variation" (pairs only): an effect that no refit selected. The receptor follows the
         TFs, and its ligands are ranked by the correlation of their exposure with it
         (:func:`spatrace_sc.tl.infer_ccc`, Notes).
@@ -93,7 +97,8 @@ def lr_targets(
     """Return the effects of ligand–receptor pairs on targets, strongest first.
 
     Parameters, units and the list of candidates are as in :func:`tf_targets`. The level of a
-    pair is its saturating signal.
+    pair is its saturating signal. The pair of a gene with itself is a candidate only with
+    ``homophilic=True`` in :func:`spatrace_sc.tl.infer_ccc`.
 
     Returns
     -------
@@ -142,7 +147,8 @@ def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
 
     Returns
     -------
-    Table with one row per candidate pair:
+    Table with one row per candidate pair. A gene with itself is one only with
+    ``homophilic=True`` in :func:`spatrace_sc.tl.infer_ccc`.
 
     - ``ligand``, ``receptor``: names of the genes.
     - ``score``: Euclidean norm of the pair's effects on all targets, averaged over refits. It
@@ -224,9 +230,10 @@ def _every_candidate(result: Result, kind: EdgeKind) -> pd.DataFrame:
     table = result.table(kind).copy()
     table["group"] = result.group_names[table["group"].to_numpy()]
     if not result.lists_all(kind):
-        return add_evidence(table)
-    absent = np.ones(result.genes.n_candidates(kind), dtype=bool)
+        return add_evidence(table, noise_known=result.noise_known)
+    absent = np.ones(result.genes.n_indices(kind), dtype=bool)
     absent[result.genes.candidate(table, kind)] = False
+    absent[result.genes.excluded(kind)] = False
     candidates = np.flatnonzero(absent)
     empty: dict[str, Any] = dict.fromkeys(table.columns, 0.0)
     empty |= result.genes.candidate_genes(candidates, kind) | {"q_value": 1.0, "group": ""}
@@ -234,7 +241,8 @@ def _every_candidate(result: Result, kind: EdgeKind) -> pd.DataFrame:
         empty["group_q_value"] = 1.0
     empty["p_value"] = result.p_values(kind)[candidates]
     without_score = pd.DataFrame(empty, columns=table.columns)
-    return add_evidence(pd.concat([table, without_score], ignore_index=True))
+    table = pd.concat([table, without_score], ignore_index=True)
+    return add_evidence(table, noise_known=result.noise_known)
 
 
 def _presented(

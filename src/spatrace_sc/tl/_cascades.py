@@ -13,12 +13,18 @@ from .. import _keys, get
 from .._check import share_of_one, whole
 from .._core.cascades import Steps, join
 from .._data.table import as_table, check_copy
-from .._result import add_cascades
+from .._result import Result, add_cascades
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 logger = logging.getLogger("spatrace_sc")
+
+#: Added to the message where TF → target edges were not tested.
+NOISE_UNKNOWN = (
+    " The count noise of these data is unknown, so every TF → target edge has q = 1; infer from "
+    "log1p of normalised counts."
+)
 
 
 def cascades(
@@ -95,7 +101,9 @@ def cascades(
         logger.info("%d paths; the strongest %d are listed (`max_paths`).", len(table), max_paths)
     elif not len(table):
         logger.info(
-            "No path: no TF has both a pair → TF and a TF → target edge with q ≤ %g.", max_q
+            "No path: no TF has both a pair → TF and a TF → target edge with q ≤ %g.%s",
+            max_q,
+            "" if Result.read(adata, key, of_cells=None).noise_known else NOISE_UNKNOWN,
         )
     if copy:
         adata = adata.copy()

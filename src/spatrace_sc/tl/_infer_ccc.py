@@ -12,7 +12,7 @@ import numpy as np
 from anndata import AnnData
 
 from .. import _keys
-from .._check import whole
+from .._check import flag, whole
 from .._data.notices import hint_at_symbols, review_columns, warn_if_none_significant
 from .._data.table import as_table, check_copy
 from .._errors import InvalidArgumentError
@@ -48,6 +48,7 @@ def infer_ccc(
     radius: float | None = None,
     transitions_key: str | None = None,
     gene_symbols: str | None = None,
+    homophilic: bool = False,
     prior: Prior | None = None,
     config: Config | None = None,
     seed: int = 0,
@@ -90,7 +91,7 @@ def infer_ccc(
     ligands, receptors, tfs, targets
         Genes of each role. None: the flags that :func:`spatrace_sc.pp.gene_roles` wrote to
         ``var``; without a flag for targets, highly variable genes. All ligand × receptor pairs
-        are candidates.
+        are candidates, except those of a gene with itself (``homophilic``).
     cell_type_key
         Column of ``obs`` with cell types.
     sample_key
@@ -120,6 +121,11 @@ def infer_ccc(
         Column of ``var`` with the names by which you give genes and results show them, e.g.
         ``"symbol"`` if ``var_names`` are Ensembl ids. None: ``var_names``. A gene without a
         symbol keeps its name; genes that share a symbol show both names.
+    homophilic
+        Whether a gene that is both a ligand and a receptor may pair with itself. By default such
+        a pair is no candidate and in no table: the expression of a gene in a cell and in its
+        neighbours is similar for many reasons. True: for genes that do bind themselves, such as
+        cadherins.
     prior
         Table with columns ligand, receptor[, weight] or tf, target[, weight], such as
         :func:`spatrace_sc.pp.prior` returns; or a list or dictionary of both. The penalty of a
@@ -191,6 +197,10 @@ def infer_ccc(
     (``config.evidence.smallest_share``) of the joint effect of all TFs on the target. Beyond
     5000 receivers, more cells do not make this test more powerful.
 
+    *Without known count noise* this test is not possible. If the data are not log1p of
+    normalised counts, TF edges are ranked, but all of them have q = 1, and ``evidence`` "noise
+    unknown". ``p_value`` and ``stability`` are kept. Pairs do not depend on it.
+
     ``stability`` is the selection frequency: the share of refits that select an edge with the
     same sign. ``effect_se`` is the standard error over refits. ``docs/calibration.md`` reports
     how well the q-values are calibrated.
@@ -226,12 +236,14 @@ def infer_ccc(
             f"`config` must be a spatrace_sc.Config, found {type(config).__name__}."
         )
     whole(seed, "seed", low=0)
+    flag(homophilic, "homophilic")
     check_key(adata, key_added)
     chosen_device = init_from_environment(resolve_device(device))
     source = Source(
         *(cell_type_key, sample_key, stage_key, time_key),
         *(spatial_key, layer, transitions_key, gene_symbols),
         *(senders, receivers, radius),
+        homophilic=bool(homophilic),
     )
     roles = {"ligands": ligands, "receptors": receptors, "tfs": tfs, "targets": targets}
     study = read_study(adata, roles, source)
@@ -256,5 +268,5 @@ def infer_ccc(
     if copy:
         adata = adata.copy()
     write_result(adata, key_added, result, params)
-    warn_if_none_significant(result.tables)
+    warn_if_none_significant(result.tables, noise_known=study.noise_known)
     return adata if copy else None

@@ -105,8 +105,8 @@ def refit(
         on_tfs=on_tfs.cpu(),
         norms=norms.cpu(),
         tf_log_p=_tf_log_p(design, columns, problem, residual),
-        lr_log_p=tally.log_p(of_listed, problem.n_pairs * y.shape[1]),
-        pair_log_p=pair_tally.log_p(norms + strongest, problem.n_pairs),
+        lr_log_p=tally.log_p(of_listed, problem.n_candidate_pairs * y.shape[1]),
+        pair_log_p=pair_tally.log_p(norms + strongest, problem.n_candidate_pairs),
         draws={
             "tf": draw_of(nonzero(tf), [decoy_tf], (1.0,)),
             "lr": draw_of(nonzero(pair_values, pair_rows), decoy_values, signs),

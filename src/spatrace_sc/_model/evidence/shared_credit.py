@@ -78,7 +78,7 @@ def share_credit(
     targets = ((problem.targets - fit.target_mean) / fit.target_sd)[rows]
     onto = _ridge(level, targets, RIDGE_RECEPTORS)
     correlation = (exposure.T @ level / len(level)).clamp_min(0.0)
-    pair_share = share[problem.pair_receptor]
+    pair_share = share[problem.pair_receptor] * problem.may_act[problem.pair_slice]
     strength = pair_share * correlation[problem.pair_ligand, problem.pair_receptor]
     listed = torch.as_tensor(evidence.lr.index, device=rows.device)
     route, norm = _routes(problem, strength, onto, listed)
