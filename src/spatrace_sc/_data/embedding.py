@@ -15,8 +15,12 @@ from .expression import columns
 from .flags import any_role, is_flagged
 from .matrix_forms import InMemory, as_array
 from .on_disk import OnDisk, in_memory
+from .unmeasured import Unmeasured, warn_of_unmeasured
 
 logger = logging.getLogger("spatrace_sc")
+
+#: What is done with genes that were not measured in a slice.
+LEFT_OUT = "Principal components are computed without them."
 
 
 def embed(
@@ -25,13 +29,15 @@ def embed(
     cells: NDArray[np.bool_],
     use_rep: str | None,
     n_pcs: int,
+    unmeasured: Unmeasured | None = None,
 ) -> NDArray[np.float64]:
     """Return coordinates of the chosen cells in expression space.
 
     ``matrix`` is the expression of all cells. The coordinates are ``obsm[use_rep]``, or principal
     components computed on these cells: of the genes with a role where they are flagged, otherwise
-    of highly variable genes, otherwise of all genes. Genes are sorted by name first, so that their
-    order in the data does not matter.
+    of highly variable genes, otherwise of all genes. Genes that are
+    ``unmeasured`` in a slice are left out, with a warning. Genes are sorted by name first, so that
+    their order in the data does not matter.
     """
     if use_rep is not None:
         if use_rep not in adata.obsm:
@@ -48,6 +54,9 @@ def embed(
         mask = is_flagged(adata, "highly_variable")
     elif mask is None:
         mask = np.ones(adata.n_vars, dtype=bool)
+    if unmeasured is not None:
+        warn_of_unmeasured(unmeasured, np.flatnonzero(mask), LEFT_OUT)
+        mask = mask & unmeasured.everywhere
     genes = np.flatnonzero(mask)
     genes = genes[np.argsort(adata.var_names[genes].to_numpy(dtype=str), kind="stable")]
     block = columns(matrix[np.flatnonzero(cells)], genes)

@@ -13,8 +13,8 @@ from .._model.config import Config
 from .._model.records import Problem
 from .._regulators import Regulators
 from . import histories
+from .count_noise import tf_levels
 from .prior_penalties import Prior, prior_penalties
-from .read import tf_levels
 from .records import Study
 
 #: Fewest receivers with an earlier cell.
