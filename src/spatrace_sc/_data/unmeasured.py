@@ -72,9 +72,10 @@ class Unmeasured(NamedTuple):
         return mask
 
     @property
-    def everywhere(self) -> NDArray[np.bool_]:
-        """(genes,) mask of the genes that were measured in every slice."""
-        return np.asarray(~self.mask.any(axis=0))
+    def n_measured(self) -> NDArray[np.intp]:
+        """(genes,) number of cells in which each gene was measured."""
+        n_cells = np.bincount(self.code, minlength=len(self.mask))
+        return np.asarray(n_cells @ ~self.mask)
 
     def _partial(self, n_missing: NDArray[np.intp], n_cells: NDArray[np.intp]) -> DataError:
         """Return the error about genes that are NaN in some but not all cells of a slice."""

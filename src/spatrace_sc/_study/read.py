@@ -23,7 +23,6 @@ from .._data.cells import (
     samples,
     time_column,
 )
-from .._data.embedding import LEFT_OUT
 from .._data.empty_cells import warn_of_empty_cells
 from .._data.expression import columns, expression_by_slice
 from .._data.genes import default_targets, flagged, gene_labels, match, symbols_of
@@ -79,7 +78,8 @@ def read_study(adata: AnnData, roles: GivenGenes, source: Source) -> Study:
     matrix, unmeasured = expression_by_slice(adata, source.layer, source.slice_column)
     cells = read_cells(adata, source)
     symbols = symbols_of(adata, source.gene_symbols)
-    names = resolve_roles(adata, roles, matrix, symbols)
+    n_measured = None if unmeasured is None else unmeasured.n_measured
+    names = resolve_roles(adata, roles, matrix, symbols, n_measured)
     tissue = load_tissue(adata, matrix, cells, names, gene_labels(adata, symbols), unmeasured)
     warn_of_repeated_cells(
         repeats(matrix, cells.coords, cells.sample),
@@ -89,7 +89,7 @@ def read_study(adata: AnnData, roles: GivenGenes, source: Source) -> Study:
         sample_key=source.sample_key,
     )
     index = adata.var_names.get_indexer(tissue.genes)
-    warn_of_unmeasured(unmeasured, index, f"{IMPUTED} {LEFT_OUT}", tissue.labels)
+    warn_of_unmeasured(unmeasured, index, IMPUTED, tissue.labels)
     warn_of_unmeasured_genes(
         adata, tissue.matrix, names, source.slice_column, tissue.labels, source.layer
     )
@@ -164,7 +164,7 @@ def assemble_study(
     stage, stages = order_stages(cells.stage[cells.receivers], time)
     if ancestors is None:
         ancestors = find_ancestors(
-            *(adata, receiver_matrix, _measured_everywhere(adata, tissue)),
+            *(adata, receiver_matrix, adata.var_names.get_indexer(tissue.genes)),
             *(tissue.rows[cells.receivers], time, source.transitions_key),
         )
     tf = columns(receiver_matrix, position["tfs"])
@@ -190,12 +190,6 @@ def assemble_study(
         backward=ancestors.backward,
         state=ancestors.state,
     )
-
-
-def _measured_everywhere(adata: AnnData, tissue: Tissue) -> NDArray[np.intp]:
-    """Return the columns of the genes with a role that were measured in every slice."""
-    index: NDArray[np.intp] = adata.var_names.get_indexer(tissue.genes)
-    return index if tissue.unmeasured is None else index[tissue.unmeasured.everywhere[index]]
 
 
 def _imputed_in_receivers(tissue: Tissue, genes: NDArray[np.intp]) -> NDArray[np.bool_] | None:
@@ -252,6 +246,7 @@ def resolve_roles(
     roles: GivenGenes,
     matrix: InMemory | OnDisk,
     symbols: NDArray[np.object_] | None = None,
+    n_measured: NDArray[np.integer] | None = None,
 ) -> dict[str, NDArray[np.str_]]:
     """Return the ``var_names`` of every role, from the arguments or the flags in ``var``."""
     names: dict[str, NDArray[np.str_]] = {}
@@ -259,7 +254,8 @@ def resolve_roles(
         genes = roles[role]
         by_symbol = symbols if genes is not None else None
         if genes is None and role == "targets" and _keys.ROLES["targets"] not in adata.var:
-            genes = default_targets(adata, {g for used in names.values() for g in used}, matrix)
+            regulators = {g for used in names.values() for g in used}
+            genes = default_targets(adata, regulators, matrix, n_measured)
         if genes is None:
             genes = flagged(adata, role)
         matched = match(adata, genes, role, by_symbol)

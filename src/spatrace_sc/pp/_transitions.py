@@ -88,7 +88,7 @@ def transitions(
         not use it.
     sample_key
         Column of ``obs`` with the slice. A gene that is NaN in every cell of a slice counts as
-        not measured there, and principal components are computed without it. None: the stages
+        not measured there and has the mean of its cell type in other slices. None: the stages
         of ``stage_key`` are the slices.
     root
         Name of a cell, or of a cell type in ``obs[cell_type_key]``, whose most extreme cell in
@@ -179,7 +179,7 @@ def transitions(
         candidates = cell_mask(types, receivers, "receivers", adata.n_obs)
         warn_of_empty_cells(empty, adata.obs_names.to_numpy(dtype=str), receivers=candidates)
         candidates &= ~empty
-        representation = embed(adata, matrix, candidates, use_rep, n_pcs, gaps)
+        representation = embed(adata, matrix, candidates, use_rep, n_pcs, gaps, types)
         time = diffusion_pseudotime(adata, candidates, representation, types, root)
         mask = candidates & np.isfinite(time)
         embed_cells = lambda: representation[mask[candidates]]
@@ -188,7 +188,7 @@ def transitions(
         mask = receivers_with_time(time, types, receivers, time_key)
         warn_of_empty_cells(empty, adata.obs_names.to_numpy(dtype=str), receivers=mask)
         mask &= ~empty
-        embed_cells = lambda: embed(adata, matrix, mask, use_rep, n_pcs, gaps)
+        embed_cells = lambda: embed(adata, matrix, mask, use_rep, n_pcs, gaps, types)
     cells = Cells(adata, mask, time[mask], time_key, stage_key, int(n_neighbors), embed_cells)
     block, checks = _compute(rule, cells)
     reach = reach_table(block, cells)
