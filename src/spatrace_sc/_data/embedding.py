@@ -27,6 +27,7 @@ def embed(
     cells: NDArray[np.bool_],
     use_rep: str | None,
     n_pcs: int,
+    *,
     unmeasured: Unmeasured | None = None,
     types: NDArray[np.generic] | None = None,
 ) -> NDArray[np.float64]:

@@ -146,7 +146,7 @@ def transitions(
     -----
     SpatraceWarning
         If other cell types precede the root's type in the computed pseudotime; if expression looks
-        like raw counts.
+        like raw counts; if a gene is NaN in every cell of a slice.
 
     Examples
     --------
@@ -167,11 +167,12 @@ def transitions(
     adata = as_table(data, table_key)
     rule = rule_of(method, adata)
     slice_key = stage_key if sample_key is None else sample_key
-    matrix, gaps = expression_by_slice(adata, layer, slice_key, refuse_raw=root is not None)
+    matrix, unmeasured = expression_by_slice(adata, layer, slice_key, refuse_raw=root is not None)
     empty = empty_cells(matrix)
     whole(n_neighbors, "n_neighbors")
     whole(n_pcs, "n_pcs")
     types = categories(adata, cell_type_key, "cell_type_key")
+    gaps: dict[str, Any] = {"unmeasured": unmeasured, "types": types}
     if not copy:
         check_transitions(adata, key_added)
     if root is not None:
@@ -179,7 +180,7 @@ def transitions(
         candidates = cell_mask(types, receivers, "receivers", adata.n_obs)
         warn_of_empty_cells(empty, adata.obs_names.to_numpy(dtype=str), receivers=candidates)
         candidates &= ~empty
-        representation = embed(adata, matrix, candidates, use_rep, n_pcs, gaps, types)
+        representation = embed(adata, matrix, candidates, use_rep, n_pcs, **gaps)
         time = diffusion_pseudotime(adata, candidates, representation, types, root)
         mask = candidates & np.isfinite(time)
         embed_cells = lambda: representation[mask[candidates]]
@@ -188,7 +189,7 @@ def transitions(
         mask = receivers_with_time(time, types, receivers, time_key)
         warn_of_empty_cells(empty, adata.obs_names.to_numpy(dtype=str), receivers=mask)
         mask &= ~empty
-        embed_cells = lambda: embed(adata, matrix, mask, use_rep, n_pcs, gaps, types)
+        embed_cells = lambda: embed(adata, matrix, mask, use_rep, n_pcs, **gaps)
     cells = Cells(adata, mask, time[mask], time_key, stage_key, int(n_neighbors), embed_cells)
     block, checks = _compute(rule, cells)
     reach = reach_table(block, cells)
