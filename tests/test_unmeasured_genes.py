@@ -137,6 +137,15 @@ def test_default_targets_ignore_the_gaps():
     assert "TG000" not in default_targets(adata, set(), clean, unmeasured.n_measured)
 
 
+def test_gene_roles_judges_targets_where_they_were_measured():
+    regulators = {"ligands": ["LIG001"], "receptors": ["REC000"], "tfs": ["TF002"]}
+    adata = gaps()
+    with pytest.raises(st.DataError, match="names the slices with `sample_key`"):
+        st.pp.gene_roles(adata, **regulators)
+    flags = st.pp.gene_roles(adata, **regulators, sample_key="sample", copy=True)
+    assert flags.loc["TG000", "target"]
+
+
 # Reading
 
 
@@ -230,7 +239,7 @@ def test_nan_in_part_of_a_slice_is_an_error(form):
     matrix[np.flatnonzero(~first_slice(adata))[:2], 3] = np.nan
     adata.X = FORMS[form](matrix)
     text = rf"2 NaN or inf values.*{adata.var_names[3]!r} is NaN in some and not in other cells"
-    with pytest.raises(st.DataError, match=text):
+    with pytest.raises(st.DataError, match=text + ".*column 'sample' of `adata.obs`"):
         st.tl.infer_ccc(adata, **KEYS)
 
 

@@ -24,12 +24,14 @@ N_SLICES_SHOWN, N_GENES_SHOWN = 3, 4
 class Unmeasured(NamedTuple):
     """Genes that were not measured in some slices.
 
-    ``matrix_name`` stands for the matrix in messages. ``slices`` (S,) are names, ``code`` (cells,)
+    ``matrix_name`` stands for the matrix in messages, ``key`` is the column of ``obs`` with the
+    slices. ``slices`` (S,) are their names, ``code`` (cells,)
     the slice of every cell, ``mask`` (S, genes) the genes that were not measured there, and
     ``genes`` (genes,) the ``var_names``.
     """
 
     matrix_name: str
+    key: str
     slices: NDArray[np.str_]
     code: NDArray[np.intp]
     mask: NDArray[np.bool_]
@@ -89,7 +91,7 @@ class Unmeasured(NamedTuple):
             f"{self.matrix_name} has {'' if whole else 'at least '}{max(1, n)} NaN "
             f"or inf values; fill or drop them, e.g. with `np.nan_to_num`. {RULE}, but "
             f"{str(self.genes[gene])!r} is NaN in some and not in other cells of slice "
-            f"{str(self.slices[place])!r}."
+            f"{str(self.slices[place])!r} (column {self.key!r} of `adata.obs`)."
         )
 
 
@@ -144,7 +146,7 @@ def find_unmeasured(
             f"`adata.obs[{key!r}]`; drop them, e.g. `adata = adata[:, ~np.isin(adata.var_names, "
             "[...])]`, or fill them."
         )
-    found = Unmeasured(name, names, code, mask, genes)
+    found = Unmeasured(name, key, names, code, mask, genes)
     return found if mask.any() or not isinstance(matrix, OnDisk) else None
 
 
