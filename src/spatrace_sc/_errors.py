@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from pathlib import Path
 
-_PACKAGE = str(Path(__file__).parent)
+#: Files that are not the user's: the package, and cached properties that it computes when read.
+_NOT_THE_USERS = (str(Path(__file__).parent), functools.__file__)
 
 
 class SpatraceError(Exception):
@@ -55,6 +57,6 @@ class SpatraceWarning(UserWarning):
 def warn(message: str, category: type[Warning] = SpatraceWarning) -> None:
     """Warn at the line of the user's code that called the package, however deep this call is."""
     frame, level = sys._getframe(), 1
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)

@@ -133,6 +133,21 @@ def counting_variance(
     return total
 
 
+def counting_variance_of_measured(
+    mean: NDArray[np.floating], unit: NDArray[np.floating], missing: NDArray[np.bool_] | None
+) -> NDArray[np.float64]:
+    """:func:`counting_variance`, with 0 for values that are ``missing`` (cells, genes)."""
+    if missing is None or not missing.any():
+        return counting_variance(mean, unit)
+    variance = np.zeros(mean.shape[1])
+    patterns, group = np.unique(~missing, axis=1, return_inverse=True)
+    for k, measured in enumerate(patterns.T):
+        genes = np.flatnonzero(group.ravel() == k)
+        if measured.any():
+            variance[genes] = measured.mean() * counting_variance(mean[:, genes], unit, measured)
+    return variance
+
+
 class Filter(NamedTuple):
     """Linear filter of readings: ``(x - mean) / sd @ gain``."""
 

@@ -13,8 +13,10 @@ from .._core.identical_rows import identical_rows
 from .._errors import DataError, MissingKeyError
 from .expression import columns
 from .flags import any_role, is_flagged
+from .imputation import IMPUTED, imputed
 from .matrix_forms import InMemory, as_array
 from .on_disk import OnDisk, in_memory
+from .unmeasured import Unmeasured, warn_of_unmeasured
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -25,13 +27,17 @@ def embed(
     cells: NDArray[np.bool_],
     use_rep: str | None,
     n_pcs: int,
+    *,
+    unmeasured: Unmeasured | None = None,
+    types: NDArray[np.generic] | None = None,
 ) -> NDArray[np.float64]:
     """Return coordinates of the chosen cells in expression space.
 
     ``matrix`` is the expression of all cells. The coordinates are ``obsm[use_rep]``, or principal
     components computed on these cells: of the genes with a role where they are flagged, otherwise
-    of highly variable genes, otherwise of all genes. Genes are sorted by name first, so that their
-    order in the data does not matter.
+    of highly variable genes, otherwise of all genes. Genes that are
+    ``unmeasured`` in a slice are imputed from these cells, by their ``types`` (cells of the data,),
+    with a warning. Genes are sorted by name first, so that their order in the data does not matter.
     """
     if use_rep is not None:
         if use_rep not in adata.obsm:
@@ -50,7 +56,12 @@ def embed(
         mask = np.ones(adata.n_vars, dtype=bool)
     genes = np.flatnonzero(mask)
     genes = genes[np.argsort(adata.var_names[genes].to_numpy(dtype=str), kind="stable")]
-    block = columns(matrix[np.flatnonzero(cells)], genes)
+    rows = np.flatnonzero(cells)
+    block = columns(matrix[rows], genes)
+    if unmeasured is not None and types is not None:
+        warn_of_unmeasured(unmeasured, genes, IMPUTED)
+        every = np.ones(len(rows), dtype=bool)
+        block = imputed(block, unmeasured.missing(genes, rows), types[rows], every)
     scores = principal_components(block, np.arange(len(genes)), n_pcs)
     # rounding leaves identical cells at slightly different coordinates
     first, point = identical_rows(block)

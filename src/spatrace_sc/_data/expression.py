@@ -18,6 +18,7 @@ from .log_base import in_natural_logarithms, name_of
 from .matrix_forms import InMemory, canonical
 from .on_disk import OnDisk, in_memory, is_on_disk, is_stored_by_gene, probe_of, stored_values
 from .remedies import MAX_LOG_VALUE, looks_raw, remedy
+from .unmeasured import RULE, Unmeasured, find_unmeasured
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -29,6 +30,17 @@ def expression(adata: AnnData, layer: str | None, *, refuse_raw: bool = False) -
     error with ``refuse_raw``. A matrix on disk stays there: a few of its cells are judged now, the
     others are checked as they are read.
     """
+    return expression_by_slice(adata, layer, None, refuse_raw=refuse_raw)[0]
+
+
+def expression_by_slice(
+    adata: AnnData, layer: str | None, slice_key: str | None, *, refuse_raw: bool = False
+) -> tuple[InMemory | OnDisk, Unmeasured | None]:
+    """Return :func:`expression`, and the genes that were not measured in some slices.
+
+    These are NaN in every cell of a slice, given by a column of ``obs``. The matrix holds 0 in
+    their place, which is no evidence of counts; None: every gene was measured.
+    """
     if not adata.var_names.is_unique:
         repeated = adata.var_names[adata.var_names.duplicated()].unique()
         raise DataError(
@@ -36,6 +48,10 @@ def expression(adata: AnnData, layer: str | None, *, refuse_raw: bool = False) -
             "`adata.var_names_make_unique()` or merge them."
         )
     matrix, name = matrix_of(adata, layer)
+    unmeasured = find_unmeasured(adata, matrix, name, slice_key)
+    if unmeasured is not None:
+        zeroed = unmeasured.zeroed
+        matrix = matrix.without_nan(zeroed) if isinstance(matrix, OnDisk) else zeroed(matrix)
     hint = partial(remedy, adata, layer)
     probe = probe_of(matrix, name)
     if isinstance(matrix, OnDisk):
@@ -48,7 +64,7 @@ def expression(adata: AnnData, layer: str | None, *, refuse_raw: bool = False) -
             raise DataError(f"{name} is 0 in all cells and genes. {hint()}")
     if looks_raw(values):
         _report_scale(f"{name} holds whole numbers and looks like raw counts", refuse_raw)
-        return matrix
+        return matrix, unmeasured
     matrix = in_natural_logarithms(matrix, probe, adata, layer)
     largest = float(values.max()) if values.size else 0.0
     if not isinstance(matrix, OnDisk):
@@ -58,7 +74,7 @@ def expression(adata: AnnData, layer: str | None, *, refuse_raw: bool = False) -
     if largest > MAX_LOG_VALUE:
         finding = f"{name} has values up to {largest:.3g} and does not look log-normalised"
         _report_scale(finding, refuse_raw)
-    return matrix
+    return matrix, unmeasured
 
 
 def has_matrix(adata: AnnData, layer: str | None) -> bool:
@@ -134,7 +150,7 @@ def check_values(
         remedy_text = "" if hint is None else f" {hint()}"
         raise DataError(
             f"{name} has {at_least}{int((~finite).sum())} NaN or inf values; fill or "
-            f"drop them, e.g. with `np.nan_to_num`.{remedy_text}"
+            f"drop them, e.g. with `np.nan_to_num`.{_slice_rule(values)}{remedy_text}"
         )
     if values.min() < 0:
         remedy_text = "" if hint is None else f" {hint()}"
@@ -147,6 +163,13 @@ def check_values(
             f"{name} has values up to {values.max():.3g}, beyond the range of float32; "
             "log-normalised expression is needed."
         )
+
+
+def _slice_rule(values: NDArray[Any]) -> str:
+    """Return how NaN can state that a gene was not measured, "" where there are none."""
+    if not np.isnan(values).any():
+        return ""
+    return f" {RULE}, if the call names the slices with `sample_key` or `stage_key`."
 
 
 def _report_scale(finding: str, refuse: bool) -> None:

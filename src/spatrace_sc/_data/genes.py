@@ -46,12 +46,16 @@ def flagged(adata: AnnData, argument: str) -> list[str]:
 
 
 def default_targets(
-    adata: AnnData, regulators: set[str], matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk
+    adata: AnnData,
+    regulators: set[str],
+    matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk,
+    n_measured: NDArray[np.integer] | None = None,
 ) -> list[str]:
     """Return the targets to take when none are named; never a regulator.
 
     They are the highly variable genes where these are flagged, otherwise the most variable genes
-    among those detected in 5 % of the cells.
+    among those detected in 5 % of the cells. ``n_measured`` (genes,) are the cells in which each
+    gene was measured; in the others the matrix holds 0. None: all.
     """
     if "highly_variable" in adata.var:
         variable = adata.var_names[is_flagged(adata, "highly_variable")]
@@ -64,7 +68,7 @@ def default_targets(
             )
         logger.info("targets: %d highly variable genes without another role.", len(targets))
         return targets
-    mean, square, share = _moments(matrix)
+    mean, square, share = _moments(matrix, n_measured)
     detected = share >= MIN_DETECTED
     variance = np.where(detected, square - mean**2, -1.0)
     order = [
@@ -81,6 +85,7 @@ def default_targets(
 
 def _moments(
     matrix: sparse.csr_matrix | NDArray[np.floating] | OnDisk,
+    n_measured: NDArray[np.integer] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return (genes,) mean, mean square and share of cells above 0, summed block by block."""
     sums = np.zeros((3, matrix.shape[1]))
@@ -91,7 +96,9 @@ def _moments(
         )
         for total, terms in zip(sums, (values, square, values > 0), strict=True):
             total += np.asarray(terms.sum(axis=0)).ravel()
-    mean, square, detected = sums / max(1, matrix.shape[0])
+    mean, square, detected = sums / np.maximum(
+        1, matrix.shape[0] if n_measured is None else n_measured
+    )
     return mean, square, detected
 
 

@@ -16,6 +16,7 @@ from scipy import sparse
 from .._check import shorten
 from .._errors import warn
 from .gene_names import complex_hint
+from .log_base import name_of
 from .on_disk import OnDisk, blocks_of, read_rows
 
 logger = logging.getLogger("spatrace_sc")
@@ -33,6 +34,8 @@ N_SHOWN = 5
 MIN_SHARE, MIN_EXPECTED = 0.05, 20
 #: Number of slices, and of genes of each, that are shown.
 N_SLICES_SHOWN, N_GENES_SHOWN = 3, 4
+#: A line of code lists the genes up to this many.
+N_GENES_IN_LINE = 10
 #: On disk, detection is estimated from this many cells in this many runs.
 N_PROBED_CELLS, N_RUNS = 2000, 8
 
@@ -193,6 +196,7 @@ def warn_of_unmeasured_genes(
     names: Mapping[str, NDArray[np.str_]],
     key: str | None,
     labels: Mapping[str, str],
+    layer: str | None = None,
 ) -> None:
     """Warn of genes that may not have been measured in a slice, as after an outer join.
 
@@ -219,7 +223,20 @@ def warn_of_unmeasured_genes(
         f"{adata.obs[key].nunique()} slices, although {low} to {high} % of the cells of other "
         f"slices express them: {'; '.join(by_slice[:N_SLICES_SHOWN])}"
         f"{f' and {n_more} more slices' if n_more > 0 else ''}. Their zeros are taken as measured. "
-        "If the genes were not measured there, as after an outer join, leave out these genes or "
-        'these slices, or join only shared genes (`anndata.concat(..., join="inner")`); if they '
-        "are truly off there, nothing needs to change."
+        "If the genes were not measured there, state it: join with "
+        '`anndata.concat(..., join="outer", fill_value=np.nan)`, or set them to NaN, '
+        f"`{_set_to_nan(adata, table, key, layer)}`. Or leave out these genes or these slices, or "
+        'join only shared genes (`join="inner"`). If they are truly off there, nothing needs to '
+        "change."
+    )
+
+
+def _set_to_nan(adata: AnnData, table: pd.DataFrame, key: str, layer: str | None) -> str:
+    """Return the line that states that the genes of the first slice were not measured there."""
+    name, rows = next(iter(table.groupby("slice")))
+    genes = [str(gene) for gene in adata.var_names[rows["gene"]]]
+    listed = str(genes) if len(genes) <= N_GENES_IN_LINE else "[...]"
+    return (
+        f"{name_of(layer).strip('`')}[np.ix_(adata.obs[{key!r}].astype(str) == {str(name)!r}, "
+        f"adata.var_names.isin({listed}))] = np.nan"
     )

@@ -27,7 +27,8 @@ class OnDisk:
     """A cells × genes matrix of a file opened with ``backed="r"`` or lazily.
 
     Lazily opened files come from :func:`anndata.experimental.read_lazy`. ``name`` stands for the
-    matrix in messages. ``check`` is called with the values of every block as it is read, then
+    matrix in messages. Of every block that is read, ``zeroed``, if there is one, returns the block
+    without NaN from the block and its first row; ``check`` is called with its values, and
     ``convert``, if there is one, with the block. Rows are selected as in numpy, in increasing
     order; columns by :func:`load_genes` and :meth:`columns`.
     """
@@ -40,12 +41,14 @@ class OnDisk:
         *,
         rows: NDArray[np.intp] | None = None,
         convert: Callable[[InMemory], InMemory] | None = None,
+        zeroed: Callable[[InMemory, int], InMemory] | None = None,
     ):
         self.source = source
         self.name = name
         self.check = check
         self.rows = np.arange(source.shape[0]) if rows is None else rows
         self.convert = convert
+        self.zeroed = zeroed
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -56,11 +59,25 @@ class OnDisk:
         chosen = self.rows[rows]
         if (np.diff(chosen) <= 0).any():
             raise IndexError("rows of a matrix on disk must be in increasing order.")
-        return OnDisk(self.source, self.name, self.check, rows=chosen, convert=self.convert)
+        return self._replaced(rows=chosen)
 
     def converted(self, convert: Callable[[InMemory], InMemory]) -> OnDisk:
         """Return the same matrix with blocks that are converted cell by cell."""
-        return OnDisk(self.source, self.name, self.check, rows=self.rows, convert=convert)
+        return self._replaced(convert=convert)
+
+    def without_nan(self, zeroed: Callable[[InMemory, int], InMemory]) -> OnDisk:
+        """Return the same matrix with blocks that ``zeroed`` frees of NaN."""
+        return self._replaced(zeroed=zeroed)
+
+    def read(self, start: int, stop: int) -> InMemory:
+        """Read consecutive rows of the file, unchecked and unconverted, without NaN."""
+        block = read_rows(self.source, start, stop, self.name)
+        return block if self.zeroed is None else self.zeroed(block, start)
+
+    def _replaced(self, **changes: Any) -> OnDisk:
+        """Return the same matrix with other options."""
+        options = {"rows": self.rows, "convert": self.convert, "zeroed": self.zeroed}
+        return OnDisk(self.source, self.name, self.check, **options | changes)
 
     def blocks(self) -> Iterator[InMemory]:
         """Yield all genes of the selected cells, block by block."""
@@ -68,7 +85,7 @@ class OnDisk:
             first, last = np.searchsorted(self.rows, (start, stop))
             if first == last:
                 continue
-            block = read_rows(self.source, start, stop, self.name)
+            block = self.read(start, stop)
             self.check(stored_values(block))
             block = block if self.convert is None else self.convert(block)
             yield block if last - first == stop - start else block[self.rows[first:last] - start]
@@ -137,6 +154,8 @@ def probe_of(matrix: Any, name: str) -> list[InMemory]:
     n_runs = max(1, min(N_RUNS, n // RUN_LENGTH))  # so that runs do not overlap
     starts = np.linspace(0, max(0, n - RUN_LENGTH), n_runs).astype(int)
     runs = [(int(s), min(n, int(s) + RUN_LENGTH)) for s in starts]
+    if isinstance(matrix, OnDisk):
+        return [matrix.read(start, stop) for start, stop in runs]
     if is_on_disk(source):
         return [read_rows(source, start, stop, name) for start, stop in runs]
     return [source[start:stop] for start, stop in runs]

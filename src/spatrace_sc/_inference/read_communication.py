@@ -11,10 +11,9 @@ from .._check import shorten
 from .._core.exposure import linear, neighbour_weights
 from .._data.cells import categories, coordinates
 from .._data.empty_cells import empty_cells
-from .._data.expression import columns, expression
+from .._data.expression import columns, expression_by_slice
 from .._data.genes import names_by_label
-from .._data.matrix_forms import InMemory
-from .._data.on_disk import OnDisk
+from .._data.imputation import imputed
 from .._errors import DataError
 from .._result import Result
 from .._study.data_order import order_of_cells, take_cells
@@ -35,8 +34,9 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
         If other cells receive, ligands are missing, or a stage has no senders.
     """
     source, genes = result.source, result.genes
-    matrix = expression(adata, source.layer)
-    in_file = _read_cells(adata, result, empty_cells(matrix))
+    matrix, unmeasured = expression_by_slice(adata, source.layer, source.slice_column)
+    empty = empty_cells(matrix)
+    in_file = _read_cells(adata, result, empty)
     rows = np.arange(adata.n_obs)
     if result.in_data_order:
         rows = order_of_cells(in_file, adata.obs_names.to_numpy(dtype=str))
@@ -60,6 +60,9 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
             f"`st.tl.infer_ccc(adata, key_added={result.key!r})` again."
         )
     position = adata.var_names.get_indexer([name_of[str(g)] for g in genes.ligands])
+    ligand = columns(matrix, position)
+    if unmeasured is not None:
+        ligand = imputed(ligand, unmeasured.missing(position), in_file.types, ~empty)
     weights = neighbour_weights(
         *(cells.coords, cells.sample, cells.receivers, cells.senders),
         radius=float(source.radius or 0.0),
@@ -68,20 +71,10 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
         *(cells, result.stages, genes),
         pairs=result.activity_pairs,
         activity=activity,
-        sender_ligand=linear(_of_rows(matrix, rows[cells.senders], position)),
+        sender_ligand=linear(ligand[rows[cells.senders]]),
         weights=weights[cells.receivers][:, cells.senders],
         rows=rows,
     )
-
-
-def _of_rows(
-    matrix: InMemory | OnDisk, rows: NDArray[np.intp], position: NDArray[np.intp]
-) -> NDArray[np.float32]:
-    """Return (rows, genes) values of some rows in any order; a file is read in its own order."""
-    ascending = np.argsort(rows)
-    values = np.empty((len(rows), len(position)), dtype=np.float32)
-    values[ascending] = columns(matrix[rows[ascending]], position)
-    return values
 
 
 def _read_cells(adata: AnnData, result: Result, empty: NDArray[np.bool_]) -> Cells:

@@ -15,7 +15,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .._check import shorten
-from .._data.expression import expression
+from .._data.expression import expression_by_slice
 from .._data.genes import names_by_label
 from .._errors import DataError, SpatraceWarning
 from .._model.config import Config
@@ -158,8 +158,9 @@ def _read_again(result: Result) -> Study:
         labels = {name: name for name in labels}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SpatraceWarning)  # the inference has given them
-        matrix = expression(adata, source.layer)
-        tissue = load_tissue(adata, matrix, read_cells(adata, source), names, labels)
+        matrix, unmeasured = expression_by_slice(adata, source.layer, source.slice_column)
+        cells = read_cells(adata, source)
+        tissue = load_tissue(adata, matrix, cells, names, labels, unmeasured)
         _check_receivers(result, tissue.cells.receivers)
         if result.in_data_order:
             tissue = in_data_order(adata, tissue, names_too=False)

@@ -255,10 +255,7 @@ class Result:
     def per_cell(self, values: str) -> NDArray[np.float32]:
         """Return (cells, pairs or TFs) ``"activity"``, ``"activity_se"`` or ``"tf_activity"``.
 
-        Raises
-        ------
-        MissingKeyError
-            If the slot has been removed from ``obsm``.
+        A slot that has been removed from ``obsm`` is a MissingKeyError.
         """
         call = f"st.tl.infer_ccc(adata, key_added={self.key!r})"
         return stored_values(self.adata, self.cell_slots[values], "the inference", call)

@@ -16,8 +16,8 @@ from .._model.config import Config
 from .._model.records import Problem
 from .._regulators import Regulators
 from . import histories
+from .count_noise import tf_levels
 from .prior_penalties import Prior, prior_penalties
-from .read import tf_levels
 from .records import Study
 
 logger = logging.getLogger("spatrace_sc")

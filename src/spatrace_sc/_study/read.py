@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _keys
-from .._core.counts import counting_variance
 from .._core.exposure import ligand_exposure, linear, neighbour_weights
 from .._data.cells import (
     categories,
@@ -25,25 +24,26 @@ from .._data.cells import (
     time_column,
 )
 from .._data.empty_cells import warn_of_empty_cells
-from .._data.expression import columns, expression
+from .._data.expression import columns, expression_by_slice
 from .._data.genes import default_targets, flagged, gene_labels, match, symbols_of
+from .._data.imputation import IMPUTED, imputed_matrix
 from .._data.matrix_forms import InMemory
 from .._data.missing_genes import warn_of_unmeasured_genes
 from .._data.on_disk import OnDisk, load_genes
 from .._data.radius import resolve_radius
 from .._data.repeated_cells import repeats, warn_of_repeated_cells
 from .._data.stored_exposure import radius_or_stored
+from .._data.unmeasured import Unmeasured, warn_of_unmeasured
 from .._errors import DataError, warn
 from .._regulators import ROLES, Regulators
 from .ancestors import Ancestors, find_ancestors
+from .count_noise import count_noise
 from .data_order import order_of_cells, rank_genes, sort_genes, take_cells
-from .records import Cells, CountNoise, Study
+from .records import Cells, Study
 from .source import Source
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Levels of TFs are nearly linear up to this many molecules.
-LINEAR_MOLECULES = 4.0
 #: Genes of each role as the user gave them; None: the flags in ``var``.
 GivenGenes = dict[str, Sequence[str] | None]
 
@@ -55,7 +55,8 @@ class Tissue(NamedTuple):
     linear value of one molecule in every cell, None if the data are not counts. ``names`` are
     the ``var_names`` of every role in the order of results, ``labels`` what results call them.
     ``rows`` (cells,) are the positions of the cells in the file, ``genes`` the ``var_names`` of
-    all roles in the order of computation.
+    all roles in the order of computation. ``unmeasured`` are the genes that were not measured in
+    some slices, cells in the order of the file; ``matrix`` has means in their place.
     """
 
     cells: Cells
@@ -65,6 +66,7 @@ class Tissue(NamedTuple):
     labels: dict[str, str]
     rows: NDArray[np.intp]
     genes: NDArray[np.str_]
+    unmeasured: Unmeasured | None = None
 
 
 def read_study(adata: AnnData, roles: GivenGenes, source: Source) -> Study:
@@ -73,11 +75,12 @@ def read_study(adata: AnnData, roles: GivenGenes, source: Source) -> Study:
     Cells and genes are in an order that does not depend on the file
     (:mod:`spatrace_sc._study.data_order`).
     """
-    matrix = expression(adata, source.layer)
+    matrix, unmeasured = expression_by_slice(adata, source.layer, source.slice_column)
     cells = read_cells(adata, source)
     symbols = symbols_of(adata, source.gene_symbols)
-    names = resolve_roles(adata, roles, matrix, symbols)
-    tissue = load_tissue(adata, matrix, cells, names, gene_labels(adata, symbols))
+    n_measured = None if unmeasured is None else unmeasured.n_measured
+    names = resolve_roles(adata, roles, matrix, symbols, n_measured)
+    tissue = load_tissue(adata, matrix, cells, names, gene_labels(adata, symbols), unmeasured)
     warn_of_repeated_cells(
         repeats(matrix, cells.coords, cells.sample),
         adata.obs_names.to_numpy(dtype=str),
@@ -85,8 +88,11 @@ def read_study(adata: AnnData, roles: GivenGenes, source: Source) -> Study:
         spatial_key=source.spatial_key,
         sample_key=source.sample_key,
     )
-    slices = source.sample_key or source.stage_key
-    warn_of_unmeasured_genes(adata, tissue.matrix, names, slices, tissue.labels)
+    index = adata.var_names.get_indexer(tissue.genes)
+    warn_of_unmeasured(unmeasured, index, IMPUTED, tissue.labels)
+    warn_of_unmeasured_genes(
+        adata, tissue.matrix, names, source.slice_column, tissue.labels, source.layer
+    )
     return assemble_study(adata, in_data_order(adata, tissue), source)
 
 
@@ -96,19 +102,24 @@ def load_tissue(
     cells: Cells,
     names: dict[str, NDArray[np.str_]],
     labels: dict[str, str],
+    unmeasured: Unmeasured | None = None,
 ) -> Tissue:
     """Load the genes with a role, and leave out cells without counts, with a warning.
 
+    Genes that were not measured in a slice are imputed there, once the counts have been judged.
     Cells are in the order of the file, genes in the order of their labels.
     """
     genes = np.unique(np.concatenate(list(names.values())))
-    loaded, unit, empty = load_genes(matrix, adata.var_names.get_indexer(genes))
+    index = adata.var_names.get_indexer(genes)
+    loaded, unit, empty = load_genes(matrix, index)
+    loaded = imputed_matrix(loaded, unmeasured, index, cells.types, ~empty)
     obs_names = adata.obs_names.to_numpy(dtype=str)
     warn_of_empty_cells(empty, obs_names, receivers=cells.receivers, senders=cells.senders)
     cells = cells._replace(receivers=cells.receivers & ~empty, senders=cells.senders & ~empty)
     require_receivers(cells.receivers)
     by_label = np.array(sorted(genes, key=labels.__getitem__), dtype=str)
-    return Tissue(cells, loaded, unit, names, labels, np.arange(adata.n_obs), by_label)
+    rows = np.arange(adata.n_obs)
+    return Tissue(cells, loaded, unit, names, labels, rows, by_label, unmeasured)
 
 
 def in_data_order(adata: AnnData, tissue: Tissue, *, names_too: bool = True) -> Tissue:
@@ -157,6 +168,7 @@ def assemble_study(
             *(tissue.rows[cells.receivers], time, source.transitions_key),
         )
     tf = columns(receiver_matrix, position["tfs"])
+    imputed = _imputed_in_receivers(tissue, position["tfs"])
     receiver_unit = None if tissue.unit is None else tissue.unit[cells.receivers]
     shown = {role: [tissue.labels[gene] for gene in genes] for role, genes in names.items()}
     return Study(
@@ -172,12 +184,19 @@ def assemble_study(
         exposure=ligand_exposure(weights, sender_ligand),
         receptor=linear(columns(receiver_matrix, position["receptors"])),
         tf=tf,
-        noise=count_noise(tf, receiver_unit, ancestors.state),
+        noise=count_noise(tf, receiver_unit, ancestors.state, imputed),
         unit=tissue.unit,
         target=columns(receiver_matrix, position["targets"]),
         backward=ancestors.backward,
         state=ancestors.state,
     )
+
+
+def _imputed_in_receivers(tissue: Tissue, genes: NDArray[np.intp]) -> NDArray[np.bool_] | None:
+    """(receivers, len(genes)) mask of imputed values, None where all were measured."""
+    if tissue.unmeasured is None:
+        return None
+    return tissue.unmeasured.missing(genes, tissue.rows[tissue.cells.receivers])
 
 
 def read_cells(adata: AnnData, source: Source) -> Cells:
@@ -222,41 +241,12 @@ def _weights(cells: Cells, radius: float) -> sparse.csr_matrix:
     return weights
 
 
-def count_noise(
-    logged: NDArray[np.float32], unit: NDArray[np.float64] | None, state: sparse.csr_matrix
-) -> CountNoise:
-    """Return how much of the variance of each TF is count noise.
-
-    Means come from earlier cells of the same state. Without counts (``unit`` is None) the noise is
-    unknown and taken as 0.
-    """
-    if unit is None:
-        logger.warning(
-            "The matrix is not log1p of normalised counts, so the count noise is unknown. TFs "
-            "that only follow a true one cannot be excluded: TF → target edges are ranked, but "
-            "all get q = 1. Use log1p of normalised counts (sc.pp.normalize_total, sc.pp.log1p), "
-            "in X or `layer`."
-        )
-        return CountNoise(np.zeros(logged.shape[1]), np.zeros(logged.shape[1]), 1.0)
-    scale = LINEAR_MOLECULES * float(np.median(unit))
-    mean = (state @ linear(logged)) / unit[:, None]
-    return CountNoise(counting_variance(mean, unit), counting_variance(mean, unit / scale), scale)
-
-
-def tf_levels(logged: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
-    """Return ``log1p(x / scale)`` of linear values *x*.
-
-    Nearly linear below the scale, so that the noise of a few molecules has mean 0, and logarithmic
-    above. A scale of 1 changes nothing.
-    """
-    return logged if scale == 1.0 else np.log1p(linear(logged) / np.float32(scale))
-
-
 def resolve_roles(
     adata: AnnData,
     roles: GivenGenes,
     matrix: InMemory | OnDisk,
     symbols: NDArray[np.object_] | None = None,
+    n_measured: NDArray[np.integer] | None = None,
 ) -> dict[str, NDArray[np.str_]]:
     """Return the ``var_names`` of every role, from the arguments or the flags in ``var``."""
     names: dict[str, NDArray[np.str_]] = {}
@@ -264,7 +254,8 @@ def resolve_roles(
         genes = roles[role]
         by_symbol = symbols if genes is not None else None
         if genes is None and role == "targets" and _keys.ROLES["targets"] not in adata.var:
-            genes = default_targets(adata, {g for used in names.values() for g in used}, matrix)
+            regulators = {g for used in names.values() for g in used}
+            genes = default_targets(adata, regulators, matrix, n_measured)
         if genes is None:
             genes = flagged(adata, role)
         matched = match(adata, genes, role, by_symbol)

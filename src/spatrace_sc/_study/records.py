@@ -32,7 +32,7 @@ class CountNoise:
     """Share of the variance of TFs that is count noise; zeros where the data are not counts.
 
     ``logged`` (F,) of log-normalised expression and ``level`` (F,) of the level at ``scale``
-    (:func:`spatrace_sc._study.read.tf_levels`).
+    (:func:`spatrace_sc._study.count_noise.tf_levels`).
     """
 
     logged: NDArray[np.float64]

@@ -42,6 +42,11 @@ class Source:
         """Column of ``obs`` with the stages: the samples where no stages were named."""
         return self.stage_key if self.stage_key is not None else self.sample_key
 
+    @property
+    def slice_column(self) -> str | None:
+        """Column of ``obs`` with the slices: the stages where no samples were named."""
+        return self.sample_key if self.sample_key is not None else self.stage_key
+
     def resolved(self, senders: Sequence[str], receivers: Sequence[str], radius: float) -> Source:
         """Return the source with the cell types and the radius that were used."""
         return replace(self, senders=list(senders), receivers=list(receivers), radius=radius)

@@ -12,7 +12,7 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import shorten
-from .._data.expression import expression, has_matrix, matrix_of
+from .._data.expression import expression_by_slice, has_matrix, matrix_of
 from .._data.flags import is_flagged, is_replaceable, written_by_gene_roles
 from .._data.genes import default_targets, match, symbols_of
 from .._data.missing_genes import rarely_detected
@@ -33,6 +33,7 @@ def gene_roles(
     tfs: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     gene_symbols: str | None = None,
+    sample_key: str | None = None,
     layer: str | None = None,
     table_key: str = _keys.TABLE,
     copy: bool = False,
@@ -59,6 +60,9 @@ def gene_roles(
         Column of ``var`` with the names to match, e.g. ``"symbol"`` where ``var_names`` are
         Ensembl ids. All genes that share a symbol are flagged. The column is stored, so that
         :func:`spatrace_sc.tl.infer_ccc` can log a hint if it is called without it.
+    sample_key
+        Column of ``obs`` with the slice. With ``targets=None``, a gene that is NaN in every cell
+        of a slice is judged by the other slices. None: NaN is an error.
     layer
         Layer of log-normalised expression, from which ``targets=None`` chooses. None: ``X``.
     table_key
@@ -121,7 +125,9 @@ def gene_roles(
     )
     if targets is None:
         regulators = set(adata.var_names[flags.any(axis=1).to_numpy()])
-        chosen = default_targets(adata, regulators, expression(adata, layer))
+        matrix, unmeasured = expression_by_slice(adata, layer, sample_key)
+        n_measured = None if unmeasured is None else unmeasured.n_measured
+        chosen = default_targets(adata, regulators, matrix, n_measured)
         if not chosen:
             raise DataError(
                 "`targets` was not given and every gene is a ligand, receptor or TF; name the "

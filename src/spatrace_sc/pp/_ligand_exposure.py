@@ -13,12 +13,15 @@ from .. import _keys
 from .._core.exposure import ligand_exposure as compute_exposure
 from .._core.exposure import nearest_neighbour_distance, neighbour_weights
 from .._data.cells import categories, cell_mask, coordinates, samples
-from .._data.expression import columns, expression
+from .._data.empty_cells import empty_cells
+from .._data.expression import columns, expression_by_slice
 from .._data.genes import flagged, match
+from .._data.imputation import IMPUTED, imputed
 from .._data.radius import resolve_radius
 from .._data.repeated_cells import repeats, warn_of_repeated_cells
 from .._data.stored_exposure import exposure_params
 from .._data.table import as_table, detach_view
+from .._data.unmeasured import warn_of_unmeasured
 from .._errors import DataError
 
 if TYPE_CHECKING:
@@ -57,7 +60,8 @@ def ligand_exposure(
     ligands
         Genes. None: those flagged in ``var["ligand"]``.
     cell_type_key
-        Column of ``obs`` that holds the types named by ``senders`` and ``receivers``.
+        Column of ``obs`` that holds the types named by ``senders`` and ``receivers``. Means of
+        genes that were not measured in a slice are taken by type.
     sample_key
         Column of ``obs`` with the slice; neighbours never cross it. None: one slice.
     spatial_key
@@ -99,7 +103,8 @@ def ligand_exposure(
     SpatraceWarning
         If ``radius`` is below the distance between nearest cells, above 40 times it, or covers
         most of a slice; if expression looks like raw counts; if sample names seem to be reused at
-        every stage; if cells are in the data twice.
+        every stage; if cells are in the data twice; if a ligand is NaN in every cell of a slice.
+        It counts as not measured there, and means of the other slices replace it.
 
     Examples
     --------
@@ -112,13 +117,13 @@ def ligand_exposure(
     adata = as_table(data, table_key)
     if not copy:
         detach_view(adata)
-    matrix = expression(adata, layer)
+    matrix, unmeasured = expression_by_slice(adata, layer, sample_key)
     coords = coordinates(adata, spatial_key, sample_key=sample_key)
     sample = pd.factorize(samples(adata, sample_key))[0]
     genes = match(adata, ligands if ligands is not None else flagged(adata, "ligands"), "ligands")
     types = (
         categories(adata, cell_type_key, "cell_type_key")
-        if senders is not None or receivers is not None
+        if senders is not None or receivers is not None or unmeasured is not None
         else None
     )
     sending = cell_mask(types, senders, "senders", adata.n_obs)
@@ -137,7 +142,12 @@ def ligand_exposure(
             f"no receiver has a sender within `radius={radius:g}`; check the units of the "
             "coordinates, `senders` and `sample_key`."
         )
-    values = compute_exposure(weights, columns(matrix, np.flatnonzero(genes)))
+    index = np.flatnonzero(genes)
+    levels = columns(matrix, index)
+    if unmeasured is not None and types is not None:
+        levels = imputed(levels, unmeasured.missing(index), types, ~empty_cells(matrix))
+    warn_of_unmeasured(unmeasured, index, IMPUTED)
+    values = compute_exposure(weights, levels)
     values[~receiving] = np.nan
     table = pd.DataFrame(values, index=adata.obs_names, columns=adata.var_names[genes])
     if copy:

@@ -15,7 +15,7 @@ from .._check import labels, whole
 from .._data.cells import categories, cell_mask, receivers_with_time, time_column
 from .._data.embedding import embed
 from .._data.empty_cells import empty_cells, warn_of_empty_cells
-from .._data.expression import expression
+from .._data.expression import expression_by_slice
 from .._data.table import as_table, detach_view
 from ._overwrite_checks import check_time, check_transitions, distinct_times
 from ._pseudotime import diffusion_pseudotime
@@ -36,6 +36,7 @@ def transitions(
     method: Any = "pseudotime",
     time_key: str = _keys.TIME,
     stage_key: str | None = None,
+    sample_key: str | None = None,
     root: str | None = None,
     cell_type_key: str = _keys.CELL_TYPE,
     receivers: Sequence[str] | None = None,
@@ -85,6 +86,10 @@ def transitions(
         Column of ``obs`` with the stages that transitions connect, ordered by their mean time.
         None: ``time_key``, which then must hold stages. ``"pseudotime"``, CellRank and matrices do
         not use it.
+    sample_key
+        Column of ``obs`` with the slice. A gene that is NaN in every cell of a slice counts as
+        not measured there and has the mean of its cell type in other slices. None: the stages
+        of ``stage_key`` are the slices.
     root
         Name of a cell, or of a cell type in ``obs[cell_type_key]``, whose most extreme cell in
         diffusion space is taken. Diffusion pseudotime (scanpy's, on exact nearest neighbours) is
@@ -141,7 +146,7 @@ def transitions(
     -----
     SpatraceWarning
         If other cell types precede the root's type in the computed pseudotime; if expression looks
-        like raw counts.
+        like raw counts; if a gene is NaN in every cell of a slice.
 
     Examples
     --------
@@ -161,11 +166,13 @@ def transitions(
     """
     adata = as_table(data, table_key)
     rule = rule_of(method, adata)
-    matrix = expression(adata, layer, refuse_raw=root is not None)
+    slice_key = stage_key if sample_key is None else sample_key
+    matrix, unmeasured = expression_by_slice(adata, layer, slice_key, refuse_raw=root is not None)
     empty = empty_cells(matrix)
     whole(n_neighbors, "n_neighbors")
     whole(n_pcs, "n_pcs")
     types = categories(adata, cell_type_key, "cell_type_key")
+    gaps: dict[str, Any] = {"unmeasured": unmeasured, "types": types}
     if not copy:
         check_transitions(adata, key_added)
     if root is not None:
@@ -173,7 +180,7 @@ def transitions(
         candidates = cell_mask(types, receivers, "receivers", adata.n_obs)
         warn_of_empty_cells(empty, adata.obs_names.to_numpy(dtype=str), receivers=candidates)
         candidates &= ~empty
-        representation = embed(adata, matrix, candidates, use_rep, n_pcs)
+        representation = embed(adata, matrix, candidates, use_rep, n_pcs, **gaps)
         time = diffusion_pseudotime(adata, candidates, representation, types, root)
         mask = candidates & np.isfinite(time)
         embed_cells = lambda: representation[mask[candidates]]
@@ -182,7 +189,7 @@ def transitions(
         mask = receivers_with_time(time, types, receivers, time_key)
         warn_of_empty_cells(empty, adata.obs_names.to_numpy(dtype=str), receivers=mask)
         mask &= ~empty
-        embed_cells = lambda: embed(adata, matrix, mask, use_rep, n_pcs)
+        embed_cells = lambda: embed(adata, matrix, mask, use_rep, n_pcs, **gaps)
     cells = Cells(adata, mask, time[mask], time_key, stage_key, int(n_neighbors), embed_cells)
     block, checks = _compute(rule, cells)
     reach = reach_table(block, cells)

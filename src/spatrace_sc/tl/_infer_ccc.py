@@ -106,7 +106,9 @@ def infer_ccc(
     spatial_key
         Slot of ``obsm`` with coordinates.
     layer
-        Layer with expression. None: ``X``.
+        Layer with expression. None: ``X``. NaN in every cell of a slice (``sample_key``, or
+        ``stage_key`` without it) states that a gene was not measured there. Its values there are
+        then means over cells of the same type in the other slices, with a warning.
     senders, receivers
         Cell types that send and that receive, one or several; 2 and "2" are the same type. None:
         all types send; all types with time receive.
@@ -177,7 +179,7 @@ def infer_ccc(
     SpatraceWarning
         If no edge of any kind has q ≤ 0.1: the tables then rank hypotheses. If ``radius``,
         slices, expression, or the names of types, slices or stages look wrong. If cells are
-        empty or in the data twice.
+        empty or in the data twice. If a gene is NaN, or 0, in every cell of a slice.
 
     Notes
     -----
