@@ -112,6 +112,11 @@ def _evaluate(scene: Scene) -> Any:
     return st.tl.evaluate(scene.data, truth["tf_targets"], n_random=3)
 
 
+def _attention(scene: Scene) -> list[Any]:
+    stage = st.get.stages(scene.adata)[0]
+    return [st.get.attention(scene.adata), st.get.attention(scene.adata, stage)]
+
+
 def _params(scene: Scene) -> Any:
     named = {"cell_type_key", "sample_key", "stage_key", "time_key", "spatial_key"}
     named |= {"layer", "gene_symbols"}
@@ -170,6 +175,7 @@ CASES: dict[str, Callable[[Scene], Any]] = {
     "tl.compare": _compare,
     "tl.evaluate": _evaluate,
     "get.params": _params,
+    "get.attention": _attention,
     "get.activity": lambda s: [
         *(st.get.activity(s.adata, kind) for kind in ("lr_pairs", "tfs", "modules")),
         st.get.activity(s.adata, stage=st.get.stages(s.adata)[1]),

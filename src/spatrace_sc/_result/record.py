@@ -39,8 +39,6 @@ class Result:
     key: str
     slots: dict[str, Any]
 
-    # --- reading ------------------------------------------------------------------------------
-
     @classmethod
     def read(cls, adata: AnnData, key: str, *, of_cells: bool | None = False) -> Result:
         """Return the result under a key.

@@ -94,7 +94,7 @@ def _silencing_effects(
     bar = tqdm(kinds, "regulator attention", disable=not shows(config.progress), leave=False)
     for data in bar:
         rows, stop_rows = _split(problem, training, generator)
-        network = train(data, rows, stop_rows, config.model, generator)
+        network = train(data, rows, stop_rows, config, generator)
         networks.append((network, data))
         if matters:
             effects.append(_silence(network, data, training, generator))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..config import ModelConfig
+from ..config import Config
 from .regulator_attention import RegulatorAttention
 
 #: Passes over the cells at most, and passes without a lower error before training stops.
@@ -41,24 +41,26 @@ class Readings:
 
 
 def train(
-    data: Readings, rows: Tensor, stop_rows: Tensor, config: ModelConfig, generator: torch.Generator
+    data: Readings, rows: Tensor, stop_rows: Tensor, config: Config, generator: torch.Generator
 ) -> RegulatorAttention:
     """Return a network trained on ``rows``, with the parameters of its lowest error.
 
     The error is that of ``stop_rows``, which training does not see. In every step each cell
     loses a random share of the regulators, so that the network learns to predict without any of
-    them. Random numbers are drawn on the CPU.
+    them. There are at most ``config.training.max_epochs`` passes. Random numbers are drawn on the
+    CPU.
     """
     device, (n_regulators, n_targets) = data.levels.device, data.allowed.T.shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
-        network = RegulatorAttention(n_regulators, n_targets, config).to(device)
-    n_steps = min(MAX_EPOCHS * -(-len(rows) // BATCH), MAX_STEPS)
+        network = RegulatorAttention(n_regulators, n_targets, config.model).to(device)
+    n_epochs = min(MAX_EPOCHS, config.training.max_epochs)
+    n_steps = min(n_epochs * -(-len(rows) // BATCH), MAX_STEPS)
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=n_steps + 1, pct_start=0.2
     )
-    every = max(1, n_steps // MAX_EPOCHS)
+    every = max(1, n_steps // max(1, n_epochs))
     best, best_state, n_worse = torch.inf, network.state_dict(), 0
     for step, (cells, targets) in enumerate(_batches(rows, n_targets, n_steps, generator), 1):
         shape = (len(cells), 1, n_regulators)
