@@ -9,6 +9,7 @@ from spatrace_sc._core.statistics import (
     decoy_q_values,
     decoys_at_least,
     median_over_draws,
+    n_above_decoys,
     shuffle_within,
 )
 
@@ -202,3 +203,21 @@ def test_every_order_is_equally_likely():
     counts = Counter(map(tuple, shuffled.T.tolist()))
     assert len(counts) == 6
     assert max(abs(c - columns / 6) for c in counts.values()) < 5 * np.sqrt(columns / 6)
+
+
+def test_hits_above_all_decoys_by_hand():
+    scores = np.array([0.9, 0.0, 0.5, 0.8, 0.4])
+    assert n_above_decoys(scores, (np.array([0.2, 0.5]), np.array([1.0, 1.0]))) == 2
+    assert n_above_decoys(scores, (np.array([0.95]), np.array([1.0]))) == 0
+    assert n_above_decoys(scores, (np.empty(0), np.empty(0))) == 4
+    assert n_above_decoys(np.zeros(3), (np.empty(0), np.empty(0))) == 0
+    # the double decoy at 0.85 takes back the one at 0.7
+    assert n_above_decoys(scores, (np.array([0.7, 0.85]), np.array([1.0, -1.0]))) == 4
+
+
+@pytest.mark.parametrize("n", [1, 4, 12])
+def test_a_list_above_all_decoys_has_the_inverse_of_its_length_as_q(n):
+    scores = np.linspace(1, 2, n)
+    null = np.linspace(0.1, 0.9, 9), np.ones(9)
+    assert n_above_decoys(scores, null) == n
+    np.testing.assert_allclose(decoy_q_values(scores, null), 1 / n)

@@ -41,6 +41,13 @@ def decoy_q_values(
     return q
 
 
+def n_above_decoys(
+    scores: NDArray[np.floating], null: tuple[NDArray[np.floating], NDArray[np.floating]]
+) -> int:
+    """Number of positive scores that no decoy reaches; q of such a list alone is the inverse."""
+    return int((decoys_at_least(scores[scores > 0], null) == 0).sum())
+
+
 def median_over_draws(
     index: Sequence[NDArray[np.integer]],
     values: Sequence[NDArray[np.floating]],

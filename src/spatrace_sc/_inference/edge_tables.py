@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
-from .._core.statistics import decoy_q_values, median_over_draws
+from .. import _keys
+from .._core.statistics import decoy_q_values, median_over_draws, n_above_decoys
 from .._edges import LR_PAIRS, LR_TARGETS, TF_TARGETS
 from .._model.evidence.errors_in_variables import CorrectedEffects
 from .._model.evidence.latent_levels import JointEffects
@@ -18,6 +20,10 @@ from .._model.evidence.silencing import SilencingEffects
 from .._model.records import Draw, Edges, Evidence, RefitWeights
 from .._regulators import Regulators
 
+logger = logging.getLogger("spatrace_sc")
+
+#: Fewest hits above all decoys that are worth a message: one or two are so by chance.
+MIN_SHORT_LIST = 3
 #: p and q of all candidates of a task.
 Values = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -52,6 +58,25 @@ def p_and_q(
         "lr": (evidence.lr.p_value, q_lr),
         "pair": (evidence.pair_p_value, np.where(weak, 1.0, q_pair)),
     }
+
+
+def log_short_lists(evidence: Evidence, values: dict[str, Values]) -> None:
+    """Log where nothing is significant although several hits are stronger than every decoy.
+
+    A list of n such hits alone has q = 1 / n, so fewer than ten cannot be significant.
+    """
+    for task, noun in (("lr", "pair → target edges"), ("pair", "pairs")):
+        above = [
+            n_above_decoys(d.score, (d.null_score, d.null_weight)) for d in evidence.draws[task]
+        ]
+        n = int(np.median(above))
+        significant = (values[task][1] <= _keys.MAX_SIGNIFICANT_Q).any()
+        if n >= MIN_SHORT_LIST and n * _keys.MAX_SIGNIFICANT_Q < 1 and not significant:
+            logger.info(
+                "%d %s are stronger than every decoy (median of the refits). A list of n has "
+                "q = 1 / n, so this one is too short to be judged at q ≤ %g.",
+                *(n, noun, _keys.MAX_SIGNIFICANT_Q),
+            )
 
 
 def strength_of_neighbours(strength: NDArray[np.floating], n_receptors: int) -> NDArray[np.float64]:

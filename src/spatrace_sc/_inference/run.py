@@ -46,6 +46,7 @@ from .edge_tables import (
     Values,
     combine_effects,
     edge_tables,
+    log_short_lists,
     p_and_q,
     pair_tf_table,
     refit_weights,
@@ -230,6 +231,7 @@ def _test_edges(
     share, genes = config.evidence.smallest_share, study.genes
     corrected = corrected_effects(problem, fitted, share)
     values = p_and_q(evidence, corrected, share, genes, noise_known=study.noise_known)
+    log_short_lists(evidence, values)
     edge_significant, pair_significant = (
         values[task][1] <= _keys.MAX_SIGNIFICANT_Q for task in ("lr", "pair")
     )
