@@ -2,11 +2,12 @@
 
 python -m benchmarks.worlds [--worlds sergio_ds4 ...] [--methods ours pearson ...]
                             [--seeds 0 1 2] [--out worlds.jsonl] [--again ours ...]
-                            [--report] [--by-seed] [--markdown]
+                            [--report] [--by-seed] [--markdown] [--figure worlds.png]
 
 A row per (world, seed, method) is appended to ``--out``. Runs that have a result there are not
 repeated, except those of the methods after ``--again``; ``--report`` runs nothing. Then medians
-over seeds are printed, or the values of every seed with ``--by-seed``. Set OMP_NUM_THREADS=1.
+over seeds are printed, or the values of every seed with ``--by-seed``. ``--figure`` draws the
+AUPRC of TF edges. Set OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from anndata import AnnData
 from benchmarks._scores import Cost, machine
 from benchmarks.recovery.report import read_rows
 from benchmarks.recovery.tissue import SkipMethod
+from benchmarks.worlds.figure import draw
 from benchmarks.worlds.judge import score
 from benchmarks.worlds.methods import METHODS, NOTES, Method, load
 from benchmarks.worlds.report import report
@@ -88,6 +90,7 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="run nothing, only print")
     parser.add_argument("--by-seed", action="store_true", help="a line per seed, no medians")
     parser.add_argument("--markdown", action="store_true", help="tables for GitHub")
+    parser.add_argument("--figure", type=Path, help="draw the AUPRC of TF edges into this file")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
@@ -103,6 +106,8 @@ def main() -> None:
     print(f"{machine()}; seeds {sorted({r['seed'] for r in rows})}")
     print("; ".join(f"{name}: {NOTES[name]}" for name in given.methods))
     print(report(rows, by_seed=given.by_seed, markdown=given.markdown))
+    if given.figure:
+        draw(rows, given.figure)
 
 
 if __name__ == "__main__":

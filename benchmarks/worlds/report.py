@@ -23,6 +23,8 @@ CALLS = {
     "false_indirect": "not even indirect",
     "reversed": "reversed",
 }
+#: Smallest median difference of AUPRC that is not a tie.
+MARGIN = 0.02
 Row = dict[str, Any]
 
 
@@ -43,7 +45,7 @@ def frame(rows: list[Row]) -> pd.DataFrame:
 
 
 def report(rows: list[Row], *, by_seed: bool = False, markdown: bool = False) -> str:
-    """Return a table for each ranking, the called edges, and CPU seconds."""
+    """Return tables of the rankings, called edges, differences from the best, CPU seconds."""
     table = frame(rows)
     keys = ["world", "seed"] if by_seed else ["world"]
     parts = []
@@ -60,8 +62,14 @@ def report(rows: list[Row], *, by_seed: bool = False, markdown: bool = False) ->
         grid = calls(table[table["task"] == task], keys)
         if len(grid):
             parts.append((f"{TITLES[task]}: edges at q ≤ .1, all seeds together", grid, 2))
+    for task in RANKINGS if not by_seed else ():
+        grid = compared(table[(table["task"] == task) & (table["measure"] == "AUPRC")])
+        if len(grid):
+            title = f"{TITLES[task]}: AUPRC of ours less that of the best other method"
+            parts.append((title, grid, 3))
     parts.append(("CPU seconds", spread(table[table["task"] == "cost"], keys), 1))
-    text = [f"{title}\n\n{written(grid, digits, markdown)}" for title, grid, digits in parts]
+    mark = "### " if markdown else ""
+    text = [f"{mark}{title}\n\n{written(grid, digits, markdown)}" for title, grid, digits in parts]
     return "\n\n".join([*text, troubles(rows)])
 
 
@@ -82,6 +90,30 @@ def calls(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     shares = total.div(total["hits"], axis=0).assign(hits=total["hits"])
     shares = shares.rename(columns=CALLS).dropna(axis=1, how="all")
     return shares.reset_index("method").rename_axis(columns=None)
+
+
+def compared(table: pd.DataFrame) -> pd.DataFrame:
+    """Return differences of AUPRC by seed between the package and the best other method.
+
+    The best other method of a world is the one with the largest median, so it is chosen with
+    the truth. The result is "better" if the package is better on every seed and by at least
+    ``MARGIN`` at the median, "worse" likewise, "tie" otherwise.
+    """
+    lines = {}
+    for world, rows in table.groupby("world", observed=True):
+        values = rows.pivot_table(index="seed", columns="method", values="value", observed=True)
+        values.columns = list(map(str, values.columns))
+        if "ours" not in values or values.shape[1] == 1:
+            continue
+        best = values.drop(columns="ours").median().idxmax()
+        difference = (values["ours"] - values[best]).dropna()
+        if len(difference):
+            middle, low, high = difference.median(), difference.min(), difference.max()
+            better, worse = low > 0 and middle >= MARGIN, high < 0 and middle <= -MARGIN
+            result = "better" if better else "worse" if worse else "tie"
+            lines[world] = [best, middle, low, high, result]
+    columns = ["best other method", "median", "lowest", "highest", "result"]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("world")
 
 
 def spread(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
