@@ -221,6 +221,11 @@ def test_exports(stored):
     assert graph.number_of_edges() == len(listed["tf_targets"]) + len(listed["lr_targets"])
 
 
+def test_a_result_of_version_0_1_0_holds_no_attention(stored):
+    with pytest.raises(st.MissingKeyError, match=r"version 0\.1\.0 stored none"):
+        st.get.attention(stored)
+
+
 def test_every_reader_is_tried_here(stored):
     """A new reader of results needs a line in this file."""
     tried = Path(__file__).read_text(encoding="utf-8")

@@ -66,14 +66,14 @@ def no_tf_now() -> AbstractContextManager[None]:
 @contextmanager
 def unfiltered_tf_now() -> Iterator[None]:
     """Use the cell's own TF counts without the noise filter."""
-    with patch.object(histories, "current_tf_filter", lambda study, covariates: lambda tf: tf):
+    with patch.object(histories, "current_tf_filter", lambda study: lambda tf: tf):
         yield
 
 
 @contextmanager
 def tf_weights_only() -> Iterator[None]:
     """Use the TF effects of the sparse model alone."""
-    with patch.object(inference, "combine_effects", lambda evidence, corrected, joint: evidence):
+    with patch.object(inference, "combine_effects", lambda evidence, *_: evidence):
         yield
 
 

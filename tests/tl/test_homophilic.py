@@ -116,7 +116,7 @@ def test_neither_an_excluded_pair_nor_its_decoys_compete():
     assert sorted(study.genes.pair_genes(excluded)["ligand"]) == LIGANDS[:2]
     fitted = fit(problem, INFER["config"], seed=0)
     rng = np.random.default_rng(0)
-    draw = decoy_drawer(study, problem.covariates.numpy(), INFER["config"].model.n_lags)
+    draw = decoy_drawer(study, INFER["config"].model.n_lags)
     penalty = penalty_with_decoys(problem, problem.forbidden)
     acting = torch.isfinite(penalty.row)
     design = design_with_decoys(problem, fitted, draw(rng), problem.usable, acting)
@@ -156,7 +156,7 @@ def test_no_credit_is_shared_with_an_excluded_pair(monkeypatch):
     for homophilic in (False, True):
         study, problem = problem_of(homophilic=homophilic)
         fitted = fit(problem, INFER["config"], seed=0)
-        draw = decoy_drawer(study, problem.covariates.numpy(), INFER["config"].model.n_lags)
+        draw = decoy_drawer(study, INFER["config"].model.n_lags)
         evidence = resample(problem, fitted, draw, INFER["config"], seed=0)
         nothing = [np.zeros(n, dtype=bool) for n in (len(evidence.lr), problem.n_pairs)]
         shared = shared_credit.share_credit(

@@ -28,6 +28,7 @@ from spatrace_sc._inference.indistinguishable import (
 from spatrace_sc._model.evidence.errors_in_variables import CorrectedEffects
 from spatrace_sc._model.evidence.latent_levels import JointEffects
 from spatrace_sc._model.evidence.rivals import Rivals
+from spatrace_sc._model.evidence.silencing import SilencingEffects
 from spatrace_sc._model.records import Draw, Edges, Evidence
 from spatrace_sc._regulators import Regulators
 
@@ -142,9 +143,28 @@ def joint(reliability=0.0):
     return JointEffects(rng.normal(size=(F, G)), np.full((F, G), 0.3), reliability)
 
 
+def silenced(weight=0.0):
+    rng = np.random.default_rng(5)
+    return SilencingEffects(rng.normal(size=(F, G)), np.full((F, G), 0.25), weight)
+
+
+def test_effects_of_silencing_are_averaged_with_all_others():
+    before, other, shared = evidence(), corrected(reliability=0.5), joint(0.8)
+    without = combine_effects(before, other, shared, silenced()).tf
+    after = combine_effects(before, other, shared, silenced(0.3)).tf
+    np.testing.assert_allclose(
+        after.effect, 0.7 * without.effect + 0.3 * silenced().effect.ravel(), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        after.effect_se, np.hypot(0.7 * without.effect_se, 0.3 * 0.25), rtol=1e-5
+    )
+    only = combine_effects(before, other, shared, silenced(1.0)).tf
+    np.testing.assert_allclose(only.effect, silenced().effect.ravel(), rtol=1e-5)
+
+
 def test_effects_are_combined_by_weight():
     before, other = evidence(), corrected(reliability=0.5)
-    after = combine_effects(before, other, joint())
+    after = combine_effects(before, other, joint(), silenced())
     v = 0.75 / 1.75
     np.testing.assert_allclose(
         after.tf.effect, (1 - v) * before.tf.effect + v * other.effect.ravel(), rtol=1e-5
@@ -152,18 +172,19 @@ def test_effects_are_combined_by_weight():
     np.testing.assert_allclose(after.tf.effect_se, np.hypot((1 - v) * 0.1, v * 0.2), rtol=1e-5)
     assert after.lr is before.lr
     np.testing.assert_array_equal(
-        combine_effects(before, corrected(reliability=0.0), joint()).tf.effect, before.tf.effect
+        combine_effects(before, corrected(reliability=0.0), joint(), silenced()).tf.effect,
+        before.tf.effect,
     )
     barred = replace(other, se=np.full((F, G), np.inf))
     np.testing.assert_allclose(
-        combine_effects(before, barred, joint()).tf.effect_se, (1 - v) * 0.1, rtol=1e-5
+        combine_effects(before, barred, joint(), silenced()).tf.effect_se, (1 - v) * 0.1, rtol=1e-5
     )
 
 
 def test_joint_effects_come_last_and_only_if_there_are_any():
     before, other = evidence(), corrected(reliability=0.5)
-    without, shared = combine_effects(before, other, joint()).tf, joint(0.8)
-    after = combine_effects(before, other, shared).tf
+    without, shared = combine_effects(before, other, joint(), silenced()).tf, joint(0.8)
+    after = combine_effects(before, other, shared, silenced()).tf
     u = 0.8**4
     np.testing.assert_allclose(
         after.effect, (1 - u) * without.effect + u * shared.effect.ravel(), rtol=1e-5
@@ -173,7 +194,7 @@ def test_joint_effects_come_last_and_only_if_there_are_any():
     )
     errors = shared.se.copy()
     errors[:, 1] = np.inf
-    partly = combine_effects(before, other, replace(shared, se=errors)).tf
+    partly = combine_effects(before, other, replace(shared, se=errors), silenced()).tf
     none = np.isinf(errors).ravel()
     np.testing.assert_array_equal(partly.effect, np.where(none, without.effect, after.effect))
     np.testing.assert_array_equal(

@@ -207,7 +207,7 @@ def first_fit(data: Prepared) -> object:
 
 def refits(data: Prepared) -> object:
     """Two refits against decoys, and their summary."""
-    draw = decoy_drawer(data.study, data.problem.covariates.numpy(), data.config.model.n_lags)
+    draw = decoy_drawer(data.study, data.config.model.n_lags)
     return resample(data.problem, data.fit, draw, data.config, seed=SEED)
 
 

@@ -17,6 +17,7 @@ from .._model.records import Problem
 from .._regulators import Regulators
 from . import histories
 from .count_noise import tf_levels
+from .former_levels import mixed_tf_filter
 from .prior_penalties import Prior, prior_penalties
 from .records import Study
 
@@ -40,7 +41,11 @@ def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
     """
     genes, n_lags = study.genes, config.model.n_lags
     covariates = torch.from_numpy(build_covariates(study))
-    current = histories.current_tf_filter(study)
+    current = (
+        histories.current_tf_filter(study)
+        if study.reads_tfs_alone
+        else mixed_tf_filter(study, covariates.numpy())
+    )
     history = histories.build_history(
         study, study.exposure, study.receptor, study.tf, n_lags, current
     )

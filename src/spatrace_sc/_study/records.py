@@ -57,6 +57,8 @@ class Study:
     - ``backward`` (receivers, receivers): transitions from each cell to the cells it came from;
       ``state`` (receivers, receivers): weights of earlier cells of nearly the same state, by which
       expression is denoised.
+    - ``reads_tfs_alone``: whether the present level of a TF is read from that TF alone; False
+      for results up to form 2.
     """
 
     genes: Regulators
@@ -76,6 +78,7 @@ class Study:
     target: NDArray[np.float32]
     backward: sparse.csr_matrix
     state: sparse.csr_matrix
+    reads_tfs_alone: bool = True
 
     @property
     def noise_known(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ MAX_EPOCHS, PATIENCE = 30, 8
 BATCH, MAX_TARGETS, MAX_STEPS = 128, 128, 300
 #: Share of the regulators that a cell's targets cannot read in a step.
 REGULATOR_DROPOUT = 0.2
-LEARNING_RATE, WEIGHT_DECAY, MAX_NORM = 5e-3, 1e-3, 1.0
+LEARNING_RATE, WARM_UP, WEIGHT_DECAY, MAX_NORM = 5e-3, 0.2, 1e-3, 1.0
 #: Numbers in the largest intermediate array of a prediction.
 MAX_NUMBERS = 20_000_000
 
@@ -57,9 +58,7 @@ def train(
     n_epochs = min(MAX_EPOCHS, config.training.max_epochs)
     n_steps = min(n_epochs * -(-len(rows) // BATCH), MAX_STEPS)
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, LEARNING_RATE, total_steps=n_steps + 1, pct_start=0.2
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: _one_cycle(k, n_steps))
     every = max(1, n_steps // max(1, n_epochs))
     best, best_state, n_worse = torch.inf, network.state_dict(), 0
     for step, (cells, targets) in enumerate(_batches(rows, n_targets, n_steps, generator), 1):
@@ -84,6 +83,14 @@ def train(
             break
     network.load_state_dict(best_state)
     return network.requires_grad_(False)
+
+
+def _one_cycle(step: int, n_steps: int) -> float:
+    """Return the factor on the learning rate: up in a fifth of the steps, then down to 0."""
+    rise = WARM_UP * n_steps
+    if step < rise:
+        return 0.5 * (1.0 - math.cos(math.pi * (step + 1) / (rise + 1)))
+    return 0.5 * (1.0 + math.cos(math.pi * (step - rise) / max(1.0, n_steps - rise)))
 
 
 def _batches(
