@@ -28,9 +28,13 @@ from spatrace_sc._core.statistics import decoys_at_least
 from spatrace_sc._inference import edge_tables
 from spatrace_sc._inference import run as inference
 from spatrace_sc._model import fit
+from spatrace_sc._model.evidence import silencing
 from spatrace_sc._model.evidence.latent_levels import JointEffects
 from spatrace_sc._model.records import History
 from spatrace_sc._study import histories, problem
+from spatrace_sc._study.former_levels import mixed_tf_filter
+from spatrace_sc._study.problem import build_covariates
+from spatrace_sc._study.records import Study
 
 BASE = st.Config(progress=False)
 #: Tissues of three kinds. None of the default seeds was used in development, but the data behind
@@ -81,6 +85,24 @@ def tf_weights_only() -> Iterator[None]:
 def tfs_by_single_targets() -> Iterator[None]:
     """Leave the joint estimate from all targets out of the TF effects."""
     with patch.object(JointEffects, "weight", 0.0):
+        yield
+
+
+@contextmanager
+def without_silencing() -> Iterator[None]:
+    """Leave the models of the TFs alone out of the TF effects."""
+    with patch.object(silencing, "_weight", lambda counts, sparse: 0.0):
+        yield
+
+
+@contextmanager
+def tfs_filtered_together() -> Iterator[None]:
+    """Let the filter of the cell's own TFs read all of them, their states and covariates."""
+
+    def together(study: Study) -> histories.CurrentTF:
+        return mixed_tf_filter(study, build_covariates(study))
+
+    with patch.object(histories, "current_tf_filter", together):
         yield
 
 
@@ -191,6 +213,8 @@ PARTS = {
     "TFs of the cell itself only": (as_it_is, with_training(past_penalty=1e6)),
     "TFs of the cell itself as counted": (unfiltered_tf_now, BASE),
     "TF effects of the sparse model only": (tf_weights_only, BASE),
+    "TFs not silenced": (without_silencing, BASE),
+    "TFs filtered together": (tfs_filtered_together, BASE),
     "TF effects not from all targets together": (tfs_by_single_targets, BASE),
     "credit not shared": (credit_as_it_falls, BASE),
     "no covariates": (without_covariates, BASE),

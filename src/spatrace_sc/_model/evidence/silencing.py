@@ -19,8 +19,8 @@ from ..records import Problem
 from ..regression.ridge import ridge_coefficients
 from ..runtime.distributed import shows
 
-#: Networks per kind of level, each trained on this share of the blocks; the rest stops training.
-N_MEMBERS, TRAINED_SHARE = 2, 0.75
+#: Share of the blocks that a network is trained on; the rest stops its training.
+TRAINED_SHARE = 0.75
 #: Most cells to train on, to stop by, and most predictions in reading a network.
 MAX_CELLS, MAX_STOP_CELLS, MAX_READ, MIN_CELLS_READ = 6000, 1000, 10_000_000, 200
 #: Fewest cells and blocks to train on.
@@ -38,7 +38,7 @@ class SilencingEffects:
     effect: NDArray[np.float64]
     """(TF genes, G) standard deviations of the target."""
     se: NDArray[np.float64]
-    """(TF genes, G) standard errors over the members."""
+    """(TF genes, G) standard errors over the three models."""
     weight: float = 0.0
     """Weight of these effects relative to those of the sparse model."""
     r2: dict[str, float] = field(default_factory=dict)
@@ -56,8 +56,7 @@ def silencing_effects(problem: Problem, fit: Fit, config: Config, *, seed: int) 
     hiding its token, as training does at random. Its effect is the square root of the rise in
     the mean squared error, with the sign of the covariance of its level and the change of the
     prediction. In ridge regression on the counts the effect is the coefficient. All are in
-    standard deviations of the target. The result is their mean, with one third for each of the
-    two kinds of network and for ridge regression.
+    standard deviations of the target, and the result is the mean of the three models.
 
     These effects are not corrected for the noise of counting, which attenuates them and lets TFs
     that follow a true one take its credit. So their ``weight`` is the fourth power of a share:
@@ -89,27 +88,23 @@ def _silencing_effects(
     ridge = ridge_coefficients(counts.levels[training], counts.targets[training], counts.allowed)
     linear = counts.levels[held_out] @ ridge
     matters = _weight(r2(linear), sparse) >= MIN_WEIGHT
-    kinds = [counts, states] * N_MEMBERS if matters else [counts]
-    networks, effects, predicted = [], [], []
-    bar = tqdm(kinds, "regulator attention", disable=not shows(config.progress), leave=False)
-    for data in bar:
+    kinds = [counts, states] if matters else [counts]
+    networks, effects = [], [ridge]
+    for data in tqdm(kinds, "regulator attention", disable=not shows(config.progress), leave=False):
         rows, stop_rows = _split(problem, training, generator)
         network = train(data, rows, stop_rows, config, generator)
         networks.append((network, data))
         if matters:
             effects.append(_silence(network, data, training, generator))
-        if data is counts:
-            predicted.append(predict(network, counts, held_out))
-    by_network = torch.stack(predicted).mean(0)
+    by_network = predict(networks[0][0], counts, held_out)
     both = r2((linear + by_network) / 2.0)
     scores = {"ridge": r2(linear), "network": r2(by_network), "counts": both, "sparse": sparse}
     if not matters:
         zero = np.zeros(ridge.shape)
         return SilencingEffects(zero, zero, 0.0, scores, networks)
-    mean_of_kind = torch.stack(effects).unflatten(0, (N_MEMBERS, 2)).mean(1)
-    members = (2.0 * mean_of_kind + ridge).double().cpu().numpy() / 3.0
-    se = members.std(axis=0, ddof=1) / np.sqrt(N_MEMBERS)
-    return SilencingEffects(members.mean(axis=0), se, _weight(both, sparse), scores, networks)
+    models = torch.stack(effects).double().cpu().numpy()
+    se = models.std(axis=0, ddof=1) / np.sqrt(len(models))
+    return SilencingEffects(models.mean(axis=0), se, _weight(both, sparse), scores, networks)
 
 
 def _weight(counts: float, sparse: float) -> float:

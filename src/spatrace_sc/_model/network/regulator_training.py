@@ -16,7 +16,7 @@ from .regulator_attention import RegulatorAttention
 #: Passes over the cells at most, and passes without a lower error before training stops.
 MAX_EPOCHS, PATIENCE = 30, 8
 #: Cells and targets of a gradient step, and the most steps.
-BATCH, MAX_TARGETS, MAX_STEPS = 128, 128, 300
+BATCH, MAX_TARGETS, MAX_STEPS = 128, 128, 200
 #: Share of the regulators that a cell's targets cannot read in a step.
 REGULATOR_DROPOUT = 0.2
 LEARNING_RATE, WARM_UP, WEIGHT_DECAY, MAX_NORM = 5e-3, 0.2, 1e-3, 1.0
