@@ -29,7 +29,8 @@ logger = logging.getLogger("spatrace_sc")
 EVIDENCE = (
     "lr_targets, lr_pairs: target-decoy competition of genes (q: median over refits; p: geometric "
     "mean of the refits); tf_targets: the larger of that and of a test, with Benjamini-Hochberg "
-    "adjustment, that the noise-corrected effect exceeds the minimum effect; communication: "
+    "adjustment, that the noise-corrected effect exceeds the minimum effect, and q = 1 where the "
+    "data are not counts; communication: "
     "permutation of cell types within local squares, Benjamini-Hochberg, and the evidence of the "
     "pair"
 )

@@ -77,8 +77,8 @@ def infer_ccc(
     - ``W`` is sparse and signed: by how many of its standard deviations the target changes when
       the regulator rises by one of its own. ``x``, ``s`` and ``c`` are standardised.
 
-    A cell's own target expression is never used to predict it. ``docs/method.md`` derives the
-    model.
+    The expression of a target in a cell is never used to predict it there. ``docs/method.md``
+    derives the model.
 
     An effect is an association that remains after competition with all measured regulators. It
     does not prove cause: an unmeasured regulator can act through a measured one.
@@ -206,6 +206,10 @@ def infer_ccc(
     ``stability`` is the selection frequency: the share of refits that select an edge with the
     same sign. ``effect_se`` is the standard error over refits. ``docs/calibration.md`` reports
     how well the q-values are calibrated.
+
+    *Ranking of TF edges.* ``effect`` also holds what silencing a TF changes in a transformer
+    whose tokens are the TFs of the cell, as far as count noise allows
+    (:func:`spatrace_sc.get.attention`; ``docs/method.md``, section 9). p and q do not use it.
 
     *Shared credit.* Where TFs predict the level of a receptor and pairs do no better than
     decoys, part of the credit goes to the route exposure → receptor → target
