@@ -65,7 +65,7 @@ def report(rows: list[Row], *, by_seed: bool = False, markdown: bool = False) ->
     for task in RANKINGS if not by_seed else ():
         grid = compared(table[(table["task"] == task) & (table["measure"] == "AUPRC")])
         if len(grid):
-            title = f"{TITLES[task]}: AUPRC of ours less that of the best other method"
+            title = f"{TITLES[task]}: AUPRC, difference of ours from the best other method"
             parts.append((title, grid, 3))
     parts.append(("CPU seconds", spread(table[table["task"] == "cost"], keys), 1))
     mark = "### " if markdown else ""

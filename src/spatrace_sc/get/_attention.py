@@ -21,7 +21,7 @@ def attention(
 ) -> pd.DataFrame:
     """Return how much every target attends to every TF, and what silencing the TF changes.
 
-    The attention is that of a transformer whose tokens are the TFs of the cell
+    A transformer whose tokens are the TFs of the cell computes the attention
     (``docs/method.md``, section 9). It shows where the network looks, not what acts: read it
     beside ``silencing_effect``, and use :func:`tf_targets` for evidence.
 
@@ -43,10 +43,10 @@ def attention(
     - ``attention``: mean share of the target's attention, over heads, networks and cells. The
       shares of a target sum to at most 1 over the TFs; the rest goes to a token that stands for
       none of them. 0 for a gene's attention to itself.
-    - ``silencing_effect``: effect of silencing the TF, over all cells, in standard deviations of
-      the target: the square root of the rise in the mean squared error, averaged with the ridge
-      coefficient. Signed. NaN where it was not computed, because count noise outweighs what the
-      counts of single cells tell.
+    - ``silencing_effect``: signed effect of silencing the TF, over all cells, in standard
+      deviations of the target. For a network it is the square root of the rise in the mean
+      squared error. The column is the mean over two networks and a ridge regression. NaN if it
+      was not computed because count noise outweighs the information in single cells.
 
     Raises
     ------

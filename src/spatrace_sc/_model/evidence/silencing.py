@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -74,8 +74,9 @@ def silencing_effects(problem: Problem, fit: Fit, config: Config, *, seed: int) 
 def _silencing_effects(
     problem: Problem, fit: Fit, config: Config, training: Tensor, generator: torch.Generator
 ) -> SilencingEffects:
+    """Train, silence and weigh the models; ``training`` are the cells that they may see."""
     counts = readings(problem, problem.tf_count, training)
-    states = readings(problem, problem.tf_state, training)
+    states = replace(counts, levels=standardise_targets(problem.tf_state, training)[0])
     held_out = torch.nonzero(fit.held_out)[:, 0]
     y = counts.targets[held_out]
     total = (y - y.mean(0)).square().mean()
