@@ -26,6 +26,7 @@ NUMERICS = (
     "tests/model",
     "tests/benchmarks/test_calibration.py",
     "tests/get/test_activity.py",
+    "tests/test_stored_result.py",
     *(f"tests/tl/test_{name}.py" for name in ("cascades", "communication", "compare")),
     *(f"tests/tl/test_{name}.py" for name in ("infer_ccc", "knockout", "restore")),
 )
