@@ -181,7 +181,7 @@ def _draw_dots(ax: Axes, image: AxesImage, effect: pd.DataFrame) -> None:
     diameter = min(WIDEST, WIDEST_SHARE * min(height / len(effect), width / effect.shape[1]))
     areas = diameter**2 * size / (largest or 1.0)
     dots.set_sizes(areas)
-    dots.set_linewidths(list(np.minimum(RIM, RIM_SHARE * np.sqrt(areas))))
+    dots.set_linewidth(list(np.minimum(RIM, RIM_SHARE * np.sqrt(areas))))
     _draw_legend(image, largest, diameter)
 
 
