@@ -213,13 +213,20 @@ def _check_values(restored: Restored) -> None:
                 "regulators have other levels: expression, coordinates, types or time have changed",
             )
     now = target_moments(restored.study)
-    if not np.allclose(result.target_moments, now, rtol=1e-3, atol=1e-5):
-        raise _changed(result, "targets have other levels")
+    then, n_targets = result.target_moments, restored.genes.n_targets
+    parts = [(m[:, :n_targets], m[:, n_targets:]) for m in (then, now)]
+    for noun, before, after in zip(("targets", "covariates"), *parts, strict=True):
+        if before.shape != after.shape or not np.allclose(before, after, rtol=1e-3, atol=1e-5):
+            raise _changed(result, f"{noun} have other levels")
 
 
 def target_moments(study: Study) -> NDArray[np.float64]:
-    """(2, G) mean of every target over the receivers, and of its product with time."""
-    target = study.target.astype(np.float64)
+    """(2, G + C) mean over the receivers, and of the product with time, of targets and covariates.
+
+    The covariates are those that the user named.
+    """
+    named = study.named_covariates.to_numpy(dtype=float).reshape(len(study.time), -1)
+    target = np.hstack([study.target.astype(np.float64), named])
     return np.stack([target.mean(axis=0), study.time @ target / len(target)])
 
 

@@ -23,6 +23,7 @@ from .._data.cells import (
     samples,
     time_column,
 )
+from .._data.covariates import read_covariates, refuse_genes
 from .._data.empty_cells import warn_of_empty_cells
 from .._data.expression import columns, expression_by_slice
 from .._data.genes import default_targets, flagged, gene_labels, match, symbols_of
@@ -161,13 +162,19 @@ def assemble_study(
     receiver_matrix = matrix[np.flatnonzero(cells.receivers)]
     sender_ligand = columns(matrix[np.flatnonzero(cells.senders)], position["ligands"])
     time = cells.time[cells.receivers]
+    receiver_rows = tissue.rows[cells.receivers]
     stage, stages = order_stages(cells.stage[cells.receivers], time)
     if ancestors is None:
         ancestors = find_ancestors(
             *(adata, receiver_matrix, adata.var_names.get_indexer(tissue.genes)),
-            *(tissue.rows[cells.receivers], time, source.transitions_key),
+            *(receiver_rows, time, source.transitions_key),
         )
-    tf = columns(receiver_matrix, position["tfs"])
+    tf, receptor, target = (
+        columns(receiver_matrix, position[role]) for role in ("tfs", "receptors", "targets")
+    )
+    named = read_covariates(adata, source.covariates, receiver_rows, source.columns)
+    exposure = ligand_exposure(weights, sender_ligand)
+    refuse_genes(named, {"TF": tf, "receptor": receptor, "target": target})
     imputed = _imputed_in_receivers(tissue, position["tfs"])
     receiver_unit = None if tissue.unit is None else tissue.unit[cells.receivers]
     shown = {role: [tissue.labels[gene] for gene in genes] for role, genes in names.items()}
@@ -181,12 +188,13 @@ def assemble_study(
         radius=radius,
         weights=weights,
         sender_ligand=linear(sender_ligand),
-        exposure=ligand_exposure(weights, sender_ligand),
-        receptor=linear(columns(receiver_matrix, position["receptors"])),
+        exposure=exposure,
+        receptor=linear(receptor),
         tf=tf,
         noise=count_noise(tf, receiver_unit, ancestors.state, imputed),
         unit=tissue.unit,
-        target=columns(receiver_matrix, position["targets"]),
+        target=target,
+        named_covariates=named,
         backward=ancestors.backward,
         state=ancestors.state,
     )

@@ -200,12 +200,13 @@ def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
 
     Returns
     -------
-    Dictionary of the keys, the cell types that send and receive, the radius in the units of the
-    coordinates, the seed, the device, the configuration and the version of the package that wrote
-    the result.
+    Dictionary of the keys, the cell types that send and receive, the covariates, the radius in
+    the units of the coordinates, the seed, the device, the configuration and the version of the
+    package that wrote the result.
     """
     values = Result.read(adata, key, of_cells=None).params
-    values |= {role: [str(name) for name in values[role]] for role in ("senders", "receivers")}
+    lists = ("senders", "receivers", "covariates")
+    values |= {argument: [str(name) for name in values.get(argument, ())] for argument in lists}
     return {
         name: None if isinstance(value, str) and not value else value
         for name, value in values.items()
