@@ -54,15 +54,14 @@ def tf_targets(
       effect on the target exceeds its own error, or if there are too many TFs for the test. No
       edge to such a target is significant.
     - ``effect_within``, ``effect_between``: effect within cell type, slice and time, and effect of
-      what these predict of the TF on what they predict of the target. Units are those of
-      ``effect``. Each is a ridge regression on all TFs, read separately from ``effect``
-      (``docs/method.md``, section 10). They do not change score, p or q. NaN for edges without a
-      score and in results of earlier versions.
+      what these predict of the TF on what they predict of the target, in the units of ``effect``.
+      They come from ridge regressions of their own and do not change score, p or q
+      (``docs/method.md``, section 10). NaN without a score and in results of earlier versions.
     - ``effect_within_se``, ``effect_between_se``: their standard errors.
     - ``rests_on``: "within", "between" or "both" where that part has the sign of ``effect`` and
-      p ≤ 0.05 for this one edge; "neither" otherwise. Few types, slices and times vary
-      independently, so the part between them is rarely significant. Where it is, a confounder
-      that differs between them explains it as well as the TF does.
+      p ≤ 0.05 for this one edge, "neither" otherwise. Few types, slices and times vary
+      independently, so the part between them is rarely significant. A confounder that differs
+      between them can explain it, too.
     - ``group``: regulators that the data cannot distinguish, this one included, separated by
       " | ". Read it as "one of these acts". Determined for edges with q ≤ 0.1 and for the 100
       strongest; empty for other edges, and where there is no such regulator. Of more than 12,
