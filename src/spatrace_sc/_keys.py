@@ -46,6 +46,12 @@ ROLES = {"ligands": "ligand", "receptors": "receptor", "tfs": "tf", "targets": "
 EVIDENCE = ["q_value", "stability", "evidence"]
 #: Levels of evidence, weakest first.
 EVIDENCE_LEVELS = ["none", "co-variation", "noise unknown", "ranked", "group", "supported"]
+#: Effects of a TF within and between groups of cells, and which of them an edge rests on.
+EFFECT_PARTS = [
+    *("effect_within", "effect_within_se", "effect_between", "effect_between_se", "rests_on"),
+]
+#: Levels of ``rests_on``; the stored result holds their indices.
+RESTS_ON = ["neither", "within", "between", "both"]
 TF_TARGETS = [
     "tf",
     "target",
@@ -54,6 +60,7 @@ TF_TARGETS = [
     "p_value",
     "effect_se",
     "minimum_effect",
+    *EFFECT_PARTS,
     "group",
     *EVIDENCE,
 ]

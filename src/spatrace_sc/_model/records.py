@@ -113,6 +113,16 @@ class Problem:
         )
 
     @property
+    def may_regulate(self) -> Tensor:
+        """(G, TF genes) whether a TF may regulate a target; no gene regulates itself."""
+        shape = (self.targets.shape[1], self.n_tf_genes)
+        allowed = torch.ones(shape, dtype=torch.bool, device=self.forbidden.device)
+        regulator, target = self.forbidden
+        of_tfs = regulator < self.n_tf_genes
+        allowed[target[of_tfs], regulator[of_tfs]] = False
+        return allowed
+
+    @property
     def n_pairs(self) -> int:
         """P, the number of ligand–receptor pairs."""
         return len(self.pair_ligand)

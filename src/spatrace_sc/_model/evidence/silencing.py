@@ -118,14 +118,10 @@ def _weight(counts: float, sparse: float) -> float:
 
 def readings(problem: Problem, levels: Tensor, rows: Tensor) -> Readings:
     """Return levels of the TFs and the targets, standardised and adjusted on some cells."""
-    allowed = torch.ones(problem.targets.shape[1], problem.n_tf_genes, dtype=torch.bool)
-    regulator, target = problem.forbidden.cpu()
-    own = regulator < problem.n_tf_genes
-    allowed[target[own], regulator[own]] = False
     return Readings(
         _adjusted(levels, problem, rows),
         _adjusted(problem.targets, problem, rows),
-        allowed.to(problem.targets.device),
+        problem.may_regulate,
     )
 
 
