@@ -90,8 +90,8 @@ def test_dots_are_the_effects(monkeypatch) -> None:
     legend = ax.images[0].colorbar.ax.get_legend()
     words = [text.get_text() for text in legend.get_texts()]
     assert words == [
-        "raises the target",
-        "lowers the target",
+        "the TF raises the target",
+        "the TF lowers the target",
         f"{size.max():.2g}",
         f"{size.max() / 4:.2g}",
     ]

@@ -25,6 +25,7 @@ from .._model.network.observe import observe
 from .._model.records import Problem
 from .._regulators import ROLES, Regulators
 from .._result import Result
+from .._result.checks import FIRST_WITH_SIZE_FACTORS
 from .._study.ancestors import Ancestors
 from .._study.problem import build_problem
 from .._study.read import assemble_study, in_data_order, load_tissue, read_cells
@@ -160,7 +161,10 @@ def _read_again(result: Result) -> Study:
         warnings.simplefilter("ignore", SpatraceWarning)  # the inference has given them
         matrix, unmeasured = expression_by_slice(adata, source.layer, source.slice_column)
         cells = read_cells(adata, source)
-        tissue = load_tissue(adata, matrix, cells, names, labels, unmeasured)
+        tissue = load_tissue(
+            *(adata, matrix, cells, names, labels, unmeasured),
+            rescaled=result.form >= FIRST_WITH_SIZE_FACTORS,
+        )
         _check_receivers(result, tissue.cells.receivers)
         if result.in_data_order:
             tissue = in_data_order(adata, tissue, names_too=False)

@@ -28,11 +28,13 @@ from .._data.empty_cells import warn_of_empty_cells
 from .._data.expression import columns, expression_by_slice
 from .._data.genes import default_targets, flagged, gene_labels, match, symbols_of
 from .._data.imputation import IMPUTED, imputed_matrix
+from .._data.load_genes import load_genes
 from .._data.matrix_forms import InMemory
 from .._data.missing_genes import warn_of_unmeasured_genes
-from .._data.on_disk import OnDisk, load_genes
+from .._data.on_disk import OnDisk
 from .._data.radius import resolve_radius
 from .._data.repeated_cells import repeats, warn_of_repeated_cells
+from .._data.size_factors import load_rescaled, log_size_factors
 from .._data.stored_exposure import radius_or_stored
 from .._data.unmeasured import Unmeasured, warn_of_unmeasured
 from .._errors import DataError, warn
@@ -104,15 +106,23 @@ def load_tissue(
     names: dict[str, NDArray[np.str_]],
     labels: dict[str, str],
     unmeasured: Unmeasured | None = None,
+    *,
+    rescaled: bool = True,
 ) -> Tissue:
     """Load the genes with a role, and leave out cells without counts, with a warning.
 
+    Counts are divided by size factors unless ``rescaled`` is False, as for results up to form 3.
     Genes that were not measured in a slice are imputed there, once the counts have been judged.
     Cells are in the order of the file, genes in the order of their labels.
     """
     genes = np.unique(np.concatenate(list(names.values())))
     index = adata.var_names.get_indexer(genes)
-    loaded, unit, empty = load_genes(matrix, index)
+    if rescaled:
+        loaded, unit, empty, n_others = load_rescaled(matrix, index, cells.sample)
+        if unit is not None:
+            log_size_factors(n_others)
+    else:
+        loaded, unit, empty, *_ = load_genes(matrix, index)
     loaded = imputed_matrix(loaded, unmeasured, index, cells.types, ~empty)
     obs_names = adata.obs_names.to_numpy(dtype=str)
     warn_of_empty_cells(empty, obs_names, receivers=cells.receivers, senders=cells.senders)

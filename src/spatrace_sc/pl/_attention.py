@@ -192,7 +192,10 @@ def _draw_legend(image: AxesImage, largest: float, diameter: float) -> None:
 
     bar = image.colorbar.ax  # type: ignore[union-attr]
     style: dict[str, Any] = {"linestyle": "none", "marker": "o", "markeredgecolor": "none"}
-    entries = [(UP, "raises the target", WIDEST / 2), (DOWN, "lowers the target", WIDEST / 2)]
+    entries = [
+        (UP, "the TF raises the target", WIDEST / 2),
+        (DOWN, "the TF lowers the target", WIDEST / 2),
+    ]
     entries += [
         (NEUTRAL, f"{share * largest:.2g}", diameter * share**0.5) for share in LEGEND_SHARES
     ]
@@ -202,7 +205,7 @@ def _draw_legend(image: AxesImage, largest: float, diameter: float) -> None:
             Line2D([], [], color=colour, label=label, markersize=size, **style)
             for colour, label, size in entries
         ],
-        title="effect of silencing the TF,\nall cells (SD of the target)",
+        title="change of the prediction when\nthe TF is silenced (SD of the target)",
         loc="upper left",
         bbox_to_anchor=(1, 1),
         bbox_transform=bar.transAxes + away,

@@ -108,7 +108,9 @@ def infer_ccc(
     spatial_key
         Slot of ``obsm`` with coordinates.
     layer
-        Layer with expression. None: ``X``. NaN in every cell of a slice (``sample_key``, or
+        Layer with log1p-normalised expression. None: ``X``. Of counts, the total to which they were
+        normalised does not matter: they enter by size factors from genes without a role
+        (``docs/method.md``, section 1; logged). NaN in every cell of a slice (``sample_key``, or
         ``stage_key`` without it) states that a gene was not measured there. Its values there are
         then means over cells of the same type in the other slices, with a warning.
     senders, receivers
