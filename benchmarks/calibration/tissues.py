@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,6 +77,65 @@ TISSUES: dict[str, Callable[[int], Tissue]] = {
 }
 #: Data sets that are run by default.
 USUAL = [name for name in TISSUES if not name.startswith("many")]
+
+#: Nuisances of real tissue, each at its medium strength unless the name says another.
+NUISANCES: dict[str, tuple[dict[str, Any], str]] = {
+    "undisturbed": ({}, "2 400 receivers, 144 candidate pairs, 12 TFs, 60 targets"),
+    "fields 1": ({"field_length": 1.0}, "three hidden smooth fields; length scale 1 radius"),
+    "fields": ({"field_length": 4.0}, "the same, 4 radii"),
+    "fields 10": ({"field_length": 10.0}, "the same, 10 radii"),
+    "leakage 5 %": ({"leakage": 0.05, "markers": True}, "molecules counted in a neighbour"),
+    "leakage": ({"leakage": 0.1, "markers": True}, "the same, 10 %"),
+    "leakage 20 %": ({"leakage": 0.2, "markers": True}, "the same, 20 %"),
+    "wrong types": ({"wrong_types": 0.1}, "a tenth of the cells has another cell's type"),
+    "depth gradient": ({"capture": 1 / 3}, "capture falls to a third across every slice"),
+    "shallow cells": ({"shallow": 0.04}, "4 % of the cells keep ten molecules, 2 % none"),
+    "overdispersion": ({"overdispersion": 0.25}, "negative-binomial counts"),
+    "overdispersion .5": ({"overdispersion": 0.5}, "the same, stronger"),
+    "noisy time": ({"time_noise": 0.15}, "pseudotime with an error of .15 of its range"),
+    "courses": ({"courses": True}, "TFs and targets rise and fall together in time"),
+    "batches": ({"batches": True}, "every gene has another level in every slice"),
+    "all": (
+        {
+            **{"field_length": 4.0, "leakage": 0.1, "markers": True, "wrong_types": 0.1},
+            **{"capture": 1 / 3, "shallow": 0.04, "overdispersion": 0.25, "time_noise": 0.1},
+            **{"courses": True, "batches": True},
+        },
+        "all of these together",
+    ),
+}
+#: Sizes of candidate lists, without nuisances: names of the data sets and arguments.
+LISTS: dict[str, dict[str, int]] = {
+    "50 TFs": {"n_tfs": 50, "n_targets": 100},
+    "200 TFs": {"n_tfs": 200, "n_targets": 100},
+    "40 x 40 pairs": {"n_ligands": 40, "n_receptors": 40, "n_pairs": 20},
+    "100 x 100 pairs": {"n_ligands": 100, "n_receptors": 100, "n_pairs": 20},
+}
+#: Cells of real tissue, under the expression of the simulator and medium fields.
+REAL_CELLS = ("midbrain cells", "embryo cells")
+
+
+def nuisance_tissue(seed: int, name: str, *, acting: bool) -> Tissue:
+    """Return a tissue of the nuisance suite, with or without acting ligands."""
+    from benchmarks.calibration.nuisances import Nuisances, disturbed, embryo_layout
+    from benchmarks.recovery.datasets import LAYOUT_RECEIVERS, midbrain_layout
+
+    strength = {} if acting else {"signal_strength": 0.0}
+    if name in LISTS:
+        return from_truth(disturbed(seed, Nuisances(), **strength, **LISTS[name]))
+    if name in REAL_CELLS:
+        layout: dict[str, Any] = {"layout": embryo_layout()}
+        if name == "midbrain cells":
+            layout = {"layout": midbrain_layout(seed), "receivers": LAYOUT_RECEIVERS}
+        return from_truth(disturbed(seed, Nuisances(field_length=4.0), **strength, **layout))
+    return from_truth(disturbed(seed, Nuisances(**NUISANCES[name][0]), **strength))
+
+
+for _name in (*NUISANCES, *LISTS, *REAL_CELLS):
+    TISSUES[_name] = partial(nuisance_tissue, name=_name, acting=True)
+    TISSUES[f"{_name}, null"] = partial(nuisance_tissue, name=_name, acting=False)
+#: Data sets of the nuisance suite, with and without acting ligands.
+SUITE = [name for name in TISSUES if name not in USUAL and not name.startswith("many")]
 NOTES = {
     "null": "ligands do nothing",
     "easy": "deep, few decoys, little noise; 2 400 receivers",

@@ -89,7 +89,13 @@ def simulated(**changes: Any) -> Callable[[int], Tissue]:
 
 
 def on_real_layout(seed: int) -> Tissue:
-    """Return simulated expression on cells of the mouse dorsal midbrain (E12.5–E16.5, five slices).
+    """Return simulated expression on cells of the mouse dorsal midbrain."""
+    layout = midbrain_layout(seed)
+    return from_truth(st.datasets.simulated(seed, layout=layout, receivers=LAYOUT_RECEIVERS))
+
+
+def midbrain_layout(seed: int) -> pd.DataFrame:
+    """Return cells of the mouse dorsal midbrain (E12.5–E16.5, five slices).
 
     From each slice one square window around a random cell is taken, so that cells are as dense as
     in the tissue. All stages have the same number of cells.
@@ -108,8 +114,7 @@ def on_real_layout(seed: int) -> Tissue:
         xy = slice_cells[["x", "y"]].to_numpy(dtype=float)
         distance = np.abs(xy - xy[rng.integers(len(xy))]).max(axis=1)
         windows.append(slice_cells.iloc[np.sort(np.argsort(distance, kind="stable")[:n])])
-    layout = pd.concat(windows)[["x", "y", "cell_type", "sample", "stage"]]
-    return from_truth(st.datasets.simulated(seed, layout=layout, receivers=LAYOUT_RECEIVERS))
+    return pd.concat(windows)[["x", "y", "cell_type", "sample", "stage"]]
 
 
 def lineages(seed: int) -> Tissue:
