@@ -1,9 +1,10 @@
 """Ablations: the scores with every part of the model switched off in turn, on three tissues.
 
-python -m benchmarks.recovery.parts [seed ...] [--data C B65 E] [--parts ...]
+python -m benchmarks.recovery.parts [seed ...] [--data C B65 E agents ...] [--parts ...]
 
 C: the simulated tissue, 4 000 cells; B65: the authors' simulation with 65 % zeros (needs the
-benchmark data); E: the other simulator. Five seeds take about 25 minutes of CPU.
+benchmark data); E: the other simulator; agents and agents_deep (not by default): see
+benchmarks.worlds. Five seeds take about 25 minutes of CPU.
 """
 
 from __future__ import annotations
@@ -21,6 +22,14 @@ from benchmarks._scores import machine
 from benchmarks.recovery.datasets import DATASETS, simulated
 from benchmarks.recovery.judge import TITLES, judge
 from benchmarks.recovery.methods.own import ours
+from benchmarks.recovery.parts_pairs import (
+    credit_as_it_falls,
+    effects_not_pooled,
+    neither_pooled_nor_shared,
+    substitution_ignored,
+)
+from benchmarks.worlds.tissues import WORLDS
+from benchmarks.worlds.tissues_shared import as_tissue
 from scipy.stats import rankdata
 
 import spatrace_sc as st
@@ -43,7 +52,10 @@ DATA = {
     "C": simulated(n_cells=4000),
     "B65": DATASETS["B65"],
     "E": DATASETS["E"],
+    "agents": lambda seed: as_tissue(WORLDS["agents"](seed)),
+    "agents_deep": lambda seed: as_tissue(WORLDS["agents_deep"](seed)),
 }
+DEFAULT_DATA = ["C", "B65", "E"]
 
 
 @contextmanager
@@ -146,15 +158,6 @@ def trained_on_plain_error() -> Iterator[None]:
 
 
 @contextmanager
-def credit_as_it_falls() -> Iterator[None]:
-    """Keep the weights of the joint model without sharing credit."""
-    with patch.object(
-        inference, "share_credit", lambda problem, fitted, evidence, *supported: evidence
-    ):
-        yield
-
-
-@contextmanager
 def counted_over_all_refits() -> Iterator[None]:
     """Compute q from the union of all refits against decoys of single refits."""
 
@@ -217,6 +220,9 @@ PARTS = {
     "TFs filtered together": (tfs_filtered_together, BASE),
     "TF effects not from all targets together": (tfs_by_single_targets, BASE),
     "credit not shared": (credit_as_it_falls, BASE),
+    "effects of pairs not pooled": (effects_not_pooled, BASE),
+    "credit shared whatever receptors predict": (substitution_ignored, BASE),
+    "neither pooled nor shared": (neither_pooled_nor_shared, BASE),
     "no covariates": (without_covariates, BASE),
     "receptors of the cell itself only": (without_denoised_receptors, BASE),
     "exposure of earlier cells only": (previous_exposure_only, BASE),
@@ -260,7 +266,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("seeds", nargs="*", type=int, default=[200, 201, 202, 203, 204])
-    parser.add_argument("--data", nargs="+", choices=list(DATA), default=list(DATA))
+    parser.add_argument("--data", nargs="+", choices=list(DATA), default=DEFAULT_DATA)
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -11,12 +11,10 @@ import torch
 
 from spatrace_sc._model.evidence.shared_credit import (
     MIN_ROUTE,
-    N_FOLDS,
     RIDGE_RECEPTORS,
-    RIDGE_TFS,
     _followed,
     _sharpened,
-    explained,
+    _substitution,
     share_credit,
 )
 from spatrace_sc._model.records import Edges, Evidence, History, Problem
@@ -74,7 +72,9 @@ def tissue(follows: float):
         forbidden_on_tfs=torch.empty((2, 0), dtype=torch.long),
     )
     fit = SimpleNamespace(
-        attended=SimpleNamespace(tf=torch.cat([tf, tf], 1), exposure=exposure),
+        attended=SimpleNamespace(
+            tf=torch.cat([tf, tf], 1), receptor=receptor[:, 0], exposure=exposure
+        ),
         target_mean=y.mean(0),
         target_sd=y.std(0, correction=0),
     )
@@ -133,7 +133,7 @@ def test_a_receptor_that_follows_a_tf_gets_the_route_through_its_own_ligand():
     along = np.maximum(
         [[np.corrcoef(exposure[:, i], level[:, r])[0, 1] for r in range(R)] for i in range(L)], 0
     )
-    share = _sharpened(_followed(problem, fit)).numpy()
+    share = _sharpened(_followed(problem, fit) * _substitution(problem, fit)).numpy()
     assert share[0] > 0.9
     assert share[1] < 0.1, "it varies independently"
     route = along[:, :, None] * onto
@@ -146,6 +146,32 @@ def test_a_receptor_that_follows_a_tf_gets_the_route_through_its_own_ligand():
     assert after.lr.stability is before.lr.stability
 
 
+def test_receptors_that_predict_no_target_get_no_route():
+    problem, fit = tissue(1.0)
+    tf = problem.history.tf[:, 0]
+    problem.targets[:, 0] = 3 * tf[:, 1] + torch.randn(
+        N, generator=torch.Generator().manual_seed(4)
+    )
+    fit.target_mean, fit.target_sd = problem.targets.mean(0), problem.targets.std(0, correction=0)
+    assert float(_followed(problem, fit)[0]) > 0.7
+    assert float(_substitution(problem, fit)) < 0.1
+    before = evidence(1.0)
+    after = share_credit(problem, fit, before, *NOTHING)
+    np.testing.assert_allclose(after.lr.effect, before.lr.effect, atol=1e-3)
+    np.testing.assert_allclose(after.pair_score, before.pair_score, atol=1e-3)
+
+
+def test_substitution_is_relative_to_tfs_of_earlier_cells():
+    problem, fit = tissue(1.0)
+    assert 0.9 < float(_substitution(problem, fit)) <= 1.0
+    fit.attended.tf[:, F:] = 0.0  # levels now do not count
+    assert float(_substitution(problem, fit)) > 0.9
+    fit.attended.receptor = torch.rand(N, R, generator=torch.Generator().manual_seed(5))
+    assert float(_substitution(problem, fit)) < 0.05
+    fit.attended.tf[:] = 0.0
+    assert float(_substitution(problem, fit)) <= 1.0, "nothing is predicted"
+
+
 def test_forbidden_edges_get_no_route():
     problem, fit = tissue(1.0)
     before = evidence(1.0)
@@ -154,52 +180,6 @@ def test_forbidden_edges_get_no_route():
     free = replace(problem, forbidden=torch.empty((2, 0), dtype=torch.long))
     assert abs(share_credit(free, fit, before, *NOTHING).lr.effect[2 * G + 2]) > 0.3
     assert abs(share_credit(problem, fit, before, *NOTHING).lr.effect[2 * G + 2]) < 0.02
-
-
-def standardised(x):
-    return (x - x.mean(0)) / x.std(0, correction=0)
-
-
-def test_explained_is_held_out():
-    g = torch.Generator().manual_seed(1)
-    x, independent = torch.randn(300, 5, generator=g), torch.randn(300, 3, generator=g)
-    noise = torch.randn(300, 3, generator=g)
-    values = standardised(torch.stack([x[:, 0], noise[:, 0], independent[:, 2] + x[:, 1]], 1))
-    alone, both = explained(values, x, independent, torch.arange(300) // 10)
-    assert alone[0] > 0.99
-    assert both[0] > 0.99
-    assert max(alone[1], both[1]) < 0.02
-    assert 0.4 < alone[2] < 0.6
-    assert both[2] > 0.99, "the earlier column explains the remainder"
-    one_block = torch.zeros(300, dtype=torch.long)
-    assert not torch.stack(explained(values, x, independent, one_block)).any(), (
-        "one block: nothing can be held out"
-    )
-
-
-def test_both_together_are_one_ridge_regression():
-    g = torch.Generator().manual_seed(2)
-    x = torch.randn(120, 4, generator=g)
-    independent = standardised(
-        x @ torch.randn(4, 2, generator=g) + torch.randn(120, 2, generator=g)
-    )
-    values = standardised(independent + x[:, :2] + torch.randn(120, 2, generator=g))
-    block = torch.arange(120) // 8
-    _, both = explained(values, x, independent, block)
-    for r in range(2):
-        columns, y, error = (
-            torch.column_stack([x, independent[:, r]]).double().numpy(),
-            values[:, r].double().numpy(),
-            0.0,
-        )
-        for fold in range(N_FOLDS):
-            test = (block % N_FOLDS == fold).numpy()
-            xt, yt = columns[~test], y[~test]
-            weight = np.linalg.solve(
-                xt.T @ xt / len(xt) + RIDGE_TFS * np.eye(5), xt.T @ yt / len(xt)
-            )
-            error += ((y[test] - columns[test] @ weight) ** 2).sum()
-        assert float(both[r]) == pytest.approx(1 - error / (y**2).sum(), abs=1e-5)
 
 
 @pytest.mark.parametrize("depth", [50.0, 1.0])

@@ -18,6 +18,7 @@ from .._edges import LR_PAIRS, LR_TARGETS, LR_TFS, TESTED_KINDS, TF_TARGETS
 from .._model.config import Config
 from .._model.evidence.errors_in_variables import corrected_effects, noise_share
 from .._model.evidence.latent_levels import joint_effects
+from .._model.evidence.pooled_effects import pool_effects
 from .._model.evidence.prior_trust import calibrate_prior
 from .._model.evidence.resample import refits_at_a_time, resample
 from .._model.evidence.rivals import find_rivals
@@ -239,7 +240,9 @@ def _test_edges(
     )
     pair_significant[evidence.lr.regulator[edge_significant]] = True
     evidence = combine_effects(evidence, corrected, joint_effects(problem, fitted), silenced)
-    evidence = share_credit(problem, fitted, evidence, edge_significant, pair_significant)
+    significant = edge_significant, pair_significant
+    evidence = pool_effects(problem, evidence, *significant)
+    evidence = share_credit(problem, fitted, evidence, *significant)
     edges = edges_to_test(evidence, values, genes)
     pairs = pairs_to_test(evidence, values, genes, edges)
     rivals = find_rivals(problem, fitted, edges, pairs, evidence.refits)

@@ -82,7 +82,8 @@ def tf_targets(
         not log1p of normalised counts. p is that of the test without a correction for count
         noise, q is 1. Use it for ranking only.
       - "co-variation" (pairs only): an effect that no refit selected. The receptor follows the
-        TFs, and its ligands are ranked by the correlation of their exposure with it
+        TFs, and its ligands are ranked by the correlation of their exposure with it. Or the
+        pair acts on other targets of a TF that regulates this one
         (:func:`spatrace_sc.tl.infer_ccc`, Notes).
       - "none": no effect.
 
@@ -134,8 +135,9 @@ def lr_targets(
       It may pass through a TF that was not measured or whose edges are not significant.
 
     ``effect_se`` and ``stability`` describe the weight in the joint model. They do not cover
-    credit that is shared by co-variation. An edge with ``evidence`` "co-variation" therefore has
-    stability 0, q = 1, no standard error, and the p of its strength against decoys.
+    pooled effects or credit that is shared by co-variation. An edge with ``evidence``
+    "co-variation" therefore has stability 0, q = 1, no standard error, and the p of its strength
+    against decoys.
 
     Examples
     --------
@@ -162,8 +164,8 @@ def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
 
     - ``ligand``, ``receptor``: names of the genes.
     - ``score``: Euclidean norm of the pair's effects on all targets, averaged over refits. It
-      includes credit that is shared among the ligands of receptors that follow the TFs
-      (:func:`spatrace_sc.tl.infer_ccc`, Notes).
+      includes pooled effects, and credit that is shared among the ligands of receptors that
+      follow the TFs (:func:`spatrace_sc.tl.infer_ccc`, Notes).
     - ``p_value``, ``q_value``: p of this pair alone, and the estimated false discovery rate at
       its rank. Both compare the norm of the pair in the first pass of the fit with decoy pairs.
       Shared credit does not enter them, so they need not decrease with ``score``. q is 1 for a

@@ -221,11 +221,17 @@ def infer_ccc(
     whose tokens are the TFs of the cell, as far as count noise allows
     (:func:`spatrace_sc.get.attention`; ``docs/method.md``, section 9). p and q do not use it.
 
-    *Shared credit.* Where TFs predict the level of a receptor and pairs do no better than
-    decoys, part of the credit goes to the route exposure → receptor → target
-    (``docs/method.md``, section 5; logged). Such edges rank below those with q ≤ 0.1. Without
-    any other support they have q = 1, the p of their strength against decoys, and ``evidence``
-    "co-variation".
+    *Pooled effects.* A receptor may change the activity of a TF and not its transcription. Its
+    pair then acts on the targets of the TF. Where the effects of pairs follow those of single
+    TFs more closely than by chance, they are pooled over the targets of a TF
+    (``docs/method.md``, section 5; logged).
+
+    *Shared credit.* Where TFs predict the level of a receptor, receptors predict the targets as
+    well as TFs do, and pairs do no better than decoys, part of the credit goes to the route
+    exposure → receptor → target (``docs/method.md``, section 5; logged).
+
+    Edges that have an effect for one of these two reasons alone rank below those with q ≤ 0.1.
+    They have q = 1, the p of their strength against decoys, and ``evidence`` "co-variation".
 
     References
     ----------

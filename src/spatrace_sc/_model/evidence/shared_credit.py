@@ -25,6 +25,8 @@ N_FOLDS = 3
 #: Smallest sum of explainable shares, of a receptor and of the mean receptor, that is divided
 #: by: the ratio of two chance values means nothing.
 MIN_EXPLAINABLE = 0.1
+#: Smallest held-out R² of the targets that is divided by.
+MIN_PREDICTED = 0.01
 #: Routes that change a target by fewer standard deviations than this are left out.
 MIN_ROUTE = 0.003
 #: Largest number of routes that are computed at a time.
@@ -46,8 +48,9 @@ def share_credit(
     another route, exposure → receptor → target:
 
     - effect = (1 - u_r) W_lr,g + u_r a_lr b_rg, with a_lr = max(0, cor(log E_l, log R_r));
-    - u_r = D(φ) D(ρ_r), with D(x) = x³ / (x³ + (1 - x)³);
-    - ρ_r = (t_r + mean t) / max(0.1, f_r + mean f).
+    - u_r = D(φ ρ_r π), with D(x) = x³ / (x³ + (1 - x)³);
+    - ρ_r = (t_r + mean t) / max(0.1, f_r + mean f);
+    - π = min(1, held-out R² of the targets on receptors / that on TFs in earlier cells).
 
     Here b comes from a ridge regression of the targets on all receptors without TFs. The share of
     the variance of the receptor's count that TFs predict in held-out blocks is t_r, and f_r is
@@ -55,8 +58,9 @@ def share_credit(
     so that count noise, which both cannot predict, does not pass for an independent course of the
     receptor; means over receptors stabilise it. φ is the share of the pairs' squared weights that
     decoys would have got. Co-variation of exposure and receptor decides between ligands only if
-    receptors have no course of their own (ρ_r near 1) and the joint model cannot distinguish
-    pairs from decoys (φ near 1). Elsewhere nothing changes.
+    receptors have no course of their own (ρ_r near 1), predict the targets as well as TFs do
+    (π near 1), and the joint model cannot distinguish pairs from decoys (φ near 1). All three
+    must hold, so their product is sharpened. Elsewhere nothing changes.
 
     Significant edges, ``edges`` (E,) among the listed ones and ``pairs`` (P,), keep their weights.
     All routes are scaled down by one factor until none is stronger than the weakest of these.
@@ -64,7 +68,7 @@ def share_credit(
     """
     rows = problem.usable
     false_share = torch.tensor(evidence.false_share, device=rows.device)
-    share = _sharpened(_followed(problem, fit)) * _sharpened(false_share)
+    share = _sharpened(false_share * _followed(problem, fit) * _substitution(problem, fit))
     n_shared = int((share > 0.5).sum())
     if n_shared:
         logger.info(
@@ -83,13 +87,13 @@ def share_credit(
     listed = torch.as_tensor(evidence.lr.index, device=rows.device)
     route, norm = _routes(problem, strength, onto, listed)
     kept_share = (1.0 - pair_share).cpu().numpy()
-    effect = _combined(
+    effect = combine_routes(
         evidence.lr.effect, kept_share[evidence.lr.regulator], route.cpu().numpy(), edges
     )
     return replace(
         evidence,
         lr=replace(evidence.lr, effect=effect),
-        pair_score=_combined(evidence.pair_score, kept_share, norm.cpu().numpy(), pairs),
+        pair_score=combine_routes(evidence.pair_score, kept_share, norm.cpu().numpy(), pairs),
     )
 
 
@@ -120,7 +124,7 @@ def _routes(
     return of_listed, norm
 
 
-def _combined(
+def combine_routes(
     weight: NDArray[np.float32],
     kept_share: NDArray[np.float32],
     route: NDArray[np.float32],
@@ -155,14 +159,48 @@ def _followed(problem: Problem, fit: Fit) -> Tensor:
     return ((by_tfs + by_tfs.mean()) / explainable).clamp(0.0, 1.0)
 
 
+def _substitution(problem: Problem, fit: Fit) -> Tensor:
+    """Held-out R² of the targets on receptors relative to that on TFs in earlier cells, 0 to 1.
+
+    Both are averages over the path of a cell, so they hold similar noise of counting.
+    """
+    rows, n_past = problem.usable, problem.history.tf.shape[2]
+    block = problem.block[rows]
+    targets = ((problem.targets - fit.target_mean) / fit.target_sd)[rows]
+    receptor = torch.log1p(fit.attended.receptor[rows])
+    tf = fit.attended.tf[rows, :n_past]
+    by_receptors, by_tfs = (held_out_share(targets, x, block).mean() for x in (receptor, tf))
+    return (by_receptors / by_tfs.clamp_min(MIN_PREDICTED)).clamp_max(1.0)
+
+
+def held_out_share(values: Tensor, by: Tensor, block: Tensor) -> Tensor:
+    """(columns,) share of variance that a ridge regression predicts in held-out blocks, 0 to 1."""
+    y, x = values - values.mean(0), standard(by)
+    fold = _folds(block)
+    error = torch.zeros(y.shape[1], device=y.device)
+    for k in torch.unique(fold):
+        test = fold == k
+        if bool(test.all()):
+            return error
+        predicted = x[test] @ _ridge(x[~test], y[~test], RIDGE_TFS)
+        error += (y[test] - predicted).square().sum(0)
+    total = y.square().sum(0)
+    return torch.where(total > 0, 1.0 - error / total.clamp_min(1e-12), 0.0).clamp(0.0, 1.0)
+
+
+def _folds(block: Tensor) -> Tensor:
+    """(cells,) fold of each cell; a block is in one fold."""
+    codes = torch.unique(block)
+    return torch.searchsorted(codes, block) % min(N_FOLDS, len(codes))
+
+
 def explained(values: Tensor, by: Tensor, earlier: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
     """(columns,) shares of variance that ridge regressions predict in held-out blocks, 0 to 1.
 
     The first regression of each standardised column of ``values`` is on ``by`` alone, the second
     on ``by`` and the column of ``earlier`` at the same position.
     """
-    codes = torch.unique(block)
-    fold = torch.searchsorted(codes, block) % min(N_FOLDS, len(codes))
+    fold = _folds(block)
     error = torch.zeros((2, values.shape[1]), device=values.device)
     for k in torch.unique(fold):
         test = fold == k
