@@ -25,7 +25,8 @@ from spatrace_sc._core import counts
 from spatrace_sc._core.counts import molecule, molecule_of_blocks
 from spatrace_sc._data import on_disk
 from spatrace_sc._data.expression import columns, expression
-from spatrace_sc._data.on_disk import OnDisk, blocks_of, load_genes
+from spatrace_sc._data.load_genes import load_genes
+from spatrace_sc._data.on_disk import OnDisk, blocks_of
 from spatrace_sc._data.table import as_table
 from spatrace_sc._study.read import read_study
 
@@ -128,13 +129,16 @@ def test_only_named_genes_are_loaded_in_small_blocks(tmp_path, monkeypatch):
     assert isinstance(matrix, OnDisk)
     sizes.clear()
     genes = np.array([3, 60, 12])
-    loaded, unit, empty = load_genes(matrix, genes)
+    loaded, unit, empty, other, n_others = load_genes(matrix, genes)
     assert sizes == [40] * 7 + [20]
     expected = dense(tissue().X)
     np.testing.assert_array_equal(dense(loaded)[:, genes], expected[:, genes])
     assert loaded.nnz == np.count_nonzero(expected[:, genes])
     np.testing.assert_array_equal(unit, molecule(tissue().X))
     np.testing.assert_array_equal(empty, ~expected.any(axis=1))
+    others = np.delete(np.expm1(expected), genes, axis=1)
+    np.testing.assert_allclose(other, others.sum(axis=1), rtol=1e-5)
+    assert n_others == others.any(axis=0).sum()
 
 
 def test_rows_and_columns(tmp_path):

@@ -20,6 +20,7 @@ from _helpers import (
 )
 
 import spatrace_sc as st
+from spatrace_sc._inference import restore as restoring
 from spatrace_sc._inference import run
 from spatrace_sc._inference.levels import regulator_levels
 from spatrace_sc._inference.moved_senders import activity_at_exposure
@@ -81,6 +82,7 @@ def levels_of_today(monkeypatch):
     monkeypatch.setattr(
         problem_of_study, "mixed_tf_filter", lambda study, _: current_tf_filter(study)
     )
+    monkeypatch.setattr(restoring, "FIRST_WITH_SIZE_FACTORS", 0)
 
 
 def earlier_form(adata):

@@ -121,8 +121,8 @@ def infer_ccc(
         median distance between nearest cells (logged).
     transitions_key
         Slot of ``obsp`` with transition probabilities; rows are the earlier cells. None: forward
-        nearest neighbours along time, as :func:`spatrace_sc.pp.transitions` computes them by
-        default.
+        nearest neighbours along time, computed as :func:`spatrace_sc.pp.transitions` does by
+        default, from expression by size factors.
     gene_symbols
         Column of ``var`` with the names by which you give genes and results show them, e.g.
         ``"symbol"`` if ``var_names`` are Ensembl ids. None: ``var_names``. A gene without a
