@@ -46,16 +46,11 @@ ROLES = {"ligands": "ligand", "receptors": "receptor", "tfs": "tf", "targets": "
 EVIDENCE = ["q_value", "stability", "evidence"]
 #: Levels of evidence, weakest first.
 EVIDENCE_LEVELS = ["none", "co-variation", "noise unknown", "ranked", "group", "supported"]
+#: Values of the column ``direction`` of TF edges.
+DIRECTIONS = ["forward", "reverse as likely", "not determined"]
 TF_TARGETS = [
-    "tf",
-    "target",
-    "effect",
-    "score",
-    "p_value",
-    "effect_se",
-    "minimum_effect",
-    "group",
-    *EVIDENCE,
+    *("tf", "target", "effect", "score", "p_value", "effect_se", "minimum_effect", "group"),
+    *("lead", "lead_se", "direction", *EVIDENCE),
 ]
 LR_TARGETS = [
     *("ligand", "receptor", "target", "effect", "score", "p_value", "effect_se", "group_q_value"),

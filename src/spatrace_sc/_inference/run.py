@@ -42,6 +42,7 @@ from .communication import (
     communication_input,
     communication_tables,
 )
+from .direction import add_leads, leads_of_tfs
 from .edge_tables import (
     Values,
     combine_effects,
@@ -104,6 +105,8 @@ def run(
     )
     edges = _test_edges(study, problem, fitted, evidence, silenced, config)
     evidence = edges.evidence
+    leads = leads_of_tfs(study, problem.block.cpu().numpy(), streams["order"])
+    edges.tables[TF_TARGETS.name] = add_leads(edges.tables[TF_TARGETS.name], leads)
     top = _strongest_pairs(evidence.pair_score, config.max_activity)
     strength = evidence.pair_score[top].astype(np.float32)
     activity, activity_se = activity_of(study, problem, fitted, top, strength)
@@ -125,7 +128,7 @@ def run(
         "target_moments": target_moments(study),
         "refits": refit_weights(evidence.refits, config.max_edges),
         "stage_factors": stage_factors_of(study, problem, fitted, edges.tables[LR_PAIRS.name]),
-        "fit": _fit_summary(fitted, silenced, trust),
+        "fit": _fit_summary(fitted, silenced, trust) | {"order_share": leads.order_share},
         "attention": attention_of_regulators(study, silenced, config.max_edges),
         "history": pd.DataFrame(fitted.history, columns=_keys.HISTORY),
         "model": to_arrays(fitted),
@@ -167,7 +170,7 @@ def _log_sizes(study: Study, problem: Problem, device: torch.device) -> None:
 
 def _random_streams(seed: int) -> dict[str, int]:
     """Return the seeds of the steps that draw random numbers, by name."""
-    steps = ("fit", "resample", "permute", "silence")
+    steps = ("fit", "resample", "permute", "silence", "order")
     seeds = np.random.default_rng(seed).integers(2**31, size=len(steps))
     return dict(zip(steps, map(int, seeds), strict=True))
 

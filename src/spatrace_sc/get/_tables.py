@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._edges import LR_PAIRS, LR_TARGETS, TF_TARGETS, EdgeKind
 from .._result import Result
+from ._direction import add_direction
 from ._evidence import add_evidence
 from ._mediation import add_mediation
 
@@ -88,6 +89,7 @@ def tf_targets(
     table = _every_candidate(result, TF_TARGETS)
     minimum = result.minimum_effect
     table["minimum_effect"] = np.where(minimum > 0, minimum, np.nan)[table["target"].to_numpy()]
+    table = add_direction(table)
     return _presented(table, result, TF_TARGETS, stage)
 
 
