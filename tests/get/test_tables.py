@@ -24,6 +24,7 @@ COLUMNS = {
         "effect_se",
         "minimum_effect",
         "group",
+        *("lead", "lead_se", "direction"),
         *EVIDENCE,
     ],
     "lr_targets": [
@@ -105,7 +106,8 @@ def test_communication_lists_every_sender_receiver_and_stored_pair_once(result, 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_values(result, name, stage):
     table = READERS[name](result, stage)
-    unknown = [c for c in ("effect_se", "score_se", "minimum_effect") if c in table]
+    maybe = ("effect_se", "score_se", "minimum_effect", "lead", "lead_se")
+    unknown = [c for c in maybe if c in table]
     assert np.isfinite(table.drop(columns=unknown).select_dtypes("number")).all(axis=None)
     assert not (table[unknown] == 0).any(axis=None)
     assert (table["score"] >= 0).all()
