@@ -45,5 +45,8 @@ WORLDS: dict[str, Callable[[int], AnnData]] = {
 UPSTREAM_WORLDS: dict[str, Callable[[int], AnnData]] = {
     "agents_upstream": upstream.agents_upstream,
     "differentiation_upstream": upstream.differentiation_upstream,
+    "agents_tfs": upstream.agents_tfs,
+    "simulated": upstream.simulated,
+    "simulated_tfs": upstream.simulated_tfs,
     "simulated_upstream": upstream.simulated_upstream,
 }

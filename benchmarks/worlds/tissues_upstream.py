@@ -1,7 +1,8 @@
-"""Worlds in which TFs that regulate other TFs are listed as targets, not as TFs.
+"""Worlds in which edges from a TF to a gene upstream of it are candidates.
 
-Lists of TFs are incomplete, and downstream genes are often chosen because they vary. An edge from a
-listed TF to a gene upstream of it is then a candidate, and is reversed if it is called.
+Either every TF is a target, too. Or TFs that regulate other TFs are targets only: lists of TFs are
+incomplete, and targets are often chosen because they vary. In both, an edge that is called from a
+TF to a gene upstream of it is reversed.
 """
 
 from __future__ import annotations
@@ -35,15 +36,40 @@ def upstream_as_targets(adata: AnnData) -> AnnData:
     return adata
 
 
-def simulated_upstream(seed: int) -> AnnData:
-    """Return the tissue of ``st.datasets.simulated``."""
+def tfs_as_targets(adata: AnnData) -> AnnData:
+    """Return the world with every TF as a target, too."""
+    truth = dict(adata.uns["truth"])
+    adata.var["target"] = adata.var["target"].to_numpy(bool) | adata.var["tf"].to_numpy(bool)
+    both = [truth["tf_targets"], truth["tf_tfs"]]
+    truth["tf_targets"] = pd.concat(both, ignore_index=True)
+    adata.uns["truth"] = truth
+    return adata
+
+
+def simulated(seed: int) -> AnnData:
+    """Return the tissue of ``st.datasets.simulated``, with all its TFs."""
     adata = st.datasets.simulated(seed, n_cells=N_CELLS)
     adata.uns["arguments"] = dict(TIMED)
-    return upstream_as_targets(adata)
+    return adata
+
+
+def simulated_upstream(seed: int) -> AnnData:
+    """Return the same tissue with its upstream TFs as targets only."""
+    return upstream_as_targets(simulated(seed))
+
+
+def simulated_tfs(seed: int) -> AnnData:
+    """Return the same tissue, in which TFs regulate each other."""
+    return tfs_as_targets(simulated(seed))
+
+
+def agents_tfs(seed: int) -> AnnData:
+    """Return the mechanistic tissue of agents with TFs as targets."""
+    return tfs_as_targets(agents(seed))
 
 
 def agents_upstream(seed: int) -> AnnData:
-    """Return the mechanistic tissue of agents."""
+    """Return the mechanistic tissue of agents with its upstream TFs as targets only."""
     return upstream_as_targets(agents(seed))
 
 

@@ -57,6 +57,12 @@ def tf_targets(
       " | ". Read it as "one of these acts". Determined for edges with q ≤ 0.1 and for the 100
       strongest; empty for other edges, and where there is no such regulator. Of more than 12,
       the first 12 are named. A pair is written ``ligand^receptor``.
+    - ``lead``: how far the TF changes before the target along the transitions, −1 to 1; negative
+      if the target changes first. ``lead_se``: its standard error (``docs/method.md``, section 6).
+    - ``direction``: "forward" if the TF changes first, ``lead`` > 1.28 ``lead_se`` (level 10 %);
+      "reverse as likely" if the target does, ``lead`` < −1.28 ``lead_se``; else "not determined".
+      No edge has a direction if the order in time explains less than half of all leads, as in a
+      steady state, or if an earlier version stored the result. q does not use the direction.
     - ``q_value``: estimated false discovery rate at this rank, i.e. the expected share of false
       edges among all edges with at most this q. An edge with q ≤ 0.1 is significant. q is 1
       for all TF edges where the count noise is unknown.
