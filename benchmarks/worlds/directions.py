@@ -43,6 +43,11 @@ KEYS = {
     "receivers": None,
     "radius": None,
 }
+#: Worlds with a complete truth of different kinds.
+CHOSEN = [
+    *("sergio_ds4", "beeline_gsd", "sergio_like_poisson", "sergio_differentiation", "boolean"),
+    *("agents", "agents_deep", "reference_poisson", "reference_b65", "simulated"),
+]
 ROLES = ("ligands", "receptors", "tfs", "targets")
 
 
@@ -108,8 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    chosen = [*WORLDS, "simulated"]
-    parser.add_argument("--worlds", nargs="+", choices=list(every), default=chosen)
+    parser.add_argument("--worlds", nargs="+", choices=list(every), default=CHOSEN)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     given = parser.parse_args()
     warnings.simplefilter("ignore")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,13 @@ from anndata import AnnData
 
 sys.path.append(str(Path(__file__).parents[2]))
 
+from benchmarks.worlds import directions as of_true_edges
 from benchmarks.worlds.judge import score, upstream
 from benchmarks.worlds.report import directions, frame
 from benchmarks.worlds.tissues_upstream import upstream_as_targets
+
+import spatrace_sc as st
+from spatrace_sc._regulators import Regulators
 
 
 @pytest.fixture
@@ -66,3 +71,36 @@ def test_upstream_tfs_become_targets(four):
     assert set(moved.var_names[moved.var["target"]]) == set("ABCD")
     assert moved.uns["truth"]["tf_targets"][["tf", "target"]].to_numpy().tolist() == [["B", "C"]]
     assert bool(upstream(moved.uns["truth"]).loc["A", "C"])
+
+
+def test_directions_of_true_edges_need_no_inference():
+    adata = st.datasets.simulated(n_cells=400, n_targets=12, n_background=40)
+    keys = {"sample_key": "sample", "stage_key": "stage"}
+    adata.uns["arguments"] = keys | {"time_key": "dpt_pseudotime"}
+    study = of_true_edges.read(adata)
+    (tf, target), sign = of_true_edges.true_edges(study, adata.uns["truth"])
+    truth = adata.uns["truth"]["tf_targets"]
+    signs = {(e.tf, e.target): e.sign for e in truth.itertuples()}
+    edges = zip(study.genes.tfs[tf], study.genes.targets[target], strict=True)
+    assert dict(zip(edges, sign, strict=True)) == signs
+    line = of_true_edges.directions(adata, 0)
+    assert line["edges"] == len(truth)
+    both = line["forward without threshold"] + line["backward without threshold"]
+    assert 0 <= line["forward"] + line["backward"] <= both <= 1
+    table = of_true_edges.summary(pd.DataFrame([{"world": "w"} | line] * 2))
+    assert table.loc["w", "true edges"] == 2 * len(truth)
+
+
+def test_edges_that_are_true_both_ways_have_no_direction():
+    truth = {"tf_targets": pd.DataFrame({"tf": list("ABB"), "target": list("BAC")})}
+    genes = Regulators.from_mapping(
+        {"ligands": ["L"], "receptors": ["R"], "tfs": list("AB"), "targets": list("ABC")},
+        homophilic=False,
+    )
+    levels = np.random.default_rng(0).normal(size=(8, 3))
+    study = SimpleNamespace(
+        genes=genes, tf=levels[:, :2], target=-levels, receiver_types=np.repeat(["x"], 8)
+    )
+    (tf, target), sign = of_true_edges.true_edges(study, truth)
+    assert (genes.tfs[tf].tolist(), genes.targets[target].tolist()) == (["B"], ["C"])
+    assert len(sign) == 1

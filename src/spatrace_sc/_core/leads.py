@@ -12,6 +12,8 @@ from scipy import sparse
 N_RANDOM_ORDERS = 9
 #: Most regulators and targets of that comparison, evenly spaced.
 MAX_COMPARED = 100
+#: Genes that are in memory at a time, as levels of all cells.
+BATCH = 128
 
 Array = NDArray[np.float64]
 
@@ -30,6 +32,26 @@ class Leads:
     lead: Array
     se: Array
     order_share: float
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Means over some cells without covariates: of the cells themselves, or one step away.
+
+    ``mean`` (R, cells) for the R cells ``rows`` that have such cells, ``basis`` (R, C) an
+    orthonormal basis of a constant and the covariates there.
+    """
+
+    mean: sparse.csr_matrix
+    rows: NDArray[np.intp]
+    basis: Array
+
+    def residual(self, values: Array) -> Array:
+        """(cells, genes) residuals of the means; 0 in cells without them."""
+        mean = self.mean @ values
+        result = np.zeros_like(values)
+        result[self.rows] = mean - self.basis @ (self.basis.T @ mean)
+        return result
 
 
 @dataclass(frozen=True)
@@ -99,15 +121,30 @@ def _leads_and_errors(
     block: NDArray[np.integer],
 ) -> tuple[Array, Array, Array]:
     """(F, G) leads, their standard errors over blocks, and squared lagged correlations."""
-    f, g = _lagged(backward, genes, covariates)
+    readings = _readings(backward, covariates)
     order = np.argsort(block, kind="stable")
-    rows = np.split(order, np.flatnonzero(np.diff(block[order])) + 1)
+    blocks = np.split(order, np.flatnonzero(np.diff(block[order])) + 1)
+    regulator, target = genes
+    results = [np.empty((regulator.shape[1], target.shape[1])) for _ in range(3)]
+    for rows in _batches(regulator.shape[1]):
+        f = _lagged(readings, regulator[:, rows])
+        for columns in _batches(target.shape[1]):
+            batch = _of_batch(f, _lagged(readings, target[:, columns]), blocks)
+            for result, values in zip(results, batch, strict=True):
+                result[rows, columns] = values
+    return results[0], results[1], results[2]
+
+
+def _of_batch(
+    f: _LaggedCells, g: _LaggedCells, blocks: list[NDArray[np.intp]]
+) -> tuple[Array, Array, Array]:
+    """Leads of some regulators over some targets, standard errors and squared correlations."""
     total, squares = np.zeros((2, f.now.shape[1], g.now.shape[1]))
-    for cells in rows:
+    for cells in blocks:
         part = f.step[cells].T @ g.now[cells] - f.now[cells].T @ g.step[cells]
         total += part
         squares += part**2
-    n = len(rows)
+    n = len(blocks)
     variance = (squares - total**2 / n) * n / max(n - 1, 1)
     f_first = f.earlier.T @ g.now + f.now.T @ g.later
     g_first = f.now.T @ g.earlier + f.later.T @ g.now
@@ -121,39 +158,31 @@ def _leads_and_errors(
     return lead, se, (size / np.where(known, spread, 1.0)) ** 2
 
 
-def _lagged(
-    backward: sparse.csr_matrix,
-    genes: tuple[NDArray[np.floating], ...],
-    covariates: NDArray[np.floating],
-) -> list[_LaggedCells]:
-    """Return the levels of regulators and of targets in cells, earlier cells and later cells."""
-    values = np.hstack(genes).astype(np.float64)
-    now = _without(covariates, values, np.ones(len(values), dtype=bool))
-    earlier = _step_mean(backward, values, covariates)
-    later = _step_mean(sparse.csr_matrix(backward.T), values, covariates)
-    ends = [genes[0].shape[1]]
-    parts = (np.split(levels, ends, axis=1) for levels in (now, earlier - later, earlier, later))
-    return [_LaggedCells(*levels) for levels in zip(*parts, strict=True)]
+def _readings(backward: sparse.csr_matrix, covariates: NDArray[np.floating]) -> list[_Reading]:
+    """Return how to read cells, earlier cells and later cells."""
+    design = np.column_stack([np.ones(len(covariates)), covariates]).astype(np.float64)
+    readings = []
+    for matrix in (sparse.identity(len(design), format="csr"), backward, backward.T):
+        mass = np.asarray(matrix.sum(axis=1), dtype=np.float64).ravel()
+        rows = np.flatnonzero(mass > 0)
+        mean = sparse.diags(1.0 / mass[rows]) @ sparse.csr_matrix(matrix)[rows]
+        left, singular, _ = np.linalg.svd(design[rows], full_matrices=False)
+        basis = left[:, singular > 1e-9 * singular.max(initial=0.0)]
+        readings.append(_Reading(mean, rows, basis))
+    return readings
 
 
-def _step_mean(
-    transitions: sparse.csr_matrix, values: Array, covariates: NDArray[np.floating]
-) -> Array:
-    """(cells, genes) mean over one step, divided by the number of cells that have one; else 0."""
-    mass = np.asarray(transitions.sum(axis=1), dtype=np.float64).ravel()
-    exists = mass > 0
-    mean = (transitions @ values) / np.where(exists, mass, 1.0)[:, None]
-    return _without(covariates, mean, exists) / max(int(exists.sum()), 1)
+def _lagged(readings: list[_Reading], values: NDArray[np.floating]) -> _LaggedCells:
+    """Return the levels of cells; of earlier and later cells, divided by their number."""
+    levels = values.astype(np.float64)
+    now = readings[0].residual(levels)
+    earlier, later = (r.residual(levels) / max(len(r.rows), 1) for r in readings[1:])
+    return _LaggedCells(now, earlier - later, earlier, later)
 
 
-def _without(covariates: NDArray[np.floating], values: Array, rows: NDArray[np.bool_]) -> Array:
-    """Residuals of a regression on the covariates and a constant in some rows; 0 in others."""
-    design = np.column_stack([np.ones(len(values)), covariates])[rows].astype(np.float64)
-    left, singular, _ = np.linalg.svd(design, full_matrices=False)
-    basis = left[:, singular > 1e-9 * singular.max(initial=0.0)]
-    residual = np.zeros_like(values)
-    residual[rows] = values[rows] - basis @ (basis.T @ values[rows])
-    return residual
+def _batches(n: int) -> list[slice]:
+    """Return slices of at most ``BATCH`` genes."""
+    return [slice(start, min(start + BATCH, n)) for start in range(0, n, BATCH)]
 
 
 def _in_random_order(backward: sparse.csr_matrix, rng: np.random.Generator) -> sparse.csr_matrix:
