@@ -25,6 +25,7 @@ from anndata import AnnData
 from scipy import sparse
 
 import spatrace_sc as st
+from spatrace_sc import _keys
 
 pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT, ONE_SLICE)
 
@@ -286,9 +287,9 @@ def test_large_raw_counts_do_not_overflow():
     warned("infer_ccc", adata)
     talk = st.get.communication(adata).drop(columns="score_se")  # NaN: one slice
     for table in (st.get.lr_targets(adata), st.get.tf_targets(adata), talk):
-        errors = [
-            c for c in table if str(c).endswith("_se") or c in ("minimum_effect", "lead")
-        ]  # NaN: nothing to measure them on
+        # NaN: nothing to measure them on
+        unmeasured = {"minimum_effect", "lead", *_keys.EFFECT_PARTS}
+        errors = [c for c in table if str(c).endswith("_se") or c in unmeasured]
         assert np.isfinite(table.drop(columns=errors).select_dtypes("number")).all(axis=None)
         assert not np.isinf(table.select_dtypes("number")).any(axis=None)
 

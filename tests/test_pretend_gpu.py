@@ -11,7 +11,8 @@ import pytest
 import torch
 from _helpers import NOTHING_SIGNIFICANT, slow, small_config
 from _pretend_gpu import MAIN, WrongPlaceError, on_gpu, pretend_gpu
-from benchmarks.performance import gpu
+from benchmarks.performance.gpu import __main__ as gpu
+from benchmarks.performance.gpu import ways
 
 import spatrace_sc as st
 from spatrace_sc._model import records
@@ -168,7 +169,7 @@ def test_recorded_steps_give_the_same_tables(monkeypatch, options):
 def test_a_mask_that_lies_on_the_gpu_is_not_pinned(pretended, monkeypatch):
     monkeypatch.setattr(
         encoder,
-        "_moved",
+        "moved",
         lambda mask, device: mask.contiguous().pin_memory().to(device, non_blocking=True),
     )
     with pytest.raises(RuntimeError, match="cannot pin"):
@@ -204,10 +205,10 @@ def test_a_prior_runs_on_the_gpu(pretended):
 
 @pytest.mark.slow
 def test_the_script_for_a_gpu_runs_through(pretended, monkeypatch, tmp_path):
-    monkeypatch.setattr(gpu, "WAYS", (gpu.PLAIN, gpu.WAYS[-1]))
+    monkeypatch.setattr(ways, "WAYS", (ways.PLAIN, ways.WAYS[-1]))
     sizes = "--cells 600 --targets 6 --ligands 3 --receptors 4 --tfs 3 --tissue 250".split()
     sizes += "--epochs 2 --resamples 2".split()
     gpu.main([*sizes, "--out", str(tmp_path / "rows.jsonl")])
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
-    assert {row["part"] for row in rows} == {"ranking", "training", "waits"}
+    assert {row["part"] for row in rows} == set(gpu.PARTS)
     assert all(row["device"] == "cuda:0" for row in rows if row["part"] == "training")

@@ -36,7 +36,11 @@ def test_what_is_stored_can_be_read(original, form, tmp_path):
 
 def test_stored_values_are_plain():
     params = NO_KEYS.to_params()
-    assert set(params) == set(NAMES) == {*KEYS, "senders", "receivers", "radius", "homophilic"}
+    assert (
+        set(params)
+        == set(NAMES)
+        == {*(*KEYS, "senders", "receivers", "radius", "homophilic", "covariates")}
+    )
     assert all(isinstance(params[key], str) for key in KEYS)
     assert params["sample_key"] == params["layer"] == ""
     assert params["senders"].dtype == object
@@ -51,6 +55,19 @@ def test_whether_a_gene_pairs_with_itself_comes_back(homophilic):
     assert (
         Source.from_params(params | {"homophilic": np.bool_(homophilic)}).homophilic is homophilic
     )
+
+
+@pytest.mark.parametrize("form", ["memory", "h5ad", slow("zarr")])
+@pytest.mark.parametrize("covariates", [(), ("batch",), ("S_score", "regions")])
+def test_covariates_come_back(covariates, form, tmp_path):
+    params = source(covariates=covariates).to_params()
+    if form != "memory":
+        adata = ad.AnnData(np.ones((2, 2)), uns={"params": params})
+        getattr(adata, f"write_{form}")(tmp_path / "a")
+        params = getattr(ad, f"read_{form}")(tmp_path / "a").uns["params"]
+    assert Source.from_params(params).covariates == covariates
+    params.pop("covariates")  # results of version 0.1.0
+    assert Source.from_params(params).covariates == ()
 
 
 def test_results_that_do_not_state_it_paired_a_gene_with_itself():

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import spatrace_sc as st
+from spatrace_sc import _keys
 from spatrace_sc._edges import ACTIVITY_KINDS, COMPARED_COLUMNS, LEVELS
 from spatrace_sc._inference.restore import restore
 from spatrace_sc._keys import MODULES
@@ -222,6 +223,12 @@ def test_exports(stored):
     assert len(table) == (listed["communication"]["score"] > 0).sum()
     graph = st.get.to_networkx(stored, ["tf_targets", "lr_targets"], max_q=None)
     assert graph.number_of_edges() == len(listed["tf_targets"]) + len(listed["lr_targets"])
+
+
+def test_a_result_of_version_0_1_0_has_no_effects_within_and_between_groups(stored):
+    table = st.get.tf_targets(stored)
+    assert list(table.columns) == _keys.TF_TARGETS
+    assert table[_keys.EFFECT_PARTS].isna().all(axis=None)
 
 
 def test_a_result_of_version_0_1_0_holds_no_attention(stored):

@@ -48,9 +48,24 @@ EVIDENCE = ["q_value", "stability", "evidence"]
 EVIDENCE_LEVELS = ["none", "co-variation", "noise unknown", "ranked", "group", "supported"]
 #: Values of the column ``direction`` of TF edges.
 DIRECTIONS = ["forward", "reverse as likely", "not determined"]
+#: Effects of a TF within and between groups of cells, and which of them an edge rests on.
+EFFECT_PARTS = [
+    *("effect_within", "effect_within_se", "effect_between", "effect_between_se", "rests_on"),
+]
+#: Levels of ``rests_on``; the stored result holds their indices.
+RESTS_ON = ["neither", "within", "between", "both"]
 TF_TARGETS = [
-    *("tf", "target", "effect", "score", "p_value", "effect_se", "minimum_effect", "group"),
-    *("lead", "lead_se", "direction", *EVIDENCE),
+    "tf",
+    "target",
+    "effect",
+    "score",
+    "p_value",
+    "effect_se",
+    "minimum_effect",
+    *EFFECT_PARTS,
+    "group",
+    *("lead", "lead_se", "direction"),
+    *EVIDENCE,
 ]
 LR_TARGETS = [
     *("ligand", "receptor", "target", "effect", "score", "p_value", "effect_se", "group_q_value"),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 
+import pandas as pd
 import pytest
 import torch
 from _helpers import NOTHING_SIGNIFICANT
-from benchmarks.performance import gpu, processes
+from benchmarks.performance import processes
+from benchmarks.performance.gpu import __main__ as gpu
+from benchmarks.performance.gpu import ranking, ways
 
+import spatrace_sc as st
 from spatrace_sc._inference import run as inference
 from spatrace_sc._model import fit
 from spatrace_sc._model.network.signal_network import SignalNetwork
@@ -38,9 +42,9 @@ def test_the_cpu_stands_in_for_the_gpu(tmp_path):
     gpu.main([*TINY, "--device", "cpu", "--out", str(tmp_path / "rows.jsonl")])
     found = rows(tmp_path / "rows.jsonl")
     ranked = [row for row in found if row["part"] == "ranking"]
-    ways = {way.name for way in gpu.WAYS}
+    names = {way.name for way in ways.WAYS}
     assert {(row["products"], row["table"]) for row in ranked} == {
-        (p, t) for p in ways for t in gpu.NAMES
+        (p, t) for p in names for t in ranking.NAMES
     }
     for row in ranked:
         if row["products"] in ("float32", "float32, recorded"):
@@ -48,8 +52,8 @@ def test_the_cpu_stands_in_for_the_gpu(tmp_path):
             assert row["spearman"] == pytest.approx(1) or row["spearman"] != row["spearman"]
         assert row["rows"] > 0
     trained = [row for row in found if row["part"] == "training"]
-    assert [row["batch"] for row in trained] == [256] * len(ways) + [gpu.LARGE_BATCH] * len(ways)
-    assert [row["products"] for row in trained] == 2 * [way.name for way in gpu.WAYS]
+    assert [row["batch"] for row in trained] == [256] * len(names) + [gpu.LARGE_BATCH] * len(names)
+    assert [row["products"] for row in trained] == 2 * [way.name for way in ways.WAYS]
     for row in trained:
         products = row["attention_products"] + row["gates_products"]
         assert row["share"] == pytest.approx(products / row["seconds"])
@@ -65,11 +69,11 @@ def test_another_ranking_would_be_seen(monkeypatch):
 
     def inferred(n_cells, device, config, seed):
         calls.append(device)
-        scores = gpu.pd.Series([3.0, 2.0, 1.0], index=["a", "b", "c"])
-        return dict.fromkeys(gpu.NAMES, scores if len(calls) == 1 else -scores), 1.0
+        scores = pd.Series([3.0, 2.0, 1.0], index=["a", "b", "c"])
+        return dict.fromkeys(ranking.NAMES, scores if len(calls) == 1 else -scores), 1.0
 
-    monkeypatch.setattr(gpu, "inferred", inferred)
-    for row in gpu.ranking(1, torch.device("cpu"), gpu.st.Config()):
+    monkeypatch.setattr(ranking, "inferred", inferred)
+    for row in ranking.ranking(1, torch.device("cpu"), st.Config()):
         assert row["spearman"] == pytest.approx(-1)
         assert row["largest_difference"] == 6
 

@@ -23,6 +23,7 @@ COLUMNS = {
         "p_value",
         "effect_se",
         "minimum_effect",
+        *("effect_within", "effect_within_se", "effect_between", "effect_between_se", "rests_on"),
         "group",
         *("lead", "lead_se", "direction"),
         *EVIDENCE,
@@ -106,8 +107,8 @@ def test_communication_lists_every_sender_receiver_and_stored_pair_once(result, 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_values(result, name, stage):
     table = READERS[name](result, stage)
-    maybe = ("effect_se", "score_se", "minimum_effect", "lead", "lead_se")
-    unknown = [c for c in maybe if c in table]
+    errors = ("effect_se", "score_se", "effect_within_se", "effect_between_se")
+    unknown = [c for c in (*errors, "minimum_effect", "lead", "lead_se") if c in table]
     assert np.isfinite(table.drop(columns=unknown).select_dtypes("number")).all(axis=None)
     assert not (table[unknown] == 0).any(axis=None)
     assert (table["score"] >= 0).all()

@@ -13,6 +13,7 @@ MODULES = sorted(Path(st.pl.__file__).parent.glob("*.py"))
 def test_every_function_is_exported() -> None:
     assert st.pl.__all__ == [
         "activity_map",
+        "attention",
         "cascades",
         "communication",
         "comparison",

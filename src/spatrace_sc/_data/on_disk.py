@@ -12,7 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._core.counts import molecule, molecule_of_blocks
 from .matrix_forms import InMemory, canonical
 
 logger = logging.getLogger("spatrace_sc")
@@ -176,53 +175,9 @@ def blocks_of(matrix: InMemory | OnDisk) -> Iterator[InMemory]:
         yield matrix[start : start + step]
 
 
-def load_genes(
-    matrix: InMemory | OnDisk, genes: NDArray[np.integer]
-) -> tuple[InMemory, NDArray[np.float64] | None, NDArray[np.bool_]]:
-    """Return the matrix in memory, the value of one molecule in every cell, and the empty cells.
-
-    For the second see :func:`spatrace_sc._core.counts.molecule`; in an empty cell no gene is above
-    0. Of a matrix on disk only the named genes are loaded; the others are empty columns, so that
-    genes keep their index. The file is read once.
-    """
-    if not isinstance(matrix, OnDisk):
-        return matrix, molecule(matrix), ~has_counts(matrix)
-    loaded: list[sparse.csr_matrix] = []
-    filled: list[NDArray[np.bool_]] = []
-    mask = np.zeros(matrix.shape[1], dtype=bool)
-    mask[genes] = True
-
-    def load_each() -> Iterator[InMemory]:
-        for block in matrix.blocks():
-            loaded.append(_with_columns_only(block, mask))
-            filled.append(has_counts(block))
-            yield block
-
-    blocks = load_each()
-    unit = molecule_of_blocks(blocks)
-    for _ in blocks:  # molecule_of_blocks stops at the first block that does not hold counts
-        continue
-    logger.info(
-        "read %d of %d genes from disk, in %d blocks of cells.",
-        *(int(mask.sum()), len(mask), len(loaded)),
-    )
-    if not loaded:
-        nothing = np.ones(matrix.shape[0], dtype=bool)
-        return sparse.csr_matrix(matrix.shape, dtype=np.float32), unit, nothing
-    stacked = sparse.csr_matrix(sparse.vstack(loaded, format="csr"))
-    return stacked, unit, ~np.concatenate(filled)
-
-
 def has_counts(block: InMemory) -> NDArray[np.bool_]:
     """(cells,) mask of the cells with any value that is not 0."""
     if isinstance(block, sparse.csr_matrix):
         pattern = (block.data != 0, block.indices, block.indptr)
         return np.asarray(sparse.csr_matrix(pattern, shape=block.shape).sum(axis=1)).ravel() > 0
     return np.asarray((block != 0).any(axis=1))
-
-
-def _with_columns_only(block: InMemory, mask: NDArray[np.bool_]) -> sparse.csr_matrix:
-    """Return a block in which the columns outside the mask are empty."""
-    index = np.flatnonzero(mask)
-    entries = sparse.coo_matrix(block[:, index])
-    return sparse.csr_matrix((entries.data, (entries.row, index[entries.col])), shape=block.shape)

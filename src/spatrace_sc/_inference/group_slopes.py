@@ -138,12 +138,13 @@ def _levels(
 
 
 def _nuisance(restored: Restored, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """(N, C) samples, cell types and powers of time."""
+    """(N, C) samples, cell types, powers of time, and the covariates that the user named."""
     study = restored.study
     samples = pd.get_dummies(study.receiver_sample[rows]).to_numpy(dtype=float)
     types = pd.get_dummies(study.receiver_types[rows]).to_numpy(dtype=float)[:, 1:]
     time = _standardise(study.time[rows][:, None])[:, 0]
-    return np.hstack([samples, types - types.mean(axis=0), time_powers(time)])
+    named = _standardise(study.named_covariates.to_numpy(dtype=float)[rows])
+    return np.hstack([samples, types - types.mean(axis=0), time_powers(time), named])
 
 
 def _standardise(values: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -14,10 +14,16 @@ from .._data.empty_cells import empty_cells
 from .._data.expression import columns, expression_by_slice
 from .._data.genes import names_by_label
 from .._data.imputation import imputed
+from .._data.matrix_forms import InMemory
+from .._data.on_disk import OnDisk
+from .._data.size_factors import load_rescaled
 from .._errors import DataError
+from .._regulators import ROLES
 from .._result import Result
+from .._result.checks import FIRST_WITH_SIZE_FACTORS
 from .._study.data_order import order_of_cells, take_cells
 from .._study.records import Cells
+from .._study.source import Source
 from .communication import CommunicationInput, communication_input
 
 
@@ -35,7 +41,7 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
     """
     source, genes = result.source, result.genes
     matrix, unmeasured = expression_by_slice(adata, source.layer, source.slice_column)
-    empty = empty_cells(matrix)
+    ligand, empty = _read_ligands(adata, result, matrix)
     in_file = _read_cells(adata, result, empty)
     rows = np.arange(adata.n_obs)
     if result.in_data_order:
@@ -51,18 +57,9 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
             f"`st.tl.infer_ccc(adata, key_added={result.key!r})` again."
         )
     _check_senders(cells, result)
-    name_of = names_by_label(adata, source.gene_symbols)
-    missing = [str(g) for g in genes.ligands if str(g) not in name_of]
-    if missing:
-        raise DataError(
-            f"the data lack the ligands {shorten(missing)}, with which `adata.uns[{result.key!r}]` "
-            "was inferred. Undo the change, or call "
-            f"`st.tl.infer_ccc(adata, key_added={result.key!r})` again."
-        )
-    position = adata.var_names.get_indexer([name_of[str(g)] for g in genes.ligands])
-    ligand = columns(matrix, position)
     if unmeasured is not None:
-        ligand = imputed(ligand, unmeasured.missing(position), in_file.types, ~empty)
+        missing = unmeasured.missing(_positions(adata, result, "ligands"))
+        ligand = imputed(ligand, missing, in_file.types, ~empty)
     weights = neighbour_weights(
         *(cells.coords, cells.sample, cells.receivers, cells.senders),
         radius=float(source.radius or 0.0),
@@ -77,6 +74,47 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
     )
 
 
+def _read_ligands(
+    adata: AnnData, result: Result, matrix: InMemory | OnDisk
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return (cells, L) levels of the ligands on the scale of the inference, and the empty cells.
+
+    Genes with another role that were removed since count as genes without one.
+    """
+    position = _positions(adata, result, "ligands")
+    if result.form < FIRST_WITH_SIZE_FACTORS:
+        return columns(matrix, position), empty_cells(matrix)
+    others = [_positions(adata, result, role, required=False) for role in ROLES]
+    sample = _samples(adata, result.source)
+    loaded = load_rescaled(matrix, np.unique(np.concatenate(others)), sample)
+    return columns(loaded.matrix, position), loaded.empty
+
+
+def _positions(
+    adata: AnnData, result: Result, role: str, *, required: bool = True
+) -> NDArray[np.intp]:
+    """Return the columns of the genes of a role; all of them must exist if they are required."""
+    name_of = names_by_label(adata, result.source.gene_symbols)
+    genes = [str(gene) for gene in result.genes[role]]
+    missing = [gene for gene in genes if gene not in name_of]
+    if missing and required:
+        raise DataError(
+            f"the data lack the {role} {shorten(missing)}, with which "
+            f"`adata.uns[{result.key!r}]` was inferred. Undo the change, or call "
+            f"`st.tl.infer_ccc(adata, key_added={result.key!r})` again."
+        )
+    present = [name_of[gene] for gene in genes if gene in name_of]
+    position: NDArray[np.intp] = adata.var_names.get_indexer(pd.Index(present))
+    return position
+
+
+def _samples(adata: AnnData, source: Source) -> NDArray[np.object_]:
+    """Return the slice of every cell; without a key, all cells are one slice."""
+    if source.sample_key is None:
+        return np.full(adata.n_obs, "all", dtype=object)
+    return categories(adata, source.sample_key, "sample_key")
+
+
 def _read_cells(adata: AnnData, result: Result, empty: NDArray[np.bool_]) -> Cells:
     """Read the columns of ``obs`` that the inference read, and the coordinates.
 
@@ -84,10 +122,8 @@ def _read_cells(adata: AnnData, result: Result, empty: NDArray[np.bool_]) -> Cel
     """
     source = result.source
     types = categories(adata, source.cell_type_key, "cell_type_key").astype(str)
-    everywhere = np.full(adata.n_obs, "all", dtype=object)
-    sample = stage = everywhere
-    if source.sample_key is not None:
-        sample = categories(adata, source.sample_key, "sample_key")
+    sample = _samples(adata, source)
+    stage = np.full(adata.n_obs, "all", dtype=object)
     if source.stage_column is not None:
         stage = categories(adata, source.stage_column, "stage_key")
     return Cells(

@@ -25,6 +25,7 @@ from .._model.network.observe import observe
 from .._model.records import Problem
 from .._regulators import ROLES, Regulators
 from .._result import Result
+from .._result.checks import FIRST_WITH_SIZE_FACTORS
 from .._study.ancestors import Ancestors
 from .._study.problem import build_problem
 from .._study.read import assemble_study, in_data_order, load_tissue, read_cells
@@ -160,7 +161,10 @@ def _read_again(result: Result) -> Study:
         warnings.simplefilter("ignore", SpatraceWarning)  # the inference has given them
         matrix, unmeasured = expression_by_slice(adata, source.layer, source.slice_column)
         cells = read_cells(adata, source)
-        tissue = load_tissue(adata, matrix, cells, names, labels, unmeasured)
+        tissue = load_tissue(
+            *(adata, matrix, cells, names, labels, unmeasured),
+            rescaled=result.form >= FIRST_WITH_SIZE_FACTORS,
+        )
         _check_receivers(result, tissue.cells.receivers)
         if result.in_data_order:
             tissue = in_data_order(adata, tissue, names_too=False)
@@ -213,13 +217,20 @@ def _check_values(restored: Restored) -> None:
                 "regulators have other levels: expression, coordinates, types or time have changed",
             )
     now = target_moments(restored.study)
-    if not np.allclose(result.target_moments, now, rtol=1e-3, atol=1e-5):
-        raise _changed(result, "targets have other levels")
+    then, n_targets = result.target_moments, restored.genes.n_targets
+    parts = [(m[:, :n_targets], m[:, n_targets:]) for m in (then, now)]
+    for noun, before, after in zip(("targets", "covariates"), *parts, strict=True):
+        if before.shape != after.shape or not np.allclose(before, after, rtol=1e-3, atol=1e-5):
+            raise _changed(result, f"{noun} have other levels")
 
 
 def target_moments(study: Study) -> NDArray[np.float64]:
-    """(2, G) mean of every target over the receivers, and of its product with time."""
-    target = study.target.astype(np.float64)
+    """(2, G + C) mean over the receivers, and of the product with time, of targets and covariates.
+
+    The covariates are those that the user named.
+    """
+    named = study.named_covariates.to_numpy(dtype=float).reshape(len(study.time), -1)
+    target = np.hstack([study.target.astype(np.float64), named])
     return np.stack([target.mean(axis=0), study.time @ target / len(target)])
 
 

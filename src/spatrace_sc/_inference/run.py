@@ -24,6 +24,7 @@ from .._model.evidence.rivals import find_rivals
 from .._model.evidence.screen_pairs import screen
 from .._model.evidence.shared_credit import share_credit
 from .._model.evidence.silencing import SilencingEffects, silencing_effects
+from .._model.evidence.within_between import within_between
 from .._model.fit import Fit, fit
 from .._model.network.checkpoint import to_arrays
 from .._model.records import Evidence, Problem
@@ -52,6 +53,7 @@ from .edge_tables import (
     pair_tf_table,
     refit_weights,
 )
+from .effect_parts import add_effect_parts
 from .indistinguishable import (
     add_groups,
     apply_rival_test,
@@ -249,6 +251,8 @@ def _test_edges(
     tested, rivals, floor = apply_rival_test(evidence, values, rivals, genes)
     tables = edge_tables(genes, evidence, tested, values, config.max_edges)
     groups = add_groups(tables, genes, rivals)
+    by_part = add_effect_parts(tables[TF_TARGETS.name], within_between(problem))
+    tables[TF_TARGETS.name] = by_part
     noise = noise_share(problem).cpu().numpy()
     tables[LR_TFS.name] = pair_tf_table(genes, evidence, noise, floor)
     logger.info(

@@ -162,9 +162,14 @@ def without_pairs(
 def without_covariates(
     regression: Regression, problem: Problem, held_out: Tensor, lam: float
 ) -> Tensor:
-    """(held-out cells,) mean squared error of TFs and pairs alone, fitted at the same λ."""
-    regulators = torch.arange(problem.pair_columns.stop, device=held_out.device)
-    return regression.errors(regression.solve(lam, among=regulators), held_out)
+    """(held-out cells,) mean squared error of the regulators, fitted at the same λ.
+
+    Only covariates that the user named remain beside TFs and pairs.
+    """
+    columns = torch.arange(problem.n_regulators, device=held_out.device)
+    first_named = problem.n_regulators - problem.n_named_covariates
+    among = columns[(columns < problem.pair_columns.stop) | (columns >= first_named)]
+    return regression.errors(regression.solve(lam, among=among), held_out)
 
 
 def _report(r2: dict[str, float], lam: float) -> None:

@@ -73,7 +73,7 @@ class Problem:
     Training judges the attention by it; the network never sees it.
     """
     covariates: Tensor
-    """(N, C) standardised covariates."""
+    """(N, C) standardised covariates, those that the user named last."""
     targets: Tensor
     """(N, G) expression of the targets."""
     usable: Tensor
@@ -88,6 +88,8 @@ class Problem:
     """(2, edges) regulator column and target of edges that may not exist, as a gene on itself."""
     forbidden_on_tfs: Tensor
     """(2, edges) the same with TF genes as targets."""
+    n_named_covariates: int = 0
+    """Number of the last covariates, which the user named."""
     decoy_weight: float = 1.0
     """Number of pairs that the decoy of one pair counts for.
 
@@ -109,6 +111,16 @@ class Problem:
         return weights.new_zeros((self.n_tf_genes, weights.shape[1])).index_add_(
             0, self.tf_gene.to(weights.device), weights
         )
+
+    @property
+    def may_regulate(self) -> Tensor:
+        """(G, TF genes) whether a TF may regulate a target; no gene regulates itself."""
+        shape = (self.targets.shape[1], self.n_tf_genes)
+        allowed = torch.ones(shape, dtype=torch.bool, device=self.forbidden.device)
+        regulator, target = self.forbidden
+        of_tfs = regulator < self.n_tf_genes
+        allowed[target[of_tfs], regulator[of_tfs]] = False
+        return allowed
 
     @property
     def n_pairs(self) -> int:

@@ -69,6 +69,7 @@ def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
         receptor_level=torch.from_numpy(histories.receptor_levels(study, history)),
         target_past=torch.from_numpy(histories.recent_past(study, study.target, n_lags)),
         covariates=covariates,
+        n_named_covariates=study.named_covariates.shape[1],
         targets=torch.from_numpy(study.target),
         usable=usable,
         block=torch.from_numpy(spatial_blocks(study, config.n_blocks)),
@@ -114,12 +115,14 @@ def excluded_pairs(genes: Regulators) -> NDArray[np.int64]:
 def build_covariates(study: Study) -> NDArray[np.float32]:
     """(receivers, C) cell type, sample and powers of time, standardised.
 
-    They compete with the regulators for what changes with type, sample and time alone.
+    They compete with the regulators for what changes with type, sample and time alone. The
+    covariates that the user named come last.
     """
     parts = [
         pd.get_dummies(study.receiver_types).to_numpy(dtype=float),
         pd.get_dummies(study.receiver_sample).to_numpy(dtype=float),
         time_powers((study.time - study.time.mean()) / study.time.std()),
+        study.named_covariates.to_numpy(dtype=float).reshape(len(study.time), -1),
     ]
     values = np.hstack(parts)
     values = values[:, values.std(axis=0) > MIN_COVARIATE_SD]

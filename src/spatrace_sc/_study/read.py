@@ -23,15 +23,18 @@ from .._data.cells import (
     samples,
     time_column,
 )
+from .._data.covariates import read_covariates, refuse_genes
 from .._data.empty_cells import warn_of_empty_cells
 from .._data.expression import columns, expression_by_slice
 from .._data.genes import default_targets, flagged, gene_labels, match, symbols_of
 from .._data.imputation import IMPUTED, imputed_matrix
+from .._data.load_genes import load_genes
 from .._data.matrix_forms import InMemory
 from .._data.missing_genes import warn_of_unmeasured_genes
-from .._data.on_disk import OnDisk, load_genes
+from .._data.on_disk import OnDisk
 from .._data.radius import resolve_radius
 from .._data.repeated_cells import repeats, warn_of_repeated_cells
+from .._data.size_factors import load_rescaled, log_size_factors
 from .._data.stored_exposure import radius_or_stored
 from .._data.unmeasured import Unmeasured, warn_of_unmeasured
 from .._errors import DataError, warn
@@ -103,15 +106,23 @@ def load_tissue(
     names: dict[str, NDArray[np.str_]],
     labels: dict[str, str],
     unmeasured: Unmeasured | None = None,
+    *,
+    rescaled: bool = True,
 ) -> Tissue:
     """Load the genes with a role, and leave out cells without counts, with a warning.
 
+    Counts are divided by size factors unless ``rescaled`` is False, as for results up to form 3.
     Genes that were not measured in a slice are imputed there, once the counts have been judged.
     Cells are in the order of the file, genes in the order of their labels.
     """
     genes = np.unique(np.concatenate(list(names.values())))
     index = adata.var_names.get_indexer(genes)
-    loaded, unit, empty = load_genes(matrix, index)
+    if rescaled:
+        loaded, unit, empty, n_others = load_rescaled(matrix, index, cells.sample)
+        if unit is not None:
+            log_size_factors(n_others)
+    else:
+        loaded, unit, empty, *_ = load_genes(matrix, index)
     loaded = imputed_matrix(loaded, unmeasured, index, cells.types, ~empty)
     obs_names = adata.obs_names.to_numpy(dtype=str)
     warn_of_empty_cells(empty, obs_names, receivers=cells.receivers, senders=cells.senders)
@@ -161,13 +172,19 @@ def assemble_study(
     receiver_matrix = matrix[np.flatnonzero(cells.receivers)]
     sender_ligand = columns(matrix[np.flatnonzero(cells.senders)], position["ligands"])
     time = cells.time[cells.receivers]
+    receiver_rows = tissue.rows[cells.receivers]
     stage, stages = order_stages(cells.stage[cells.receivers], time)
     if ancestors is None:
         ancestors = find_ancestors(
             *(adata, receiver_matrix, adata.var_names.get_indexer(tissue.genes)),
-            *(tissue.rows[cells.receivers], time, source.transitions_key),
+            *(receiver_rows, time, source.transitions_key),
         )
-    tf = columns(receiver_matrix, position["tfs"])
+    tf, receptor, target = (
+        columns(receiver_matrix, position[role]) for role in ("tfs", "receptors", "targets")
+    )
+    named = read_covariates(adata, source.covariates, receiver_rows, source.columns)
+    exposure = ligand_exposure(weights, sender_ligand)
+    refuse_genes(named, {"TF": tf, "receptor": receptor, "target": target})
     imputed = _imputed_in_receivers(tissue, position["tfs"])
     receiver_unit = None if tissue.unit is None else tissue.unit[cells.receivers]
     shown = {role: [tissue.labels[gene] for gene in genes] for role, genes in names.items()}
@@ -181,12 +198,13 @@ def assemble_study(
         radius=radius,
         weights=weights,
         sender_ligand=linear(sender_ligand),
-        exposure=ligand_exposure(weights, sender_ligand),
-        receptor=linear(columns(receiver_matrix, position["receptors"])),
+        exposure=exposure,
+        receptor=linear(receptor),
         tf=tf,
         noise=count_noise(tf, receiver_unit, ancestors.state, imputed),
         unit=tissue.unit,
-        target=columns(receiver_matrix, position["targets"]),
+        target=target,
+        named_covariates=named,
         backward=ancestors.backward,
         state=ancestors.state,
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -59,6 +60,7 @@ class Study:
       expression is denoised.
     - ``reads_tfs_alone``: whether the present level of a TF is read from that TF alone; False
       for results up to form 2.
+    - ``named_covariates`` (receivers, C): numeric values of the covariates that the user named.
     """
 
     genes: Regulators
@@ -79,6 +81,7 @@ class Study:
     backward: sparse.csr_matrix
     state: sparse.csr_matrix
     reads_tfs_alone: bool = True
+    named_covariates: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def noise_known(self) -> bool:

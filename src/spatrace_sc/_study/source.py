@@ -21,7 +21,8 @@ class Source:
 
     ``senders`` and ``receivers`` are cell types and ``radius`` a length in the units of the
     coordinates; None until the data have been read, when the user gave none. ``homophilic``:
-    whether a gene may pair with itself.
+    whether a gene may pair with itself. ``covariates`` are sorted columns of ``obs`` and slots
+    of ``obsm``.
     """
 
     cell_type_key: str
@@ -36,11 +37,17 @@ class Source:
     receivers: Sequence[str] | None
     radius: float | None
     homophilic: bool = False
+    covariates: tuple[str, ...] = ()
 
     @property
     def stage_column(self) -> str | None:
         """Column of ``obs`` with the stages: the samples where no stages were named."""
         return self.stage_key if self.stage_key is not None else self.sample_key
+
+    @property
+    def columns(self) -> tuple[str | None, ...]:
+        """Columns of ``obs`` that the model uses: cell type, slice, stage and time."""
+        return (self.cell_type_key, self.sample_key, self.stage_key, self.time_key)
 
     @property
     def slice_column(self) -> str | None:
@@ -56,6 +63,7 @@ class Source:
         params: dict[str, Any] = {key: getattr(self, key) or "" for key in KEYS}
         for role in ("senders", "receivers"):
             params[role] = np.array(sorted(map(str, getattr(self, role) or ())), dtype=object)
+        params["covariates"] = np.array(self.covariates, dtype=object)
         return params | {"radius": self.radius, "homophilic": bool(self.homophilic)}
 
     @classmethod
@@ -66,4 +74,11 @@ class Source:
             role: [str(name) for name in params[role]] for role in ("senders", "receivers")
         }
         homophilic = bool(params.get("homophilic", True))  # True in results of version 0.1.0
-        return cls(**keys, **types, radius=float(params["radius"]), homophilic=homophilic)
+        named = tuple(str(name) for name in params.get("covariates", ()))
+        return cls(
+            **keys,
+            **types,
+            radius=float(params["radius"]),
+            homophilic=homophilic,
+            covariates=named,
+        )

@@ -13,6 +13,7 @@ from .. import _keys
 from .._edges import LR_PAIRS, LR_TARGETS, TF_TARGETS, EdgeKind
 from .._result import Result
 from ._direction import add_direction
+from ._effect_parts import present_effect_parts
 from ._evidence import add_evidence
 from ._mediation import add_mediation
 
@@ -29,8 +30,8 @@ def tf_targets(
     stage
         None: the full data set. A stage: ``effect`` and ``score`` are multiplied by the TF's
         mean level in the stage relative to its mean over all receivers. That factor is shrunk
-        towards 1 where the stage has few cells, and ``effect_se`` includes its uncertainty. p,
-        q, stability, group and evidence remain those of the full data set. :func:`stages` lists
+        towards 1 where the stage has few cells, and ``effect_se`` includes its uncertainty. All
+        other columns remain those of the full data set. :func:`stages` lists
         the stages; without a ``stage_key`` the slices are the stages.
     key
         Name of the result.
@@ -53,6 +54,15 @@ def tf_targets(
       (``config.evidence.smallest_share``) of the joint effect of all TFs on it. NaN if no TF's
       effect on the target exceeds its own error, or if there are too many TFs for the test. No
       edge to such a target is significant.
+    - ``effect_within``, ``effect_between``: effect within cell type, slice and time, and effect of
+      what these predict of the TF on what they predict of the target, in the units of ``effect``.
+      They come from ridge regressions of their own and do not change score, p or q
+      (``docs/method.md``, section 10). NaN without a score and in results of earlier versions.
+    - ``effect_within_se``, ``effect_between_se``: their standard errors.
+    - ``rests_on``: "within", "between" or "both" where that part has the sign of ``effect`` and
+      p ≤ 0.05 for this one edge, "neither" otherwise. Few types, slices and times vary
+      independently, so the part between them is rarely significant. A confounder that differs
+      between them can explain it, too.
     - ``group``: regulators that the data cannot distinguish, this one included, separated by
       " | ". Read it as "one of these acts". Determined for edges with q ≤ 0.1 and for the 100
       strongest; empty for other edges, and where there is no such regulator. Of more than 12,
@@ -95,7 +105,7 @@ def tf_targets(
     table = _every_candidate(result, TF_TARGETS)
     minimum = result.minimum_effect
     table["minimum_effect"] = np.where(minimum > 0, minimum, np.nan)[table["target"].to_numpy()]
-    table = add_direction(table)
+    table = add_direction(present_effect_parts(table))
     return _presented(table, result, TF_TARGETS, stage)
 
 
@@ -208,12 +218,13 @@ def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
 
     Returns
     -------
-    Dictionary of the keys, the cell types that send and receive, the radius in the units of the
-    coordinates, the seed, the device, the configuration and the version of the package that wrote
-    the result.
+    Dictionary of the keys, the cell types that send and receive, the covariates, the radius in
+    the units of the coordinates, the seed, the device, the configuration and the version of the
+    package that wrote the result.
     """
     values = Result.read(adata, key, of_cells=None).params
-    values |= {role: [str(name) for name in values[role]] for role in ("senders", "receivers")}
+    lists = ("senders", "receivers", "covariates")
+    values |= {argument: [str(name) for name in values.get(argument, ())] for argument in lists}
     return {
         name: None if isinstance(value, str) and not value else value
         for name, value in values.items()

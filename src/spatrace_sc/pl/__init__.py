@@ -1,6 +1,7 @@
 """Figures. Every function returns matplotlib axes, reads :mod:`spatrace_sc.get`, shows nothing."""
 
 from ._activity_map import activity_map
+from ._attention import attention
 from ._cascades import cascades
 from ._communication import communication
 from ._comparison import comparison
@@ -13,6 +14,7 @@ from ._training_history import training_history
 
 __all__ = [
     "activity_map",
+    "attention",
     "cascades",
     "communication",
     "comparison",

@@ -12,6 +12,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.image import AxesImage
 
 logger = logging.getLogger("spatrace_sc")
@@ -97,7 +98,7 @@ def draw_matrix(
     table: pd.DataFrame,
     *,
     limits: tuple[float, float],
-    cmap: str,
+    cmap: str | Colormap,
     label: str,
     title: str,
 ) -> AxesImage:

@@ -13,6 +13,7 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import flag, whole
+from .._data.covariates import covariate_names
 from .._data.notices import hint_at_symbols, review_columns, warn_if_none_significant
 from .._data.table import as_table, check_copy
 from .._errors import InvalidArgumentError
@@ -49,6 +50,7 @@ def infer_ccc(
     transitions_key: str | None = None,
     gene_symbols: str | None = None,
     homophilic: bool = False,
+    covariates: Sequence[str] | None = None,
     prior: Prior | None = None,
     config: Config | None = None,
     seed: int = 0,
@@ -106,7 +108,9 @@ def infer_ccc(
     spatial_key
         Slot of ``obsm`` with coordinates.
     layer
-        Layer with expression. None: ``X``. NaN in every cell of a slice (``sample_key``, or
+        Layer with log1p-normalised expression. None: ``X``. Of counts, the total to which they were
+        normalised does not matter: they enter by size factors from genes without a role
+        (``docs/method.md``, section 1; logged). NaN in every cell of a slice (``sample_key``, or
         ``stage_key`` without it) states that a gene was not measured there. Its values there are
         then means over cells of the same type in the other slices, with a warning.
     senders, receivers
@@ -128,6 +132,12 @@ def infer_ccc(
         a pair is no candidate and in no table: the expression of a gene in a cell and in its
         neighbours is similar for many reasons. True: for genes that do bind themselves, such as
         cadherins.
+    covariates
+        Columns of ``obs`` and slots of ``obsm`` that compete with the regulators, as cell type,
+        slice and time always do: a batch, a region, a cell-cycle score, proportions of cell types.
+        Numbers enter as they are. Categories, text, and True or False enter as one indicator per
+        category, so make a batch that is numbered categorical. They adjust every model; name
+        what confounds a regulator and its targets, not what a regulator changes.
     prior
         Table with columns ligand, receptor[, weight] or tf, target[, weight], such as
         :func:`spatrace_sc.pp.prior` returns; or a list or dictionary of both. The penalty of a
@@ -250,6 +260,7 @@ def infer_ccc(
         *(spatial_key, layer, transitions_key, gene_symbols),
         *(senders, receivers, radius),
         homophilic=bool(homophilic),
+        covariates=covariate_names(covariates),
     )
     roles = {"ligands": ligands, "receptors": receptors, "tfs": tfs, "targets": targets}
     study = read_study(adata, roles, source)

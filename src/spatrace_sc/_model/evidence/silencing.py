@@ -27,6 +27,8 @@ MAX_CELLS, MAX_STOP_CELLS, MAX_READ, MIN_CELLS_READ = 6000, 1000, 10_000_000, 20
 MIN_CELLS, MIN_BLOCKS = 100, 4
 #: Below this weight by ridge regression, networks are not silenced, because nothing would change.
 MIN_WEIGHT = 0.01
+#: Ridge penalty, as a share of a column's variance, in adjusting for named covariates.
+COVARIATE_RIDGE = 1e-3
 #: Power of the share of the held-out R² that counts alone reach.
 WEIGHT_POWER = 4
 
@@ -50,8 +52,9 @@ class SilencingEffects:
 def silencing_effects(problem: Problem, fit: Fit, config: Config, *, seed: int) -> SilencingEffects:
     """Effects of TFs by silencing them in transformers, and by ridge regression.
 
-    The models see TFs only. There are no covariates: what differs between cell types may well be
-    caused by TFs. A network (:class:`.RegulatorAttention`) reads either the counts of the cell,
+    The models see TFs only. Cell type, slice and time are no covariates: what differs between cell
+    types may well be caused by TFs. Levels and targets are adjusted for covariates that the user
+    named. A network (:class:`.RegulatorAttention`) reads either the counts of the cell,
     or the mean of earlier cells of the same state, which holds less noise. A TF is silenced by
     hiding its token, as training does at random. Its effect is the square root of the rise in
     the mean squared error, with the sign of the covariance of its level and the change of the
@@ -76,7 +79,7 @@ def _silencing_effects(
 ) -> SilencingEffects:
     """Train, silence and weigh the models; ``training`` are the cells that they may see."""
     counts = readings(problem, problem.tf_count, training)
-    states = replace(counts, levels=standardise_targets(problem.tf_state, training)[0])
+    states = replace(counts, levels=_adjusted(problem.tf_state, problem, training))
     held_out = torch.nonzero(fit.held_out)[:, 0]
     y = counts.targets[held_out]
     total = (y - y.mean(0)).square().mean()
@@ -114,16 +117,28 @@ def _weight(counts: float, sparse: float) -> float:
 
 
 def readings(problem: Problem, levels: Tensor, rows: Tensor) -> Readings:
-    """Return levels of the TFs and the targets, standardised on some cells."""
-    allowed = torch.ones(problem.targets.shape[1], problem.n_tf_genes, dtype=torch.bool)
-    regulator, target = problem.forbidden.cpu()
-    own = regulator < problem.n_tf_genes
-    allowed[target[own], regulator[own]] = False
+    """Return levels of the TFs and the targets, standardised and adjusted on some cells."""
     return Readings(
-        standardise_targets(levels, rows)[0],
-        standardise_targets(problem.targets, rows)[0],
-        allowed.to(problem.targets.device),
+        _adjusted(levels, problem, rows),
+        _adjusted(problem.targets, problem, rows),
+        problem.may_regulate,
     )
+
+
+def _adjusted(values: Tensor, problem: Problem, rows: Tensor) -> Tensor:
+    """Return standardised columns less what the covariates that the user named explain in them.
+
+    Both are taken from the cells ``rows``.
+    """
+    standardised = standardise_targets(values, rows)[0]
+    if not problem.n_named_covariates:
+        return standardised
+    x = problem.covariates[:, -problem.n_named_covariates :].double()
+    x = x - x[rows].mean(0)
+    gram = x[rows].T @ x[rows] / len(rows) + COVARIATE_RIDGE * torch.eye(x.shape[1]).to(x)
+    slope = torch.linalg.solve(gram, x[rows].T @ standardised[rows].double() / len(rows))
+    adjusted: Tensor = standardised - (x @ slope).to(standardised)
+    return adjusted
 
 
 def _split(problem: Problem, training: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -29,19 +29,19 @@ class Masks(NamedTuple):
 
     def subset(self, cells: slice, device: torch.device) -> Masks:
         """Masks of a slice of the cells, on a device."""
-        return Masks(*(_moved(m[cells], device) for m in self))
+        return Masks(*(moved(m[cells], device) for m in self))
 
     def fill(self, masks: Masks) -> None:
         """Copy the masks of other cells, in place, without waiting for the device."""
         for target, source in zip(self, masks, strict=True):
-            target.copy_(_moved(source, target.device))
+            target.copy_(moved(source, target.device))
 
 
-def _moved(mask: Tensor, device: torch.device) -> Tensor:
-    """The mask on a device, without waiting for it."""
-    if device.type != "cuda" or mask.device.type == "cuda":
-        return mask
-    return mask.contiguous().pin_memory().to(device, non_blocking=True)
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """A mask or indices drawn on the CPU, on a device, without waiting for it."""
+    if device.type != "cuda" or tensor.device.type == "cuda":
+        return tensor
+    return tensor.contiguous().pin_memory().to(device, non_blocking=True)
 
 
 def draw_masks(encoder: nn.TransformerEncoder, n_cells: int, n_steps: int) -> list[Masks]:

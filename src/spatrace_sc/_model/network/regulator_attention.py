@@ -47,8 +47,7 @@ class RegulatorAttention(nn.Module):
 
         ``allowed`` is a mask that broadcasts to (n, T, F), ``targets`` (T,) are their indices.
         """
-        share, value = self._attend(levels, allowed, targets)
-        read = share @ value
+        read = self._read(levels, allowed, targets)
         hidden = self.target[targets] + self.mix(read.transpose(1, 2).flatten(2))
         hidden = hidden + self.feed_forward(self.normalise_hidden(hidden))
         weighted = self.normalise_output(hidden) * self.output[targets]
@@ -63,19 +62,28 @@ class RegulatorAttention(nn.Module):
         share, _ = self._attend(levels, allowed, targets)
         return share.mean(dim=1)[..., :-1]
 
+    def _read(self, levels: Tensor, allowed: Tensor, targets: Tensor) -> Tensor:
+        """(n, heads, T, ·) mean values of the tokens, by the attention of each target."""
+        share, value = self._attend(levels, allowed, targets)
+        return share @ value
+
     def _attend(self, levels: Tensor, allowed: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return (n, heads, T, F + 1) shares of attention and (n, heads, F + 1, ·) values."""
-        n = len(levels)
-        unit = F.gelu(levels[:, :, None] * self.slope + self.shift)
-        token = torch.einsum("nfu,fud->nfd", unit, self.up) + self.regulator
-        token = torch.cat([token, self.no_regulator.expand(n, 1, -1)], dim=1)
-        query = self.query(self.normalise_query(self.target[targets]))
-        query, key, value = (
-            x.unflatten(-1, (self.n_heads, -1)).transpose(-2, -3)
-            for x in (query, self.key(token), self.value(token))
-        )
+        query, key, value = self._project(levels, targets)
         score = key @ (query / query.shape[-1] ** 0.5).transpose(-1, -2)
         mask = F.pad(allowed, (0, 1), value=True).transpose(-1, -2)[:, None]
         # the softmax is over the second last axis: over a short last one it is slow on a CPU
         share = score.masked_fill(~mask, -torch.inf).softmax(dim=-2)
         return share.transpose(-1, -2), value
+
+    def _project(self, levels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (heads, T, ·) queries, and (n, heads, F + 1, ·) keys and values of the tokens."""
+        unit = F.gelu(levels[:, :, None] * self.slope + self.shift)
+        token = torch.einsum("nfu,fud->nfd", unit, self.up) + self.regulator
+        token = torch.cat([token, self.no_regulator.expand(len(levels), 1, -1)], dim=1)
+        query = self.query(self.normalise_query(self.target[targets]))
+        query, key, value = (
+            x.unflatten(-1, (self.n_heads, -1)).transpose(-2, -3)
+            for x in (query, self.key(token), self.value(token))
+        )
+        return query, key, value

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..config import Config
+from ..runtime.memory import rows_at_once
+from .encoder import moved
 from .regulator_attention import RegulatorAttention
 
 #: Passes over the cells at most, and passes without a lower error before training stops.
@@ -20,8 +22,9 @@ BATCH, MAX_TARGETS, MAX_STEPS = 128, 128, 200
 #: Share of the regulators that a cell's targets cannot read in a step.
 REGULATOR_DROPOUT = 0.2
 LEARNING_RATE, WARM_UP, WEIGHT_DECAY, MAX_NORM = 5e-3, 0.2, 1e-3, 1.0
-#: Numbers in the largest intermediate array of a prediction.
-MAX_NUMBERS = 20_000_000
+#: Numbers in the largest intermediate array of a prediction on a CPU, and the number of such arrays
+#: that are held at once.
+MAX_NUMBERS, ARRAYS_AT_ONCE = 20_000_000, 4
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def train(
     The error is that of ``stop_rows``, which training does not see. In every step each cell
     loses a random share of the regulators, so that the network learns to predict without any of
     them. There are at most ``config.training.max_epochs`` passes. Random numbers are drawn on the
-    CPU.
+    CPU. The device is waited for where the error is computed, once a pass, never in a step.
     """
     device, (n_regulators, n_targets) = data.levels.device, data.allowed.T.shape
     with torch.random.fork_rng(devices=[]):
@@ -64,8 +67,8 @@ def train(
     for step, (cells, targets) in enumerate(_batches(rows, n_targets, n_steps, generator), 1):
         shape = (len(cells), 1, n_regulators)
         present = torch.rand(shape, generator=generator) >= REGULATOR_DROPOUT
-        cells, targets = cells.to(device), targets.to(device)
-        allowed = data.allowed[targets] & present.to(device)
+        cells, targets = moved(cells, device), moved(targets, device)
+        allowed = data.allowed[targets] & moved(present, device)
         predicted = network(data.levels[cells], allowed, targets)
         loss = F.mse_loss(predicted, data.targets[cells][:, targets])
         optimizer.zero_grad(set_to_none=True)
@@ -110,13 +113,17 @@ def _batches(
 def predict(
     network: RegulatorAttention, data: Readings, rows: Tensor, silenced: int | None = None
 ) -> Tensor:
-    """Return (n, G) predictions of some cells, without one regulator if it is ``silenced``."""
-    allowed = data.allowed
+    """Return (n, G) predictions of some cells, without one regulator if it is ``silenced``.
+
+    Cells are predicted in blocks, which are larger on a GPU with free memory.
+    """
+    levels, allowed = data.levels, data.allowed
     if silenced is not None:
         allowed = allowed.clone()
         allowed[:, silenced] = False
     n_g, n_f = allowed.shape
     width = n_g * (n_f * network.n_heads + 4 * network.target.shape[1])
-    parts = rows.split(max(1, MAX_NUMBERS // width))
+    usual = max(1, MAX_NUMBERS // width)
+    parts = rows.split(rows_at_once(ARRAYS_AT_ONCE * width, levels.device, usual))
     targets = data.every_target
-    return torch.cat([network(data.levels[part], allowed[None], targets) for part in parts])
+    return torch.cat([network(levels[part], allowed[None], targets) for part in parts])

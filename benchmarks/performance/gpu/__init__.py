@@ -1,0 +1,1 @@
+"""Performance on a GPU: a part per module."""
