@@ -28,7 +28,7 @@ from benchmarks.worlds.figure import draw
 from benchmarks.worlds.judge import score
 from benchmarks.worlds.methods import METHODS, NOTES, Method, load
 from benchmarks.worlds.report import report
-from benchmarks.worlds.tissues import WORLDS
+from benchmarks.worlds.tissues import UPSTREAM_WORLDS, WORLDS
 from benchmarks.worlds.tissues_shared import as_tissue
 
 import spatrace_sc as st
@@ -51,7 +51,7 @@ def run(adata: AnnData, method: Method, seed: int) -> dict[str, Any]:
 def run_world(world: str, seed: int, methods: list[str], log: TextIO) -> None:
     """Run methods on one world and write each row as soon as it is complete."""
     try:
-        adata = WORLDS[world](seed)
+        adata = (WORLDS | UPSTREAM_WORLDS)[world](seed)
     except SkipMethod as reason:
         print(f"{world} {seed}: skipped, {reason}", flush=True)
         return
@@ -80,7 +80,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--worlds", nargs="+", choices=list(WORLDS), default=list(WORLDS))
+    parser.add_argument(
+        "--worlds", nargs="+", choices=list(WORLDS | UPSTREAM_WORLDS), default=list(WORLDS)
+    )
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument(

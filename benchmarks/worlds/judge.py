@@ -18,6 +18,8 @@ from benchmarks.recovery.tissue import Tissue
 
 #: Largest q of a called edge.
 MAX_Q = 0.1
+#: Name of a score → value of the column ``direction``.
+DIRECTIONS = {"forward": "forward", "backward": "reverse as likely"}
 Scores = dict[str, dict[str, float | None]]
 
 
@@ -32,6 +34,10 @@ def score(adata: AnnData, scored: pd.DataFrame | np.ndarray | Tables) -> Scores:
     ``base`` is the share of true edges. Of the called edges (q ≤ .1), ``hits`` is the number,
     ``false`` the share that is not true, ``false_indirect`` the share that is not even a chain of
     true edges, ``reversed`` the share that is false although the target is upstream of the TF.
+
+    Where there is a column ``direction``, ``forward`` and ``backward`` are the shares of called
+    edges with "forward" and "reverse as likely". ``true_forward``, ``true_backward``,
+    ``reversed_forward`` and ``reversed_backward`` are the shares of called edges that are both.
     """
     given = scored if isinstance(scored, dict) else {"tf_targets": _table(adata, scored)}
     if "tf_targets" in given:
@@ -74,11 +80,14 @@ def _directions(truth: dict[str, pd.DataFrame], table: pd.DataFrame) -> dict[str
     edges = {(a, b) for a, b in truth["tf_tfs"][KEYS["tf_targets"]].astype(str).to_numpy()}
     edges |= {(a, b) for a, b in truth["tf_targets"][KEYS["tf_targets"]].astype(str).to_numpy()}
     back = np.array([(b, a) in edges for a, b in called[KEYS["tf_targets"]].to_numpy()])
-    false = ~called["true"].to_numpy()
-    return {
-        "false_indirect": round(float((false & ~down).mean()), 5),
-        "reversed": round(float((false & (back | (up & ~down))).mean()), 5),
-    }
+    true = called["true"].to_numpy(dtype=bool)
+    upside_down = ~true & (back | (up & ~down))
+    shares = {"false_indirect": ~true & ~down, "reversed": upside_down}
+    if "direction" in called:
+        for name, word in DIRECTIONS.items():
+            has = (called["direction"] == word).to_numpy(dtype=bool)
+            shares |= {name: has, f"true_{name}": true & has, f"reversed_{name}": upside_down & has}
+    return {name: round(float(share.mean()), 5) for name, share in shares.items()}
 
 
 def _base_rate(truth: dict[str, pd.DataFrame], table: pd.DataFrame, task: str) -> float:

@@ -8,7 +8,7 @@ import pandas as pd
 from benchmarks.recovery.judge import TITLES
 from benchmarks.recovery.report import troubles
 from benchmarks.worlds.methods import METHODS
-from benchmarks.worlds.tissues import WORLDS
+from benchmarks.worlds.tissues import UPSTREAM_WORLDS, WORLDS
 
 #: Task → scores that get a table.
 RANKINGS = {
@@ -23,6 +23,13 @@ CALLS = {
     "false_indirect": "not even indirect",
     "reversed": "reversed",
 }
+#: Scores of the directions of called edges, all as shares of the called ones.
+DIRECTIONS = [
+    *("hits", "reversed", "forward", "backward"),
+    *("true_forward", "true_backward", "reversed_forward", "reversed_backward"),
+]
+#: Columns with numbers of edges.
+COUNTED = ("called", "forward", "reverse as likely")
 #: Smallest median difference of AUPRC that is not a tie.
 MARGIN = 0.02
 Row = dict[str, Any]
@@ -39,7 +46,7 @@ def frame(rows: list[Row]) -> pd.DataFrame:
         for name, value in scores.items()
     ]
     table = pd.DataFrame(lines).astype({"value": float})
-    for column, order in (("world", WORLDS), ("method", METHODS)):
+    for column, order in (("world", WORLDS | UPSTREAM_WORLDS), ("method", METHODS)):
         table[column] = pd.Categorical(table[column], categories=list(order), ordered=True)
     return table
 
@@ -62,6 +69,9 @@ def report(rows: list[Row], *, by_seed: bool = False, markdown: bool = False) ->
         grid = calls(table[table["task"] == task], keys)
         if len(grid):
             parts.append((f"{TITLES[task]}: edges at q ≤ .1, all seeds together", grid, 2))
+    grid = directions(table[table["task"] == "tf_targets"], keys)
+    if len(grid):
+        parts.append((f"{TITLES['tf_targets']}: direction of edges at q ≤ .1", grid, 2))
     for task in RANKINGS if not by_seed else ():
         grid = compared(table[(table["task"] == task) & (table["measure"] == "AUPRC")])
         if len(grid):
@@ -78,18 +88,42 @@ def calls(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
     Worlds in which no seed called an edge are left out.
     """
+    total = numbers_of_called(table, keys, list(CALLS))
+    shares = total.div(total["hits"], axis=0).assign(hits=total["hits"])
+    shares = shares.rename(columns=CALLS).dropna(axis=1, how="all")
+    return shares.reset_index("method").rename_axis(columns=None)
+
+
+def directions(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return how the column ``direction`` sorts the called edges, seeds together.
+
+    The columns are the numbers of called edges and of those with "forward"; the share of reversed
+    edges in both; and, of the true and of the reversed edges with a direction, the share with
+    "forward". Worlds in which no seed called an edge, or no method has directions, are left out.
+    """
+    total = numbers_of_called(table, keys, DIRECTIONS).dropna(subset="forward")
+    grid = pd.DataFrame(index=total.index)
+    grid["called"], grid["forward"] = total["hits"], total["forward"]
+    grid["reverse as likely"] = total["backward"]
+    grid["reversed"] = total["reversed"] / total["hits"]
+    grid["reversed of forward"] = total["reversed_forward"] / total["forward"]
+    for kind in ("true", "reversed"):
+        with_direction = total[f"{kind}_forward"] + total[f"{kind}_backward"]
+        grid[f"forward of {kind}"] = total[f"{kind}_forward"] / with_direction
+    return grid.reset_index("method").rename_axis(columns=None)
+
+
+def numbers_of_called(table: pd.DataFrame, keys: list[str], names: list[str]) -> pd.DataFrame:
+    """Return numbers of called edges of some kinds, from shares; ``hits`` comes first."""
     runs = table.pivot_table(
         index=[*keys, "method", *(["seed"] if "seed" not in keys else [])],
         columns="measure",
         values="value",
         observed=True,
-    ).reindex(columns=list(CALLS))
+    ).reindex(columns=names)
     runs = runs[runs["hits"] > 0]
     numbers = runs.mul(runs["hits"], axis=0).assign(hits=runs["hits"])
-    total = numbers.groupby([*keys, "method"], observed=True).sum(min_count=1)
-    shares = total.div(total["hits"], axis=0).assign(hits=total["hits"])
-    shares = shares.rename(columns=CALLS).dropna(axis=1, how="all")
-    return shares.reset_index("method").rename_axis(columns=None)
+    return numbers.groupby([*keys, "method"], observed=True).sum(min_count=1)
 
 
 def compared(table: pd.DataFrame) -> pd.DataFrame:
@@ -127,7 +161,7 @@ def written(grid: pd.DataFrame, digits: int, markdown: bool) -> str:
     """Return a table as text; counts have no decimals."""
     text = pd.DataFrame(
         {
-            column: [number(value, 0 if column == "called" else digits) for value in grid[column]]
+            column: [number(value, 0 if column in COUNTED else digits) for value in grid[column]]
             for column in grid.columns
         },
         index=grid.index,

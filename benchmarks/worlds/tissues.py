@@ -16,6 +16,7 @@ from benchmarks.worlds import tissues_boolean as networks
 from benchmarks.worlds import tissues_foreign as foreign
 from benchmarks.worlds import tissues_reference as reference
 from benchmarks.worlds import tissues_sergio as sergio
+from benchmarks.worlds import tissues_upstream as upstream
 
 WORLDS: dict[str, Callable[[int], AnnData]] = {
     "sergio_ds4": foreign.sergio_ds4,
@@ -39,4 +40,13 @@ WORLDS: dict[str, Callable[[int], AnnData]] = {
     "embryo_somite": atlas.embryo_somite,
     "embryo_blood": atlas.embryo_blood,
     "heart": atlas.heart,
+}
+#: Worlds for the direction of edges only, which run if they are named.
+UPSTREAM_WORLDS: dict[str, Callable[[int], AnnData]] = {
+    "agents_upstream": upstream.agents_upstream,
+    "differentiation_upstream": upstream.differentiation_upstream,
+    "agents_tfs": upstream.agents_tfs,
+    "simulated": upstream.simulated,
+    "simulated_tfs": upstream.simulated_tfs,
+    "simulated_upstream": upstream.simulated_upstream,
 }

@@ -46,6 +46,8 @@ ROLES = {"ligands": "ligand", "receptors": "receptor", "tfs": "tf", "targets": "
 EVIDENCE = ["q_value", "stability", "evidence"]
 #: Levels of evidence, weakest first.
 EVIDENCE_LEVELS = ["none", "co-variation", "noise unknown", "ranked", "group", "supported"]
+#: Values of the column ``direction`` of TF edges.
+DIRECTIONS = ["forward", "reverse as likely", "not determined"]
 #: Effects of a TF within and between groups of cells, and which of them an edge rests on.
 EFFECT_PARTS = [
     *("effect_within", "effect_within_se", "effect_between", "effect_between_se", "rests_on"),
@@ -62,6 +64,7 @@ TF_TARGETS = [
     "minimum_effect",
     *EFFECT_PARTS,
     "group",
+    *("lead", "lead_se", "direction"),
     *EVIDENCE,
 ]
 LR_TARGETS = [

@@ -191,6 +191,7 @@ def test_what_is_wrong_with_called_edges(four):
     scores = score(four, {"tf_targets": table})["tf_targets"]
     expected = {"hits": 5, "false": 4 / 5, "false_indirect": 3 / 5, "reversed": 2 / 5}
     assert {k: scores[k] for k in expected} == pytest.approx(expected)
+    assert "forward" not in scores
 
 
 @pytest.mark.parametrize("name", ["within", "ridge", "trees"])

@@ -25,6 +25,7 @@ COLUMNS = {
         "minimum_effect",
         *("effect_within", "effect_within_se", "effect_between", "effect_between_se", "rests_on"),
         "group",
+        *("lead", "lead_se", "direction"),
         *EVIDENCE,
     ],
     "lr_targets": [
@@ -107,7 +108,7 @@ def test_communication_lists_every_sender_receiver_and_stored_pair_once(result, 
 def test_values(result, name, stage):
     table = READERS[name](result, stage)
     errors = ("effect_se", "score_se", "effect_within_se", "effect_between_se")
-    unknown = [c for c in (*errors, "minimum_effect") if c in table]
+    unknown = [c for c in (*errors, "minimum_effect", "lead", "lead_se") if c in table]
     assert np.isfinite(table.drop(columns=unknown).select_dtypes("number")).all(axis=None)
     assert not (table[unknown] == 0).any(axis=None)
     assert (table["score"] >= 0).all()

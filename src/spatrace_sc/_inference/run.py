@@ -44,6 +44,7 @@ from .communication import (
     communication_input,
     communication_tables,
 )
+from .direction import add_leads, leads_of_tfs
 from .edge_tables import (
     Values,
     combine_effects,
@@ -74,7 +75,8 @@ class EdgeEvidence:
     """Evidence with shared credit, and the tables made of it.
 
     ``values`` are p and q of the pairs after the rival test; ``p_values`` those of every candidate
-    by kind, empty where they are too many; ``minimum_effect`` (G,).
+    by kind, empty where they are too many; ``minimum_effect`` (G,); ``order_share`` of the leads
+    of TFs (:class:`spatrace_sc._core.leads.Leads`).
     """
 
     evidence: Evidence
@@ -83,6 +85,7 @@ class EdgeEvidence:
     values: Values
     p_values: dict[str, NDArray[np.float32]]
     minimum_effect: NDArray[np.float64]
+    order_share: float
 
 
 def run(
@@ -105,7 +108,7 @@ def run(
     evidence = resample(
         screen(problem, fitted, config), fitted, draw, config, seed=streams["resample"]
     )
-    edges = _test_edges(study, problem, fitted, evidence, silenced, config)
+    edges = _test_edges(study, problem, fitted, evidence, silenced, config, seed=streams["order"])
     evidence = edges.evidence
     top = _strongest_pairs(evidence.pair_score, config.max_activity)
     strength = evidence.pair_score[top].astype(np.float32)
@@ -128,7 +131,7 @@ def run(
         "target_moments": target_moments(study),
         "refits": refit_weights(evidence.refits, config.max_edges),
         "stage_factors": stage_factors_of(study, problem, fitted, edges.tables[LR_PAIRS.name]),
-        "fit": _fit_summary(fitted, silenced, trust),
+        "fit": _fit_summary(fitted, silenced, trust) | {"order_share": edges.order_share},
         "attention": attention_of_regulators(study, silenced, config.max_edges),
         "history": pd.DataFrame(fitted.history, columns=_keys.HISTORY),
         "model": to_arrays(fitted),
@@ -170,7 +173,7 @@ def _log_sizes(study: Study, problem: Problem, device: torch.device) -> None:
 
 def _random_streams(seed: int) -> dict[str, int]:
     """Return the seeds of the steps that draw random numbers, by name."""
-    steps = ("fit", "resample", "permute", "silence")
+    steps = ("fit", "resample", "permute", "silence", "order")
     seeds = np.random.default_rng(seed).integers(2**31, size=len(steps))
     return dict(zip(steps, map(int, seeds), strict=True))
 
@@ -229,8 +232,10 @@ def _test_edges(
     evidence: Evidence,
     silenced: SilencingEffects,
     config: Config,
+    *,
+    seed: int,
 ) -> EdgeEvidence:
-    """Correct, combine and test the effects; return the tables with p, q and groups."""
+    """Correct, combine and test the effects; return the tables with p, q, groups and leads."""
     share, genes = config.evidence.smallest_share, study.genes
     corrected = corrected_effects(problem, fitted, share)
     values = p_and_q(evidence, corrected, share, genes, noise_known=study.noise_known)
@@ -260,7 +265,11 @@ def _test_edges(
     )
     p_values = _p_of_candidates(study, evidence, values, config.max_edges)
     minimum_effect = np.asarray(corrected.minimum, dtype=np.float64)
-    return EdgeEvidence(evidence, tables, groups, tested["pair"], p_values, minimum_effect)
+    leads = leads_of_tfs(study, problem.block.cpu().numpy(), seed)
+    tables[TF_TARGETS.name] = add_leads(tables[TF_TARGETS.name], leads)
+    return EdgeEvidence(
+        *(evidence, tables, groups, tested["pair"]), p_values, minimum_effect, leads.order_share
+    )
 
 
 def _p_of_candidates(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._edges import LR_PAIRS, LR_TARGETS, TF_TARGETS, EdgeKind
 from .._result import Result
+from ._direction import add_direction
 from ._effect_parts import present_effect_parts
 from ._evidence import add_evidence
 from ._mediation import add_mediation
@@ -66,6 +67,12 @@ def tf_targets(
       " | ". Read it as "one of these acts". Determined for edges with q ≤ 0.1 and for the 100
       strongest; empty for other edges, and where there is no such regulator. Of more than 12,
       the first 12 are named. A pair is written ``ligand^receptor``.
+    - ``lead``: how far the TF changes before the target along the transitions, −1 to 1; negative
+      if the target changes first. ``lead_se``: its standard error (``docs/method.md``, section 6).
+    - ``direction``: "forward" if the TF changes first, ``lead`` > 1.28 ``lead_se`` (level 10 %);
+      "reverse as likely" if the target does, ``lead`` < −1.28 ``lead_se``; else "not determined".
+      No edge has a direction if the order in time explains less than half of all leads, as in a
+      steady state, or if an earlier version stored the result. q does not use the direction.
     - ``q_value``: estimated false discovery rate at this rank, i.e. the expected share of false
       edges among all edges with at most this q. An edge with q ≤ 0.1 is significant. q is 1
       for all TF edges where the count noise is unknown.
@@ -99,7 +106,8 @@ def tf_targets(
     table = _every_candidate(result, TF_TARGETS)
     minimum = result.minimum_effect
     table["minimum_effect"] = np.where(minimum > 0, minimum, np.nan)[table["target"].to_numpy()]
-    return _presented(present_effect_parts(table), result, TF_TARGETS, stage)
+    table = add_direction(present_effect_parts(table))
+    return _presented(table, result, TF_TARGETS, stage)
 
 
 def lr_targets(
