@@ -42,7 +42,7 @@ from spatrace_sc._model.evidence.latent_levels import JointEffects
 from spatrace_sc._model.records import History
 from spatrace_sc._study import histories, problem
 from spatrace_sc._study.former_levels import mixed_tf_filter
-from spatrace_sc._study.problem import build_covariates
+from spatrace_sc._study.problem import Covariates, build_covariates
 from spatrace_sc._study.records import Study
 
 BASE = st.Config(progress=False)
@@ -62,7 +62,11 @@ DEFAULT_DATA = ["C", "B65", "E"]
 def without_covariates() -> Iterator[None]:
     """Leave out the covariates type, slice and time."""
     build = problem.build_covariates
-    with patch.object(problem, "build_covariates", lambda study: build(study)[:, :0]):
+
+    def none(study: Study) -> Covariates:
+        return Covariates(build(study).values[:, :0], 0, 0)
+
+    with patch.object(problem, "build_covariates", none):
         yield
 
 
@@ -112,7 +116,7 @@ def tfs_filtered_together() -> Iterator[None]:
     """Let the filter of the cell's own TFs read all of them, their states and covariates."""
 
     def together(study: Study) -> histories.CurrentTF:
-        return mixed_tf_filter(study, build_covariates(study))
+        return mixed_tf_filter(study, build_covariates(study).values)
 
     with patch.object(histories, "current_tf_filter", together):
         yield

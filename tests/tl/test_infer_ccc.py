@@ -254,7 +254,7 @@ def test_units_of_length_do_not_matter():
 def test_covariates_blocks_and_forbidden_edges():
     adata = small()
     study = read_study(adata, NO_ROLES, source())
-    covariates = build_covariates(study)
+    covariates = build_covariates(study).values
     np.testing.assert_allclose(covariates.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(covariates.std(0), 1, atol=1e-4)
     problem = build_problem(study, SHORT, None)

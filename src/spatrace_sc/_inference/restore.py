@@ -172,7 +172,12 @@ def _read_again(result: Result) -> Study:
     if result.stages != study.stages:
         stages = f"its stages were {shorten(result.stages)}, now they are {shorten(study.stages)}"
         raise _changed(result, stages)
-    return replace(study, genes=genes, reads_tfs_alone=result.in_data_order)
+    return replace(
+        study,
+        genes=genes,
+        reads_tfs_alone=result.in_data_order,
+        former_covariates=result.form < FIRST_WITH_SIZE_FACTORS,
+    )
 
 
 def _stored_ancestors(result: Result) -> Ancestors | None:

@@ -142,7 +142,7 @@ def _with_second_pass(regression: Regression, problem: Problem, first: Weights) 
 def without_pairs(
     regression: Regression, problem: Problem, held_out: Tensor, lam: float
 ) -> dict[str, float]:
-    """Held-out R² of cell type, slice and time alone (``covariates``), and with TFs (``tfs``).
+    """Held-out R² of the covariates alone (``covariates``), and with TFs (``tfs``).
 
     TFs are fitted at the same λ, without any pair.
     """
@@ -182,7 +182,7 @@ def _report(r2: dict[str, float], lam: float) -> None:
             best,
         )
     logger.info(
-        "Held-out R²: %.3f by cell type, slice and time alone, %.3f with TFs, %.3f with pairs "
+        "Held-out R²: %.3f by the covariates alone, %.3f with TFs, %.3f with pairs "
         "as well, %.3f in the end; λ = %.3g.",
         *(r2[step] for step in ("covariates", "tfs", "attention", "gates")),
         lam,

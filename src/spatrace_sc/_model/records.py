@@ -88,6 +88,8 @@ class Problem:
     """(2, edges) regulator column and target of edges that may not exist, as a gene on itself."""
     forbidden_on_tfs: Tensor
     """(2, edges) the same with TF genes as targets."""
+    n_neighbourhood_covariates: int = 0
+    """Number of covariates before these that hold the state of the neighbourhood."""
     n_named_covariates: int = 0
     """Number of the last covariates, which the user named."""
     decoy_weight: float = 1.0
@@ -121,6 +123,13 @@ class Problem:
         of_tfs = regulator < self.n_tf_genes
         allowed[target[of_tfs], regulator[of_tfs]] = False
         return allowed
+
+    @property
+    def group_covariates(self) -> Tensor:
+        """(N, C) covariates without the state of the neighbourhood."""
+        last = self.covariates.shape[1] - self.n_named_covariates
+        first = last - self.n_neighbourhood_covariates
+        return torch.cat([self.covariates[:, :first], self.covariates[:, last:]], dim=1)
 
     @property
     def n_pairs(self) -> int:

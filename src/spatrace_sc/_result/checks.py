@@ -17,7 +17,8 @@ from .._version import __version__
 
 #: Version of the stored form. 1: spatrace-sc 0.1.0, which stored no version; up to 2, computations
 #: followed the order of the cells in the file;
-#: up to 3, counts were not divided by size factors of the package.
+#: up to 3, counts were not divided by size factors of the package, and
+#: neighbourhoods were no covariates.
 FORM, FIRST_WITH_SIZE_FACTORS = 4, 4
 #: Slots of ``uns`` that every result has since the first version that can be read.
 REQUIRED = ("params", "genes", "groups", "target_moments", "refits", "model")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from sklearn.preprocessing import SplineTransformer
 from torch import Tensor
 
 from .._check import shorten
@@ -18,6 +20,7 @@ from .._regulators import Regulators
 from . import histories
 from .count_noise import tf_levels
 from .former_levels import mixed_tf_filter
+from .neighbourhood import neighbourhood_state
 from .prior_penalties import Prior, prior_penalties
 from .records import Study
 
@@ -25,10 +28,24 @@ logger = logging.getLogger("spatrace_sc")
 
 #: Fewest receivers with an earlier cell.
 MIN_USABLE_CELLS = 20
-#: Time enters as a polynomial of at most this degree.
+#: Knots of the spline by which time enters, and fewest distinct times for each of them.
+N_KNOTS, MIN_TIMES_PER_KNOT = 10, 10
+#: With fewer times it enters as a polynomial of at most this degree.
 MAX_TIME_POWER = 3
 #: A covariate that varies less is left out.
 MIN_COVARIATE_SD = 1e-6
+
+
+class Covariates(NamedTuple):
+    """(receivers, C) standardised covariates.
+
+    Of the last ones, ``n_neighbourhood`` hold the state of the neighbourhood; ``n_named``, which
+    the user named, follow.
+    """
+
+    values: NDArray[np.float32]
+    n_neighbourhood: int
+    n_named: int
 
 
 def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
@@ -40,11 +57,11 @@ def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
         If too few receivers have an earlier cell, or no pair is a candidate.
     """
     genes, n_lags = study.genes, config.model.n_lags
-    covariates = torch.from_numpy(build_covariates(study))
+    covariates = build_covariates(study)
     current = (
         histories.current_tf_filter(study)
         if study.reads_tfs_alone
-        else mixed_tf_filter(study, covariates.numpy())
+        else mixed_tf_filter(study, covariates.values)
     )
     history = histories.build_history(
         study, study.exposure, study.receptor, study.tf, n_lags, current
@@ -68,8 +85,9 @@ def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
         tf_state=torch.from_numpy((study.state @ study.tf).astype(np.float32)),
         receptor_level=torch.from_numpy(histories.receptor_levels(study, history)),
         target_past=torch.from_numpy(histories.recent_past(study, study.target, n_lags)),
-        covariates=covariates,
-        n_named_covariates=study.named_covariates.shape[1],
+        covariates=torch.from_numpy(covariates.values),
+        n_neighbourhood_covariates=covariates.n_neighbourhood,
+        n_named_covariates=covariates.n_named,
         targets=torch.from_numpy(study.target),
         usable=usable,
         block=torch.from_numpy(spatial_blocks(study, config.n_blocks)),
@@ -78,7 +96,7 @@ def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
                 torch.full((genes.n_tfs,), config.training.past_penalty),
                 torch.ones(genes.n_tfs),
                 torch.from_numpy(pair_penalty),
-                torch.ones(covariates.shape[1]),
+                torch.ones(covariates.values.shape[1]),
             ]
         ),
         tf_penalty=None if tf_penalty is None else torch.from_numpy(tf_penalty),
@@ -112,22 +130,37 @@ def excluded_pairs(genes: Regulators) -> NDArray[np.int64]:
     return pairs
 
 
-def build_covariates(study: Study) -> NDArray[np.float32]:
-    """(receivers, C) cell type, sample and powers of time, standardised.
+def build_covariates(study: Study) -> Covariates:
+    """Return cell type, sample, powers of time, neighbourhood state and named covariates.
 
-    They compete with the regulators for what changes with type, sample and time alone. The
-    covariates that the user named come last.
+    They compete with the regulators for what changes with type, sample, time and place alone.
     """
-    parts = [
+    time = (study.time - study.time.mean()) / study.time.std()
+    groups = [
         pd.get_dummies(study.receiver_types).to_numpy(dtype=float),
         pd.get_dummies(study.receiver_sample).to_numpy(dtype=float),
-        time_powers((study.time - study.time.mean()) / study.time.std()),
-        study.named_covariates.to_numpy(dtype=float).reshape(len(study.time), -1),
+        time_powers(time) if study.former_covariates else time_course(time),
     ]
-    values = np.hstack(parts)
+    nothing = np.empty((len(time), 0))
+    neighbourhood = nothing if study.former_covariates else neighbourhood_state(study)
+    named = study.named_covariates.to_numpy(dtype=float).reshape(len(time), -1)
+    parts = [_standardised(part) for part in (np.hstack(groups), neighbourhood, named)]
+    return Covariates(np.hstack(parts), parts[1].shape[1], parts[2].shape[1])
+
+
+def _standardised(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the columns that vary, with mean 0 and standard deviation 1."""
     values = values[:, values.std(axis=0) > MIN_COVARIATE_SD]
     standardised = (values - values.mean(axis=0)) / values.std(axis=0)
     return np.asarray(standardised, dtype=np.float32)
+
+
+def time_course(time: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(N, C) cubic B-splines of time with knots at its quantiles, powers where times are few."""
+    if len(np.unique(time)) < MIN_TIMES_PER_KNOT * N_KNOTS:
+        return time_powers(time)
+    spline = SplineTransformer(n_knots=N_KNOTS, degree=3, knots="quantile", include_bias=False)
+    return np.asarray(spline.fit_transform(time[:, None]), dtype=np.float64)
 
 
 def time_powers(time: NDArray[np.floating]) -> NDArray[np.float64]:

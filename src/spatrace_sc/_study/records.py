@@ -60,6 +60,8 @@ class Study:
       expression is denoised.
     - ``reads_tfs_alone``: whether the present level of a TF is read from that TF alone; False
       for results up to form 2.
+    - ``former_covariates``: whether covariates are those of results up to form 3, without the
+      state of the neighbourhood and with time to its cube.
     - ``named_covariates`` (receivers, C): numeric values of the covariates that the user named.
     """
 
@@ -81,6 +83,7 @@ class Study:
     backward: sparse.csr_matrix
     state: sparse.csr_matrix
     reads_tfs_alone: bool = True
+    former_covariates: bool = False
     named_covariates: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property

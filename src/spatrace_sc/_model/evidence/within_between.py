@@ -67,8 +67,9 @@ class WithinBetween:
 def within_between(problem: Problem) -> WithinBetween:
     """Effects of all TFs on every target, within the groups of cells and between them.
 
-    The covariates are cell type, slice and powers of time. With P the projection on them, least
-    squares splits the filtered level x_f of every TF and every target y_g in two:
+    The covariates are cell type, slice and the course of time, and those that the user named.
+    With P the projection on them, least squares splits the filtered level x_f of every TF and
+    every target y_g in two:
 
     - y_g - P y_g = sum over f of b_fg (x_f - P x_f) + e_g, ``within``;
     - P y_g = sum over f of c_fg P x_f + u_g, ``between``.
@@ -84,7 +85,7 @@ def within_between(problem: Problem) -> WithinBetween:
     rows = problem.usable
     x = standard(problem.history.tf_now[rows].double())
     y = standard(problem.targets[rows].double())
-    basis = _basis(problem.covariates[rows].double())
+    basis = _basis(problem.group_covariates[rows].double())
     n_directions, n_within = basis.shape[1], len(x) - basis.shape[1] - 1
     x_between, y_between = basis.T @ x, basis.T @ y
     x, y = x - basis @ x_between, y - basis @ y_between

@@ -1,0 +1,56 @@
+"""The state of a cell's neighbourhood, as covariates against spatial confounding."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+from sklearn.decomposition import PCA
+
+from .records import Study
+
+#: Principal components of a state, and nearest receivers that neighbourhoods hold.
+N_COMPONENTS, N_NEIGHBOURS = 15, (15, 60)
+
+
+def neighbourhood_state(study: Study) -> NDArray[np.float64]:
+    """(receivers, up to 30) mean states of the 15 and of the 60 nearest other receivers.
+
+    The state of a receiver are its principal components of targets, TFs and receptors, each
+    standardised. Geography that no gene list names (anatomy, a morphogen) makes the expression of
+    near cells alike, and so confounds a ligand with targets in its reach. What a cell's neighbours
+    express shows that geography. A cell's own expression does not enter its neighbourhood.
+    """
+    values = np.hstack([study.target, study.tf, np.log1p(study.receptor)]).astype(np.float64)
+    sd = values.std(axis=0)
+    values = (values - values.mean(axis=0))[:, sd > 0] / sd[sd > 0]
+    n = min(N_COMPONENTS, *values.shape)
+    if n < 1:
+        return np.empty((len(values), 0))
+    pca = PCA(n, svd_solver="covariance_eigh")
+    state = np.asarray(pca.fit_transform(values), dtype=np.float64)
+    result = np.zeros((len(state), len(N_NEIGHBOURS) * state.shape[1]))
+    for sample in np.unique(study.receiver_sample):
+        rows = np.flatnonzero(study.receiver_sample == sample)
+        if len(rows) > 1:
+            result[rows] = _mean_of_nearest(study.coords[rows], state[rows])
+    return result
+
+
+def _mean_of_nearest(
+    coords: NDArray[np.float64], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Means of the values over the nearest other cells of every cell of one slice, by size."""
+    k = min(max(N_NEIGHBOURS), len(coords) - 1)
+    nearest = KDTree(coords).query(coords, k=k + 1)[1]
+    # where cells share a position, the cell itself need not come first
+    other = nearest != np.arange(len(coords))[:, None]
+    other[other.all(axis=1), -1] = False
+    chosen = nearest[other].reshape(len(coords), k)
+    total = np.zeros_like(values)
+    means: dict[int, NDArray[np.float64]] = {}
+    for n, neighbour in enumerate(chosen.T, start=1):
+        total += values[neighbour]
+        if n in N_NEIGHBOURS or n == k:
+            means[n] = total / n
+    return np.hstack([means[min(n, k)] for n in N_NEIGHBOURS])
