@@ -161,22 +161,20 @@ def test_types_of_no_meaning_are_called_rarely():
     assert (p <= 0.05).mean() < 0.12
 
 
-def test_only_the_type_that_expresses_the_ligand_sends():
+def test_only_the_type_that_expresses_the_ligands_sends():
     adata = st.datasets.simulated(
         102, n_cells=900, n_targets=20, depth=4000, noise=0.1, **FEW_GENES
     )
-    pair = adata.uns["truth"]["lr_pairs"].iloc[0]
-    x = adata.X.tolil()
-    column = adata.var_names.get_loc(pair["ligand"])
+    x = adata.X.toarray()
     silent = (adata.obs["cell_type"].astype(str) != "sender_1").to_numpy()
-    x[np.flatnonzero(silent), column] = 0.0
-    adata.X = x.tocsr()
+    x[np.ix_(silent, adata.var["ligand"].to_numpy(dtype=bool))] = 0.0
+    adata.X = x
     st.tl.infer_ccc(
         adata, sample_key="sample", stage_key="stage", config=small_config(max_activity=500)
     )
     st.tl.communication(adata, n_permutations=49, progress=False)
     table = st.get.communication(adata)
-    table = table[(table["ligand"] == pair["ligand"]) & (table["score"] > 0)]
+    table = table[table["score"] > 0]
     assert len(table)
     assert set(table["sender"]) == {"sender_1"}
     assert (table["type_p_value"] <= 0.1).mean() > 0.7

@@ -1,8 +1,9 @@
-"""Cells without a single count, which take no part in any analysis."""
+"""Cells without counts, or far shallower than others of their type, which take no part."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from .._check import shorten
@@ -10,7 +11,11 @@ from .._errors import DataError, warn
 from .matrix_forms import InMemory
 from .on_disk import OnDisk, blocks_of, has_counts
 
-#: Names of empty cells that the warning shows.
+#: A cell with a smaller share of the molecules of the median cell of its type is too shallow.
+MIN_DEPTH_SHARE = 0.1
+#: Fewest cells of a type in a slice that have a median of their own.
+MIN_CELLS_OF_TYPE = 20
+#: Names of left-out cells that the warning shows.
 N_SHOWN = 3
 
 
@@ -47,4 +52,44 @@ def warn_of_empty_cells(
         f"have no counts at all and are left out ({counts}): {shown}. Their zeros would pass for "
         "expression that is switched off. Drop them, e.g. by "
         "`sc.pp.filter_cells(adata, min_counts=1)` before normalisation."
+    )
+
+
+def shallow_cells(
+    molecules: NDArray[np.float64] | None,
+    sample: NDArray[np.generic],
+    types: NDArray[np.generic],
+    empty: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """(cells,) mask of the cells with few molecules for their type and slice, ``empty`` ones aside.
+
+    They have less than a tenth of the median over cells of the same type and slice, or over all
+    cells of the slice where these are few. None is marked if ``molecules`` (cells,) are unknown.
+    """
+    if molecules is None:
+        return np.zeros(len(empty), dtype=bool)
+    depth = pd.Series(np.where(empty, np.nan, molecules))
+    slices = pd.Series(np.asarray(sample).astype(str))
+    of_type = depth.groupby([slices, pd.Series(np.asarray(types).astype(str))])
+    usual = of_type.transform("median").where(
+        of_type.transform("count") >= MIN_CELLS_OF_TYPE, depth.groupby(slices).transform("median")
+    )
+    return np.asarray((depth < MIN_DEPTH_SHARE * usual).to_numpy(dtype=bool))
+
+
+def warn_of_shallow_cells(
+    shallow: NDArray[np.bool_], names: NDArray[np.str_], **masks: NDArray[np.bool_]
+) -> None:
+    """Warn of shallow cells that would take part, by role: ``receivers=mask, senders=mask``."""
+    taking_part = np.any(list(masks.values()), axis=0)
+    n_shallow = int((shallow & taking_part).sum())
+    if not n_shallow:
+        return
+    counts = ", ".join(f"{int((mask & shallow).sum())} {role}" for role, mask in masks.items())
+    warn(
+        f"{n_shallow} of {int(taking_part.sum())} cells "
+        f"({100 * n_shallow / taking_part.sum():.2g} %) have less than a tenth of the molecules of "
+        f"the median cell of their type and slice and are left out ({counts}): "
+        f"{shorten(names[shallow & taking_part], N_SHOWN)}. Single molecules would pass for strong "
+        "expression in them."
     )

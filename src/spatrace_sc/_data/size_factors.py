@@ -26,14 +26,16 @@ PRIOR_MOLECULES = 20.0
 class Rescaled(NamedTuple):
     """Expression of some genes, the value of one molecule in every cell, and the empty cells.
 
-    ``matrix`` (cells, genes) has the other genes at 0 if the data are counts; ``unit`` is None if
-    they are not. ``n_other_genes`` is the number of genes above 0 that were not named.
+    ``matrix`` (cells, genes) has the other genes at 0 if the data are counts; ``unit``, and the
+    number of ``molecules`` (cells,) of all genes, are None if they are not. ``n_other_genes`` is
+    the number of genes above 0 that were not named.
     """
 
     matrix: InMemory
     unit: NDArray[np.float64] | None
     empty: NDArray[np.bool_]
     n_other_genes: int
+    molecules: NDArray[np.float64] | None
 
 
 def load_rescaled(
@@ -46,13 +48,17 @@ def load_rescaled(
     """
     loaded = load_genes(matrix, genes)
     if loaded.unit is None:
-        return Rescaled(loaded.matrix, None, loaded.empty, 0)
-    molecules = np.rint(loaded.other / loaded.unit) if loaded.n_other_genes >= MIN_GENES else None
-    factors = size_factors(1.0 / loaded.unit, molecules, sample, ~loaded.empty)
+        return Rescaled(loaded.matrix, None, loaded.empty, 0, None)
+    others = np.rint(loaded.other / loaded.unit) if loaded.n_other_genes >= MIN_GENES else None
+    factors = size_factors(1.0 / loaded.unit, others, sample, ~loaded.empty)
     named = np.zeros(loaded.matrix.shape[1], dtype=bool)
     named[genes] = True
-    scaled = rescale(with_columns_only(loaded.matrix, named), 1.0 / (factors * loaded.unit))
-    return Rescaled(scaled, 1.0 / factors, loaded.empty, loaded.n_other_genes)
+    alone = with_columns_only(loaded.matrix, named)
+    linear = alone.astype(np.float64)
+    linear.data = np.expm1(np.minimum(linear.data, MAX_LOG))
+    molecules = np.rint((loaded.other + np.asarray(linear.sum(axis=1)).ravel()) / loaded.unit)
+    scaled = rescale(alone, 1.0 / (factors * loaded.unit))
+    return Rescaled(scaled, 1.0 / factors, loaded.empty, loaded.n_other_genes, molecules)
 
 
 def size_factors(

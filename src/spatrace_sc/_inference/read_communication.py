@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .._check import shorten
 from .._core.exposure import linear, neighbour_weights
 from .._data.cells import categories, coordinates
-from .._data.empty_cells import empty_cells
+from .._data.empty_cells import empty_cells, shallow_cells
 from .._data.expression import columns, expression_by_slice
 from .._data.genes import names_by_label
 from .._data.imputation import imputed
@@ -41,13 +41,15 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
     """
     source, genes = result.source, result.genes
     matrix, unmeasured = expression_by_slice(adata, source.layer, source.slice_column)
-    ligand, empty = _read_ligands(adata, result, matrix)
+    ligand, empty, shallow = _read_ligands(adata, result, matrix)
+    values = result.per_cell("activity")
     in_file = _read_cells(adata, result, empty)
+    receives = in_file.receivers & ~(shallow & ~np.isfinite(values).all(axis=1))
+    in_file = in_file._replace(receivers=receives, senders=in_file.senders & ~shallow)
     rows = np.arange(adata.n_obs)
     if result.in_data_order:
         rows = order_of_cells(in_file, adata.obs_names.to_numpy(dtype=str))
     cells = take_cells(in_file, rows)
-    values = result.per_cell("activity")
     _check_receivers(values, in_file.receivers, result)
     activity = values[rows[cells.receivers]]
     if not np.isfinite(activity).all() or not cells.senders.any() or not cells.receivers.any():
@@ -59,7 +61,7 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
     _check_senders(cells, result)
     if unmeasured is not None:
         missing = unmeasured.missing(_positions(adata, result, "ligands"))
-        ligand = imputed(ligand, missing, in_file.types, ~empty)
+        ligand = imputed(ligand, missing, in_file.types, ~empty & ~shallow)
     weights = neighbour_weights(
         *(cells.coords, cells.sample, cells.receivers, cells.senders),
         radius=float(source.radius or 0.0),
@@ -76,18 +78,21 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
 
 def _read_ligands(
     adata: AnnData, result: Result, matrix: InMemory | OnDisk
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return (cells, L) levels of the ligands on the scale of the inference, and the empty cells.
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return (cells, L) levels of the ligands as in the inference, empty cells and shallow cells.
 
     Genes with another role that were removed since count as genes without one.
     """
     position = _positions(adata, result, "ligands")
     if result.form < FIRST_WITH_SIZE_FACTORS:
-        return columns(matrix, position), empty_cells(matrix)
+        empty = empty_cells(matrix)
+        return columns(matrix, position), empty, np.zeros_like(empty)
     others = [_positions(adata, result, role, required=False) for role in ROLES]
     sample = _samples(adata, result.source)
     loaded = load_rescaled(matrix, np.unique(np.concatenate(others)), sample)
-    return columns(loaded.matrix, position), loaded.empty
+    types = categories(adata, result.source.cell_type_key, "cell_type_key")
+    shallow = shallow_cells(loaded.molecules, sample, types, loaded.empty)
+    return columns(loaded.matrix, position), loaded.empty, shallow
 
 
 def _positions(

@@ -24,7 +24,7 @@ from .._data.cells import (
     time_column,
 )
 from .._data.covariates import read_covariates, refuse_genes
-from .._data.empty_cells import warn_of_empty_cells
+from .._data.empty_cells import shallow_cells, warn_of_empty_cells, warn_of_shallow_cells
 from .._data.expression import columns, expression_by_slice
 from .._data.genes import default_targets, flagged, gene_labels, match, symbols_of
 from .._data.imputation import IMPUTED, imputed_matrix
@@ -111,22 +111,27 @@ def load_tissue(
 ) -> Tissue:
     """Load the genes with a role, and leave out cells without counts, with a warning.
 
-    Counts are divided by size factors unless ``rescaled`` is False, as for results up to form 3.
+    Counts are divided by size factors, and cells that are far shallower than others of their type
+    are left out, too, unless ``rescaled`` is False, as for results up to form 3.
     Genes that were not measured in a slice are imputed there, once the counts have been judged.
     Cells are in the order of the file, genes in the order of their labels.
     """
     genes = np.unique(np.concatenate(list(names.values())))
     index = adata.var_names.get_indexer(genes)
     if rescaled:
-        loaded, unit, empty, n_others = load_rescaled(matrix, index, cells.sample)
+        loaded, unit, empty, n_others, molecules = load_rescaled(matrix, index, cells.sample)
         if unit is not None:
             log_size_factors(n_others)
     else:
         loaded, unit, empty, *_ = load_genes(matrix, index)
-    loaded = imputed_matrix(loaded, unmeasured, index, cells.types, ~empty)
+        molecules = None
+    shallow = shallow_cells(molecules, cells.sample, cells.types, empty)
+    loaded = imputed_matrix(loaded, unmeasured, index, cells.types, ~empty & ~shallow)
     obs_names = adata.obs_names.to_numpy(dtype=str)
     warn_of_empty_cells(empty, obs_names, receivers=cells.receivers, senders=cells.senders)
-    cells = cells._replace(receivers=cells.receivers & ~empty, senders=cells.senders & ~empty)
+    receivers, senders = (mask & ~empty for mask in (cells.receivers, cells.senders))
+    warn_of_shallow_cells(shallow, obs_names, receivers=receivers, senders=senders)
+    cells = cells._replace(receivers=receivers & ~shallow, senders=senders & ~shallow)
     require_receivers(cells.receivers)
     by_label = np.array(sorted(genes, key=labels.__getitem__), dtype=str)
     rows = np.arange(adata.n_obs)
