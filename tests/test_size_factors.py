@@ -121,6 +121,16 @@ def test_the_given_matrix_is_not_changed():
         assert abs(matrix - before).max() == 0
 
 
+def test_the_scale_is_that_of_the_usual_cells():
+    counts, _ = panel()
+    x = logged(counts)
+    half = np.arange(N_CELLS) < N_CELLS // 2
+    x[~half] = np.log1p(np.expm1(x[~half]) / 50)  # cells that were normalised to another total
+    unit = load_rescaled(x, NAMED, np.where(half, "a", "b"), half).unit
+    assert np.median(unit[half]) == pytest.approx(1.0, rel=1e-3)
+    assert np.median(unit[~half]) == pytest.approx(1 / 50, rel=0.3)
+
+
 def test_forms_of_a_matrix_agree():
     counts, _ = panel()
     dense = load_rescaled(logged(counts), NAMED, ONE_SLICE)

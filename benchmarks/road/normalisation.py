@@ -58,10 +58,10 @@ def normalised(adata: AnnData, way: str) -> AnnData:
     return adata
 
 
-def as_given(matrix: np.ndarray, genes: np.ndarray, sample: np.ndarray) -> Rescaled:
+def as_given(matrix: np.ndarray, genes: np.ndarray, *_: object) -> Rescaled:
     """Load genes on the scale of the data."""
     loaded = load_genes(matrix, genes)
-    return Rescaled(loaded.matrix, loaded.unit, loaded.empty, 0)
+    return Rescaled(loaded.matrix, loaded.unit, loaded.empty, 0, None)
 
 
 def run(data: str, seed: int) -> list[dict[str, object]]:

@@ -39,18 +39,24 @@ class Rescaled(NamedTuple):
 
 
 def load_rescaled(
-    matrix: InMemory | OnDisk, genes: NDArray[np.integer], sample: NDArray[np.generic]
+    matrix: InMemory | OnDisk,
+    genes: NDArray[np.integer],
+    sample: NDArray[np.generic],
+    usual: NDArray[np.bool_] | None = None,
 ) -> Rescaled:
     """Load some genes; counts become ``log1p(counts / size factor)``.
 
-    Size factors (:func:`size_factors`) have the median 1, so that the result does not depend on
-    the total to which the counts were normalised. Values that are not counts stay as they are.
+    Size factors (:func:`size_factors`) have the median 1 over the ``usual`` cells (all by
+    default), so that the result does not depend on the total to which the counts were normalised.
+    Values that are not counts stay as they are.
     """
     loaded = load_genes(matrix, genes)
     if loaded.unit is None:
         return Rescaled(loaded.matrix, None, loaded.empty, 0, None)
     others = np.rint(loaded.other / loaded.unit) if loaded.n_other_genes >= MIN_GENES else None
     factors = size_factors(1.0 / loaded.unit, others, sample, ~loaded.empty)
+    if usual is not None and (usual & ~loaded.empty).any():
+        factors = factors / np.median(factors[usual & ~loaded.empty])
     named = np.zeros(loaded.matrix.shape[1], dtype=bool)
     named[genes] = True
     alone = with_columns_only(loaded.matrix, named)

@@ -119,7 +119,9 @@ def load_tissue(
     genes = np.unique(np.concatenate(list(names.values())))
     index = adata.var_names.get_indexer(genes)
     if rescaled:
-        loaded, unit, empty, n_others, molecules = load_rescaled(matrix, index, cells.sample)
+        loaded, unit, empty, n_others, molecules = load_rescaled(
+            matrix, index, cells.sample, cells.receivers
+        )
         if unit is not None:
             log_size_factors(n_others)
     else:
