@@ -1,4 +1,4 @@
-"""Tables of edges and pairs, and the parameters of the inference."""
+"""Tables of edges and pairs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .._result import Result
 from ._direction import add_direction
 from ._effect_parts import present_effect_parts
 from ._evidence import add_evidence
+from ._limits import add_limited_by
 from ._mediation import add_mediation
 
 
@@ -201,47 +202,6 @@ def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
     return _presented(_every_candidate(result, LR_PAIRS), result, LR_PAIRS, stage)
 
 
-def training_history(adata: AnnData, *, key: str = _keys.RESULT) -> pd.DataFrame:
-    """Return the mean squared error by training epoch, relative to the variance of the targets.
-
-    Returns
-    -------
-    Table with one row per epoch:
-
-    - ``phase``: "attention" or "gates".
-    - ``epoch``: epoch within the phase.
-    - ``train``, ``held_out``: error in training cells and in held-out cells.
-    """
-    return Result.read(adata, key, of_cells=None).history
-
-
-def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
-    """Return the arguments of the inference; None for arguments that were not given.
-
-    Returns
-    -------
-    Dictionary of the keys, the cell types that send and receive, the covariates, the radius in
-    the units of the coordinates, the seed, the device, the configuration and the version of the
-    package that wrote the result.
-    """
-    values = Result.read(adata, key, of_cells=None).params
-    lists = ("senders", "receivers", "covariates")
-    values |= {argument: [str(name) for name in values.get(argument, ())] for argument in lists}
-    return {
-        name: None if isinstance(value, str) and not value else value
-        for name, value in values.items()
-    }
-
-
-def stages(adata: AnnData, *, key: str = _keys.RESULT) -> list[str]:
-    """Return the stages of a result, in order of time.
-
-    Without a ``stage_key`` these are the slices; without a ``sample_key`` as well, there is one
-    stage "all".
-    """
-    return list(Result.read(adata, key, of_cells=None).stages)
-
-
 def _every_candidate(result: Result, kind: EdgeKind) -> pd.DataFrame:
     """Return a row for every candidate of a kind, genes as indices and groups as names.
 
@@ -270,7 +230,7 @@ def _presented(
     table: pd.DataFrame, result: Result, kind: EdgeKind, stage: str | None
 ) -> pd.DataFrame:
     """Return the table with gene names, scaled to a stage if one is given."""
-    genes = result.genes
+    genes, table = result.genes, add_limited_by(table)
     if stage is not None:
         pairs = kind is not TF_TARGETS
         factor, error = result.stage_factor(stage, pairs=pairs)
