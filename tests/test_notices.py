@@ -84,8 +84,12 @@ def test_one_significant_edge_of_any_kind_is_enough(name):
 
 def test_the_verb_warns_once_if_no_edge_is_significant():
     adata = tissue()
+    targets = np.flatnonzero(adata.var["target"])
+    values = adata.X.toarray()
+    values[:, targets] = np.random.default_rng(0).permutation(values[:, targets])
+    adata.X = values
     (message,) = warnings_with(lambda: st.tl.infer_ccc(adata, **INFER), "no edge has q ≤ 0.1")
-    for text in ("hypotheses", "fewer TFs", "more cells", NOTHING_SUPPORTED):
+    for text in ("hypotheses", "`limited_by`", "fewer TFs", "more cells", NOTHING_SUPPORTED):
         assert text in message
     assert not any(
         (getattr(st.get, k)(adata)["q_value"] <= 0.1).any()

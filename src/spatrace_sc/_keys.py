@@ -46,6 +46,12 @@ ROLES = {"ligands": "ligand", "receptors": "receptor", "tfs": "tf", "targets": "
 EVIDENCE = ["q_value", "stability", "evidence"]
 #: Levels of evidence, weakest first.
 EVIDENCE_LEVELS = ["none", "co-variation", "noise unknown", "ranked", "group", "supported"]
+#: Values of the column ``limited_by``, in the order in which they are tried. The stored result
+#: holds their indices; the first stands for a significant edge, the last for a former result.
+LIMITS = [
+    *("", "no effect", "noise not known", "list too short", "weaker than decoys"),
+    *("below the minimum effect", "too many candidates", "a rival explains it", "not recorded"),
+]
 #: Values of the column ``direction`` of TF edges.
 DIRECTIONS = ["forward", "reverse as likely", "not determined"]
 #: Effects of a TF within and between groups of cells, and which of them an edge rests on.
@@ -65,11 +71,12 @@ TF_TARGETS = [
     *EFFECT_PARTS,
     "group",
     *("lead", "lead_se", "direction"),
+    "limited_by",
     *EVIDENCE,
 ]
 LR_TARGETS = [
     *("ligand", "receptor", "target", "effect", "score", "p_value", "effect_se", "group_q_value"),
-    *("mediated", "direct_share", "through", "group", "route", *EVIDENCE),
+    *("mediated", "direct_share", "through", "group", "route", "limited_by", *EVIDENCE),
 ]
 LR_PAIRS = [
     "ligand",
@@ -79,6 +86,7 @@ LR_PAIRS = [
     "score_se",
     "group_q_value",
     "group",
+    "limited_by",
     *EVIDENCE,
 ]
 LR_TFS = ["ligand", "receptor", "tf", "effect", "score", "q_value"]

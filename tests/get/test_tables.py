@@ -26,6 +26,7 @@ COLUMNS = {
         *("effect_within", "effect_within_se", "effect_between", "effect_between_se", "rests_on"),
         "group",
         *("lead", "lead_se", "direction"),
+        "limited_by",
         *EVIDENCE,
     ],
     "lr_targets": [
@@ -39,7 +40,7 @@ COLUMNS = {
             "effect_se",
             "group_q_value",
         ),
-        *("mediated", "direct_share", "through", "group", "route", *EVIDENCE),
+        *("mediated", "direct_share", "through", "group", "route", "limited_by", *EVIDENCE),
     ],
     "lr_pairs": [
         "ligand",
@@ -49,6 +50,7 @@ COLUMNS = {
         "score_se",
         "group_q_value",
         "group",
+        "limited_by",
         *EVIDENCE,
     ],
     "communication": [

@@ -20,6 +20,12 @@ logger = logging.getLogger("spatrace_sc")
 PLACEHOLDERS = {"", "nan", "na", "n/a", "<na>", "none", "null", "unknown", "unassigned"}
 #: Cell types with fewer cells are logged.
 FEW_CELLS = 20
+#: Tables of edges with a q-value, and what their edges are called.
+TESTED = {
+    "tf_targets": "TF → target edges",
+    "lr_targets": "pair → target edges",
+    "lr_pairs": "pairs",
+}
 #: Page that the reader of a result without significant edges is sent to.
 NOTHING_SUPPORTED = 'docs/notebooks/own_data.md, section "Nothing with q ≤ 0.1"'
 
@@ -73,20 +79,58 @@ def hint_at_symbols(adata: AnnData, gene_symbols: str | None, by_flags: bool) ->
         )
 
 
-def warn_if_none_significant(tables: dict[str, pd.DataFrame], *, noise_known: bool) -> None:
-    """Warn if no edge of any kind is significant; without ``noise_known`` no TF edge can be."""
-    if any(
-        (tables[name]["q_value"] <= _keys.MAX_SIGNIFICANT_Q).any()
-        for name in ("tf_targets", "lr_targets", "lr_pairs")
-    ):
+def log_limits(
+    tables: dict[str, pd.DataFrame], n_candidates: Mapping[str, int], max_edges: int
+) -> str:
+    """Log and return how many edges of every kind are not significant for which reason.
+
+    Candidates that a table does not list have no effect, unless there are more than ``max_edges``.
+    """
+    kinds = []
+    for name, noun in TESTED.items():
+        code = tables[name]["limited_by"].to_numpy(dtype=np.intp)
+        counts = np.bincount(code, minlength=len(_keys.LIMITS))
+        counts[0] = 0  # significant
+        if n_candidates[name] <= max_edges:
+            counts[_keys.LIMITS.index("no effect")] += n_candidates[name] - len(code)
+        reasons = [f"{n} {_keys.LIMITS[k]}" for k, n in enumerate(counts) if n]
+        if reasons:
+            kinds.append(f"{noun}: {', '.join(reasons)}")
+    text = "; ".join(kinds)
+    if text:
+        logger.info("Not significant, and why (`limited_by`): %s.", text)
+    return text
+
+
+def warn_if_none_significant(
+    tables: dict[str, pd.DataFrame], *, noise_known: bool, reasons: str = ""
+) -> None:
+    """Warn if no edge of any kind is significant; without ``noise_known`` no TF edge can be.
+
+    ``reasons`` are those of :func:`log_limits`. Groups that are significant are named.
+    """
+    limit = _keys.MAX_SIGNIFICANT_Q
+    if any((tables[name]["q_value"] <= limit).any() for name in TESTED):
         return
     counts = (
         ""
         if noise_known
         else "log1p of normalised counts, without which TF → target edges get no q below 1; "
     )
+    grouped = {
+        noun: int((tables[name]["group_q_value"] <= limit).sum())
+        for name, noun in TESTED.items()
+        if "group_q_value" in tables[name]
+    }
+    in_groups = " and ".join(f"{n} {noun}" for noun, n in grouped.items() if n)
+    findings = (
+        f"the tables rank hypotheses. Groups are significant, though: `group_q_value` ≤ {limit:g} "
+        f"for {in_groups}. One pair of each `group` acts; the data do not say which"
+        if in_groups
+        else "the tables rank hypotheses, they hold no findings"
+    )
+    why = f" Why not, in the column `limited_by`: {reasons}." if reasons else ""
     warn(
-        f"no edge has q ≤ {_keys.MAX_SIGNIFICANT_Q:g}: the tables rank hypotheses, they hold no "
-        f"findings. What can help: {counts}fewer TFs or targets, more cells, genes detected in "
-        f"more of the cells; see {NOTHING_SUPPORTED}."
+        f"no edge has q ≤ {limit:g}: {findings}.{why} What can help: {counts}fewer TFs or "
+        f"targets, more cells, genes detected in more of the cells; see {NOTHING_SUPPORTED}."
     )

@@ -44,9 +44,9 @@ def p_and_q(
     is corrected for: its p and q are the larger of the two. Without ``noise_known`` nothing can be
     corrected, and q of every TF edge is 1.
     """
-    q_tf = _q_against_decoys(evidence.draws["tf"], evidence.tf.index)
-    q_lr = _q_against_decoys(evidence.draws["lr"], evidence.lr.index)
-    q_pair = _q_against_decoys(evidence.draws["pair"], np.arange(len(evidence.pair_score)))
+    q_tf = q_against_decoys(evidence.draws["tf"], evidence.tf.index)
+    q_lr = q_against_decoys(evidence.draws["lr"], evidence.lr.index)
+    q_pair = q_against_decoys(evidence.draws["pair"], np.arange(len(evidence.pair_score)))
     p_effect, ones = corrected.p_value.ravel(), np.ones(len(q_tf))
     neighbours = strength_of_neighbours(evidence.pair_score, genes.n_receptors)
     weak = evidence.pair_score < smallest_share * neighbours
@@ -180,7 +180,7 @@ def pair_tf_table(
         _merge_draws(on_targets, on_tfs, n_edges)
         for on_targets, on_tfs in zip(evidence.draws["lr"], evidence.draws["lr_tf"], strict=True)
     ]
-    q = _q_against_decoys(draws, n_edges + listed)
+    q = q_against_decoys(draws, n_edges + listed)
     return _small_dtypes(
         pd.DataFrame(
             {
@@ -246,7 +246,7 @@ def _strongest_edges(
     return table, position
 
 
-def _q_against_decoys(draws: list[Draw], wanted: NDArray[np.integer]) -> NDArray[np.float64]:
+def q_against_decoys(draws: list[Draw], wanted: NDArray[np.integer]) -> NDArray[np.float64]:
     """Return q of the ``wanted`` candidates, in ascending order: the median over refits.
 
     Each refit is compared with the decoys that were drawn for it.

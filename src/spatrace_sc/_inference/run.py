@@ -61,6 +61,7 @@ from .indistinguishable import (
     edges_to_test,
     pairs_to_test,
 )
+from .limits import add_limits, limits
 from .restore import MAX_STORED_TRANSITIONS, target_moments
 from .stage_levels import stage_factors_of
 
@@ -253,6 +254,8 @@ def _test_edges(
     rivals = find_rivals(problem, fitted, edges, pairs, evidence.refits)
     tested, rivals, floor = apply_rival_test(evidence, values, rivals, genes)
     tables = edge_tables(genes, evidence, tested, values, config.max_edges)
+    codes = limits(evidence, corrected, values, tested, noise_known=study.noise_known)
+    add_limits(tables, genes, evidence, codes)
     groups = add_groups(tables, genes, rivals)
     by_part = add_effect_parts(tables[TF_TARGETS.name], within_between(problem))
     tables[TF_TARGETS.name] = by_part

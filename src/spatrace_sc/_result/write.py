@@ -58,6 +58,11 @@ class NewResult:
     restoration: Restoration
     values: dict[str, Any]
 
+    @property
+    def n_candidates(self) -> dict[str, int]:
+        """Number of candidates by kind."""
+        return {kind.name: self.genes.n_candidates(kind) for kind in TESTED_KINDS}
+
 
 def check_key(adata: AnnData, key: object) -> None:
     """Require a name under which a result can be stored and nothing else is.
@@ -88,7 +93,7 @@ def write_result(adata: AnnData, key: str, new: NewResult, params: Mapping[str, 
         "cells": adata.obs_names.to_numpy(dtype=object),
         "labels": labels_of_cells(adata, params),
         "stages": np.array(new.stages, dtype=object),
-        "candidates": {kind.name: new.genes.n_candidates(kind) for kind in TESTED_KINDS},
+        "candidates": new.n_candidates,
         "evidence": EVIDENCE,
         **new.tables,
         "groups": np.array(new.groups, dtype=object),

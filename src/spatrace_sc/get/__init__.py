@@ -8,7 +8,8 @@ from ._comparison import comparison
 from ._exports import to_decoupler, to_liana, to_networkx
 from ._knockout import knockout, knockout_cells, knockouts
 from ._modules import modules
-from ._tables import lr_pairs, lr_targets, params, stages, tf_targets, training_history
+from ._parameters import params, stages, training_history
+from ._tables import lr_pairs, lr_targets, tf_targets
 from ._transitions import transition_reach
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Tables of edges and pairs, and the parameters of the inference."""
+"""Tables of edges and pairs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .._result import Result
 from ._direction import add_direction
 from ._effect_parts import present_effect_parts
 from ._evidence import add_evidence
+from ._limits import add_limited_by
 from ._mediation import add_mediation
 
 
@@ -73,6 +74,23 @@ def tf_targets(
       "reverse as likely" if the target does, ``lead`` < −1.28 ``lead_se``; else "not determined".
       No edge has a direction if the order in time explains less than half of all leads, as in a
       steady state, or if an earlier version stored the result. q does not use the direction.
+    - ``limited_by``: why the edge is not significant, a categorical; "" if it is. The first of
+      these that holds:
+
+      - "no effect": the score is 0.
+      - "noise not known" (TF edges only): the count noise is unknown, so nothing was tested.
+      - "list too short": q against decoys is above 0.1, although the edge exceeds every decoy in
+        more than half of the refits. A list of n such edges alone has q = 1 / n. One or two are
+        so by chance.
+      - "weaker than decoys": q against decoys is above 0.1.
+      - "below the minimum effect" (TF edges only): p of the test against ``minimum_effect``,
+        for this edge alone, is above 0.1.
+      - "too many candidates" (TF edges only): that p is at most 0.1, but not after
+        Benjamini-Hochberg adjustment for all candidates.
+      - "a rival explains it" (pairs and their edges): another pair would explain the targets
+        equally well (``group``, ``group_q_value``), or a pair is weaker than a fifth of all pairs
+        together that share its ligand or its receptor.
+      - "not recorded": an earlier version stored the result.
     - ``q_value``: estimated false discovery rate at this rank, i.e. the expected share of false
       edges among all edges with at most this q. An edge with q ≤ 0.1 is significant. q is 1
       for all TF edges where the count noise is unknown.
@@ -122,8 +140,8 @@ def lr_targets(
     Returns
     -------
     Table with one row per ligand, receptor and target. ``score``, ``p_value``, ``effect_se``,
-    ``group``, ``q_value``, ``stability`` and ``evidence`` are as in :func:`tf_targets`. Other
-    columns:
+    ``group``, ``limited_by``, ``q_value``, ``stability`` and ``evidence`` are as in
+    :func:`tf_targets`. Other columns:
 
     - ``ligand``, ``receptor``, ``target``: names of the genes.
     - ``effect``: *direct* effect of the pair, i.e. the change of the target, in its standard
@@ -187,7 +205,7 @@ def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
     - ``group_q_value``: estimated false discovery rate of "one pair of the group acts".
     - ``stability``: selection frequency in the first pass, i.e. the share of refits that give
       the pair any weight.
-    - ``evidence``: as in :func:`tf_targets`.
+    - ``limited_by``, ``evidence``: as in :func:`tf_targets`.
 
     Examples
     --------
@@ -199,47 +217,6 @@ def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
     """
     result = Result.read(adata, key)
     return _presented(_every_candidate(result, LR_PAIRS), result, LR_PAIRS, stage)
-
-
-def training_history(adata: AnnData, *, key: str = _keys.RESULT) -> pd.DataFrame:
-    """Return the mean squared error by training epoch, relative to the variance of the targets.
-
-    Returns
-    -------
-    Table with one row per epoch:
-
-    - ``phase``: "attention" or "gates".
-    - ``epoch``: epoch within the phase.
-    - ``train``, ``held_out``: error in training cells and in held-out cells.
-    """
-    return Result.read(adata, key, of_cells=None).history
-
-
-def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
-    """Return the arguments of the inference; None for arguments that were not given.
-
-    Returns
-    -------
-    Dictionary of the keys, the cell types that send and receive, the covariates, the radius in
-    the units of the coordinates, the seed, the device, the configuration and the version of the
-    package that wrote the result.
-    """
-    values = Result.read(adata, key, of_cells=None).params
-    lists = ("senders", "receivers", "covariates")
-    values |= {argument: [str(name) for name in values.get(argument, ())] for argument in lists}
-    return {
-        name: None if isinstance(value, str) and not value else value
-        for name, value in values.items()
-    }
-
-
-def stages(adata: AnnData, *, key: str = _keys.RESULT) -> list[str]:
-    """Return the stages of a result, in order of time.
-
-    Without a ``stage_key`` these are the slices; without a ``sample_key`` as well, there is one
-    stage "all".
-    """
-    return list(Result.read(adata, key, of_cells=None).stages)
 
 
 def _every_candidate(result: Result, kind: EdgeKind) -> pd.DataFrame:
@@ -270,7 +247,7 @@ def _presented(
     table: pd.DataFrame, result: Result, kind: EdgeKind, stage: str | None
 ) -> pd.DataFrame:
     """Return the table with gene names, scaled to a stage if one is given."""
-    genes = result.genes
+    genes, table = result.genes, add_limited_by(table)
     if stage is not None:
         pairs = kind is not TF_TARGETS
         factor, error = result.stage_factor(stage, pairs=pairs)

@@ -14,7 +14,7 @@ from anndata import AnnData
 from .. import _keys
 from .._check import flag, whole
 from .._data.covariates import covariate_names
-from .._data.notices import hint_at_symbols, review_columns, warn_if_none_significant
+from .._data.notices import hint_at_symbols, log_limits, review_columns, warn_if_none_significant
 from .._data.table import as_table, check_copy
 from .._errors import InvalidArgumentError
 from .._result import check_key, write_result
@@ -243,8 +243,8 @@ def infer_ccc(
     >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
     >>> st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage")
     >>> list(st.get.lr_pairs(adata).columns)
-    ['ligand', 'receptor', 'score', 'p_value', 'score_se', 'group_q_value', 'group', 'q_value',
-     'stability', 'evidence']
+    ['ligand', 'receptor', 'score', 'p_value', 'score_se', 'group_q_value', 'group', 'limited_by',
+     'q_value', 'stability', 'evidence']
     """
     from .._inference.run import run
     from .._model.config import Config as Configuration
@@ -277,6 +277,7 @@ def infer_ccc(
     shown = replace(config, progress=shows(config.progress and settings.progress))
     result = run(study, shown, int(seed), chosen_device, prior)
     logger.info("Inference took %.1f s on %s.", clock.perf_counter() - started, chosen_device)
+    reasons = log_limits(result.tables, result.n_candidates, config.max_edges)
     used = source.resolved(
         np.unique(study.sender_types).tolist(),
         np.unique(study.receiver_types).tolist(),
@@ -291,5 +292,5 @@ def infer_ccc(
     if copy:
         adata = adata.copy()
     write_result(adata, key_added, result, params)
-    warn_if_none_significant(result.tables, noise_known=study.noise_known)
+    warn_if_none_significant(result.tables, noise_known=study.noise_known, reasons=reasons)
     return adata if copy else None
