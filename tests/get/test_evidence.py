@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from _helpers import FEW_GENES, NOTHING_SIGNIFICANT, small_result, tissue
 from anndata import AnnData
 
 import spatrace_sc as st
 from spatrace_sc import _keys
+from spatrace_sc._model.evidence import shared_credit
 from spatrace_sc._result import Knockout, Result
 from spatrace_sc.get._evidence import add_evidence, evidence_of_knockout
 
@@ -141,8 +143,15 @@ def test_a_narrow_screen_shows_how_far_to_believe_a_row(mixed, name, width, monk
         assert {"score" if name == "lr_pairs" else "effect", "q_value"} <= set(head)
 
 
-def test_co_variation_ranks_with_q_1_and_a_p_of_co_variation(mixed):
-    """Edges with shared credit only have q = 1 and the p of their strength against decoys."""
+def test_co_variation_ranks_with_q_1_and_a_p_of_co_variation(monkeypatch):
+    """Edges with shared credit only have q = 1 and the p of their strength against decoys.
+
+    Receptors are declared to follow the TFs and to replace them.
+    """
+    for condition in ("_followed", "_substitution"):
+        monkeypatch.setattr(
+            shared_credit, condition, lambda problem, fit: torch.ones(len(problem.receptor_level.T))
+        )
     adata = st.datasets.simulated(n_cells=500, n_targets=10, signal_strength=0, **FEW_GENES)
     config = st.Config(
         evidence=st.EvidenceConfig(n_resamples=3, n_permutations=1),
