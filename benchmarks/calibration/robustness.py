@@ -4,7 +4,7 @@ python -m benchmarks.calibration.robustness [--data hidden fields all] [--seeds 
 
 Among the TF edges with q ≤ .1, those of at least some robustness are counted, and those at least
 as robust as the benchmark. A threshold on robustness also prefers strong edges, so the same number
-of edges with the largest score is counted as well. A run takes about 15 CPU seconds.
+of edges with the largest score is counted as well. A run takes 15 to 30 CPU seconds.
 """
 
 from __future__ import annotations
