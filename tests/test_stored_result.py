@@ -225,10 +225,11 @@ def test_exports(stored):
     assert graph.number_of_edges() == len(listed["tf_targets"]) + len(listed["lr_targets"])
 
 
-def test_a_result_of_version_0_1_0_has_no_effects_within_and_between_groups(stored):
+def test_a_result_of_version_0_1_0_has_no_robustness_and_no_effects_by_part(stored):
     table = st.get.tf_targets(stored)
     assert list(table.columns) == _keys.TF_TARGETS
     assert table[_keys.EFFECT_PARTS].isna().all(axis=None)
+    assert table[_keys.ROBUSTNESS].isna().all(axis=None)
 
 
 def test_a_result_of_version_0_1_0_holds_no_attention(stored):

@@ -58,6 +58,8 @@ DIRECTIONS = ["forward", "reverse as likely", "not determined"]
 EFFECT_PARTS = [
     *("effect_within", "effect_within_se", "effect_between", "effect_between_se", "rests_on"),
 ]
+#: Strength of a confounder that would explain an edge, and of the strongest measured covariate.
+ROBUSTNESS = ["robustness", "benchmark"]
 #: Levels of ``rests_on``; the stored result holds their indices.
 RESTS_ON = ["neither", "within", "between", "both"]
 TF_TARGETS = [
@@ -68,6 +70,7 @@ TF_TARGETS = [
     "p_value",
     "effect_se",
     "minimum_effect",
+    *ROBUSTNESS,
     *EFFECT_PARTS,
     "group",
     *("lead", "lead_se", "direction"),

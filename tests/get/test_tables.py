@@ -23,6 +23,7 @@ COLUMNS = {
         "p_value",
         "effect_se",
         "minimum_effect",
+        *("robustness", "benchmark"),
         *("effect_within", "effect_within_se", "effect_between", "effect_between_se", "rests_on"),
         "group",
         *("lead", "lead_se", "direction"),

@@ -268,7 +268,7 @@ def test_the_weight_of_corrected_effects_by_hand():
     empty = np.zeros((0, 0))
     for reliability, weight in ((0.0, 0.0), (1.0, 3 / 4), (0.5, 0.75 / 1.75)):
         assert CorrectedEffects(
-            empty, empty, empty, np.zeros(0), reliability
+            empty, empty, empty, np.zeros(0), reliability, empty, empty
         ).weight == pytest.approx(weight)
     assert corrected(followed()[0]).reliability > 0.9
     rng = np.random.default_rng(0)

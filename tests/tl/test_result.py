@@ -88,7 +88,8 @@ def corrected(p=None, reliability=1.0):
     rng = np.random.default_rng(1)
     p = np.full((F, G), 1e-6) if p is None else p
     effect, se = rng.normal(size=(F, G)), np.full((F, G), 0.2)
-    return CorrectedEffects(effect, se, p, np.full(G, 0.1), reliability)
+    known = np.zeros((F, G))
+    return CorrectedEffects(effect, se, p, np.full(G, 0.1), reliability, known, known)
 
 
 def test_strength_of_neighbours_by_hand():

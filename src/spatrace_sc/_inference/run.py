@@ -63,6 +63,7 @@ from .indistinguishable import (
 )
 from .limits import add_limits, limits
 from .restore import MAX_STORED_TRANSITIONS, target_moments
+from .robustness import add_robustness
 from .stage_levels import stage_factors_of
 
 logger = logging.getLogger("spatrace_sc")
@@ -258,7 +259,7 @@ def _test_edges(
     add_limits(tables, genes, evidence, codes)
     groups = add_groups(tables, genes, rivals)
     by_part = add_effect_parts(tables[TF_TARGETS.name], within_between(problem))
-    tables[TF_TARGETS.name] = by_part
+    tables[TF_TARGETS.name] = add_robustness(by_part, corrected)
     noise = noise_share(problem).cpu().numpy()
     tables[LR_TFS.name] = pair_tf_table(genes, evidence, noise, floor)
     logger.info(

@@ -92,6 +92,8 @@ class Problem:
     """Number of covariates before these that hold the state of the neighbourhood."""
     n_named_covariates: int = 0
     """Number of the last covariates, which the user named."""
+    covariate_sizes: tuple[int, ...] = ()
+    """Numbers of columns of cell type, slice, time and so on, in order; empty: all are one."""
     decoy_weight: float = 1.0
     """Number of pairs that the decoy of one pair counts for.
 

@@ -40,12 +40,14 @@ class Covariates(NamedTuple):
     """(receivers, C) standardised covariates.
 
     Of the last ones, ``n_neighbourhood`` hold the state of the neighbourhood; ``n_named``, which
-    the user named, follow.
+    the user named, follow. ``sizes`` are the numbers of columns of cell type, slice, time,
+    neighbourhood and each named covariate.
     """
 
     values: NDArray[np.float32]
     n_neighbourhood: int
     n_named: int
+    sizes: tuple[int, ...] = ()
 
 
 def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
@@ -88,6 +90,7 @@ def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
         covariates=torch.from_numpy(covariates.values),
         n_neighbourhood_covariates=covariates.n_neighbourhood,
         n_named_covariates=covariates.n_named,
+        covariate_sizes=covariates.sizes,
         targets=torch.from_numpy(study.target),
         usable=usable,
         block=torch.from_numpy(spatial_blocks(study, config.n_blocks)),
@@ -143,9 +146,14 @@ def build_covariates(study: Study) -> Covariates:
     ]
     nothing = np.empty((len(time), 0))
     neighbourhood = nothing if study.former_covariates else neighbourhood_state(study)
-    named = study.named_covariates.to_numpy(dtype=float).reshape(len(time), -1)
-    parts = [_standardised(part) for part in (np.hstack(groups), neighbourhood, named)]
-    return Covariates(np.hstack(parts), parts[1].shape[1], parts[2].shape[1])
+    named = study.named_covariates
+    # columns of one covariate are called like it, with "=" and a category behind it
+    names = pd.Index([str(column).split("=")[0] for column in named.columns])
+    values = named.to_numpy(dtype=float).reshape(len(time), -1)
+    groups += [neighbourhood, *(values[:, names == name] for name in names.unique())]
+    parts = [_standardised(group) for group in groups]
+    sizes = tuple(part.shape[1] for part in parts)
+    return Covariates(np.hstack(parts), sizes[3], sum(sizes[4:]), sizes)
 
 
 def _standardised(values: NDArray[np.float64]) -> NDArray[np.float32]:

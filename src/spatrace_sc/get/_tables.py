@@ -55,6 +55,11 @@ def tf_targets(
       (``config.evidence.smallest_share``) of the joint effect of all TFs on it. NaN if no TF's
       effect on the target exceeds its own error, or if there are too many TFs for the test. No
       edge to such a target is significant.
+    - ``robustness``: share of the residual variance of TF and target, 0 to 1, that a confounder
+      would have to explain to remove the effect (``docs/method.md``, "Robustness to confounders").
+    - ``benchmark``: the same for the strongest measured covariate (cell type, slice, time,
+      neighbourhood or one that you named). An edge whose ``robustness`` is below it could be
+      explained by a confounder no stronger than that. Both are NaN where they are not known.
     - ``effect_within``, ``effect_between``: effect within cell type, slice and time, and effect of
       what these predict of the TF on what they predict of the target, in the units of ``effect``.
       They come from ridge regressions of their own and do not change score, p or q

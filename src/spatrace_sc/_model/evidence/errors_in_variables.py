@@ -15,6 +15,7 @@ from ..fit import Fit
 from ..records import Problem
 from ..regression.design import standard
 from ..runtime.memory import TARGET_BATCH
+from .robustness import confounder_strengths, residual_variance
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -48,6 +49,10 @@ class CorrectedEffects:
     """(G,) minimum meaningful effect."""
     reliability: float
     """Share of the mean square of the effects that is not their own error."""
+    robustness: NDArray[np.float64]
+    """(TF genes, G) strength of a confounder that would explain the effect; NaN where unknown."""
+    benchmark: NDArray[np.float64]
+    """(TF genes, G) strength of the strongest measured covariate, in the same measure."""
 
     @property
     def weight(self) -> float:
@@ -89,6 +94,9 @@ def corrected_effects(problem: Problem, fit: Fit, smallest_share: float) -> Corr
     the errors of the linear model, which do not shrink, and edges just above δ would be called
     for that reason alone: of 50 000 simulated cells .15 and .27 of the calls were false without
     κ, and .02 and .01 with it (``docs/calibration.md``).
+
+    The same regression tells how strong a confounder would have to be to explain each effect
+    (:func:`confounder_strengths`).
     """
     rows = problem.usable
     counts = problem.tf_count[rows].double()
@@ -110,25 +118,24 @@ def corrected_effects(problem: Problem, fit: Fit, smallest_share: float) -> Corr
     inverse = _inverse(z.T @ z / n - torch.diag(noise))
     block = torch.unique(problem.block[rows], return_inverse=True)[1]
     effect = torch.zeros((n_f, y.shape[1]), dtype=torch.float64, device=z.device)
-    se = torch.full_like(effect, torch.inf)
+    se, strengths = torch.full_like(effect, torch.inf), effect.new_empty((2, *effect.shape))
     for targets, regulators, reduced in _batches(problem, inverse):
-        b, error = _regress(z, y[:, targets], reduced, noise, block, n_f)
-        effect[:, targets] = b * regulators
+        slope, error, left = _regress(z, y[:, targets], reduced, noise, block, n_f)
+        effect[:, targets] = slope[:n_f] * regulators
         se[:, targets] = torch.where(regulators, error, torch.inf)
+        strength = torch.stack(confounder_strengths(problem, reduced, slope, left))
+        strengths[:, :, targets] = torch.where(regulators, strength, torch.nan)
     # per standard deviation of the noise-free level
     scale = (1.0 - share).sqrt()[:, None]
     se = se * scale * np.sqrt(n / (n - z.shape[1]))
     n_blocks = int(block.max()) + 1
-    return _test_effects(
-        (effect * scale).cpu().numpy(), se.cpu().numpy(), smallest_share, n_blocks, n
-    )
+    b, errors, explained = (v.cpu().numpy() for v in (effect * scale, se, strengths))
+    return _test_effects(b, errors, explained, smallest_share, n_blocks, n)
 
 
 def _no_effects(n_tfs: int, n_targets: int) -> CorrectedEffects:
-    shape = (n_tfs, n_targets)
-    return CorrectedEffects(
-        np.zeros(shape), np.full(shape, np.inf), np.ones(shape), np.zeros(n_targets), 0.0
-    )
+    zero, unknown = np.zeros((n_tfs, n_targets)), np.full((2, n_tfs, n_targets), np.nan)
+    return CorrectedEffects(zero, zero + np.inf, zero + 1.0, zero[0], 0.0, *unknown)
 
 
 def noise_share(problem: Problem) -> Tensor:
@@ -138,9 +145,17 @@ def noise_share(problem: Problem) -> Tensor:
 
 
 def _test_effects(
-    b: NDArray[np.float64], se: NDArray[np.float64], share: float, n_blocks: int, n_cells: int
+    b: NDArray[np.float64],
+    se: NDArray[np.float64],
+    strengths: NDArray[np.float64],
+    share: float,
+    n_blocks: int,
+    n_cells: int,
 ) -> CorrectedEffects:
-    """Effects with the p-values of the test that they exceed the minimum."""
+    """Effects with the p-values of the test that they exceed the minimum.
+
+    ``strengths`` (2, TF genes, G) are their robustness values and the benchmarks of these.
+    """
     known = np.isfinite(se) & (se > 0)
     error = np.where(known, se, 0.0)
     minimum = share * np.sqrt(np.maximum(b**2 - error**2, 0.0).sum(0))
@@ -152,15 +167,16 @@ def _test_effects(
     square = float((b[known] ** 2).mean()) if known.any() else 0.0
     excess = float((b[known] ** 2 - se[known] ** 2).mean()) if known.any() else 0.0
     reliability = max(excess, 0.0) / square if square > 0 else 0.0
-    return CorrectedEffects(b, se, p, minimum, reliability)
+    return CorrectedEffects(b, se, p, minimum, reliability, *strengths)
 
 
 def _regress(
     z: Tensor, y: Tensor, inverse: Tensor, noise: Tensor, block: Tensor, n_f: int
-) -> tuple[Tensor, Tensor]:
-    """(TF genes, targets) slopes of the TFs and their standard errors by block."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(columns, targets) slopes, standard errors of the TFs by block, residual variances."""
     n = len(z)
-    b = inverse @ (z.T @ y / n)
+    moment = z.T @ y / n
+    b = inverse @ moment
     residual = y - z @ b
     influence = z @ inverse[:, :n_f]
     constant = inverse[:n_f] @ (noise[:, None] * b)
@@ -168,7 +184,8 @@ def _regress(
     for code in range(int(block.max()) + 1):
         cells = block == code
         total += (influence[cells].T @ residual[cells] + int(cells.sum()) * constant).square()
-    return b[:n_f], total.sqrt() / n
+    left = residual_variance(y.var(0, correction=0), moment, b)
+    return b, total.sqrt() / n, left
 
 
 def _batches(problem: Problem, inverse: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
