@@ -134,8 +134,10 @@ def nuisance_tissue(seed: int, name: str, *, acting: bool) -> Tissue:
 for _name in (*NUISANCES, *LISTS, *REAL_CELLS):
     TISSUES[_name] = partial(nuisance_tissue, name=_name, acting=True)
     TISSUES[f"{_name}, null"] = partial(nuisance_tissue, name=_name, acting=False)
-#: Data sets of the nuisance suite, with and without acting ligands.
-SUITE = [name for name in TISSUES if name not in USUAL and not name.startswith("many")]
+#: Data sets of the nuisance suite with acting ligands, and those at medium strength. Every one
+#: has a partner without acting ligands, "<name>, null".
+SUITE = [*NUISANCES, *LISTS, *REAL_CELLS]
+MEDIUM = [name for name in SUITE if not any(character.isdigit() for character in name)]
 NOTES = {
     "null": "ligands do nothing",
     "easy": "deep, few decoys, little noise; 2 400 receivers",

@@ -178,7 +178,7 @@ def counted_over_all_refits() -> Iterator[None]:
         )
         return edge_tables.decoy_q_values(score, null)
 
-    with patch.object(edge_tables, "_q_against_decoys", pooled):
+    with patch.object(edge_tables, "q_against_decoys", pooled):
         yield
 
 

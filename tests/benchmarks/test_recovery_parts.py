@@ -34,10 +34,10 @@ def test_scores_of_all_refits_are_added_up():
     ]
     # means over refits 2, 0 and 2 against one decoy of 2 with half a weight
     with parts.counted_over_all_refits():
-        q = edge_tables._q_against_decoys(draws, wanted)
+        q = edge_tables.q_against_decoys(draws, wanted)
     np.testing.assert_allclose(q, [0.75, 1.0, 0.75])
     with parts.zeros_counted_as_hits():
-        q = edge_tables._q_against_decoys(draws, wanted)
+        q = edge_tables.q_against_decoys(draws, wanted)
     np.testing.assert_allclose(q, [0.5, 1.0, 0.5])
 
 

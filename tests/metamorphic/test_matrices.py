@@ -112,7 +112,8 @@ def test_a_layer_instead_of_x():
 @pytest.mark.parametrize("base", [2, slow(10.0)])
 def test_another_base_of_the_logarithm(base):
     adata = tissue()
-    adata.X = adata.X / np.float32(np.log(base))
+    # in double precision, because p counts decoys and a difference in rounding may exchange two
+    adata.X = adata.X.astype(np.float64) / np.log(base)
     adata.uns["log1p"] = {"base": base}
     assert_same(Scene(adata), READ_X)
 
