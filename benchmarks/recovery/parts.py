@@ -3,8 +3,8 @@
 python -m benchmarks.recovery.parts [seed ...] [--data C B65 E agents ...] [--parts ...]
 
 C: the simulated tissue, 4 000 cells; B65: the authors' simulation with 65 % zeros (needs the
-benchmark data); E: the other simulator; agents and agents_deep (not by default): see
-benchmarks.worlds. Five seeds take about 25 minutes of CPU.
+benchmark data); E: the other simulator. Not by default: agents and agents_deep (benchmarks.worlds), and tissues with
+nuisances (benchmarks.calibration.tissues). Five seeds take about 25 minutes of CPU.
 """
 
 from __future__ import annotations
@@ -19,9 +19,18 @@ import numpy as np
 import pandas as pd
 import torch
 from benchmarks._scores import machine
+from benchmarks.calibration.tissues import TISSUES
 from benchmarks.recovery.datasets import DATASETS, simulated
 from benchmarks.recovery.judge import TITLES, judge
 from benchmarks.recovery.methods.own import ours
+from benchmarks.recovery.parts_data import (
+    counts_as_given,
+    former_covariates,
+    shallow_cells_kept,
+    time_as_a_cubic,
+    without_covariates,
+    without_neighbourhoods,
+)
 from benchmarks.recovery.parts_pairs import (
     credit_as_it_falls,
     effects_not_pooled,
@@ -40,9 +49,9 @@ from spatrace_sc._model import fit
 from spatrace_sc._model.evidence import silencing
 from spatrace_sc._model.evidence.latent_levels import JointEffects
 from spatrace_sc._model.records import History
-from spatrace_sc._study import histories, problem
+from spatrace_sc._study import histories
 from spatrace_sc._study.former_levels import mixed_tf_filter
-from spatrace_sc._study.problem import Covariates, build_covariates
+from spatrace_sc._study.problem import build_covariates
 from spatrace_sc._study.records import Study
 
 BASE = st.Config(progress=False)
@@ -52,22 +61,11 @@ DATA = {
     "C": simulated(n_cells=4000),
     "B65": DATASETS["B65"],
     "E": DATASETS["E"],
+    **{name: TISSUES[name] for name in ("fields", "courses", "shallow cells", "all")},
     "agents": lambda seed: as_tissue(WORLDS["agents"](seed)),
     "agents_deep": lambda seed: as_tissue(WORLDS["agents_deep"](seed)),
 }
 DEFAULT_DATA = ["C", "B65", "E"]
-
-
-@contextmanager
-def without_covariates() -> Iterator[None]:
-    """Leave out the covariates type, slice and time."""
-    build = problem.build_covariates
-
-    def none(study: Study) -> Covariates:
-        return Covariates(build(study).values[:, :0], 0, 0)
-
-    with patch.object(problem, "build_covariates", none):
-        yield
 
 
 @contextmanager
@@ -228,6 +226,11 @@ PARTS = {
     "credit shared whatever receptors predict": (substitution_ignored, BASE),
     "neither pooled nor shared": (neither_pooled_nor_shared, BASE),
     "no covariates": (without_covariates, BASE),
+    "no neighbourhoods": (without_neighbourhoods, BASE),
+    "time as a cubic": (time_as_a_cubic, BASE),
+    "neither": (former_covariates, BASE),
+    "counts as given": (counts_as_given, BASE),
+    "shallow cells kept": (shallow_cells_kept, BASE),
     "receptors of the cell itself only": (without_denoised_receptors, BASE),
     "exposure of earlier cells only": (previous_exposure_only, BASE),
     "no second pass": (as_it_is, with_training(adaptation=1e6)),
