@@ -3,8 +3,8 @@
 python -m benchmarks.recovery.parts [seed ...] [--data C B65 E agents ...] [--parts ...]
 
 C: the simulated tissue, 4 000 cells; B65: the authors' simulation with 65 % zeros (needs the
-benchmark data); E: the other simulator. Not by default: agents and agents_deep (benchmarks.worlds), and tissues with
-nuisances (benchmarks.calibration.tissues). Five seeds take about 25 minutes of CPU.
+benchmark data); E: the other simulator. Not by default: agents and agents_deep
+(benchmarks.worlds), and tissues with nuisances (benchmarks.calibration.tissues). Five seeds take about 25 minutes of CPU.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from benchmarks.recovery.parts_data import (
     counts_as_given,
     former_covariates,
     shallow_cells_kept,
+    tfs_filtered_together,
     time_as_a_cubic,
     without_covariates,
     without_neighbourhoods,
@@ -50,9 +51,6 @@ from spatrace_sc._model.evidence import silencing
 from spatrace_sc._model.evidence.latent_levels import JointEffects
 from spatrace_sc._model.records import History
 from spatrace_sc._study import histories
-from spatrace_sc._study.former_levels import mixed_tf_filter
-from spatrace_sc._study.problem import build_covariates
-from spatrace_sc._study.records import Study
 
 BASE = st.Config(progress=False)
 #: Tissues of three kinds. None of the default seeds was used in development, but the data behind
@@ -106,17 +104,6 @@ def tfs_by_single_targets() -> Iterator[None]:
 def without_silencing() -> Iterator[None]:
     """Leave the models of the TFs alone out of the TF effects."""
     with patch.object(silencing, "_weight", lambda counts, sparse: 0.0):
-        yield
-
-
-@contextmanager
-def tfs_filtered_together() -> Iterator[None]:
-    """Let the filter of the cell's own TFs read all of them, their states and covariates."""
-
-    def together(study: Study) -> histories.CurrentTF:
-        return mixed_tf_filter(study, build_covariates(study).values)
-
-    with patch.object(histories, "current_tf_filter", together):
         yield
 
 

@@ -1,4 +1,4 @@
-"""Ablations of what is read: covariates, size factors and shallow cells."""
+"""Ablations of what is read: covariates, size factors, shallow cells and the filter of TFs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from unittest.mock import patch
 import numpy as np
 from benchmarks.road.normalisation import as_given
 
-from spatrace_sc._study import problem, read
-from spatrace_sc._study.problem import Covariates
+from spatrace_sc._study import histories, problem, read
+from spatrace_sc._study.former_levels import mixed_tf_filter
+from spatrace_sc._study.problem import Covariates, build_covariates
 from spatrace_sc._study.records import Study
 
 
@@ -62,4 +63,15 @@ def shallow_cells_kept() -> Iterator[None]:
         return np.zeros(len(empty), dtype=bool)
 
     with patch.object(read, "shallow_cells", none):
+        yield
+
+
+@contextmanager
+def tfs_filtered_together() -> Iterator[None]:
+    """Let the filter of the cell's own TFs read all of them, their states and covariates."""
+
+    def together(study: Study) -> histories.CurrentTF:
+        return mixed_tf_filter(study, build_covariates(study).values)
+
+    with patch.object(histories, "current_tf_filter", together):
         yield
