@@ -4,7 +4,8 @@ python -m benchmarks.recovery.parts [seed ...] [--data C B65 E agents ...] [--pa
 
 C: the simulated tissue, 4 000 cells; B65: the authors' simulation with 65 % zeros (needs the
 benchmark data); E: the other simulator. Not by default: agents and agents_deep
-(benchmarks.worlds), and tissues with nuisances (benchmarks.calibration.tissues). Five seeds take about 25 minutes of CPU.
+(benchmarks.worlds), and tissues with nuisances (benchmarks.calibration.tissues). Five seeds take
+about 25 minutes of CPU.
 """
 
 from __future__ import annotations
