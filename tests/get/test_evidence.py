@@ -124,7 +124,7 @@ def test_no_edge_of_a_target_without_minimum_effect_is_significant():
     se = rng.uniform(0.1, 0.3, size=(6, 40))
     b = se * rng.uniform(-1.0, 1.0, size=se.shape)
     b[0, :20] = 8 * se[0, :20]
-    found = _test_effects(b, se, 0.2, 30, 2000)
+    found = _test_effects(b, se, np.zeros((2, *b.shape)), 0.2, 30, 2000)
     assert (found.minimum[:20] > 0).all()
     assert (found.minimum[20:] == 0).all()
     assert found.p_value[:, 20:].min() > 0.3 > found.p_value[0, :20].max()

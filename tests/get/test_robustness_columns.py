@@ -5,7 +5,7 @@ from __future__ import annotations
 import anndata as ad
 import pandas as pd
 import pytest
-from _helpers import NOTHING_SIGNIFICANT, small_result, tiny_config, tissue
+from _helpers import NOTHING_SIGNIFICANT, ONE_SLICE, small_result, tiny_config, tissue
 
 import spatrace_sc as st
 from spatrace_sc._inference.restore import restore
@@ -67,6 +67,7 @@ def test_an_edge_without_a_score_has_missing_values(adata):
     assert table.loc[~absent, COLUMNS].notna().all(axis=None)
 
 
+@pytest.mark.filterwarnings(ONE_SLICE)
 def test_covariates_are_compared_one_by_one():
     """Types, slices, time, neighbourhood and each named covariate have columns of their own."""
     adata = tissue()
