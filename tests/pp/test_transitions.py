@@ -336,8 +336,14 @@ def test_inference_computes_the_same_by_default(time_key):
     st.tl.infer_ccc(by_default, **options)
     st.pp.transitions(given, time_key=time_key, receivers=RECEIVERS)
     st.tl.infer_ccc(given, transitions_key="transitions", **options)
-    for reader in (st.get.tf_targets, st.get.lr_targets):
-        pd.testing.assert_frame_equal(reader(given), reader(by_default), rtol=1e-3, atol=1e-5)
+    for reader, keys in (
+        (st.get.tf_targets, ["tf", "target"]),
+        (st.get.lr_targets, ["ligand", "receptor", "target"]),
+    ):
+        one, other = (reader(adata).set_index(keys).sort_index() for adata in (given, by_default))
+        np.testing.assert_allclose(one["effect"], other["effect"], rtol=1e-3, atol=1e-4)
+        # p counts decoys, two of which may be exchanged by rounding
+        np.testing.assert_allclose(one["p_value"], other["p_value"], atol=0.02)
 
 
 @pytest.mark.parametrize("time_key", ["dpt_pseudotime", "stage_time"])
