@@ -106,7 +106,7 @@ def test_the_silenced_models_are_adjusted():
     ):
         assert abs(float((before * batch).mean())) > 0.9
         assert abs(float((after * batch).mean())) < 0.01
-        # in standard deviations of the gene, not of what is left of it
+        # in standard deviations of the gene, not of its residual
         assert float(after.std()) < 0.5
     assert torch.equal(plain.allowed, data.allowed)
 

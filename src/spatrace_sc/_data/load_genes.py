@@ -1,4 +1,4 @@
-"""Load the genes with a role, and what the whole matrix says of the cells."""
+"""Load the genes with a role, and summaries of each cell over all genes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger("spatrace_sc")
 
 
 class LoadedGenes(NamedTuple):
-    """A matrix in memory, and what the whole of it says of the cells.
+    """A matrix in memory, and summaries of each cell over all genes.
 
     ``matrix`` (cells, genes) has at least the named genes, under their index; ``unit`` (cells,) is
     the value of one molecule (:func:`spatrace_sc._core.counts.molecule`), None if the data are not

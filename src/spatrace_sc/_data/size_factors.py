@@ -19,7 +19,7 @@ logger = logging.getLogger("spatrace_sc")
 
 #: Fewest genes without a role whose molecules are counted.
 MIN_GENES = 20
-#: Molecules with which the size factor by all genes counts beside that by genes without a role.
+#: Weight, in molecules, of the size factor by all genes against the one by genes without a role.
 PRIOR_MOLECULES = 20.0
 
 
@@ -59,11 +59,10 @@ def load_rescaled(
         factors = factors / np.median(factors[usual & ~loaded.empty])
     named = np.zeros(loaded.matrix.shape[1], dtype=bool)
     named[genes] = True
-    alone = with_columns_only(loaded.matrix, named)
-    linear = alone.astype(np.float64)
+    linear = with_columns_only(loaded.matrix, named).astype(np.float64)
     linear.data = np.expm1(np.minimum(linear.data, MAX_LOG))
     molecules = np.rint((loaded.other + np.asarray(linear.sum(axis=1)).ravel()) / loaded.unit)
-    scaled = rescale(alone, 1.0 / (factors * loaded.unit))
+    scaled = rescale(linear, 1.0 / (factors * loaded.unit))
     return Rescaled(scaled, 1.0 / factors, loaded.empty, loaded.n_other_genes, molecules)
 
 
@@ -102,15 +101,8 @@ def log_size_factors(n_other_genes: int) -> None:
     logger.info("Size factors: %s; expression enters as log1p of counts per median cell.", source)
 
 
-def rescale(matrix: InMemory, factor: NDArray[np.float64]) -> InMemory:
-    """Return ``log1p(factor * linear)`` of a log1p-normalised matrix, a factor per cell."""
-
-    def scaled(values: NDArray[np.floating], by: NDArray[np.float64]) -> NDArray[np.float32]:
-        linear = np.expm1(np.minimum(values.astype(np.float64), MAX_LOG))
-        return np.asarray(np.log1p(linear * by), dtype=np.float32)
-
-    if isinstance(matrix, sparse.csr_matrix):
-        by = np.repeat(factor, np.diff(matrix.indptr))
-        pattern = (scaled(matrix.data, by), matrix.indices, matrix.indptr)
-        return sparse.csr_matrix(pattern, shape=matrix.shape)
-    return scaled(matrix, factor[:, None])
+def rescale(linear: sparse.csr_matrix, factor: NDArray[np.float64]) -> sparse.csr_matrix:
+    """Return ``log1p(factor * linear)`` in float32, with one factor per cell."""
+    scaled = np.log1p(linear.data * np.repeat(factor, np.diff(linear.indptr)))
+    pattern = (scaled.astype(np.float32), linear.indices, linear.indptr)
+    return sparse.csr_matrix(pattern, shape=linear.shape)

@@ -33,8 +33,8 @@ def leads_of_tfs(study: Study, block: NDArray[np.integer], seed: int) -> Leads:
         logger.info("Order in time: %d %% of the leads between genes; directions compared.", share)
     else:
         logger.info(
-            "Order in time: %d %% of the leads between genes; random orders of the cells show the "
-            "rest, too. No TF edge gets a direction.",
+            "Order in time: it explains %d %% of the leads between genes, and random orders of the "
+            "cells explain the rest. No TF edge gets a direction.",
             share,
         )
     return measured

@@ -16,10 +16,11 @@ N_COMPONENTS, N_NEIGHBOURS = 15, (15, 60)
 def neighbourhood_state(study: Study) -> NDArray[np.float64]:
     """(receivers, up to 30) mean states of the 15 and of the 60 nearest other receivers.
 
-    The state of a receiver are its principal components of targets, TFs and receptors, each
-    standardised. Geography that no gene list names (anatomy, a morphogen) makes the expression of
-    near cells alike, and so confounds a ligand with targets in its reach. What a cell's neighbours
-    express shows that geography. A cell's own expression does not enter its neighbourhood.
+    The state of a receiver is its scores on the first principal components of the standardised
+    targets, TFs and receptors. Geography that no gene list names (anatomy, a morphogen) makes the
+    expression of near cells alike, and so confounds a ligand with targets in its reach. What a
+    cell's neighbours express shows that geography. A cell's own expression does not enter its
+    neighbourhood.
     """
     values = np.hstack([study.target, study.tf, np.log1p(study.receptor)]).astype(np.float64)
     sd = values.std(axis=0)
