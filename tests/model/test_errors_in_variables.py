@@ -15,7 +15,7 @@ from spatrace_sc._model.evidence.errors_in_variables import (
     RIDGE,
     CorrectedEffects,
     _inverse,
-    _without,
+    _inverse_of,
     corrected_effects,
     noise_share,
 )
@@ -56,7 +56,7 @@ def problem_of(count, targets, *, noise=None, block=None, forbidden=()):
     )
 
 
-def corrected(problem, share=SHARE):
+def corrected(problem, share=SHARE, selected=None):
     fit = SimpleNamespace(
         target_mean=problem.targets.mean(0),
         target_sd=problem.targets.std(0, correction=0),
@@ -66,7 +66,7 @@ def corrected(problem, share=SHARE):
         attended=SimpleNamespace(exposure=torch.ones(len(problem.usable), 1), receptor=None),
         network=SimpleNamespace(signal=lambda exposure, receptor, chosen: exposure[:, chosen]),
     )
-    return corrected_effects(problem, fit, share)
+    return corrected_effects(problem, fit, share, selected)
 
 
 def followed(seed=0, n=3000, along=0.7, extra=2):
@@ -229,7 +229,39 @@ def test_removed_columns_against_an_explicit_inverse():
         expected = torch.zeros(6, 6).double()
         block = torch.linalg.inv((matrix + RIDGE * torch.eye(6))[left][:, left])
         expected[np.ix_(left, left)] = block
-        torch.testing.assert_close(_without(inverse, torch.tensor(columns)), expected)
+        chosen = torch.ones(6, dtype=torch.bool)
+        chosen[columns] = False
+        torch.testing.assert_close(_inverse_of(matrix, chosen), expected)
+
+
+def test_tfs_that_are_not_selected_leave_the_regression():
+    problem, _, y = followed(n=900)
+    selected = torch.tensor([[1, 1], [0, 1], [1, 0], [0, 0]], dtype=torch.bool)
+    actual, every = corrected(problem, selected=selected), corrected(problem)
+    assert (actual.effect[~selected] == 0).all()
+    assert (actual.p_value[~selected] == 1).all()
+    assert np.isinf(actual.se[~selected]).all()
+    assert np.isnan(actual.robustness[~selected]).all()
+    for g in range(2):
+        used = np.flatnonzero(selected[:, g])
+        alone = replace(
+            problem,
+            tf_count=problem.tf_count[:, used],
+            tf_noise=problem.tf_noise[used],
+            tf_gene=torch.arange(len(used)).repeat(2),
+            history=replace(
+                problem.history,
+                tf=problem.history.tf[:, :, used],
+                tf_now=problem.history.tf_now[:, used],
+            ),
+            targets=problem.targets[:, [g]],
+        )
+        expected = corrected(alone)
+        for name in ("effect", "se", "p_value", "robustness", "benchmark"):
+            np.testing.assert_allclose(
+                getattr(actual, name)[used, g], getattr(expected, name)[:, 0], rtol=1e-5, atol=1e-9
+            )
+    assert not np.allclose(actual.se[0, 0], every.se[0, 0], rtol=1e-3)
 
 
 def test_too_many_tfs_for_the_cells(caplog):

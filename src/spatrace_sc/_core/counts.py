@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.stats import poisson
 
+from .overdispersion import log_variance
+
 #: Entries of a cell are counts if each lies this close to a whole number of molecules.
 MAX_DISTANCE_TO_COUNT = 0.05
 #: Largest number of molecules that the smallest value of a cell may stand for.
@@ -18,8 +20,9 @@ MAX_SMALLEST_COUNT = 3
 BLOCK_VALUES = 20_000_000
 #: Smallest share of cells that must hold counts for the data to be taken for counts.
 MIN_COUNT_CELLS = 0.8
-#: Largest number of cells over which the variance of counting is averaged.
-MAX_CELLS_SAMPLED = 2000
+#: Largest number of cells over which the variance of counting is averaged, for Poisson and for
+#: negative-binomial counts.
+MAX_CELLS_SAMPLED, MAX_CELLS_OVERDISPERSED = 2000, 500
 #: Logarithms are cut here, far above any normalised count, so that raw counts do not overflow.
 MAX_LOG = 80.0
 #: Largest mean, in molecules, at which the Poisson variance is summed; above, the delta method.
@@ -102,12 +105,16 @@ def _uneven(
 
 
 def counting_variance(
-    mean: NDArray[np.floating], unit: NDArray[np.floating], usable: NDArray[np.bool_] | None = None
+    mean: NDArray[np.floating],
+    unit: NDArray[np.floating],
+    usable: NDArray[np.bool_] | None = None,
+    *,
+    overdispersion: float = 0.0,
 ) -> NDArray[np.float64]:
-    """(genes,) variance of ``log1p(unit * Poisson(mean))``, averaged over cells.
+    """(genes,) variance of ``log1p(unit * count)``, averaged over cells.
 
-    At most 2 000 evenly spaced cells are used. Counts vary more than Poisson; the excess is left
-    to the gene.
+    Counts are Poisson, or negative-binomial with an ``overdispersion``. At most 2 000 evenly
+    spaced cells are used (500 with an overdispersion).
 
     Parameters
     ----------
@@ -117,9 +124,14 @@ def counting_variance(
         (cells,) linear value of one molecule.
     usable
         (cells,) mask of the cells to average over; None: all.
+    overdispersion
+        φ in variance = mean + φ mean².
     """
     cells = np.flatnonzero(usable) if usable is not None else np.arange(len(unit))
-    cells = cells[np.unique(np.linspace(0, len(cells) - 1, MAX_CELLS_SAMPLED).astype(int))]
+    n_sampled = MAX_CELLS_OVERDISPERSED if overdispersion > 0 else MAX_CELLS_SAMPLED
+    cells = cells[np.unique(np.linspace(0, len(cells) - 1, n_sampled).astype(int))]
+    if overdispersion > 0:
+        return _overdispersed_variance(mean[cells], unit[cells], overdispersion)
     count = np.arange(MAX_SUMMED_COUNT + 1)
     level = np.log1p(unit[cells, None] * count)
     total = np.zeros(mean.shape[1])
@@ -133,18 +145,35 @@ def counting_variance(
     return total
 
 
+def _overdispersed_variance(
+    mean: NDArray[np.floating], unit: NDArray[np.floating], overdispersion: float
+) -> NDArray[np.float64]:
+    """(genes,) mean variance of log1p of negative-binomial counts; by the delta method if large."""
+    summed = log_variance(np.minimum(mean, MAX_SUMMED_MEAN), unit, overdispersion)
+    dose = unit[:, None] * mean
+    delta = (dose / (1.0 + dose)) ** 2 * (1.0 / np.maximum(mean, 1.0) + overdispersion)
+    return np.asarray(np.where(mean > MAX_SUMMED_MEAN, delta, summed).mean(axis=0))
+
+
 def counting_variance_of_measured(
-    mean: NDArray[np.floating], unit: NDArray[np.floating], missing: NDArray[np.bool_] | None
+    mean: NDArray[np.floating],
+    unit: NDArray[np.floating],
+    missing: NDArray[np.bool_] | None,
+    *,
+    overdispersion: float = 0.0,
 ) -> NDArray[np.float64]:
     """:func:`counting_variance`, with 0 for values that are ``missing`` (cells, genes)."""
     if missing is None or not missing.any():
-        return counting_variance(mean, unit)
+        return counting_variance(mean, unit, overdispersion=overdispersion)
     variance = np.zeros(mean.shape[1])
     patterns, group = np.unique(~missing, axis=1, return_inverse=True)
     for k, measured in enumerate(patterns.T):
         genes = np.flatnonzero(group.ravel() == k)
         if measured.any():
-            variance[genes] = measured.mean() * counting_variance(mean[:, genes], unit, measured)
+            of_measured = counting_variance(
+                mean[:, genes], unit, measured, overdispersion=overdispersion
+            )
+            variance[genes] = measured.mean() * of_measured
     return variance
 
 

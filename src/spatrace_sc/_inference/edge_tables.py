@@ -48,12 +48,14 @@ def p_and_q(
     q_lr = q_against_decoys(evidence.draws["lr"], evidence.lr.index)
     q_pair = q_against_decoys(evidence.draws["pair"], np.arange(len(evidence.pair_score)))
     p_effect, ones = corrected.p_value.ravel(), np.ones(len(q_tf))
+    q_effect, tested = ones.copy(), np.isfinite(corrected.se.ravel())
+    q_effect[tested] = false_discovery_control(p_effect[tested])
     neighbours = strength_of_neighbours(evidence.pair_score, genes.n_receptors)
     weak = evidence.pair_score < smallest_share * neighbours
     return {
         "tf": (
             np.maximum(evidence.tf.p_value, p_effect),
-            np.maximum(q_tf, false_discovery_control(p_effect)) if noise_known else ones,
+            np.maximum(q_tf, q_effect) if noise_known else ones,
         ),
         "lr": (evidence.lr.p_value, q_lr),
         "pair": (evidence.pair_p_value, np.where(weak, 1.0, q_pair)),

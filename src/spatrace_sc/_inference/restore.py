@@ -24,7 +24,7 @@ from .._model.network.checkpoint import from_arrays
 from .._model.network.observe import observe
 from .._model.records import Problem
 from .._regulators import ROLES, Regulators
-from .._result import Result
+from .._result import Restoration, Result
 from .._result.checks import FIRST_WITH_SIZE_FACTORS
 from .._study.ancestors import Ancestors
 from .._study.problem import build_problem
@@ -168,7 +168,11 @@ def _read_again(result: Result) -> Study:
         _check_receivers(result, tissue.cells.receivers)
         if result.in_data_order:
             tissue = in_data_order(adata, tissue, names_too=False)
-        study = assemble_study(adata, tissue, source, _stored_ancestors(result))
+        stored = result.restoration
+        study = assemble_study(
+            *(adata, tissue, source, _stored_ancestors(stored)),
+            overdispersion=0.0 if stored is None else stored.overdispersion,
+        )
     if result.stages != study.stages:
         stages = f"its stages were {shorten(result.stages)}, now they are {shorten(study.stages)}"
         raise _changed(result, stages)
@@ -180,9 +184,8 @@ def _read_again(result: Result) -> Study:
     )
 
 
-def _stored_ancestors(result: Result) -> Ancestors | None:
+def _stored_ancestors(stored: Restoration | None) -> Ancestors | None:
     """Return the stored transitions, None where there are none."""
-    stored = result.restoration
     if stored is None or stored.backward is None or stored.state is None:
         return None
     return Ancestors(stored.backward, stored.state)

@@ -70,6 +70,8 @@ logger = logging.getLogger("spatrace_sc")
 
 #: Number of candidate pair → target edges from which the log warns of a long run.
 MANY_EDGES = 20_000_000
+#: TFs enter the noise-corrected regression of a target if this share of the refits selects them.
+MIN_SELECTION_FREQUENCY = 0.5
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,7 @@ def _restoration(study: Study, fitted: Fit, streams: dict[str, int]) -> Restorat
         backward=study.backward if stored else None,
         state=study.state if stored else None,
         streams=streams,
+        overdispersion=study.noise.overdispersion,
     )
 
 
@@ -239,7 +242,9 @@ def _test_edges(
 ) -> EdgeEvidence:
     """Correct, combine and test the effects; return the tables with p, q, groups and leads."""
     share, genes = config.evidence.smallest_share, study.genes
-    corrected = corrected_effects(problem, fitted, share)
+    stability = torch.as_tensor(evidence.tf.stability.reshape(problem.n_tf_genes, -1))
+    selected = stability >= MIN_SELECTION_FREQUENCY
+    corrected = corrected_effects(problem, fitted, share, selected)
     values = p_and_q(evidence, corrected, share, genes, noise_known=study.noise_known)
     log_short_lists(evidence, values)
     edge_significant, pair_significant = (

@@ -24,19 +24,25 @@ class Restoration:
     ``held_out`` (receivers,) marks the cells that training did not see. ``backward`` and ``state``
     (receivers, receivers) are the transitions to earlier cells and to earlier cells of the same
     state, None where they are too many to be stored. ``streams`` are the seeds of the random
-    streams, by the name of the step that draws from them.
+    streams, by the name of the step that draws from them. ``overdispersion`` of the counts, which
+    earlier versions took for 0.
     """
 
     held_out: NDArray[np.bool_]
     backward: sparse.csr_matrix | None
     state: sparse.csr_matrix | None
     streams: dict[str, int]
+    overdispersion: float = 0.0
 
     def to_slots(self) -> dict[str, Any]:
         """Return plain values for ``uns``."""
         matrices = {"backward": self.backward, "state": self.state}
         present = {name: matrix for name, matrix in matrices.items() if matrix is not None}
-        return {"held_out": self.held_out, "streams": self.streams} | present
+        return {
+            "held_out": self.held_out,
+            "streams": self.streams,
+            "overdispersion": self.overdispersion,
+        } | present
 
     @classmethod
     def from_slots(cls, slots: Mapping[str, Any]) -> Restoration:
@@ -46,7 +52,9 @@ class Restoration:
             for name in ("backward", "state")
         )
         streams = {str(name): int(seed) for name, seed in slots["streams"].items()}
-        return cls(np.asarray(slots["held_out"], dtype=bool), backward, state, streams)
+        held_out = np.asarray(slots["held_out"], dtype=bool)
+        overdispersion = float(slots.get("overdispersion", 0.0))
+        return cls(held_out, backward, state, streams, overdispersion)
 
 
 @dataclass(frozen=True)

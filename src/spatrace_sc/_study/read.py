@@ -160,12 +160,17 @@ def in_data_order(adata: AnnData, tissue: Tissue, *, names_too: bool = True) -> 
 
 
 def assemble_study(
-    adata: AnnData, tissue: Tissue, source: Source, ancestors: Ancestors | None = None
+    adata: AnnData,
+    tissue: Tissue,
+    source: Source,
+    ancestors: Ancestors | None = None,
+    *,
+    overdispersion: float | None = None,
 ) -> Study:
     """Compute neighbours, ancestors and count noise of a tissue.
 
     Stored ``ancestors`` are used as they are. None: they are computed along time or read from
-    ``obsp``.
+    ``obsp``. ``overdispersion`` of the counts; None: it is estimated.
     """
     cells, matrix, names = tissue.cells, tissue.matrix, tissue.names
     radius = radius_or_stored(
@@ -208,7 +213,11 @@ def assemble_study(
         exposure=exposure,
         receptor=linear(receptor),
         tf=tf,
-        noise=count_noise(tf, receiver_unit, ancestors.state, imputed),
+        noise=count_noise(
+            *(tf, receiver_unit, ancestors.state, imputed),
+            targets=target,
+            overdispersion=overdispersion,
+        ),
         unit=tissue.unit,
         target=target,
         named_covariates=named,

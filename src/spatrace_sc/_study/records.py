@@ -33,12 +33,13 @@ class CountNoise:
     """Share of the variance of TFs that is count noise; zeros where the data are not counts.
 
     ``logged`` (F,) of log-normalised expression and ``level`` (F,) of the level at ``scale``
-    (:func:`spatrace_sc._study.count_noise.tf_levels`).
+    (:func:`spatrace_sc._study.count_noise.tf_levels`). ``overdispersion`` of the counts.
     """
 
     logged: NDArray[np.float64]
     level: NDArray[np.float64]
     scale: float
+    overdispersion: float
 
 
 @dataclass(frozen=True)

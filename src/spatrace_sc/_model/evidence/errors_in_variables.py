@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,22 +66,26 @@ class CorrectedEffects:
 
 
 @torch.no_grad()
-def corrected_effects(problem: Problem, fit: Fit, smallest_share: float) -> CorrectedEffects:
-    """Effects of all TFs on every target in an errors-in-variables regression.
+def corrected_effects(
+    problem: Problem, fit: Fit, smallest_share: float, selected: Tensor | None = None
+) -> CorrectedEffects:
+    """Effects of TFs on every target in an errors-in-variables regression.
 
     A TF that merely follows the true regulator predicts the target in addition to it as long as
     the level of the true one is measured with noise, and no number of cells cures that. So the
     count noise, whose size is known, is subtracted from the covariance of the regulators. With Z
-    the standardised levels of the TFs as counted in the cell, the covariates and the strongest
-    pairs, and D the variance of counting (0 for all but TFs):
+    the standardised levels of the TFs as counted in the cell and the covariates, both less what
+    the strongest pairs predict, and D the variance of counting (0 for all but TFs):
 
     - M = Z'Z / n - D, with negative eigenvalues set to 0 and a ridge of 0.05 added;
     - b_g = inverse(M) Z' y_g / n;
     - V_g = inverse(M) [sum over blocks of s_b s_b' / n²] inverse(M), with s_b the sum over the
       cells i of block b of z_i (y_ig - z_i' b_g) + D b_g.
 
-    Spatial blocks, not cells, are the units of the standard error. A gene is left out of the
-    regression of its own expression.
+    Spatial blocks, not cells, are the units of the standard error. ``selected`` (TF genes, G) are
+    the TFs in the regression of each target, without the gene itself; None: all. The others have
+    no effect and p = 1. Each further TF inflates the errors of all, because noise leaves little
+    of the covariance of TFs once cell types and time are taken out.
 
     The test asks whether an effect is *larger than* a minimum δ_g = c × square root of the sum
     over TFs of max(0, b² - se²), a share c = ``smallest_share`` of the joint effect of TFs on the
@@ -98,38 +103,41 @@ def corrected_effects(problem: Problem, fit: Fit, smallest_share: float) -> Corr
     The same regression tells how strong a confounder would have to be to explain each effect
     (:func:`confounder_strengths`).
     """
-    rows = problem.usable
-    counts = problem.tf_count[rows].double()
-    n, n_f = counts.shape
+    rows, n_f = problem.usable, problem.n_tf_genes
+    n = int(rows.sum())
     y = ((problem.targets - fit.target_mean) / fit.target_sd)[rows].double()
-    pairs = _strongest_pairs(problem, fit, int(MAX_PAIR_SHARE * n))
-    others = torch.cat([problem.covariates[rows].double(), pairs[rows].double()], 1)
-    if n_f + others.shape[1] > MAX_COLUMN_SHARE * n:
+    pairs = _strongest_pairs(problem, fit, int(MAX_PAIR_SHARE * n))[rows].double()
+    allowed = problem.may_regulate.T
+    selected = allowed if selected is None else allowed & selected.to(allowed.device)
+    n_selected = int(selected.sum(0).max())
+    n_others = problem.covariates.shape[1] + pairs.shape[1]
+    if n_selected + n_others > MAX_COLUMN_SHARE * n:
         logger.warning(
             "%d TFs are too many for %d receivers: their noise cannot be corrected for, and no "
             "TF edge can be significant. Name fewer TFs.",
-            n_f,
-            n,
+            *(n_selected, n),
         )
         return _no_effects(n_f, y.shape[1])
-    z = standard(torch.cat([counts, others], dim=1))
+    z = standard(torch.cat([problem.tf_count[rows], problem.covariates[rows]], dim=1).double())
+    z, y = _without_pairs(z, pairs), _without_pairs(y, pairs)
     share = noise_share(problem)
-    noise = torch.cat([share, share.new_zeros(others.shape[1])])
-    inverse = _inverse(z.T @ z / n - torch.diag(noise))
+    noise = torch.cat([share, share.new_zeros(problem.covariates.shape[1])])
+    covariance = z.T @ z / n - torch.diag(noise)
     block = torch.unique(problem.block[rows], return_inverse=True)[1]
     effect = torch.zeros((n_f, y.shape[1]), dtype=torch.float64, device=z.device)
     se, strengths = torch.full_like(effect, torch.inf), effect.new_empty((2, *effect.shape))
-    for targets, regulators, reduced in _batches(problem, inverse):
-        slope, error, left = _regress(z, y[:, targets], reduced, noise, block, n_f)
-        effect[:, targets] = slope[:n_f] * regulators
-        se[:, targets] = torch.where(regulators, error, torch.inf)
-        strength = torch.stack(confounder_strengths(problem, reduced, slope, left))
-        strengths[:, :, targets] = torch.where(regulators, strength, torch.nan)
+    for targets, chosen in _batches(selected):
+        inverse = _inverse_of(covariance, chosen)
+        slope, error, left = _regress(z, y[:, targets], inverse, noise, block, n_f)
+        effect[:, targets] = slope[:n_f]
+        error *= np.sqrt(n / (n - int(chosen.sum()) - n_others))
+        se[:, targets] = torch.where(chosen[:, None], error, torch.inf)
+        strength = torch.stack(confounder_strengths(problem, inverse, slope, left))
+        strengths[:, :, targets] = torch.where(chosen[:, None], strength, torch.nan)
     # per standard deviation of the noise-free level
     scale = (1.0 - share).sqrt()[:, None]
-    se = se * scale * np.sqrt(n / (n - z.shape[1]))
     n_blocks = int(block.max()) + 1
-    b, errors, explained = (v.cpu().numpy() for v in (effect * scale, se, strengths))
+    b, errors, explained = (v.cpu().numpy() for v in (effect * scale, se * scale, strengths))
     return _test_effects(b, errors, explained, smallest_share, n_blocks, n)
 
 
@@ -170,55 +178,56 @@ def _test_effects(
     return CorrectedEffects(b, se, p, minimum, reliability, *strengths)
 
 
+def _without_pairs(values: Tensor, pairs: Tensor) -> Tensor:
+    """(n, columns) values less what ridge regression on the pairs predicts."""
+    if not pairs.shape[1]:
+        return values
+    pairs = standard(pairs)
+    gram = pairs.T @ pairs / len(pairs) + RIDGE * torch.eye(pairs.shape[1]).to(pairs)
+    return values - pairs @ torch.linalg.solve(gram, pairs.T @ values / len(pairs))
+
+
 def _regress(
     z: Tensor, y: Tensor, inverse: Tensor, noise: Tensor, block: Tensor, n_f: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(columns, targets) slopes, standard errors of the TFs by block, residual variances."""
+    """(columns, targets) slopes, standard errors of the TFs by block, residual variances.
+
+    Columns whose rows of the ``inverse`` are 0 are left out.
+    """
     n = len(z)
+    columns = torch.nonzero(inverse.diagonal())[:, 0]
+    tfs = columns[columns < n_f]
+    x, reduced = z[:, columns], inverse[columns][:, columns]
     moment = z.T @ y / n
     b = inverse @ moment
-    residual = y - z @ b
-    influence = z @ inverse[:, :n_f]
-    constant = inverse[:n_f] @ (noise[:, None] * b)
-    total = torch.zeros_like(constant)
-    for code in range(int(block.max()) + 1):
-        cells = block == code
-        total += (influence[cells].T @ residual[cells] + int(cells.sum()) * constant).square()
-    left = residual_variance(y.var(0, correction=0), moment, b)
-    return b, total.sqrt() / n, left
+    residual = y - x @ b[columns]
+    influence = x @ reduced[:, : len(tfs)]
+    constant = inverse[tfs] @ (noise[:, None] * b)
+    size = torch.bincount(block).to(z)[:, None]
+    error = b.new_zeros((n_f, y.shape[1]))
+    for g in range(y.shape[1]):
+        score = size * constant[:, g]
+        score.index_add_(0, block, influence * residual[:, g : g + 1])
+        error[tfs, g] = score.square().sum(0).sqrt() / n
+    return b, error, residual_variance(y.var(0, correction=0), moment, b)
 
 
-def _batches(problem: Problem, inverse: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Targets, mask (TF genes, 1) of TFs that may regulate them, and inverse without the others.
-
-    All targets that are no TFs come together, the others one by one.
-    """
-    n_f, device = problem.n_tf_genes, inverse.device
-    regulator, target = problem.forbidden
-    by_tf = regulator < n_f
-    excluded = {
-        int(g): regulator[by_tf & (target == g)].to(device) for g in torch.unique(target[by_tf])
-    }
-    free = [g for g in range(problem.targets.shape[1]) if g not in excluded]
-    every = torch.ones((n_f, 1), dtype=torch.bool, device=device)
-    batches = [
-        (targets, every, inverse)
-        for targets in torch.tensor(free, dtype=torch.long, device=device).split(TARGET_BATCH)
-    ]
-    for g, genes in excluded.items():
-        allowed = every.clone()
-        allowed[genes] = False
-        batches.append((torch.tensor([g], device=device), allowed, _without(inverse, genes)))
-    return batches
+def _batches(selected: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Targets with the same TFs in their regression, and the mask (TF genes,) of these TFs."""
+    patterns, pattern = torch.unique(selected.T, dim=0, return_inverse=True)
+    for k, chosen in enumerate(patterns):
+        if chosen.any():
+            for targets in torch.nonzero(pattern == k)[:, 0].split(TARGET_BATCH):
+                yield targets, chosen
 
 
-def _without(inverse: Tensor, columns: Tensor) -> Tensor:
-    """Inverse of the matrix without some rows and columns, which are 0 in the result."""
-    left = inverse[:, columns]
-    reduced: Tensor = inverse - left @ torch.linalg.solve(inverse[columns][:, columns], left.T)
-    reduced[columns] = 0.0
-    reduced[:, columns] = 0.0
-    return reduced
+def _inverse_of(covariance: Tensor, chosen: Tensor) -> Tensor:
+    """Inverse of the covariance of the chosen TFs and all covariates; 0 for the other TFs."""
+    used = torch.cat([chosen, chosen.new_ones(len(covariance) - len(chosen))])
+    columns = torch.nonzero(used)[:, 0]
+    inverse = torch.zeros_like(covariance)
+    inverse[columns[:, None], columns] = _inverse(covariance[columns][:, columns])
+    return inverse
 
 
 def _inverse(covariance: Tensor) -> Tensor:
