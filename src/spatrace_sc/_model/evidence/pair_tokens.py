@@ -142,7 +142,8 @@ def attention_to_pairs(tokens: PairTokens, members: Tensor) -> NDArray[np.float3
 
 def _parts(rows: Tensor, data: Readings) -> tuple[Tensor, ...]:
     """Return cells, so few at a time that their attention fits into memory."""
-    return rows.split(max(1, MAX_READ // data.allowed.numel()))
+    parts: tuple[Tensor, ...] = rows.split(max(1, MAX_READ // data.allowed.numel()))
+    return parts
 
 
 def _log(network: RegulatorAttention, data: Readings, held_out: Tensor, n_pairs: int) -> None:
