@@ -71,6 +71,8 @@ logger = logging.getLogger("spatrace_sc")
 
 #: Number of candidate pair → target edges from which the log warns of a long run.
 MANY_EDGES = 20_000_000
+#: Columns of the table of pairs with a stored activity.
+ACTIVITY_PAIRS = ["ligand", "receptor", "score", "p_value", "q_value"]
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,7 @@ def run(
     top = _strongest_pairs(evidence.pair_score, config.max_activity)
     strength = evidence.pair_score[top].astype(np.float32)
     activity, activity_se = activity_of(study, problem, fitted, top, strength)
-    tf_effect = evidence.tf.effect.reshape(problem.n_tf_genes, -1)
-    tf_activity, tf_strength = tf_activity_of(problem, fitted, tf_effect)
+    tf_activity, tf_strength = tf_activity_of(problem, fitted, evidence.tf.effect)
     scene = _communication_input(study, edges.values, top, activity)
     tables = edges.tables | communication_tables(
         scene,
@@ -127,7 +128,6 @@ def run(
         rng=np.random.default_rng(streams["permute"]),
         progress=config.progress,
     )
-    scored = ["ligand", "receptor", "score", "p_value", "q_value"]
     values = {
         "p_values": edges.p_values,
         "minimum_effect": edges.minimum_effect,
@@ -140,7 +140,7 @@ def run(
         "attention_to_pairs": attention_of_pairs(study, tokens, config.max_edges),
         "history": pd.DataFrame(fitted.history, columns=_keys.HISTORY),
         "model": to_arrays(fitted),
-        "activity_pairs": scene.pairs.assign(score=strength.astype(float))[scored],
+        "activity_pairs": scene.pairs.assign(score=strength.astype(float))[ACTIVITY_PAIRS],
         "tf_scores": tf_strength.astype(float),
     }
     return NewResult(
