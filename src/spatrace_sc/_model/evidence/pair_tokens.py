@@ -21,8 +21,8 @@ logger = logging.getLogger("spatrace_sc")
 
 #: Most pairs that are tokens, those with the strongest weights in the sparse fit.
 MAX_PAIRS = 100
-#: Training, and the most cells that stop it. More steps predict better and rank no better.
-EFFORT, MAX_STOP_CELLS = Effort(max_epochs=8, max_steps=80, batch=64), 300
+#: Training: many small steps, which cost least for the same error; the most cells that stop it.
+EFFORT, MAX_STOP_CELLS = Effort(max_epochs=8, max_steps=200, batch=16), 300
 #: Cells in which pairs are silenced, at least and at most, and predictions in reading a network.
 MIN_CELLS_READ, MAX_CELLS_READ, MAX_READ = 100, 300, 10_000_000
 
