@@ -16,6 +16,7 @@ from .._core.statistics import decoy_q_values, median_over_draws, n_above_decoys
 from .._edges import LR_PAIRS, LR_TARGETS, TF_TARGETS
 from .._model.evidence.errors_in_variables import CorrectedEffects
 from .._model.evidence.latent_levels import JointEffects
+from .._model.evidence.minimum_effect import EffectTest
 from .._model.evidence.silencing import SilencingEffects
 from .._model.records import Draw, Edges, Evidence, RefitWeights
 from .._regulators import Regulators
@@ -30,15 +31,15 @@ Values = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 def p_and_q(
     evidence: Evidence,
-    corrected: CorrectedEffects,
-    smallest_share: float,
+    test: EffectTest,
+    smallest_pair_share: float,
     genes: Regulators,
     *,
     noise_known: bool = True,
 ) -> dict[str, Values]:
     """Return p and q of the tasks ``tf`` and ``lr``, of the listed edges, and ``pair``.
 
-    Pair edges and pairs have to beat decoys. A pair must also reach ``smallest_share`` of all pairs
+    Pair edges and pairs have to beat decoys. A pair must also reach ``smallest_pair_share`` of all pairs
     together that share its ligand or its receptor: a weaker one is likely the residue of a strong
     neighbour's misfit. A TF edge has to beat decoys and exceed the minimum effect once count noise
     is corrected for: its p and q are the larger of the two. Without ``noise_known`` nothing can be
@@ -47,11 +48,11 @@ def p_and_q(
     q_tf = q_against_decoys(evidence.draws["tf"], evidence.tf.index)
     q_lr = q_against_decoys(evidence.draws["lr"], evidence.lr.index)
     q_pair = q_against_decoys(evidence.draws["pair"], np.arange(len(evidence.pair_score)))
-    p_effect, ones = corrected.p_value.ravel(), np.ones(len(q_tf))
-    q_effect, tested = ones.copy(), np.isfinite(corrected.se.ravel())
+    p_effect, ones = test.p_value.ravel(), np.ones(len(q_tf))
+    q_effect, tested = ones.copy(), test.tested.ravel()
     q_effect[tested] = false_discovery_control(p_effect[tested])
     neighbours = strength_of_neighbours(evidence.pair_score, genes.n_receptors)
-    weak = evidence.pair_score < smallest_share * neighbours
+    weak = evidence.pair_score < smallest_pair_share * neighbours
     return {
         "tf": (
             np.maximum(evidence.tf.p_value, p_effect),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._core.statistics import decoys_at_least
 from .._edges import LR_PAIRS, LR_TARGETS, TF_TARGETS
-from .._model.evidence.errors_in_variables import CorrectedEffects
+from .._model.evidence.minimum_effect import EffectTest
 from .._model.records import Draw, Evidence
 from .._regulators import Regulators
 from .edge_tables import Values, q_against_decoys
@@ -22,7 +22,7 @@ Codes = NDArray[np.int8]
 
 def limits(
     evidence: Evidence,
-    corrected: CorrectedEffects,
+    test: EffectTest,
     values: dict[str, Values],
     tested: dict[str, Values],
     *,
@@ -49,7 +49,7 @@ def limits(
         "pair": q_against_decoys(evidence.draws["pair"], pairs),
     }
     wanted = {"tf": evidence.tf.index, "lr": evidence.lr.index, "pair": pairs}
-    below = corrected.p_value.ravel() > _keys.MAX_SIGNIFICANT_Q
+    below = test.p_value.ravel() > _keys.MAX_SIGNIFICANT_Q
     rival = np.int8(CODE["a rival explains it"])
     last = {
         "tf": np.where(below, CODE["below the minimum effect"], CODE["too many candidates"]),

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._edges import LR_PAIRS, LR_TARGETS, LR_TFS, TESTED_KINDS, TF_TARGETS
 from .._model.config import Config
-from .._model.evidence.errors_in_variables import corrected_effects, noise_share
-from .._model.evidence.latent_levels import joint_effects
+from .._model.evidence.errors_in_variables import noise_share
+from .._model.evidence.pair_tokens import pair_tokens
 from .._model.evidence.pooled_effects import pool_effects
 from .._model.evidence.prior_trust import calibrate_prior
 from .._model.evidence.resample import refits_at_a_time, resample
@@ -36,7 +36,7 @@ from .._study.prior_penalties import Prior
 from .._study.problem import build_problem
 from .._study.records import Study
 from .activity import activity_of, tf_activity_of
-from .attention import attention_of_regulators
+from .attention import attention_of_pairs, attention_of_regulators
 from .communication import (
     BLOCK_SIDE_IN_RADII,
     CommunicationInput,
@@ -65,13 +65,14 @@ from .limits import add_limits, limits
 from .restore import MAX_STORED_TRANSITIONS, target_moments
 from .robustness import add_robustness
 from .stage_levels import stage_factors_of
+from .tf_effects import tf_effects
 
 logger = logging.getLogger("spatrace_sc")
 
 #: Number of candidate pair → target edges from which the log warns of a long run.
 MANY_EDGES = 20_000_000
-#: TFs enter the noise-corrected regression of a target if this share of the refits selects them.
-MIN_SELECTION_FREQUENCY = 0.5
+#: Columns of the table of pairs with a stored activity.
+ACTIVITY_PAIRS = ["ligand", "receptor", "score", "p_value", "q_value"]
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def run(
     problem, trust = calibrate_prior(problem, config, seed=streams["fit"])
     fitted = fit(problem, config, seed=streams["fit"])
     silenced = silencing_effects(problem, fitted, config, seed=streams["silence"])
+    tokens = pair_tokens(problem, fitted, config, seed=streams["pair_tokens"])
     draw = decoy_drawer(study, config.model.n_lags)
     evidence = resample(
         screen(problem, fitted, config), fitted, draw, config, seed=streams["resample"]
@@ -117,8 +119,7 @@ def run(
     top = _strongest_pairs(evidence.pair_score, config.max_activity)
     strength = evidence.pair_score[top].astype(np.float32)
     activity, activity_se = activity_of(study, problem, fitted, top, strength)
-    tf_effect = evidence.tf.effect.reshape(problem.n_tf_genes, -1)
-    tf_activity, tf_strength = tf_activity_of(problem, fitted, tf_effect)
+    tf_activity, tf_strength = tf_activity_of(problem, fitted, evidence.tf.effect)
     scene = _communication_input(study, edges.values, top, activity)
     tables = edges.tables | communication_tables(
         scene,
@@ -127,7 +128,6 @@ def run(
         rng=np.random.default_rng(streams["permute"]),
         progress=config.progress,
     )
-    scored = ["ligand", "receptor", "score", "p_value", "q_value"]
     values = {
         "p_values": edges.p_values,
         "minimum_effect": edges.minimum_effect,
@@ -137,9 +137,10 @@ def run(
         "stage_factors": stage_factors_of(study, problem, fitted, edges.tables[LR_PAIRS.name]),
         "fit": _fit_summary(fitted, silenced, trust) | {"order_share": edges.order_share},
         "attention": attention_of_regulators(study, silenced, config.max_edges),
+        "attention_to_pairs": attention_of_pairs(study, tokens, config.max_edges),
         "history": pd.DataFrame(fitted.history, columns=_keys.HISTORY),
         "model": to_arrays(fitted),
-        "activity_pairs": scene.pairs.assign(score=strength.astype(float))[scored],
+        "activity_pairs": scene.pairs.assign(score=strength.astype(float))[ACTIVITY_PAIRS],
         "tf_scores": tf_strength.astype(float),
     }
     return NewResult(
@@ -177,7 +178,7 @@ def _log_sizes(study: Study, problem: Problem, device: torch.device) -> None:
 
 def _random_streams(seed: int) -> dict[str, int]:
     """Return the seeds of the steps that draw random numbers, by name."""
-    steps = ("fit", "resample", "permute", "silence", "order")
+    steps = ("fit", "resample", "permute", "silence", "order", "pair_tokens")
     seeds = np.random.default_rng(seed).integers(2**31, size=len(steps))
     return dict(zip(steps, map(int, seeds), strict=True))
 
@@ -241,17 +242,17 @@ def _test_edges(
     seed: int,
 ) -> EdgeEvidence:
     """Correct, combine and test the effects; return the tables with p, q, groups and leads."""
-    share, genes = config.evidence.smallest_share, study.genes
-    stability = torch.as_tensor(evidence.tf.stability.reshape(problem.n_tf_genes, -1))
-    selected = stability >= MIN_SELECTION_FREQUENCY
-    corrected = corrected_effects(problem, fitted, share, selected)
-    values = p_and_q(evidence, corrected, share, genes, noise_known=study.noise_known)
+    options, genes = config.evidence, study.genes
+    of_tfs = tf_effects(problem, fitted, evidence, options.smallest_share)
+    corrected, test = of_tfs.corrected, of_tfs.test
+    least = options.smallest_pair_share
+    values = p_and_q(evidence, test, least, genes, noise_known=study.noise_known)
     log_short_lists(evidence, values)
     edge_significant, pair_significant = (
         values[task][1] <= _keys.MAX_SIGNIFICANT_Q for task in ("lr", "pair")
     )
     pair_significant[evidence.lr.regulator[edge_significant]] = True
-    evidence = combine_effects(evidence, corrected, joint_effects(problem, fitted), silenced)
+    evidence = combine_effects(evidence, corrected, of_tfs.joint, silenced)
     significant = edge_significant, pair_significant
     evidence = pool_effects(problem, evidence, *significant)
     evidence = share_credit(problem, fitted, evidence, *significant)
@@ -260,7 +261,7 @@ def _test_edges(
     rivals = find_rivals(problem, fitted, edges, pairs, evidence.refits)
     tested, rivals, floor = apply_rival_test(evidence, values, rivals, genes)
     tables = edge_tables(genes, evidence, tested, values, config.max_edges)
-    codes = limits(evidence, corrected, values, tested, noise_known=study.noise_known)
+    codes = limits(evidence, test, values, tested, noise_known=study.noise_known)
     add_limits(tables, genes, evidence, codes)
     groups = add_groups(tables, genes, rivals)
     by_part = add_effect_parts(tables[TF_TARGETS.name], within_between(problem))
@@ -273,7 +274,7 @@ def _test_edges(
         *(int((tables[k.name]["q_value"] <= _keys.MAX_SIGNIFICANT_Q).sum()) for k in TESTED_KINDS),
     )
     p_values = _p_of_candidates(study, evidence, values, config.max_edges)
-    minimum_effect = np.asarray(corrected.minimum, dtype=np.float64)
+    minimum_effect = np.asarray(test.minimum, dtype=np.float64)
     leads = leads_of_tfs(study, problem.block.cpu().numpy(), seed)
     tables[TF_TARGETS.name] = add_leads(tables[TF_TARGETS.name], leads)
     return EdgeEvidence(

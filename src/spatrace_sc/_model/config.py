@@ -112,10 +112,14 @@ class EvidenceConfig:
     With 1 nothing is resampled: standard errors are NaN, and no pair can be distinguished
     from one that resembles it.
     """
-    smallest_share: float = share_or_zero(0.2)
+    smallest_share: float = share_or_zero(0.3)
     """Minimum meaningful effect of a TF, as a share of the joint effect of all TFs on a target.
 
     The test of a TF edge asks whether its effect is larger than this minimum.
+    """
+    smallest_pair_share: float = share_or_zero(0.2)
+    """Least strength of a pair that can be significant, as a share of the strength of all pairs
+    with the same ligand or the same receptor.
     """
     n_workers: int = integer(0, least=0)
     """Number of refits that run at a time, each on one core; 0 takes as many as torch has threads.

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import t as student
 from torch import Tensor
 
 from ..fit import Fit
 from ..records import Problem
 from ..regression.design import standard
 from ..runtime.memory import TARGET_BATCH
+from .minimum_effect import EffectTest, minimum_effect_test
 from .robustness import confounder_strengths, residual_variance
 
 logger = logging.getLogger("spatrace_sc")
@@ -28,9 +28,6 @@ RIDGE = 0.05
 MAX_PAIR_SHARE = 0.1
 #: Largest number of columns as a share of the cells; with more TFs there is no test.
 MAX_COLUMN_SHARE = 0.5
-#: Cells beyond which more make the effects more precise but the test no more powerful: errors of
-#: the linear model do not shrink with the number of cells.
-MAX_EFFECTIVE_CELLS = 5000
 
 
 @dataclass(frozen=True)
@@ -44,10 +41,8 @@ class CorrectedEffects:
     """
     se: NDArray[np.float64]
     """(TF genes, G) standard errors."""
-    p_value: NDArray[np.float64]
-    """(TF genes, G) p that the effect does not exceed the minimum."""
-    minimum: NDArray[np.float64]
-    """(G,) minimum meaningful effect."""
+    test: EffectTest
+    """Test that they exceed the minimum."""
     reliability: float
     """Share of the mean square of the effects that is not their own error."""
     robustness: NDArray[np.float64]
@@ -84,21 +79,8 @@ def corrected_effects(
 
     Spatial blocks, not cells, are the units of the standard error. ``selected`` (TF genes, G) are
     the TFs in the regression of each target, without the gene itself; None: all. The others have
-    no effect and p = 1. Each further TF inflates the errors of all, because noise leaves little
+    no effect and are not tested. Each further TF inflates the errors of all, because noise leaves little
     of the covariance of TFs once cell types and time are taken out.
-
-    The test asks whether an effect is *larger than* a minimum δ_g = c × square root of the sum
-    over TFs of max(0, b² - se²), a share c = ``smallest_share`` of the joint effect of TFs on the
-    target. With thousands of cells, a linear model of a nonlinear process finds every tiny effect
-    significant otherwise:
-
-    - p = P(t > (|b| - δ) / (κ se)) + P(t > (|b| + δ) / (κ se)), κ = √max(1, n / 5000),
-
-    with the number of blocks less one as degrees of freedom. κ makes the test no more powerful
-    than with 5 000 cells that have a past. With more cells, sampling errors become smaller than
-    the errors of the linear model, which do not shrink, and edges just above δ would be called
-    for that reason alone: of 50 000 simulated cells .15 and .27 of the calls were false without
-    κ, and .02 and .01 with it (``docs/calibration.md``).
 
     The same regression tells how strong a confounder would have to be to explain each effect
     (:func:`confounder_strengths`).
@@ -138,12 +120,14 @@ def corrected_effects(
     scale = (1.0 - share).sqrt()[:, None]
     n_blocks = int(block.max()) + 1
     b, errors, explained = (v.cpu().numpy() for v in (effect * scale, se * scale, strengths))
-    return _test_effects(b, errors, explained, smallest_share, n_blocks, n)
+    test = minimum_effect_test(b, errors, smallest_share, n, max(n_blocks - 1, 1))
+    return CorrectedEffects(b, errors, test, _reliability(b, errors), *explained)
 
 
 def _no_effects(n_tfs: int, n_targets: int) -> CorrectedEffects:
     zero, unknown = np.zeros((n_tfs, n_targets)), np.full((2, n_tfs, n_targets), np.nan)
-    return CorrectedEffects(zero, zero + np.inf, zero + 1.0, zero[0], 0.0, *unknown)
+    test = EffectTest(zero + 1.0, zero[0], zero > 0)
+    return CorrectedEffects(zero, zero + np.inf, test, 0.0, *unknown)
 
 
 def noise_share(problem: Problem) -> Tensor:
@@ -152,30 +136,12 @@ def noise_share(problem: Problem) -> Tensor:
     return (problem.tf_noise.double() / variance.clamp_min(1e-12)).clamp_max(MAX_NOISE_SHARE)
 
 
-def _test_effects(
-    b: NDArray[np.float64],
-    se: NDArray[np.float64],
-    strengths: NDArray[np.float64],
-    share: float,
-    n_blocks: int,
-    n_cells: int,
-) -> CorrectedEffects:
-    """Effects with the p-values of the test that they exceed the minimum.
-
-    ``strengths`` (2, TF genes, G) are their robustness values and the benchmarks of these.
-    """
+def _reliability(effect: NDArray[np.float64], se: NDArray[np.float64]) -> float:
+    """Share of the mean square of the effects that is not their own error."""
     known = np.isfinite(se) & (se > 0)
-    error = np.where(known, se, 0.0)
-    minimum = share * np.sqrt(np.maximum(b**2 - error**2, 0.0).sum(0))
-    scale = np.where(known, se, 1.0) * np.sqrt(max(1.0, n_cells / MAX_EFFECTIVE_CELLS))
-    freedom = max(n_blocks - 1, 1)
-    above = student.sf((np.abs(b) - minimum) / scale, freedom)
-    below = student.sf((np.abs(b) + minimum) / scale, freedom)
-    p = np.where(known, np.clip(above + below, np.finfo(float).tiny, 1.0), 1.0)
-    square = float((b[known] ** 2).mean()) if known.any() else 0.0
-    excess = float((b[known] ** 2 - se[known] ** 2).mean()) if known.any() else 0.0
-    reliability = max(excess, 0.0) / square if square > 0 else 0.0
-    return CorrectedEffects(b, se, p, minimum, reliability, *strengths)
+    square = float((effect[known] ** 2).mean()) if known.any() else 0.0
+    excess = float((effect[known] ** 2 - se[known] ** 2).mean()) if known.any() else 0.0
+    return max(excess, 0.0) / square if square > 0 else 0.0
 
 
 def _without_pairs(values: Tensor, pairs: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from ..fit import Fit
 from ..records import Problem
 from ..regression.design import standard
-from .errors_in_variables import MAX_COLUMN_SHARE, noise_share
+from .errors_in_variables import MAX_COLUMN_SHARE, RIDGE, noise_share
 from .latent_model import (
     MIN_VARIANCE,
     fit_model,
@@ -30,6 +30,10 @@ PENALTIES = (0.04, 0.02, 0.01, 0.005)
 N_FACTORS = (1, 2, 4, 8, 16, 32)
 #: Largest number of targets that are fitted together, and that choose penalty and factors.
 MAX_TARGETS, MAX_TARGETS_FOR_CHOICE = 1000, 300
+#: Share of the noise-free variance of a TF that covariates must leave for effects within them.
+MIN_LEFT = 0.05
+#: Added to variances before dividing by them.
+TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -50,16 +54,24 @@ class JointEffects:
 
     @property
     def weight(self) -> float:
-        """Weight of these effects relative to all others, the fourth power of the reliability.
+        """Weight of these effects relative to the sparse and the corrected ones."""
+        return self.reliability
 
-        It is steep because the spread of the refits does not show an error that they share.
-        """
-        return self.reliability**4
+
+class Readings(NamedTuple):
+    """Counts of the TFs and targets, from which effects are estimated."""
+
+    counts: Tensor
+    """(n, F) in standard deviations of the counts."""
+    targets: Tensor
+    """(n, G) of the targets that are no TFs."""
+    noise: Tensor
+    """(F,) variances of counting."""
 
 
 @torch.no_grad()
 def joint_effects(problem: Problem, fit: Fit) -> JointEffects:
-    """Effects of TFs in a model with noise-free levels that all targets share.
+    """Effects of TFs in models with noise-free levels that all targets share.
 
     The count of a TF in one cell is mostly noise, and if every target is regressed on its own,
     only more cells help. But all targets of a cell respond to the *same* levels. With z the
@@ -78,40 +90,116 @@ def joint_effects(problem: Problem, fit: Fit) -> JointEffects:
     factors are those of the best likelihood of held-out blocks. The standard error is the
     jackknife over the same groups of blocks. π are the penalties of prior knowledge, 1 without.
 
-    The effects are B_gf √Φ_ff. Targets that are TFs too have no effect, because their count is
-    that of the TF, with the same noise. All effects are 0 if there are more TFs than half the
-    cells, or only one block.
+    The effects are B_gf √Φ_ff. They are estimated twice: from all variation of the TFs, and from
+    what covariates leave of both TFs and targets. :func:`combined_effects` weighs the two.
+
+    Targets that are TFs too have no effect, because their count is that of the TF, with the same
+    noise. All effects are 0 if there are more TFs than half the cells, or only one block.
     """
     rows, n_f = problem.usable, problem.n_tf_genes
     z = standard(problem.tf_count[rows].double())
     y = _without_pairs_and_covariates(problem, fit)[rows].double()
     block = torch.unique(problem.block[rows], return_inverse=True)[1]
-    effect = torch.zeros((n_f, y.shape[1])).to(z)
-    error = torch.full_like(effect, torch.inf)
+    effect, error = np.zeros((n_f, y.shape[1])), np.full((n_f, y.shape[1]), np.inf)
     plain = _targets_without_tfs(problem)
     n_groups = min(N_GROUPS, int(block.max()) + 1)
     if n_f > MAX_COLUMN_SHARE * len(z) or n_groups < 2 or len(plain) < 2:
-        return JointEffects(effect.cpu().numpy(), error.cpu().numpy(), 0.0)
-    noise = noise_share(problem).clamp_min(MIN_VARIANCE)
-    penalty = _prior_penalty(problem, z)
+        return JointEffects(effect, error, 0.0)
+    noise, penalty = noise_share(problem), _prior_penalty(problem, z)[plain]
+    covariates = standard(problem.covariates[rows].double())
+    every = Readings(z, y[:, plain], noise)
+    within = Readings(_residual(z, covariates), _residual(y[:, plain], covariates), noise)
+    group = block % n_groups
+    joint = combined_effects(
+        _estimate(every, penalty, group), _estimate(within, penalty, group), _left(within)
+    )
+    targets = plain.cpu().numpy()
+    effect[:, targets], error[:, targets] = joint.effect, joint.se
+    return replace(joint, effect=effect, se=error)
+
+
+def combined_effects(
+    every: JointEffects, within: JointEffects, left: NDArray[np.float64]
+) -> JointEffects:
+    """Average of effects from all variation, and from the variation within covariates.
+
+    Covariates hold what confounds TFs and targets, for instance anatomy or the course of time, and
+    also what TFs cause, for instance differences between cell types. Effects within covariates, w,
+    are free of the confounding but less precise than effects from all variation, a. With the
+    variances V of both (mean over the targets of a TF) and τ² the mean of (a - w)² - V_a - V_w
+    over all edges, at least 0, which is what confounding adds::
+
+        effect = (a / (V_a + τ²) + ρ w / V_w) / (1 / (V_a + τ²) + ρ / V_w)
+
+    ρ is the reliability of w for this TF, (mean of w² - V_w) / mean of w². It is 0 where
+    covariates leave less than 5 % of the noise-free variance of the TF (``left``, (TF genes,)).
+    """
+    a, w = every.effect, within.effect
+    variance_a, variance_w = (_pooled_variance(effects.se) for effects in (every, within))
+    square = (w**2).mean(axis=1, keepdims=True)
+    rho = np.where(square > 0, 1.0 - variance_w / np.maximum(square, TINY), 0.0)
+    rho = np.where(left[:, None] >= MIN_LEFT, np.maximum(rho, 0.0), 0.0)
+    used = rho > 0
+    excess = ((a - w) ** 2).mean(axis=1, keepdims=True) - variance_a - variance_w
+    bias = np.where(used, max(float(excess[used].mean()), 0.0) if used.any() else 0.0, 0.0)
+    weight_a = 1.0 / (variance_a + bias + TINY)
+    weight_w = rho / (variance_w + TINY)
+    total = weight_a + weight_w
+    effect = (weight_a * a + weight_w * w) / total
+    variance = (weight_a**2 * (variance_a + bias) + weight_w**2 * variance_w) / total**2
+    mean_square = float((effect**2).mean())
+    excess_square = max(mean_square - float(variance.mean()), 0.0)
+    return JointEffects(
+        effect,
+        np.broadcast_to(np.sqrt(variance), effect.shape),
+        excess_square / mean_square if mean_square > 0 else 0.0,
+        max(every.n_factors, within.n_factors),
+    )
+
+
+def _pooled_variance(se: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(TF genes, 1) mean squared standard errors over the targets of every TF."""
+    return np.asarray((se**2).mean(axis=1, keepdims=True))
+
+
+def _residual(values: Tensor, covariates: Tensor) -> Tensor:
+    """(n, columns) values less what ridge regression on the covariates predicts."""
+    gram = covariates.T @ covariates / len(covariates)
+    gram = gram + RIDGE * torch.eye(len(gram)).to(gram)
+    slope = torch.linalg.solve(gram, covariates.T @ values / len(values))
+    residual: Tensor = values - covariates @ slope
+    return residual - residual.mean(0)
+
+
+def _left(within: Readings) -> NDArray[np.float64]:
+    """(TF genes,) share of the noise-free variance of TFs that covariates leave."""
+    variance = within.counts.var(0, correction=0)
+    share = (variance - within.noise) / (1.0 - within.noise)
+    return np.asarray(share.cpu().numpy(), dtype=np.float64)
+
+
+def _estimate(readings: Readings, penalty: Tensor, group: Tensor) -> JointEffects:
+    """Effects on all targets, with penalty and number of factors of the best likelihood."""
+    z, y = readings.counts, readings.targets
+    noise, n_groups = readings.noise.clamp_min(MIN_VARIANCE), int(group.max()) + 1
+    effect = torch.zeros((z.shape[1], y.shape[1])).to(z)
+    error = torch.zeros_like(effect)
 
     def moments(targets: Tensor) -> Moments:
-        return Moments.of(torch.cat([z, y[:, targets]], 1), block % n_groups, n_groups)
+        return Moments.of(torch.cat([z, y[:, targets]], 1), group, n_groups)
 
-    sample = plain[:: -(-len(plain) // MAX_TARGETS_FOR_CHOICE)]
+    every = torch.arange(y.shape[1], device=z.device)
+    sample = every[:: -(-len(every) // MAX_TARGETS_FOR_CHOICE)]
     n_factors, n_penalties = _choose(moments(sample), noise, penalty[sample])
     penalties = PENALTIES[:n_penalties]
-    for targets in plain.split(MAX_TARGETS):
+    for targets in every.split(MAX_TARGETS):
         of_targets = moments(targets)
         # the fit on all cells, and those without each group
         sets = torch.cat([of_targets.all_cells[None], of_targets.without])
         fitted = _fit_along(sets, noise, penalty[targets], n_factors, penalties)
         effect[:, targets] = fitted[0]
         error[:, targets] = ((n_groups - 1) * fitted[1:].var(0, correction=0)).sqrt()
-    square = float(effect[:, plain].square().mean())
-    excess = square - float(error[:, plain].square().mean())
-    reliability = max(excess, 0.0) / square if square > 0 else 0.0
-    return JointEffects(effect.cpu().numpy(), error.cpu().numpy(), reliability, n_factors)
+    return JointEffects(effect.cpu().numpy(), error.cpu().numpy(), 0.0, n_factors)
 
 
 def _targets_without_tfs(problem: Problem) -> Tensor:
