@@ -147,12 +147,10 @@ def strongest(rows: list[Row]) -> str:
     lines = []
     for row in rows:
         for e in row["strongest"]:
-            effect, q, limit = (described(e)[k] for k in range(3))
-            minimum = e["minimum_effect"]
-            lines.append(
-                [row["tissue"], str(e["rank"]), arrow(e | {"sign": np.sign(e["effect"])}), effect]
-                + ["–" if minimum is None else number(minimum, 2), q, limit]
-            )
+            effect, q, limit = described(e)[:3]
+            name = arrow(e | {"sign": np.sign(e["effect"])})
+            minimum = "–" if e["minimum_effect"] is None else number(e["minimum_effect"], 2)
+            lines.append([row["tissue"], str(e["rank"]), name, effect, minimum, q, limit])
     return markdown(head, lines)
 
 
