@@ -134,6 +134,15 @@ def test_candidates_are_detected_and_known_genes_are_added(monkeypatch):
     assert targets == {"loud", "A", "y", "x"}
 
 
+def test_a_large_lineage_is_sampled(monkeypatch):
+    monkeypatch.setattr(lineages, "MAX_RECEIVERS", 3)
+    adata = AnnData(np.zeros((9, 1)), obs=pd.DataFrame({"cell_type": list("aabbccccc")}))
+    assert lineages.fewer_receivers(adata, ["a"]).n_obs == 9
+    fewer = lineages.fewer_receivers(adata, ["a", "b"]).obs["cell_type"]
+    assert fewer.isin(["a", "b"]).sum() == 3
+    assert (fewer == "c").sum() == 5
+
+
 def test_the_genes_of_the_embryo():
     try:
         data_file("mouse_embryo_seqfish", "embryo.h5ad")
