@@ -15,8 +15,11 @@ import argparse
 import json
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -31,6 +34,10 @@ from benchmarks.worlds.methods import load
 from benchmarks.worlds.tissues_shared import as_tissue
 
 import spatrace_sc as st
+from spatrace_sc._inference import run as inference
+from spatrace_sc._model.evidence.errors_in_variables import CorrectedEffects, noise_share
+from spatrace_sc._model.fit import Fit
+from spatrace_sc._model.records import Problem
 
 METHODS = ["ours", "pearson", "ridge", "trees"]
 #: Columns of a known edge in the table of the package.
@@ -44,15 +51,40 @@ Row = dict[str, Any]
 def run(name: str, seed: int) -> Row:
     """Return what all methods say of a lineage."""
     adata = tissue(name)
-    tables = {method: load(method)(as_tissue(adata), seed) for method in METHODS}
-    return {"tissue": name, "size": size(adata)} | judge(adata.uns["truth"], tables, LINEAGES[name])
+    with recorded_noise() as noise:
+        tables = {method: load(method)(as_tissue(adata), seed) for method in METHODS}
+    row = {"tissue": name, "size": size(adata), "noise": noise}
+    return row | judge(adata.uns["truth"], tables, LINEAGES[name])
+
+
+@contextmanager
+def recorded_noise() -> Iterator[Row]:
+    """Record what the test of TF edges sees of count noise during an inference.
+
+    ``noise_share`` is the median over TFs of the share of the variance of a TF's level in the cell
+    itself that is count noise. ``largest_t`` is the largest corrected effect in standard errors.
+    """
+    seen: Row = {}
+    estimate = inference.corrected_effects
+
+    def spy(problem: Problem, fit: Fit, smallest_share: float) -> CorrectedEffects:
+        corrected = estimate(problem, fit, smallest_share)
+        known = np.isfinite(corrected.se) & (corrected.se > 0)
+        t = np.abs(corrected.effect[known]) / corrected.se[known]
+        seen["noise_share"] = round(float(noise_share(problem).median()), 3)
+        seen["largest_t"] = round(float(t.max()), 2) if len(t) else None
+        return corrected
+
+    with patch.object(inference, "corrected_effects", spy):
+        yield seen
 
 
 def size(adata: AnnData) -> dict[str, int]:
-    """Return the number of receiving cells and of genes of every role."""
-    receiving = adata.obs["cell_type"].isin(adata.uns["arguments"]["receivers"])
+    """Return the number of receiving cells, their median molecules and genes of every role."""
+    receiving = adata.obs["cell_type"].isin(adata.uns["arguments"]["receivers"]).to_numpy()
+    molecules = np.asarray(adata.layers["counts"][receiving].sum(axis=1)).ravel()
     roles = {role: int(adata.var[role].sum()) for role in ("tf", "target", "ligand", "receptor")}
-    return {"cells": int(receiving.sum())} | roles
+    return {"cells": int(receiving.sum()), "molecules": int(np.median(molecules))} | roles
 
 
 def judge(truth: dict[str, pd.DataFrame], tables: dict[str, Tables], lineage: Lineage) -> Row:

@@ -34,10 +34,16 @@ def markdown(head: list[str], lines: list[list[str]]) -> str:
 
 
 def tissues(rows: list[Row]) -> str:
-    """Return the sizes of the tissues."""
-    head = ["tissue", "cells", "TFs", "targets", "ligands", "receptors"]
-    columns = ["cells", "tf", "target", "ligand", "receptor"]
-    return markdown(head, [[r["tissue"], *(str(r["size"][c]) for c in columns)] for r in rows])
+    """Return the sizes of the tissues and their count noise."""
+    head = ["tissue", "cells", "molecules", "TFs", "targets", "ligands", "receptors"]
+    head += ["count noise of TFs", "largest effect / se"]
+    columns = ["cells", "molecules", "tf", "target", "ligand", "receptor"]
+    lines = []
+    for row in rows:
+        noise = [row.get("noise", {}).get(name) for name in ("noise_share", "largest_t")]
+        cells = ["–" if value is None else number(value, 2) for value in noise]
+        lines.append([row["tissue"], *(str(row["size"][c]) for c in columns), *cells])
+    return markdown(head, lines)
 
 
 def rankings(rows: list[Row], task: str) -> str:

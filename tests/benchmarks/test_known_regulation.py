@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from _helpers import NOTHING_SIGNIFICANT, tiny_config
 from anndata import AnnData
 
 sys.path.append(str(Path(__file__).parents[2]))
@@ -15,6 +16,10 @@ sys.path.append(str(Path(__file__).parents[2]))
 from benchmarks._data import data_file
 from benchmarks.worlds import known_figure, known_regulation, known_report, lineages
 from benchmarks.worlds.lineages import KnownEdge, KnownSignal, Lineage
+
+import spatrace_sc as st
+
+pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 TFS, TARGETS = ["A", "B", "C"], ["A", "x", "y"]
 LINEAGE = Lineage(
@@ -61,7 +66,7 @@ def row():
     ours["lr_targets"] = ours["lr_targets"].assign(q_value=1.0, limited_by="no effect")
     ours["lr_pairs"] = ours["lr_pairs"].assign(q_value=[0.01, 1.0, 1.0, 1.0])
     others = {name: tables(np.arange(9.0)) for name in ("pearson", "ridge", "trees")}
-    size = {"cells": 5, "tf": 3, "target": 3, "ligand": 2, "receptor": 2}
+    size = {"cells": 5, "molecules": 9, "tf": 3, "target": 3, "ligand": 2, "receptor": 2}
     judged = known_regulation.judge(TRUTH, {"ours": ours} | others, LINEAGE)
     return {"tissue": "made up", "size": size} | judged
 
@@ -106,7 +111,7 @@ def test_the_strongest_edges_and_those_of_other_tfs(row):
 
 def test_tables_and_figure(row, tmp_path):
     text = known_report.report([row])
-    assert "| made up | 5 | 3 | 3 | 2 | 2 |" in text
+    assert "| made up | 5 | 9 | 3 | 3 | 2 | 2 | – | – |" in text
     assert "A → x\\* | Doe 1999 | +0.500 ± 0.100 | 0.05 | significant | .30 (–) | 8 | 2" in text
     assert "B ⊣ y\\* | Roe 2001 | -0.400" in text
     assert "l–r → absent | Poe 2003 | not measured" in text
@@ -132,6 +137,14 @@ def test_candidates_are_detected_and_known_genes_are_added(monkeypatch):
     tfs, targets = lineages.candidates(adata, TFS, listed, LINEAGE)
     assert tfs == {"A", "B"}  # the most variable one, and those of known edges
     assert targets == {"loud", "A", "y", "x"}
+
+
+def test_count_noise_is_recorded_during_an_inference():
+    adata = st.datasets.simulated(n_cells=600, n_targets=8)
+    with known_regulation.recorded_noise() as noise:
+        st.tl.infer_ccc(adata, config=tiny_config())
+    assert 0 < noise["noise_share"] < 1
+    assert noise["largest_t"] > 0
 
 
 def test_a_large_lineage_is_sampled(monkeypatch):
