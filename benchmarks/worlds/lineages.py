@@ -94,7 +94,7 @@ LINEAGES = {
             KnownEdge("Pax6", "Sox2", 1, "Wen 2008"),
             KnownEdge("Foxa2", "Shh", 1, "Jeong 2003"),
             KnownEdge("Gbx2", "Otx2", -1, "Millet 1999"),
-            KnownEdge("Hoxa1", "Hoxb1", 1, "Di Rocco 1997"),
+            KnownEdge("Hoxa1", "Hoxb1", 1, "Studer 1998"),
         ),
     ),
     "cardiac": Lineage(

@@ -142,7 +142,7 @@ def test_candidates_are_detected_and_known_genes_are_added(monkeypatch):
 def test_count_noise_is_recorded_during_an_inference():
     adata = st.datasets.simulated(n_cells=600, n_targets=8)
     with known_regulation.recorded_noise() as noise:
-        st.tl.infer_ccc(adata, config=tiny_config())
+        st.tl.infer_ccc(adata, sample_key="sample", config=tiny_config())
     assert 0 < noise["noise_share"] < 1
     assert noise["largest_t"] > 0
 
