@@ -25,14 +25,14 @@ GRID = "#dddddd"
 def draw(rows: list[Row], file: Path) -> Figure:
     """Write the figure and return it."""
     figure, (left, right) = plt.subplots(
-        1, 2, figsize=(11.5, 8.0), layout="constrained", width_ratios=(1, 1.3)
+        1, 2, figsize=(11.5, 10.5), layout="constrained", width_ratios=(1, 1.3)
     )
     draw_scores(left, rows)
     draw_edges(right, rows)
     figure.suptitle("Regulation that is known in a mouse embryo and a human heart", fontsize=13)
     marks = [handle(m) for m in NAMES]
     filled = Line2D([], [], ls="", marker="o", ms=13, mfc="none", mec="#D55E00", label="q ≤ .1")
-    chance = Patch(color="#d9d9d9", label="random ranking (± 2 sd on the left)")
+    chance = Patch(color="#d9d9d9", label="random ranking ± 2 sd")
     figure.legend(
         handles=[*marks, filled, chance], loc="outside lower center", ncols=6, frameon=False
     )
@@ -78,30 +78,40 @@ def draw_scores(ax: Axes, rows: list[Row]) -> None:
 
 
 def draw_edges(ax: Axes, rows: list[Row]) -> None:
-    """Draw the rank of each known TF among the TFs of its target, as a share of them."""
+    """Draw the rank of each known TF among the TFs of its target."""
     known = [
         (row["tissue"], edge)
         for row in rows
         for edge in row["edges"]
         if "candidates_of_target" in edge
     ]
+    shifts = dict(zip(NAMES, np.linspace(0.3, -0.3, len(NAMES)), strict=True))
     for k, (name, edge) in enumerate(known):
-        n = edge["candidates_of_target"]
+        ax.axhline(-k - 0.5, color=GRID, lw=0.6, zorder=0)
         for method, rank in edge["ranks_of_target"].items():
             if rank is None:
                 continue
-            share = (rank - 0.5) / n
-            mark(ax, share, -k, method, f"edge:{name}:{edge['tf']}:{edge['target']}:{method}")
+            gid = f"edge:{name}:{edge['tf']}:{edge['target']}:{method}"
+            mark(ax, rank, -k + shifts[method], method, gid)
             if method == "ours" and edge["q_value"] <= 0.1:
-                ax.plot(share, -k, "o", ms=14, mfc="none", mec="#D55E00", mew=1.6, zorder=6)
+                ax.plot(rank, -k + shifts[method], "o", ms=14, mfc="none", mec="#D55E00", mew=1.6)
     labels = [
         f"{name}: {e['tf']} {'→' if e['sign'] > 0 else '⊣'} {e['target']}" for name, e in known
     ]
+    last = max((edge["candidates_of_target"] for _, edge in known), default=1)
     ax.set_yticks(-np.arange(len(known)), labels)
-    ax.axvline(0.5, color="#999999", lw=0.8, zorder=2)
-    ax.set(xlabel="rank among the TFs of the target (0: first, 1: last)", xlim=(-0.03, 1.03))
+    ax.set_xscale("log")
+    ticks = [t for t in (1, 2, 5, 10, 20, 40, 80) if t <= last]
+    ax.set_xticks(ticks, [str(t) for t in ticks])
+    ax.minorticks_off()
+    ax.axvline(last / 2, color="#999999", lw=0.8, zorder=2)
+    ax.set(
+        xlabel=f"rank among the {last} TFs of the target (line: half of them)",
+        xlim=(0.9, 1.1 * last),
+    )
     ax.set_ylim(-len(known) + 0.4, 0.6)
     tidy(ax)
+    ax.grid(axis="y", visible=False)
 
 
 def tidy(ax: Axes) -> None:

@@ -120,7 +120,7 @@ def test_tables_and_figure(row, tmp_path):
         assert len(widths) == 1
     drawn = known_figure.draw([row], tmp_path / "known.png")
     marks = {line.get_gid(): line for ax in drawn.axes for line in ax.lines}
-    assert marks["edge:made up:A:x:ours"].get_xdata()[0] == pytest.approx(1.5 / 3)
+    assert marks["edge:made up:A:x:ours"].get_xdata()[0] == 2.0
     assert marks["tf_targets:made up:ridge"].get_xdata()[0] == pytest.approx(0.5)
 
 
