@@ -9,6 +9,8 @@ from benchmarks.worlds.report import number
 
 #: Method → name in the tables.
 NAMES = {"ours": "package", "pearson": "Pearson", "ridge": "ridge", "trees": "extra trees"}
+#: Ranks up to this one count as first.
+N_FIRST = 5
 Row = dict[str, Any]
 
 
@@ -21,6 +23,7 @@ def report(rows: list[Row]) -> str:
         "What limits the listed TF edges": limits(rows),
         "Known TF edges": edges(rows),
         "Rank of the known TF among all TFs of its target": ranks_of_target(rows),
+        f"Known TFs among the first {N_FIRST} of their target": first(rows),
         "Strongest TF edges of the package": strongest(rows),
         "L–R pairs: AUROC (AUPRC over base) against liana's consensus": rankings(rows, "lr_pairs"),
         "Known signals": signals(rows),
@@ -145,6 +148,16 @@ def ranks_of_target(rows: list[Row]) -> str:
         if "candidates_of_target" in e
     ]
     return markdown(head, lines)
+
+
+def first(rows: list[Row]) -> str:
+    """Return how many known TFs are among the first of their target."""
+    lines = []
+    for name, chosen in [*((r["tissue"], [r]) for r in rows), ("all", rows)]:
+        ranks = [e["ranks_of_target"] for r in chosen for e in r["edges"] if e["ranks_of_target"]]
+        counts = [sum((rank[m] or N_FIRST + 1) <= N_FIRST for rank in ranks) for m in NAMES]
+        lines.append([name, str(len(ranks)), *map(str, counts)])
+    return markdown(["tissue", "known edges", *NAMES.values()], lines)
 
 
 def strongest(rows: list[Row]) -> str:

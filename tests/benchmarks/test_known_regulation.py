@@ -115,6 +115,7 @@ def test_tables_and_figure(row, tmp_path):
     assert "A → x\\* | Doe 1999 | +0.500 ± 0.100 | 0.05 | significant | .30 (–) | 8 | 2" in text
     assert "B ⊣ y\\* | Roe 2001 | -0.400" in text
     assert "l–r → absent | Poe 2003 | not measured" in text
+    assert "| all | 2 | 2 | 2 | 2 | 2 |" in text
     for table in text.split("### ")[1:]:
         widths = {line.count(" | ") for line in table.splitlines() if line.startswith("| ")}
         assert len(widths) == 1
@@ -122,6 +123,13 @@ def test_tables_and_figure(row, tmp_path):
     marks = {line.get_gid(): line for ax in drawn.axes for line in ax.lines}
     assert marks["edge:made up:A:x:ours"].get_xdata()[0] == 2.0
     assert marks["tf_targets:made up:ridge"].get_xdata()[0] == pytest.approx(0.5)
+
+
+def test_known_tfs_among_the_first_of_their_target():
+    ranks = [{"ours": 5.0, "pearson": 5.5, "ridge": None, "trees": 1.0}, {}]
+    edges = [{"ranks_of_target": r} for r in ranks]
+    text = known_report.first([{"tissue": "one", "edges": edges}])
+    assert text.splitlines()[2:] == ["| one | 1 | 1 | 0 | 0 | 1 |", "| all | 1 | 1 | 0 | 0 | 1 |"]
 
 
 def test_candidates_are_detected_and_known_genes_are_added(monkeypatch):
