@@ -62,13 +62,13 @@ def by_hand(*, noise_known=True, n_strong=30, n_strong_pairs=12, floor=(), lr_dr
         pair_p_value=np.full(N_PAIRS, 1e-3),
         draws={"tf": tf, "lr": lr, "pair": [draw(passed)] * 3},
     )
-    values = p_and_q(found, corrected, 0.2, GENES, noise_known=noise_known)
+    values, alone = p_and_q(found, corrected, 0.2, GENES, noise_known=noise_known)
     least = np.zeros(N_PAIRS)
     least[: len(floor)] = floor
     tested = values | {
         task: (values[task][0], np.maximum(values[task][1], least)) for task in ("lr", "pair")
     }
-    codes = limits(found, corrected, values, tested, noise_known=noise_known)
+    codes = limits(found, corrected, alone, tested, noise_known=noise_known)
     assert {code.dtype for code in codes.values()} == {np.dtype("int8")}
     for task, code in codes.items():
         np.testing.assert_array_equal(code == 0, tested[task][1] <= 0.1)

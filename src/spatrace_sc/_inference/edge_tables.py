@@ -35,8 +35,10 @@ def p_and_q(
     genes: Regulators,
     *,
     noise_known: bool = True,
-) -> dict[str, Values]:
+) -> tuple[dict[str, Values], dict[str, NDArray[np.float64]]]:
     """Return p and q of the tasks ``tf`` and ``lr``, of the listed edges, and ``pair``.
+
+    The second dictionary holds q against decoys alone, before all other conditions.
 
     Pair edges and pairs have to beat decoys. A pair must also reach ``smallest_share`` of all pairs
     together that share its ligand or its receptor: a weaker one is likely the residue of a strong
@@ -44,13 +46,19 @@ def p_and_q(
     is corrected for: its p and q are the larger of the two. Without ``noise_known`` nothing can be
     corrected, and q of every TF edge is 1.
     """
-    q_tf = q_against_decoys(evidence.draws["tf"], evidence.tf.index)
-    q_lr = q_against_decoys(evidence.draws["lr"], evidence.lr.index)
-    q_pair = q_against_decoys(evidence.draws["pair"], np.arange(len(evidence.pair_score)))
+    candidates = {
+        "tf": evidence.tf.index,
+        "lr": evidence.lr.index,
+        "pair": np.arange(len(evidence.pair_score)),
+    }
+    against_decoys = {
+        task: q_against_decoys(evidence.draws[task], index) for task, index in candidates.items()
+    }
+    q_tf, q_lr, q_pair = against_decoys.values()
     p_effect, ones = corrected.p_value.ravel(), np.ones(len(q_tf))
     neighbours = strength_of_neighbours(evidence.pair_score, genes.n_receptors)
     weak = evidence.pair_score < smallest_share * neighbours
-    return {
+    values = {
         "tf": (
             np.maximum(evidence.tf.p_value, p_effect),
             np.maximum(q_tf, false_discovery_control(p_effect)) if noise_known else ones,
@@ -58,6 +66,7 @@ def p_and_q(
         "lr": (evidence.lr.p_value, q_lr),
         "pair": (evidence.pair_p_value, np.where(weak, 1.0, q_pair)),
     }
+    return values, against_decoys
 
 
 def log_short_lists(evidence: Evidence, values: dict[str, Values]) -> None:

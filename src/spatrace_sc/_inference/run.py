@@ -243,7 +243,8 @@ def _test_edges(
     """Correct, combine and test the effects; return the tables with p, q, groups and leads."""
     share, genes = config.evidence.smallest_share, study.genes
     corrected = corrected_effects(problem, fitted, share)
-    values = p_and_q(evidence, corrected, share, genes, noise_known=study.noise_known)
+    noise_known = study.noise_known
+    values, against_decoys = p_and_q(evidence, corrected, share, genes, noise_known=noise_known)
     log_short_lists(evidence, values)
     edge_significant, pair_significant = (
         values[task][1] <= _keys.MAX_SIGNIFICANT_Q for task in ("lr", "pair")
@@ -258,7 +259,7 @@ def _test_edges(
     rivals = find_rivals(problem, fitted, edges, pairs, evidence.refits)
     tested, rivals, floor = apply_rival_test(evidence, values, rivals, genes)
     tables = edge_tables(genes, evidence, tested, values, config.max_edges)
-    codes = limits(evidence, corrected, values, tested, noise_known=study.noise_known)
+    codes = limits(evidence, corrected, against_decoys, tested, noise_known=noise_known)
     add_limits(tables, genes, evidence, codes)
     groups = add_groups(tables, genes, rivals)
     by_part = add_effect_parts(tables[TF_TARGETS.name], within_between(problem))
