@@ -23,38 +23,45 @@ Codes = NDArray[np.int8]
 def limits(
     evidence: Evidence,
     corrected: CorrectedEffects,
-    values: dict[str, Values],
-    tested: dict[str, Values],
+    values: tuple[dict[str, Values], dict[str, Values], dict[str, Values]],
     *,
     noise_known: bool,
 ) -> dict[str, Codes]:
     """Return the codes of the tasks ``tf`` and ``lr``, of the listed edges, and ``pair``.
 
-    ``values`` are p and q before the rival test, ``tested`` those after it. The first reason that
-    holds is given:
+    ``values`` are p and q before the test among neighbouring cells, after it, and after the rival
+    test as well. The first reason that holds is given:
 
     - q against decoys is above 0.1. The list is too short if the edge exceeds every decoy in more
       than half of the refits all the same; otherwise the edge is weaker than decoys.
     - TF edges: p of the test of the minimum effect is above 0.1. If it is not, the adjustment for
       all candidates keeps q above 0.1. Without ``noise_known`` no TF edge is tested.
-    - Pairs and their edges: the rival test, or a strong pair with the same ligand or receptor,
+    - Pairs and their edges: the test among neighbouring cells raises q above 0.1. If it does not,
+      the rival test, or a strong pair with the same ligand or receptor,
       keeps q above 0.1.
 
     Whether an edge has an effect is left to :func:`add_limits`.
     """
+    before, local, tested = values
     pairs = np.arange(len(evidence.pair_score))
     q = {
         "tf": q_against_decoys(evidence.draws["tf"], evidence.tf.index),
-        "lr": values["lr"][1],
+        "lr": before["lr"][1],
         "pair": q_against_decoys(evidence.draws["pair"], pairs),
     }
     wanted = {"tf": evidence.tf.index, "lr": evidence.lr.index, "pair": pairs}
     below = corrected.p_value.ravel() > _keys.MAX_SIGNIFICANT_Q
-    rival = np.int8(CODE["a rival explains it"])
+    by_rivals_or_location = {}
+    for task in ("lr", "pair"):
+        located = (before[task][1] <= _keys.MAX_SIGNIFICANT_Q) & (
+            local[task][1] > _keys.MAX_SIGNIFICANT_Q
+        )
+        by_rivals_or_location[task] = np.where(
+            located, CODE["location explains it"], CODE["a rival explains it"]
+        )
     last = {
         "tf": np.where(below, CODE["below the minimum effect"], CODE["too many candidates"]),
-        "lr": np.full(len(q["lr"]), rival),
-        "pair": np.full(len(pairs), rival),
+        **by_rivals_or_location,
     }
     codes = {}
     for task, candidates in wanted.items():
