@@ -12,7 +12,7 @@ from .records import Study
 #: Principal components of a state, and nearest receivers that neighbourhoods hold.
 N_COMPONENTS, N_NEIGHBOURS = 15, (15, 60)
 #: Nearest receivers with which a cell is compared when edges are tested among neighbours.
-N_COMPARED = 30
+N_COMPARED = 15
 
 
 def neighbourhood_state(study: Study) -> NDArray[np.float64]:
@@ -41,7 +41,7 @@ def neighbourhood_state(study: Study) -> NDArray[np.float64]:
 
 
 def nearest_receivers(study: Study, usable: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(n, 30) nearest other usable receivers of the slice, of each usable receiver.
+    """(n, 15) nearest other usable receivers of the slice, of each usable receiver.
 
     They are rows among the usable receivers, −1 where a slice has fewer.
     """
