@@ -19,8 +19,10 @@ from scipy import stats
 
 from spatrace_sc._model.evidence.local_slopes import (
     MIN_LOCAL_SHARE,
+    MIN_LOCAL_SHARE_OF_TFS,
     differences_from_neighbours,
     local_test,
+    local_test_of_tfs,
 )
 from spatrace_sc._model.records import Weights
 
@@ -76,7 +78,7 @@ def test_differences_by_hand():
     )
 
 
-def slow(x, y, neighbours, block):
+def slow(x, y, neighbours, block, share=MIN_LOCAL_SHARE):
     """p of one edge, by regressions of the put-back target y."""
 
     def slope_and_influence(x, y):
@@ -89,11 +91,11 @@ def slow(x, y, neighbours, block):
         np.array([v[i] - v[others].mean() for i, others in enumerate(neighbours)]) for v in (x, y)
     )
     local, local_influence = slope_and_influence(local_x - local_x.mean(), local_y)
-    error = local_influence - MIN_LOCAL_SHARE * influence
+    error = local_influence - share * influence
     sums = np.array([error[block == b].sum() for b in np.unique(block)])
     n = len(sums)
     se = np.sqrt((sums**2).sum() * n / (n - 1))
-    return stats.t.sf(np.sign(slope) * (local - MIN_LOCAL_SHARE * slope) / se, n - 1)
+    return stats.t.sf(np.sign(slope) * (local - share * slope) / se, n - 1)
 
 
 @pytest.mark.parametrize("by_field", [True, False])
@@ -141,3 +143,50 @@ def test_one_block_is_not_tested():
     problem = replace(problem, block=torch.zeros(N, dtype=torch.long))
     assert BLOCKS > 1
     assert (local_test(problem, fit, EDGES, np.array([0]), in_a_row()).edge == 1.0).all()
+
+
+def tf_world(seed, *, by_field, noise=0.0):
+    """Targets 0 and 1 follow TF 0, or a field that it follows; its count has noise."""
+    problem, fit = world(seed)
+    g = torch.Generator().manual_seed(seed)
+    field = smooth(seed)
+    level = field + torch.randn(N, generator=g)
+    targets = torch.randn(N, G, generator=g)
+    targets[:, :2] += (field if by_field else level)[:, None]
+    count = problem.tf_count.clone()
+    count[:, 0] = level + noise**0.5 * torch.randn(N, generator=g)
+    fit.weights = Weights(torch.tensor([F]), torch.zeros(1, G), 0.1)
+    fit.target_mean, fit.target_sd = targets.mean(0), targets.std(0, correction=0)
+    return replace(problem, tf_count=count, tf_noise=torch.full((F,), noise), targets=targets), fit
+
+
+TF_EDGES = np.array([[0, 0], [0, 1]])
+
+
+def test_p_of_tfs_is_that_of_plain_regressions_without_count_noise():
+    problem, fit = tf_world(2, by_field=True)
+    neighbours, usable = in_a_row(), slice(30, None)
+    actual = local_test_of_tfs(problem, fit, TF_EDGES, neighbours)
+    y = ((problem.targets - fit.target_mean) / fit.target_sd)[usable].double().numpy()
+    x = problem.tf_count[usable, 0].double().numpy()
+    for (_, target), p in zip(TF_EDGES, actual, strict=True):
+        expected = slow(
+            *(x / x.std(), y[:, target], neighbours.numpy(), problem.block[usable].numpy()),
+            share=MIN_LOCAL_SHARE_OF_TFS,
+        )
+        assert p == pytest.approx(expected, rel=1e-3, abs=1e-6)
+
+
+def test_tfs_are_tested_and_their_count_noise_is_taken_out():
+    for seed in range(3):
+        acts, follows = (
+            local_test_of_tfs(*tf_world(seed, by_field=field), TF_EDGES, in_a_row())
+            for field in (False, True)
+        )
+        assert acts.max() < 0.01
+        assert follows.min() > 0.9
+        # noise is a larger part of differences than of levels, and would pass for a field
+        problem, fit = tf_world(seed, by_field=False, noise=4.0)
+        corrected = local_test_of_tfs(problem, fit, TF_EDGES, in_a_row())
+        problem = replace(problem, tf_noise=torch.zeros(F))
+        assert corrected.mean() < local_test_of_tfs(problem, fit, TF_EDGES, in_a_row()).mean()

@@ -69,14 +69,14 @@ def by_hand(*, noise_known=True, n_strong=30, n_strong_pairs=12, floor=(), local
     )
     values = p_and_q(found, corrected, 0.2, GENES, noise_known=noise_known)
     after = [values]
-    for given in (local, floor):
-        least = np.zeros(N_PAIRS)
-        least[: len(given)] = given
-        raised = {
-            task: (values[task][0], np.maximum(after[-1][task][1], least))
-            for task in ("lr", "pair")
-        }
-        after.append(values | raised)
+    for given, tasks in ((local, ("tf", "lr", "pair")), (floor, ("lr", "pair"))):
+        raised = {}
+        for task in tasks:
+            p, q = after[-1][task]
+            least = np.zeros(len(q))
+            least[: len(given)] = given
+            raised[task] = (p, np.maximum(q, least))
+        after.append(after[-1] | raised)
     tested = after[-1]
     codes = limits(found, corrected, tuple(after), noise_known=noise_known)
     assert {code.dtype for code in codes.values()} == {np.dtype("int8")}
@@ -118,6 +118,11 @@ def test_location_is_tried_before_rivals():
     reasons = by_hand(lr_draws=long, local=[0.2, 0.0, *[0.2] * 12], floor=[0.2, 0.2])["lr"]
     assert reasons[:4] == [LOCATION, RIVAL, LOCATION, LOCATION]
     assert reasons[12] == "weaker than decoys"
+    reasons = by_hand(local=[0.2, 0.05, *[0.2] * 4])["tf"]
+    assert reasons[:7] == [
+        *(LOCATION, "", LOCATION, LOCATION, LOCATION),
+        *("too many candidates", "below the minimum effect"),
+    ]
 
 
 def test_reasons_of_edges_of_pairs():

@@ -36,8 +36,8 @@ def limits(
       than half of the refits all the same; otherwise the edge is weaker than decoys.
     - TF edges: p of the test of the minimum effect is above 0.1. If it is not, the adjustment for
       all candidates keeps q above 0.1. Without ``noise_known`` no TF edge is tested.
-    - Pairs and their edges: the test among neighbouring cells raises q above 0.1. If it does not,
-      the rival test, or a strong pair with the same ligand or receptor,
+    - The test among neighbouring cells raises q above 0.1.
+    - Pairs and their edges: the rival test, or a strong pair with the same ligand or receptor,
       keeps q above 0.1.
 
     Whether an edge has an effect is left to :func:`add_limits`.
@@ -51,17 +51,11 @@ def limits(
     }
     wanted = {"tf": evidence.tf.index, "lr": evidence.lr.index, "pair": pairs}
     below = corrected.p_value.ravel() > _keys.MAX_SIGNIFICANT_Q
-    by_rivals_or_location = {}
-    for task in ("lr", "pair"):
-        located = (before[task][1] <= _keys.MAX_SIGNIFICANT_Q) & (
-            local[task][1] > _keys.MAX_SIGNIFICANT_Q
-        )
-        by_rivals_or_location[task] = np.where(
-            located, CODE["location explains it"], CODE["a rival explains it"]
-        )
+    rival = np.int8(CODE["a rival explains it"])
     last = {
         "tf": np.where(below, CODE["below the minimum effect"], CODE["too many candidates"]),
-        **by_rivals_or_location,
+        "lr": np.full(len(q["lr"]), rival),
+        "pair": np.full(len(pairs), rival),
     }
     codes = {}
     for task, candidates in wanted.items():
@@ -73,6 +67,9 @@ def limits(
         code = np.where(q[task] <= _keys.MAX_SIGNIFICANT_Q, last[task], code)
         if task == "tf" and not noise_known:
             code[:] = CODE["noise not known"]
+        located = before[task][1] <= _keys.MAX_SIGNIFICANT_Q
+        located &= local[task][1] > _keys.MAX_SIGNIFICANT_Q
+        code = np.where(located, CODE["location explains it"], code)
         significant = tested[task][1] <= _keys.MAX_SIGNIFICANT_Q
         codes[task] = np.where(significant, CODE[""], code).astype(np.int8)
     return codes

@@ -17,11 +17,16 @@ from torch import Tensor
 from ..fit import Fit
 from ..records import Problem, Weights
 from .edge_strength import residual_of
+from .rival_edges import contribution
 
-#: Share of its slope that an edge must exceed among neighbouring cells.
-MIN_LOCAL_SHARE = 2 / 3
+#: Share of its slope that an edge of a pair, or of a TF, must exceed among neighbouring cells. A
+#: signal is a sum over neighbours, so a field reaches even its differences. A TF is read in one
+#: cell.
+MIN_LOCAL_SHARE, MIN_LOCAL_SHARE_OF_TFS = 2 / 3, 1 / 2
 #: A signal that varies less among neighbours, relative to its variance, is not tested.
 MIN_LOCAL_VARIANCE = 1e-6
+#: Smallest share of the variance of a signal that is not count noise.
+MIN_RELIABILITY = 0.05
 
 
 class LocalTest(NamedTuple):
@@ -46,6 +51,41 @@ def differences_from_neighbours(values: Tensor, neighbours: Tensor) -> Tensor:
         n_neighbours += exists
     n_neighbours = n_neighbours.reshape(-1, *[1] * (values.ndim - 1))
     return torch.where(n_neighbours > 0, values - total / n_neighbours.clamp_min(1.0), 0.0)
+
+
+@torch.no_grad()
+def local_test_of_tfs(
+    problem: Problem, fit: Fit, edges: NDArray[np.integer], neighbours: Tensor
+) -> NDArray[np.float64]:
+    """(E,) p of edges (E, 2) of TF genes on targets, tested like those of pairs.
+
+    Half of the slope must be local. The signal is the level of the TF as counted in the cell. Its
+    count noise D is taken out of both slopes: of the variance of differences from k neighbours it
+    is D (1 + 1/k).
+    """
+    design, residual = residual_of(problem, fit)
+    view, usable = design.at(problem.usable), problem.usable
+    block = torch.unique(problem.block[usable], return_inverse=True)[1]
+    neighbours = neighbours.to(block.device)
+    errors = (residual.values - residual.values.mean(0)).double()
+    local_errors = differences_from_neighbours(errors, neighbours)
+    n_neighbours = (neighbours >= 0).sum(1)
+    factor = (n_neighbours > 0) * (1.0 + 1.0 / n_neighbours.clamp_min(1))
+    p_value = np.ones(len(edges))
+    for tf in np.unique(edges[:, 0]):
+        level = problem.tf_count[usable, int(tf)].double()
+        sd = level.std(correction=0).clamp_min(1e-12)
+        x, noise = (level - level.mean()) / sd, problem.tf_noise[int(tf)].double() / sd**2
+        rows = np.flatnonzero(edges[:, 0] == tf)
+        targets = edges[rows, 1]
+        part = contribution(view, fit.weights, problem, int(tf), targets).double()
+        local_x, local_part = (differences_from_neighbours(v, neighbours) for v in (x, part))
+        signals = (
+            _Signal(x, errors[:, targets] + part, noise.expand_as(x)),
+            _Signal(local_x, local_errors[:, targets] + local_part, noise * factor),
+        )
+        p_value[rows] = _p_of_no_excess(*_excess(*signals, block, MIN_LOCAL_SHARE_OF_TFS))
+    return p_value
 
 
 @torch.no_grad()
@@ -77,27 +117,31 @@ def local_test(
     design, residual = residual_of(problem, fit)
     view = design.at(problem.usable)
     block = torch.unique(problem.block[problem.usable], return_inverse=True)[1]
-    errors = residual.values - residual.values.mean(0)
-    local_errors = differences_from_neighbours(errors, neighbours.to(errors.device))
+    neighbours = neighbours.to(block.device)
+    errors = (residual.values - residual.values.mean(0)).double()
+    local_errors = differences_from_neighbours(errors, neighbours)
+    no_noise = errors.new_zeros(len(errors))
     p_edge, p_pair = np.ones(len(edges)), np.ones(len(pairs))
     for pair in np.union1d(edges[:, 0], pairs):
         column = torch.tensor([problem.n_tfs + int(pair)], device=errors.device)
-        x = view[column][0]
-        weight = _weights_of(fit.weights, int(column), errors.shape[1])
+        x = view[column][0].double()
+        weight = _weights_of(fit.weights, int(column), errors.shape[1]).double()
         rows = np.flatnonzero(edges[:, 0] == pair)
         listed = torch.as_tensor(edges[rows, 1], dtype=torch.long, device=errors.device)
         targets = torch.unique(torch.cat([listed, torch.nonzero(weight)[:, 0]]))
         if not len(targets):
             continue
-        local_x = differences_from_neighbours(x, neighbours.to(x.device))
-        excess, by_block = _excess(
-            (x, errors[:, targets], block),
-            (local_x, local_errors[:, targets]),
-            weight[targets].double(),
+        local_x = differences_from_neighbours(x, neighbours)
+        signals = (
+            _Signal(x, errors[:, targets] + x[:, None] * weight[targets], no_noise),
+            _Signal(
+                *(local_x, local_errors[:, targets] + local_x[:, None] * weight[targets]), no_noise
+            ),
         )
+        excess, by_block = _excess(*signals, block, MIN_LOCAL_SHARE)
         of_edges = _p_of_no_excess(excess, by_block)
         p_edge[rows] = of_edges[torch.searchsorted(targets, listed).cpu().numpy()]
-        size = weight[targets].abs().double()
+        size = weight[targets].abs()
         together = _p_of_no_excess((excess * size).sum()[None], (by_block * size).sum(1)[:, None])
         p_pair[pairs == pair] = together[0] if bool((size > 0).any()) else 1.0
     return LocalTest(p_edge, p_pair)
@@ -109,39 +153,37 @@ def _weights_of(weights: Weights, column: int, n_targets: int) -> Tensor:
     return weights.values[row].sum(0) if len(row) else weights.values.new_zeros(n_targets)
 
 
+class _Signal(NamedTuple):
+    """A signal, the targets that it explains alone, and its count noise."""
+
+    x: Tensor
+    """(n,) signal, or its differences from neighbours."""
+    y: Tensor
+    """(n, T) residual with the contribution of the signal put back, or its differences."""
+    noise: Tensor
+    """(n,) variance of counting."""
+
+    def slope(self) -> tuple[Tensor, Tensor]:
+        """(T,) slope without count noise, and (n, T) contributions of cells to its error."""
+        x = self.x - self.x.mean()
+        square = (x.square() - self.noise).sum().clamp_min(MIN_RELIABILITY * x.square().sum())
+        slope = x @ self.y / square
+        error = x[:, None] * (self.y - x[:, None] * slope) + self.noise[:, None] * slope
+        return slope, error / square
+
+
 def _excess(
-    everywhere: tuple[Tensor, Tensor, Tensor], local: tuple[Tensor, Tensor], weight: Tensor
+    everywhere: _Signal, local: _Signal, block: Tensor, share: float
 ) -> tuple[Tensor, Tensor]:
-    """(T,) excess of the local slope over its minimum, and (B, T) errors of it by block.
-
-    Parameters
-    ----------
-    everywhere
-        Signal (n,), residual (n, T) and block (n,).
-    local
-        Differences of signal and residual from the means over neighbours.
-    weight
-        (T,) weights, which the residual lacks.
-    """
-    x, errors, block = everywhere
-    local_x, local_errors = local
-    x, local_x = (v.double() - v.double().mean() for v in (x, local_x))
-    square, local_square = x.square().sum(), local_x.square().sum()
-    if local_square <= MIN_LOCAL_VARIANCE * square:
-        return torch.zeros_like(weight), weight.new_zeros((int(block.max()) + 1, len(weight)))
-    slope, of_cell = _slope_beyond_weight(x, errors.double(), square)
-    local_slope, local_of_cell = _slope_beyond_weight(local_x, local_errors.double(), local_square)
-    direction = torch.sign(weight + slope)
-    difference = (weight + local_slope) - MIN_LOCAL_SHARE * (weight + slope)
-    influence = (local_of_cell - MIN_LOCAL_SHARE * of_cell) * direction
-    by_block = weight.new_zeros((int(block.max()) + 1, len(weight))).index_add_(0, block, influence)
-    return difference * direction, by_block
-
-
-def _slope_beyond_weight(x: Tensor, errors: Tensor, square: Tensor) -> tuple[Tensor, Tensor]:
-    """(T,) slope of the residual (n, T) on x, and (n, T) contributions of cells to its error."""
-    slope = x @ errors / square
-    return slope, x[:, None] * (errors - x[:, None] * slope) / square
+    """(T,) excess of the local slope over its minimum, and (B, T) errors of it by block."""
+    by_block = everywhere.y.new_zeros((int(block.max()) + 1, everywhere.y.shape[1]))
+    if local.x.square().sum() <= MIN_LOCAL_VARIANCE * everywhere.x.square().sum():
+        return by_block[0], by_block
+    (slope, error), (local_slope, local_error) = everywhere.slope(), local.slope()
+    direction = torch.sign(slope)
+    difference = local_slope - share * slope
+    influence = (local_error - share * error) * direction
+    return difference * direction, by_block.index_add_(0, block, influence)
 
 
 def _p_of_no_excess(excess: Tensor, by_block: Tensor) -> NDArray[np.float64]:
