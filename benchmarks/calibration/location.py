@@ -62,7 +62,6 @@ def tables_of(data: str, seed: int) -> tuple[Any, dict[str, dict[str, pd.DataFra
         st.tl.infer_ccc(
             tissue.adata,
             **tissue.arguments,
-            seed=seed,
             device="cpu",
             config=st.Config(progress=False),
         )
