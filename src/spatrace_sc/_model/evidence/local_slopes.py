@@ -67,7 +67,7 @@ def local_test_of_tfs(
     view, usable = design.at(problem.usable), problem.usable
     block = torch.unique(problem.block[usable], return_inverse=True)[1]
     neighbours = neighbours.to(block.device)
-    errors = (residual.values - residual.values.mean(0)).double()
+    errors = residual.values - residual.values.mean(0)
     local_errors = differences_from_neighbours(errors, neighbours)
     n_neighbours = (neighbours >= 0).sum(1)
     factor = (n_neighbours > 0) * (1.0 + 1.0 / n_neighbours.clamp_min(1))
@@ -118,9 +118,9 @@ def local_test(
     view = design.at(problem.usable)
     block = torch.unique(problem.block[problem.usable], return_inverse=True)[1]
     neighbours = neighbours.to(block.device)
-    errors = (residual.values - residual.values.mean(0)).double()
+    errors = residual.values - residual.values.mean(0)
     local_errors = differences_from_neighbours(errors, neighbours)
-    no_noise = errors.new_zeros(len(errors))
+    no_noise = errors.new_zeros(len(errors), dtype=torch.float64)
     p_edge, p_pair = np.ones(len(edges)), np.ones(len(pairs))
     for pair in np.union1d(edges[:, 0], pairs):
         column = torch.tensor([problem.n_tfs + int(pair)], device=errors.device)
