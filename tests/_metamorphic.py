@@ -114,7 +114,11 @@ def _evaluate(scene: Scene) -> Any:
 
 def _attention(scene: Scene) -> list[Any]:
     stage = st.get.stages(scene.adata)[0]
-    return [st.get.attention(scene.adata), st.get.attention(scene.adata, stage)]
+    return [
+        st.get.attention(scene.adata, of_stage, kind=kind)
+        for kind in ("tf_targets", "lr_targets")
+        for of_stage in (None, stage)
+    ]
 
 
 def _params(scene: Scene) -> Any:

@@ -235,6 +235,8 @@ def test_a_result_of_version_0_1_0_has_no_robustness_and_no_effects_by_part(stor
 def test_a_result_of_version_0_1_0_holds_no_attention(stored):
     with pytest.raises(st.MissingKeyError, match=r"version 0\.1\.0 stored none"):
         st.get.attention(stored)
+    with pytest.raises(st.MissingKeyError, match="no attention to pairs: earlier versions"):
+        st.get.attention(stored, kind="lr_targets")
 
 
 def test_every_reader_is_tried_here(stored):

@@ -44,7 +44,7 @@ def test_it_is_the_table(result: AnnData, group: dict[str, str]) -> None:
     wide = table.pivot(index="tf", columns="target", values="attention")
     rows = list(wide.max(axis=1).nlargest(3).index)
     columns = set(wide.loc[rows].max().nlargest(5).index)
-    ax = st.pl.attention(result, top_tfs=3, top_targets=5, **group)
+    ax = st.pl.attention(result, top_regulators=3, top_targets=5, **group)
     assert labels(ax.yaxis) == rows
     assert set(labels(ax.xaxis)) == columns
     drawn = np.asarray(ax.images[0].get_array())
@@ -60,7 +60,7 @@ def test_it_is_the_table(result: AnnData, group: dict[str, str]) -> None:
 
 def test_targets_stand_in_the_order_of_the_tf_that_they_attend_to_most(monkeypatch) -> None:
     reading(monkeypatch, made_up(6, 30))
-    ax = st.pl.attention(AnnData(), top_tfs=None, top_targets=None)
+    ax = st.pl.attention(AnnData(), top_regulators=None, top_targets=None)
     share = np.asarray(ax.images[0].get_array())
     assert share.shape == (6, 30)
     main = share.argmax(axis=0)
@@ -104,7 +104,7 @@ def test_dots_fit_into_their_fields(monkeypatch, n_tfs: int, n_targets: int) -> 
     """Also beside names of forty characters, and in small axes."""
     reading(monkeypatch, made_up(n_tfs, n_targets))
     for given in (None, plt.subplots(figsize=(9, 6), layout="constrained")[1]):
-        ax = st.pl.attention(AnnData(), top_tfs=None, top_targets=None, ax=given)
+        ax = st.pl.attention(AnnData(), top_regulators=None, top_targets=None, ax=given)
         ax.figure.draw_without_rendering()
         box = ax.get_window_extent()
         field = 72 / ax.figure.dpi * min(box.width / n_targets, box.height / n_tfs)
@@ -131,6 +131,52 @@ def test_without_silencing_effects_the_title_says_so(monkeypatch) -> None:
     assert ax.images[0].colorbar.ax.get_legend() is None
     reading(monkeypatch, made_up(3, 6))
     assert len(st.pl.attention(AnnData()).get_title().splitlines()) == 2
+
+
+def test_pairs_are_drawn_as_tfs_are(result: AnnData) -> None:
+    """Rows, fields, dots, titles and legends are those of the pairs."""
+    table = st.get.attention(result, kind="lr_targets")
+    table["pair"] = table["ligand"].astype(str) + "^" + table["receptor"].astype(str)
+    wide, effect = (
+        table.pivot(index="pair", columns="target", values=column)
+        for column in ("attention", "silencing_effect")
+    )
+    ax = st.pl.attention(result, "lr_targets", top_regulators=2, top_targets=7)
+    rows, columns = labels(ax.yaxis), labels(ax.xaxis)
+    assert rows == list(wide.max(axis=1).nlargest(2).index)
+    assert ax.get_ylabel() == "pair"
+    np.testing.assert_allclose(np.asarray(ax.images[0].get_array()), wide.loc[rows, columns])
+    assert ax.get_title().startswith(f"Attention of 7 of 20 targets to 2 of {len(wide)} pairs")
+    shown = effect.loc[rows, columns].to_numpy()
+    column, row = np.asarray(ax.collections[0].get_offsets()).T.astype(int)
+    assert len(row) == np.count_nonzero(shown)
+    assert (shown[row, column] != 0).all()
+    legend = ax.images[0].colorbar.ax.get_legend()
+    assert "the pair is silenced" in legend.get_title().get_text()
+    assert legend.get_texts()[0].get_text() == "the pair raises the target"
+
+
+def test_without_a_kept_pair_the_figure_says_why(monkeypatch, caplog) -> None:
+    columns = ["ligand", "receptor", "target", "attention", "silencing_effect"]
+    reading(monkeypatch, pd.DataFrame(columns=columns))
+    ax = st.pl.attention(AnnData(), "lr_targets", cell_type="B")
+    assert "No target attends to a pair, cell type B" in ax.texts[0].get_text()
+    assert "the sparse fit keeps no ligand–receptor pair" in ax.texts[0].get_text()
+    assert not ax.images
+    assert "the sparse fit keeps no" in caplog.text
+
+
+def test_the_former_name_of_the_number_of_rows_still_works(monkeypatch) -> None:
+    reading(monkeypatch, made_up(30, 6))
+    for number, expected in ((4, 4), (None, 30)):
+        with pytest.warns(FutureWarning, match="`top_tfs` is now named `top_regulators`"):
+            ax = st.pl.attention(AnnData(), top_tfs=number)
+        assert len(ax.images[0].get_array()) == expected
+    with (
+        pytest.warns(FutureWarning),
+        pytest.raises(st.InvalidArgumentError, match="`top_tfs`"),
+    ):
+        st.pl.attention(AnnData(), top_tfs=0)
 
 
 def test_a_table_without_rows_has_a_note(monkeypatch, caplog) -> None:
@@ -161,7 +207,8 @@ def test_given_axes_are_used_and_nothing_is_changed(result: AnnData) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"top_tfs": 0}, "`top_tfs`"),
+        ({"top_regulators": 0}, "`top_regulators`"),
+        ({"kind": "lr_pairs"}, "`kind` must be one of"),
         ({"top_targets": 2.5}, "`top_targets`"),
         ({"stage": "erly"}, "Did you mean 'early'"),
         ({"cell_type": "sender_0"}, "`cell_type='sender_0'` has no attention"),

@@ -19,7 +19,7 @@ from spatrace_sc._model.evidence.silencing import (
     MAX_READ,
     MIN_CELLS_READ,
 )
-from spatrace_sc._model.evidence.silencing import _split as split
+from spatrace_sc._model.evidence.silencing import split_blocks as split
 from spatrace_sc._model.network.regulator_attention import LEVEL_UNITS, RegulatorAttention
 from spatrace_sc._model.network.regulator_training import (
     BATCH,

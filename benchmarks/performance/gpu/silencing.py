@@ -35,7 +35,7 @@ from spatrace_sc._model.evidence.silencing import (
     readings,
 )
 from spatrace_sc._model.evidence.silencing import _silence as silence
-from spatrace_sc._model.evidence.silencing import _split as split
+from spatrace_sc._model.evidence.silencing import split_blocks as split
 from spatrace_sc._model.network import regulator_training
 from spatrace_sc._model.network.regulator_attention import RegulatorAttention
 from spatrace_sc._model.network.regulator_training import (

@@ -36,10 +36,10 @@ def tf_activity_of(
     """(receivers, F) activity of TFs, and their strengths (F,).
 
     Activity is the filtered level, with the gate of the cell, in standard deviations from the mean
-    times the strength: the norm of the effects (F, G).
+    times the strength: the norm of ``effect``, which is (F, G) or flat.
     """
     levels = regulator_levels(problem, fit, np.arange(problem.n_tf_genes, problem.n_tfs))
-    strength = np.linalg.norm(effect, axis=1)
+    strength = np.linalg.norm(effect.reshape(problem.n_tf_genes, -1), axis=1)
     centred = levels - levels.mean(axis=0)
     activity = centred * per_standard_deviation(levels, strength)
     return activity.astype(np.float32), strength

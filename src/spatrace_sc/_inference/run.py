@@ -18,6 +18,7 @@ from .._edges import LR_PAIRS, LR_TARGETS, LR_TFS, TESTED_KINDS, TF_TARGETS
 from .._model.config import Config
 from .._model.evidence.errors_in_variables import corrected_effects, noise_share
 from .._model.evidence.latent_levels import joint_effects
+from .._model.evidence.pair_tokens import pair_tokens
 from .._model.evidence.pooled_effects import pool_effects
 from .._model.evidence.prior_trust import calibrate_prior
 from .._model.evidence.resample import refits_at_a_time, resample
@@ -36,7 +37,7 @@ from .._study.prior_penalties import Prior
 from .._study.problem import build_problem
 from .._study.records import Study
 from .activity import activity_of, tf_activity_of
-from .attention import attention_of_regulators
+from .attention import attention_of_pairs, attention_of_regulators
 from .communication import (
     BLOCK_SIDE_IN_RADII,
     CommunicationInput,
@@ -71,6 +72,8 @@ logger = logging.getLogger("spatrace_sc")
 
 #: Number of candidate pair → target edges from which the log warns of a long run.
 MANY_EDGES = 20_000_000
+#: Columns of the table of pairs with a stored activity.
+ACTIVITY_PAIRS = ["ligand", "receptor", "score", "p_value", "q_value"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ def run(
     problem, trust = calibrate_prior(problem, config, seed=streams["fit"])
     fitted = fit(problem, config, seed=streams["fit"])
     silenced = silencing_effects(problem, fitted, config, seed=streams["silence"])
+    tokens = pair_tokens(problem, fitted, config, seed=streams["pair_tokens"])
     draw = decoy_drawer(study, config.model.n_lags)
     evidence = resample(
         screen(problem, fitted, config), fitted, draw, config, seed=streams["resample"]
@@ -116,8 +120,7 @@ def run(
     top = _strongest_pairs(evidence.pair_score, config.max_activity)
     strength = evidence.pair_score[top].astype(np.float32)
     activity, activity_se = activity_of(study, problem, fitted, top, strength)
-    tf_effect = evidence.tf.effect.reshape(problem.n_tf_genes, -1)
-    tf_activity, tf_strength = tf_activity_of(problem, fitted, tf_effect)
+    tf_activity, tf_strength = tf_activity_of(problem, fitted, evidence.tf.effect)
     scene = _communication_input(study, edges.values, top, activity)
     tables = edges.tables | communication_tables(
         scene,
@@ -126,7 +129,6 @@ def run(
         rng=np.random.default_rng(streams["permute"]),
         progress=config.progress,
     )
-    scored = ["ligand", "receptor", "score", "p_value", "q_value"]
     values = {
         "p_values": edges.p_values,
         "minimum_effect": edges.minimum_effect,
@@ -136,9 +138,10 @@ def run(
         "stage_factors": stage_factors_of(study, problem, fitted, edges.tables[LR_PAIRS.name]),
         "fit": _fit_summary(fitted, silenced, trust) | {"order_share": edges.order_share},
         "attention": attention_of_regulators(study, silenced, config.max_edges),
+        "attention_to_pairs": attention_of_pairs(study, tokens, config.max_edges),
         "history": pd.DataFrame(fitted.history, columns=_keys.HISTORY),
         "model": to_arrays(fitted),
-        "activity_pairs": scene.pairs.assign(score=strength.astype(float))[scored],
+        "activity_pairs": scene.pairs.assign(score=strength.astype(float))[ACTIVITY_PAIRS],
         "tf_scores": tf_strength.astype(float),
     }
     return NewResult(
@@ -176,7 +179,7 @@ def _log_sizes(study: Study, problem: Problem, device: torch.device) -> None:
 
 def _random_streams(seed: int) -> dict[str, int]:
     """Return the seeds of the steps that draw random numbers, by name."""
-    steps = ("fit", "resample", "permute", "silence", "order")
+    steps = ("fit", "resample", "permute", "silence", "order", "pair_tokens")
     seeds = np.random.default_rng(seed).integers(2**31, size=len(steps))
     return dict(zip(steps, map(int, seeds), strict=True))
 

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .._edges import EdgeKind
 from .._errors import MissingKeyError
 
 #: Names of tables in form 1 → their names now.
@@ -51,39 +52,44 @@ class Restoration:
 
 @dataclass(frozen=True)
 class Attention:
-    """Attention of targets to TFs.
+    """Attention of targets to regulators: all TFs, or the ``pairs`` that are tokens.
 
     ``groups`` has the ``kind`` ("all", "stage", "cell_type"), ``name`` and ``n_cells`` of groups
-    of receivers, ``share`` (groups, TFs, targets) their attention, ``effect`` (TFs, targets) the
-    effects of silencing, 0 where they were not computed.
+    of receivers, ``share`` (groups, regulators, targets) their attention, ``effect`` (regulators,
+    targets) the effects of silencing, 0 where they were not computed. ``pairs`` (A,) is None for
+    TFs.
     """
 
     groups: pd.DataFrame
     share: NDArray[np.float32]
     effect: NDArray[np.float32]
+    pairs: NDArray[np.int64] | None = None
 
     def to_slots(self) -> dict[str, Any]:
         """Return plain values for ``uns``."""
-        return {"groups": self.groups, "share": self.share, "effect": self.effect}
+        slots = {"groups": self.groups, "share": self.share, "effect": self.effect}
+        return slots if self.pairs is None else slots | {"pairs": self.pairs}
 
     @classmethod
-    def from_slots(cls, slots: Mapping[str, Any] | None, key: str) -> Attention:
+    def from_slots(cls, slots: Mapping[str, Any] | None, key: str, kind: EdgeKind) -> Attention:
         """Build from what :meth:`to_slots` returned, after a file has been written and read.
 
         Raises
         ------
         MissingKeyError
-            If the result under ``key`` holds none.
+            If the result under ``key`` holds none of this kind.
         """
         if not slots:
+            writer = "earlier versions" if kind.of_pairs else "version 0.1.0"
             raise MissingKeyError(
-                f"`adata.uns[{key!r}]` holds no attention to TFs: version 0.1.0 stored none, and "
-                "too few receivers train no network. Call "
+                f"`adata.uns[{key!r}]` holds no attention to {kind.regulator}s: {writer} stored "
+                "none, and too few receivers train no network. Call "
                 f"`st.tl.infer_ccc(adata, key_added={key!r})` again, with at least 100 receivers."
             )
         groups = slots["groups"].astype({"kind": str, "name": str}).reset_index(drop=True)
         share, effect = (np.asarray(slots[name], dtype=np.float32) for name in ("share", "effect"))
-        return cls(groups, share, effect)
+        pairs = np.asarray(slots["pairs"], dtype=np.int64) if kind.of_pairs else None
+        return cls(groups, share, effect, pairs)
 
 
 @dataclass(frozen=True)

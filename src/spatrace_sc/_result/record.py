@@ -211,10 +211,10 @@ class Result:
         """Parameters of the fitted model as arrays."""
         return dict(self.slots["model"])
 
-    @property
-    def attention(self) -> Attention:
-        """Attention of targets to TFs; MissingKeyError if none is stored."""
-        return Attention.from_slots(self.slots.get("attention"), self.key)
+    def attention(self, kind: EdgeKind) -> Attention:
+        """Return the attention of targets to TFs or pairs; MissingKeyError if none is stored."""
+        slots = self.slots.get("attention_to_pairs" if kind.of_pairs else "attention")
+        return Attention.from_slots(slots, self.key, kind)
 
     @property
     def history(self) -> pd.DataFrame:

@@ -1,6 +1,8 @@
-"""Attention of targets to TFs, as the transformer of regulators reads the network."""
+"""Attention of targets to TFs and pairs, as the transformers of regulators compute it."""
 
 from __future__ import annotations
+
+import logging
 
 import numpy as np
 import pandas as pd
@@ -8,8 +10,11 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import closest, shorten
+from .._edges import EDGE_KINDS, TARGET_KINDS, TF_TARGETS, public_word
 from .._errors import InvalidArgumentError
 from .._result import Result
+
+logger = logging.getLogger("spatrace_sc")
 
 
 def attention(
@@ -17,13 +22,15 @@ def attention(
     stage: str | None = None,
     *,
     cell_type: str | None = None,
+    kind: str = TF_TARGETS.name,
     key: str = _keys.RESULT,
 ) -> pd.DataFrame:
-    """Return how much every target attends to every TF, and what silencing the TF changes.
+    """Return how much every target attends to TFs or pairs, and what silencing them changes.
 
-    A transformer whose tokens are the TFs of the cell computes the attention
-    (``docs/method.md``, section 9). It shows where the network looks, not what acts: read it
-    beside ``silencing_effect``, and use :func:`tf_targets` for evidence.
+    Transformers whose tokens are the TFs of the cell, or TFs and ligand–receptor pairs, compute the
+    attention (``docs/method.md``, section 9). It shows where the network looks, not what acts:
+    read it beside ``silencing_effect``, and use :func:`tf_targets` and :func:`lr_targets` for
+    evidence.
 
     Parameters
     ----------
@@ -32,29 +39,37 @@ def attention(
     stage, cell_type
         None: all receivers. The name of a stage or of a cell type: the attention in its cells.
         Only one of them can be named, and it must have at least 10 receivers.
+    kind
+        ``"tf_targets"``: all TFs, by two networks that see TFs only. ``"lr_targets"``: the pairs
+        that have a weight in the sparse fit, at most the 100 strongest, by one more network that
+        sees them beside all TFs. Other pairs are no tokens and are not listed.
     key
         Name of the result.
 
     Returns
     -------
-    Table with one row per TF and target, largest attention first.
+    Table with one row per regulator and target, largest attention first.
 
-    - ``tf``, ``target``: names of the genes.
+    - ``tf``, or ``ligand`` and ``receptor``: names of the regulator's genes.
+    - ``target``: name of the gene.
     - ``attention``: mean share of the target's attention, over heads, networks and cells. The
-      shares of a target sum to at most 1 over the TFs; the rest goes to a token that stands for
-      none of them. 0 for a gene's attention to itself.
-    - ``silencing_effect``: signed effect of silencing the TF, over all cells, in standard
+      shares of a target sum to at most 1 over all tokens; the rest goes to a token that stands for
+      no regulator. 0 for a gene's attention to itself and to pairs that it belongs to.
+    - ``silencing_effect``: signed effect of silencing the regulator, over all cells, in standard
       deviations of the target. For a network it is the square root of the rise in the mean
-      squared error. The column is the mean over two networks and a ridge regression. NaN if it
+      squared error. For TFs it is the mean over two networks and a ridge regression, and NaN if it
       was not computed because count noise outweighs the information in single cells.
+
+    The table of pairs is empty if the sparse fit keeps none; the log says so.
 
     Raises
     ------
     MissingKeyError
-        If there is no result, or it holds no attention: version 0.1.0 stored none, and fewer than
-        100 receivers train no network.
+        If there is no result, or it holds no attention of this kind: version 0.1.0 stored none,
+        and fewer than 100 receivers train no network.
     InvalidArgumentError
-        If both a stage and a cell type are named, or one that has no attention of its own.
+        If both a stage and a cell type are named, or one that has no attention of its own, or for
+        an unknown kind.
 
     Examples
     --------
@@ -63,19 +78,27 @@ def attention(
     >>> st.tl.infer_ccc(adata, sample_key="sample")
     >>> list(st.get.attention(adata).columns)
     ['tf', 'target', 'attention', 'silencing_effect']
+    >>> list(st.get.attention(adata, kind="lr_targets").columns)
+    ['ligand', 'receptor', 'target', 'attention', 'silencing_effect']
     """
+    edge_kind = EDGE_KINDS[public_word(kind, [k.name for k in TARGET_KINDS])]
     result = Result.read(adata, key)
-    stored = result.attention
+    stored = result.attention(edge_kind)
     share = stored.share[_group(stored.groups, stage, cell_type)]
-    genes, (n_tfs, n_targets) = result.genes, share.shape
-    effect = stored.effect if np.any(stored.effect) else np.full_like(stored.effect, np.nan)
-    table = pd.DataFrame(
-        {
-            "tf": np.repeat(np.asarray(genes.tfs, dtype=object), n_targets),
-            "target": np.tile(np.asarray(genes.targets, dtype=object), n_tfs),
-            "attention": share.ravel().astype(float),
-            "silencing_effect": effect.ravel().astype(float),
-        }
+    effect = stored.effect
+    if edge_kind is TF_TARGETS and not np.any(effect):
+        effect = np.full_like(effect, np.nan)
+    if not len(share):
+        logger.info("No pair has attention: the sparse fit keeps no ligand–receptor pair.")
+    genes, (n_regulators, n_targets) = result.genes, share.shape
+    if stored.pairs is None:
+        regulators = pd.DataFrame({"tf": np.asarray(genes.tfs, dtype=object)})
+    else:
+        regulators = genes.pair_genes(stored.pairs)
+    table = regulators.loc[np.repeat(np.arange(n_regulators), n_targets)].assign(
+        target=np.tile(np.asarray(genes.targets, dtype=object), n_regulators),
+        attention=share.ravel().astype(float),
+        silencing_effect=effect.ravel().astype(float),
     )
     return table.sort_values("attention", ascending=False, kind="stable", ignore_index=True)
 

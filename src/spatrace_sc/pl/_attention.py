@@ -1,8 +1,8 @@
-"""Attention of targets to TFs, with the effects of silencing the TFs."""
+"""Attention of targets to TFs or pairs, with the effects of silencing these."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,8 @@ from anndata import AnnData
 
 from .. import _keys, get
 from .._check import count
+from .._edges import EDGE_KINDS, TARGET_KINDS, TF_TARGETS, EdgeKind, public_word
+from .._errors import warn
 from ._shared import (
     DOWN,
     NEUTRAL,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.image import AxesImage
 
+#: Value of an argument that has another name now, and was not given under this one.
+RENAMED = "renamed"
 #: The second line of every title.
 CAVEAT = "Association only: where the networks look, not what acts"
 #: The third line where no silencing effects were computed.
@@ -46,31 +50,37 @@ LEGEND_DISTANCE = 58.0
 
 def attention(
     adata: AnnData,
+    kind: str = TF_TARGETS.name,
     *,
-    top_tfs: int | None = 20,
+    top_regulators: int | None = 20,
     top_targets: int | None = 30,
     stage: str | None = None,
     cell_type: str | None = None,
     key: str = _keys.RESULT,
     cmap: str = "gray_r",
     ax: Axes | None = None,
+    top_tfs: int | str | None = RENAMED,
 ) -> Axes:
-    """Draw a heatmap of the attention of targets to TFs, with a dot for each silencing effect.
+    """Draw a heatmap of the attention of targets to regulators, with dots for silencing effects.
 
-    The shade of a field is the share of the target's attention that the TF receives. The area of
-    its dot is the size of the effect of silencing the TF, over all cells; the dot is red if the TF
-    raises the target and blue if it lowers it. A dark field without a dot has attention, but its
-    TF can be silenced without loss. Attention is association; for evidence use
-    :func:`spatrace_sc.pl.effect_heatmap` with ``"tf_targets"``.
+    The shade of a field is the share of the target's attention that the TF or pair receives. The
+    area of its dot is the size of the effect of silencing the regulator, over all cells; the dot
+    is red if the regulator raises the target and blue if it lowers it. A dark field without a dot
+    has attention, but its regulator can be silenced without loss. Attention is association; for
+    evidence use :func:`spatrace_sc.pl.effect_heatmap`.
 
-    TFs are ranked by their largest attention, strongest on top. Targets are ranked by their largest
-    attention to the drawn TFs, and stand in the order of the TF that they attend to most.
+    Regulators are ranked by their largest attention, strongest on top. Targets are ranked by their
+    largest attention to the drawn regulators, and stand in the order of the regulator that they
+    attend to most.
 
     Parameters
     ----------
     adata
         With a result of :func:`spatrace_sc.tl.infer_ccc`.
-    top_tfs, top_targets
+    kind
+        ``"tf_targets"``: TFs. ``"lr_targets"``: the ligand–receptor pairs that the sparse fit
+        keeps. See :func:`spatrace_sc.get.attention`.
+    top_regulators, top_targets
         Rows and columns to draw. None: all.
     stage, cell_type
         None: all receivers. The name of a stage or of a cell type: the attention in its cells.
@@ -81,39 +91,47 @@ def attention(
         Sequential colour map, light at 0. Its darkest part is left out, so that dots stand out.
     ax
         Axes to draw in. None: a new figure.
+    top_tfs
+        Former name of ``top_regulators``, which still works.
 
     Returns
     -------
-    The Axes; the heatmap is ``ax.images[0]`` and the dots are ``ax.collections[0]``.
+    The Axes; the heatmap is ``ax.images[0]`` and the dots are ``ax.collections[0]``. If the sparse
+    fit keeps no pair, they hold a note instead.
 
     Raises
     ------
     MissingKeyError
-        ``adata`` has no such result, or it holds no attention.
+        ``adata`` has no such result, or it holds no attention of this kind.
     InvalidArgumentError
-        An argument is out of range, or the stage or cell type has no attention of its own.
+        An argument is out of range, the kind is unknown, or the stage or cell type has no
+        attention of its own.
 
     Examples
     --------
     >>> import spatrace_sc as st
     >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
     >>> st.tl.infer_ccc(adata, sample_key="sample")
-    >>> ax = st.pl.attention(adata, top_tfs=5, top_targets=10)
+    >>> ax = st.pl.attention(adata, top_regulators=5, top_targets=10)
     >>> ax.images[0].get_array().shape
     (5, 10)
     """
-    count(top_tfs, "top_tfs")
+    edge_kind = EDGE_KINDS[public_word(kind, [k.name for k in TARGET_KINDS])]
+    top_regulators = _former_name(top_regulators, top_tfs)
+    count(top_regulators, "top_regulators")
     count(top_targets, "top_targets")
-    table = get.attention(adata, stage, cell_type=cell_type, key=key)
-    n_tfs, n_targets = table["tf"].nunique(), table["target"].nunique()
+    table = get.attention(adata, stage, cell_type=cell_type, kind=edge_kind.name, key=key)
+    noun = edge_kind.regulator
+    table = table.assign(**{noun: edge_kind.source_names(table)}).astype({"target": str})
+    n_all, n_targets = table[noun].nunique(), table["target"].nunique()
     cells = at_stage(adata, stage, key) if cell_type is None else f", cell type {cell_type}"
-    share, effect = _prepare(table, top_tfs, top_targets)
+    share, effect = _prepare(table, noun, top_regulators, top_targets)
     n, m = share.shape
     width, height = label_width(share.index), label_width(share.columns)
     ax = new_axes(ax, 4.2 + width + 0.19 * max(m, 12), 1.5 + height + 0.19 * max(n, 8))
     if share.empty:
-        return nothing_left(ax, f"No target attends to a TF{cells}")
-    title = f"Attention of {_of(m, n_targets, 'target')} to {_of(n, n_tfs, 'TF')}{cells}"
+        return nothing_left(ax, _nothing(edge_kind, cells))
+    title = f"Attention of {_of(m, n_targets, 'target')} to {_of(n, n_all, noun)}{cells}"
     computed = bool(np.isfinite(effect.to_numpy()).any())
     lines = [title, CAVEAT] if computed else [title, CAVEAT, NO_EFFECTS]
     image = draw_matrix(
@@ -127,6 +145,22 @@ def attention(
     if computed:
         _draw_dots(ax, image, effect)
     return ax
+
+
+def _former_name(top_regulators: int | None, top_tfs: int | str | None) -> int | None:
+    """Return the number of rows, whichever name it was given under."""
+    if top_tfs == RENAMED:
+        return top_regulators
+    warn("`top_tfs` is now named `top_regulators`; the former name still works.", FutureWarning)
+    count(top_tfs, "top_tfs")
+    return cast("int | None", top_tfs)
+
+
+def _nothing(kind: EdgeKind, cells: str) -> str:
+    """Return why there is nothing to draw."""
+    if kind.of_pairs:
+        return f"No target attends to a pair{cells}:\nthe sparse fit keeps no ligand–receptor pair"
+    return f"No target attends to a {kind.regulator}{cells}"
 
 
 def _lighter_part(cmap: str) -> Colormap:
@@ -144,19 +178,18 @@ def _of(n: int, total: int, noun: str) -> str:
 
 
 def _prepare(
-    table: pd.DataFrame, top_tfs: int | None, top_targets: int | None
+    table: pd.DataFrame, noun: str, top_regulators: int | None, top_targets: int | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return attention and silencing effects, the most attended TFs × their main targets."""
-    table = table.rename(columns={"tf": "TF"}).astype({"TF": str, "target": str})
-    table = table[table["TF"].isin(_strongest(table, "TF", top_tfs))]
+    """Return attention and silencing effects, the most attended regulators × their main targets."""
+    table = table[table[noun].isin(_strongest(table, noun, top_regulators))]
     table = table[table["target"].isin(_strongest(table, "target", top_targets))]
     if table.empty:
         return pd.DataFrame(), pd.DataFrame()
-    share = table.pivot(index="TF", columns="target", values="attention")
-    share = share.loc[_strongest(table, "TF", None), _strongest(table, "target", None)]
-    main_tf = share.to_numpy().argmax(axis=0)
-    share = share.iloc[:, np.argsort(main_tf, kind="stable")]
-    effect = table.pivot(index="TF", columns="target", values="silencing_effect")
+    share = table.pivot(index=noun, columns="target", values="attention")
+    share = share.loc[_strongest(table, noun, None), _strongest(table, "target", None)]
+    main_regulator = share.to_numpy().argmax(axis=0)
+    share = share.iloc[:, np.argsort(main_regulator, kind="stable")]
+    effect = table.pivot(index=noun, columns="target", values="silencing_effect")
     return share, effect.reindex_like(share)
 
 
@@ -174,7 +207,8 @@ def _draw_dots(ax: Axes, image: AxesImage, effect: pd.DataFrame) -> None:
     largest = float(size.max(initial=0.0))
     colours = np.where(values[row, column] > 0, UP, DOWN)
     dots = ax.scatter(column, row, c=list(colours), edgecolors="white", zorder=3)
-    _draw_legend(image, largest, WIDEST)
+    noun = str(effect.index.name)
+    _draw_legend(image, noun, largest, WIDEST)
     # the legend narrows the heatmap, so labels and dots are fitted after it
     label_ticks(ax, x=list(effect.columns), y=list(effect.index))
     width, height = points(ax)
@@ -182,19 +216,22 @@ def _draw_dots(ax: Axes, image: AxesImage, effect: pd.DataFrame) -> None:
     areas = diameter**2 * size / (largest or 1.0)
     dots.set_sizes(areas)
     dots.set_linewidth(list(np.minimum(RIM, RIM_SHARE * np.sqrt(areas))))
-    _draw_legend(image, largest, diameter)
+    _draw_legend(image, noun, largest, diameter)
 
 
-def _draw_legend(image: AxesImage, largest: float, diameter: float) -> None:
-    """Explain colours and sizes of the dots; the largest dot has this diameter in points."""
+def _draw_legend(image: AxesImage, noun: str, largest: float, diameter: float) -> None:
+    """Explain colours and sizes of the dots; the largest dot has this diameter in points.
+
+    ``noun`` is what is silenced.
+    """
     from matplotlib.lines import Line2D
     from matplotlib.transforms import ScaledTranslation
 
     bar = image.colorbar.ax  # type: ignore[union-attr]
     style: dict[str, Any] = {"linestyle": "none", "marker": "o", "markeredgecolor": "none"}
     entries = [
-        (UP, "the TF raises the target", WIDEST / 2),
-        (DOWN, "the TF lowers the target", WIDEST / 2),
+        (UP, f"the {noun} raises the target", WIDEST / 2),
+        (DOWN, f"the {noun} lowers the target", WIDEST / 2),
     ]
     entries += [
         (NEUTRAL, f"{share * largest:.2g}", diameter * share**0.5) for share in LEGEND_SHARES
@@ -205,7 +242,7 @@ def _draw_legend(image: AxesImage, largest: float, diameter: float) -> None:
             Line2D([], [], color=colour, label=label, markersize=size, **style)
             for colour, label, size in entries
         ],
-        title="change of the prediction when\nthe TF is silenced (SD of the target)",
+        title=f"change of the prediction when\nthe {noun} is silenced (SD of the target)",
         loc="upper left",
         bbox_to_anchor=(1, 1),
         bbox_transform=bar.transAxes + away,

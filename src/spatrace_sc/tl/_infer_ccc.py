@@ -220,6 +220,8 @@ def infer_ccc(
     *Ranking of TF edges.* ``effect`` also holds what silencing a TF changes in a transformer
     whose tokens are the TFs of the cell, as far as count noise allows
     (:func:`spatrace_sc.get.attention`; ``docs/method.md``, section 9). p and q do not use it.
+    A further network has the pairs that the sparse fit keeps as tokens, too; no table of edges
+    uses it.
 
     *Pooled effects.* A receptor may change the activity of a TF and not its transcription. Its
     pair then acts on the targets of the TF. Where the effects of pairs follow those of single

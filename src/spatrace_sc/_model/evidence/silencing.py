@@ -67,11 +67,19 @@ def silencing_effects(problem: Problem, fit: Fit, config: Config, *, seed: int) 
     with denoised histories and pairs, both without covariates.
     """
     shape = (problem.n_tf_genes, problem.targets.shape[1])
+    training = training_cells(problem, fit)
+    if training is None:
+        return SilencingEffects(np.zeros(shape), np.full(shape, np.inf))
+    return _silencing_effects(problem, fit, config, training, torch.Generator().manual_seed(seed))
+
+
+def training_cells(problem: Problem, fit: Fit) -> Tensor | None:
+    """Return the cells that a network may see; None if they, or their blocks, are too few."""
     training = torch.nonzero(problem.usable & ~fit.held_out)[:, 0]
     blocks = torch.unique(problem.block[training])
     if len(training) < MIN_CELLS or len(blocks) < MIN_BLOCKS or not bool(fit.held_out.any()):
-        return SilencingEffects(np.zeros(shape), np.full(shape, np.inf))
-    return _silencing_effects(problem, fit, config, training, torch.Generator().manual_seed(seed))
+        return None
+    return training
 
 
 def _silencing_effects(
@@ -79,7 +87,7 @@ def _silencing_effects(
 ) -> SilencingEffects:
     """Train, silence and weigh the models; ``training`` are the cells that they may see."""
     counts = readings(problem, problem.tf_count, training)
-    states = replace(counts, levels=_adjusted(problem.tf_state, problem, training))
+    states = replace(counts, levels=adjusted(problem.tf_state, problem, training))
     held_out = torch.nonzero(fit.held_out)[:, 0]
     y = counts.targets[held_out]
     total = (y - y.mean(0)).square().mean()
@@ -95,7 +103,7 @@ def _silencing_effects(
     kinds = [counts, states] if matters else [counts]
     networks, effects = [], [ridge]
     for data in tqdm(kinds, "regulator attention", disable=not shows(config.progress), leave=False):
-        rows, stop_rows = _split(problem, training, generator)
+        rows, stop_rows = split_blocks(problem, training, generator)
         network = train(data, rows, stop_rows, config, generator)
         networks.append((network, data))
         if matters:
@@ -119,13 +127,13 @@ def _weight(counts: float, sparse: float) -> float:
 def readings(problem: Problem, levels: Tensor, rows: Tensor) -> Readings:
     """Return levels of the TFs and the targets, standardised and adjusted on some cells."""
     return Readings(
-        _adjusted(levels, problem, rows),
-        _adjusted(problem.targets, problem, rows),
+        adjusted(levels, problem, rows),
+        adjusted(problem.targets, problem, rows),
         problem.may_regulate,
     )
 
 
-def _adjusted(values: Tensor, problem: Problem, rows: Tensor) -> Tensor:
+def adjusted(values: Tensor, problem: Problem, rows: Tensor) -> Tensor:
     """Return standardised columns less what the covariates that the user named explain in them.
 
     Both are taken from the cells ``rows``.
@@ -137,23 +145,25 @@ def _adjusted(values: Tensor, problem: Problem, rows: Tensor) -> Tensor:
     x = x - x[rows].mean(0)
     gram = x[rows].T @ x[rows] / len(rows) + COVARIATE_RIDGE * torch.eye(x.shape[1]).to(x)
     slope = torch.linalg.solve(gram, x[rows].T @ standardised[rows].double() / len(rows))
-    adjusted: Tensor = standardised - (x @ slope).to(standardised)
-    return adjusted
+    remainder: Tensor = standardised - (x @ slope).to(standardised)
+    return remainder
 
 
-def _split(problem: Problem, training: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def split_blocks(
+    problem: Problem, training: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Return the cells that train a network, and those that stop its training."""
     blocks = torch.unique(problem.block[training])
     order = torch.randperm(len(blocks), generator=generator).to(blocks.device)
     chosen = blocks[order[: round(TRAINED_SHARE * len(blocks))]]
     inside = torch.isin(problem.block[training], chosen)
     return (
-        _thinned(training[inside], generator, MAX_CELLS),
-        _thinned(training[~inside], generator, MAX_STOP_CELLS),
+        thinned(training[inside], generator, MAX_CELLS),
+        thinned(training[~inside], generator, MAX_STOP_CELLS),
     )
 
 
-def _thinned(rows: Tensor, generator: torch.Generator, n: int) -> Tensor:
+def thinned(rows: Tensor, generator: torch.Generator, n: int) -> Tensor:
     """Return at most ``n`` of the rows, drawn at random, in ascending order."""
     if len(rows) <= n:
         return rows
@@ -165,7 +175,7 @@ def _silence(
     network: RegulatorAttention, data: Readings, rows: Tensor, generator: torch.Generator
 ) -> Tensor:
     """(F, G) signed effects of silencing every TF in a network."""
-    rows = _thinned(rows, generator, max(MIN_CELLS_READ, MAX_READ // data.allowed.numel()))
+    rows = thinned(rows, generator, max(MIN_CELLS_READ, MAX_READ // data.allowed.numel()))
     y, level, whole = data.targets[rows], data.levels[rows], predict(network, data, rows)
     error = (y - whole).square().mean(0)
     effects = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,6 +14,8 @@ from ..config import ModelConfig
 LEVEL_UNITS = 16
 #: Standard deviations of the initial parameters: of units, of embeddings, and of the output.
 UNIT_SD, EMBEDDING_SD, OUTPUT_SD = 0.7, 0.5, 0.3
+#: Least share of attention that the other tokens have when one is hidden, against rounding.
+MIN_REST = 1e-6
 
 
 class RegulatorAttention(nn.Module):
@@ -47,12 +51,22 @@ class RegulatorAttention(nn.Module):
 
         ``allowed`` is a mask that broadcasts to (n, T, F), ``targets`` (T,) are their indices.
         """
-        read = self._read(levels, allowed, targets)
-        hidden = self.target[targets] + self.mix(read.transpose(1, 2).flatten(2))
-        hidden = hidden + self.feed_forward(self.normalise_hidden(hidden))
-        weighted = self.normalise_output(hidden) * self.output[targets]
-        predicted: Tensor = weighted.sum(dim=-1) + self.bias[targets]
-        return predicted
+        return self._predict(self._read(levels, allowed, targets), targets)
+
+    def without_each(
+        self, levels: Tensor, allowed: Tensor, targets: Tensor, regulators: range
+    ) -> Iterator[Tensor]:
+        """Yield (n, T) predictions without one regulator at a time, its token hidden.
+
+        The other tokens keep their proportions in the softmax, so their mean value without a
+        token of share s and value v is (mean − s v) / (1 − s), and no attention is computed again.
+        """
+        share, value = self._attend(levels, allowed, targets)
+        read = share @ value
+        for regulator in regulators:
+            hidden = share[..., regulator, None]
+            rest = (1.0 - hidden).clamp_min(MIN_REST)
+            yield self._predict((read - hidden * value[:, :, regulator, None]) / rest, targets)
 
     def attention(self, levels: Tensor, allowed: Tensor, targets: Tensor) -> Tensor:
         """(n, T, F) attention of each target to each regulator, averaged over the heads.
@@ -66,6 +80,14 @@ class RegulatorAttention(nn.Module):
         """(n, heads, T, ·) mean values of the tokens, by the attention of each target."""
         share, value = self._attend(levels, allowed, targets)
         return share @ value
+
+    def _predict(self, read: Tensor, targets: Tensor) -> Tensor:
+        """(n, heads, T, ·) mean values of the tokens → (n, T) predictions."""
+        hidden = self.target[targets] + self.mix(read.transpose(1, 2).flatten(2))
+        hidden = hidden + self.feed_forward(self.normalise_hidden(hidden))
+        weighted = self.normalise_output(hidden) * self.output[targets]
+        predicted: Tensor = weighted.sum(dim=-1) + self.bias[targets]
+        return predicted
 
     def _attend(self, levels: Tensor, allowed: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return (n, heads, T, F + 1) shares of attention and (n, heads, F + 1, ·) values."""

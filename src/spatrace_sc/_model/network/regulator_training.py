@@ -28,6 +28,15 @@ MAX_NUMBERS, ARRAYS_AT_ONCE = 20_000_000, 4
 
 
 @dataclass(frozen=True)
+class Effort:
+    """Passes over the cells and gradient steps at most, and the cells of a step."""
+
+    max_epochs: int = MAX_EPOCHS
+    max_steps: int = MAX_STEPS
+    batch: int = BATCH
+
+
+@dataclass(frozen=True)
 class Readings:
     """Standardised input and output of the transformer.
 
@@ -45,26 +54,35 @@ class Readings:
 
 
 def train(
-    data: Readings, rows: Tensor, stop_rows: Tensor, config: Config, generator: torch.Generator
+    data: Readings,
+    rows: Tensor,
+    stop_rows: Tensor,
+    config: Config,
+    generator: torch.Generator,
+    *,
+    effort: Effort | None = None,
 ) -> RegulatorAttention:
     """Return a network trained on ``rows``, with the parameters of its lowest error.
 
     The error is that of ``stop_rows``, which training does not see. In every step each cell
     loses a random share of the regulators, so that the network learns to predict without any of
-    them. There are at most ``config.training.max_epochs`` passes. Random numbers are drawn on the
-    CPU. The device is waited for where the error is computed, once a pass, never in a step.
+    them. There are at most ``config.training.max_epochs`` passes, and the steps of the ``effort``.
+    Random numbers are drawn on the CPU. The device is waited for where the error is computed, once
+    a pass, never in a step.
     """
+    effort = effort or Effort()
     device, (n_regulators, n_targets) = data.levels.device, data.allowed.T.shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
         network = RegulatorAttention(n_regulators, n_targets, config.model).to(device)
-    n_epochs = min(MAX_EPOCHS, config.training.max_epochs)
-    n_steps = min(n_epochs * -(-len(rows) // BATCH), MAX_STEPS)
+    n_epochs = min(effort.max_epochs, config.training.max_epochs)
+    n_steps = min(n_epochs * -(-len(rows) // effort.batch), effort.max_steps)
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: _one_cycle(k, n_steps))
     every = max(1, n_steps // max(1, n_epochs))
     best, best_state, n_worse = torch.inf, network.state_dict(), 0
-    for step, (cells, targets) in enumerate(_batches(rows, n_targets, n_steps, generator), 1):
+    batches = _batches(rows, effort.batch, n_targets, n_steps, generator)
+    for step, (cells, targets) in enumerate(batches, 1):
         shape = (len(cells), 1, n_regulators)
         present = torch.rand(shape, generator=generator) >= REGULATOR_DROPOUT
         cells, targets = moved(cells, device), moved(targets, device)
@@ -97,13 +115,13 @@ def _one_cycle(step: int, n_steps: int) -> float:
 
 
 def _batches(
-    rows: Tensor, n_targets: int, n_steps: int, generator: torch.Generator
+    rows: Tensor, batch: int, n_targets: int, n_steps: int, generator: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield cells and targets of every step, in passes over the cells."""
     rows, done = rows.cpu(), 0
     while done < n_steps:
         shuffled = rows[torch.randperm(len(rows), generator=generator)]
-        for cells in shuffled.split(BATCH)[: n_steps - done]:
+        for cells in shuffled.split(batch)[: n_steps - done]:
             chosen = torch.randperm(n_targets, generator=generator)[:MAX_TARGETS]
             yield cells, chosen
             done += 1
