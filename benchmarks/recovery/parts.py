@@ -37,6 +37,7 @@ from benchmarks.recovery.parts_data import (
 from benchmarks.recovery.parts_pairs import (
     credit_as_it_falls,
     effects_not_pooled,
+    location_ignored,
     neither_pooled_nor_shared,
     substitution_ignored,
 )
@@ -232,6 +233,7 @@ PARTS = {
     ),
     "TF edges against decoys only": (tfs_against_decoys_only, BASE),
     "rivals ignored": (rivals_ignored, BASE),
+    "location ignored": (location_ignored, BASE),
     "q over the union of refits": (counted_over_all_refits, BASE),
     "and zeros counted as hits": (zeros_counted_as_hits, BASE),
 }

@@ -24,24 +24,27 @@ def limits(
     evidence: Evidence,
     corrected: CorrectedEffects,
     against_decoys: dict[str, NDArray[np.float64]],
-    tested: dict[str, Values],
+    values: tuple[dict[str, Values], dict[str, Values], dict[str, Values]],
     *,
     noise_known: bool,
 ) -> dict[str, Codes]:
     """Return the codes of the tasks ``tf`` and ``lr``, of the listed edges, and ``pair``.
 
-    ``against_decoys`` is the second result of :func:`p_and_q`, ``tested`` are p and q after the
-    rival test. The first reason that holds is given:
+    ``against_decoys`` is the second result of :func:`p_and_q`. ``values`` are p and q before the
+    test among neighbouring cells, after it, and after the rival test as well. The first reason
+    that holds is given:
 
     - q against decoys is above 0.1. The list is too short if the edge exceeds every decoy in more
       than half of the refits all the same; otherwise the edge is weaker than decoys.
     - TF edges: p of the test of the minimum effect is above 0.1. If it is not, the adjustment for
       all candidates keeps q above 0.1. Without ``noise_known`` no TF edge is tested.
+    - The test among neighbouring cells raises q above 0.1.
     - Pairs and their edges: the rival test, or a strong pair with the same ligand or receptor,
       keeps q above 0.1.
 
     Whether an edge has an effect is left to :func:`add_limits`.
     """
+    before, local, tested = values
     pairs = np.arange(len(evidence.pair_score))
     wanted = {"tf": evidence.tf.index, "lr": evidence.lr.index, "pair": pairs}
     below = corrected.p_value.ravel() > _keys.MAX_SIGNIFICANT_Q
@@ -61,6 +64,9 @@ def limits(
         code = np.where(against_decoys[task] <= _keys.MAX_SIGNIFICANT_Q, last[task], code)
         if task == "tf" and not noise_known:
             code[:] = CODE["noise not known"]
+        located = before[task][1] <= _keys.MAX_SIGNIFICANT_Q
+        located &= local[task][1] > _keys.MAX_SIGNIFICANT_Q
+        code = np.where(located, CODE["location explains it"], code)
         significant = tested[task][1] <= _keys.MAX_SIGNIFICANT_Q
         codes[task] = np.where(significant, CODE[""], code).astype(np.int8)
     return codes

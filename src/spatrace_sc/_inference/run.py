@@ -63,6 +63,7 @@ from .indistinguishable import (
     pairs_to_test,
 )
 from .limits import add_limits, limits
+from .local_test import apply_local_test
 from .restore import MAX_STORED_TRANSITIONS, target_moments
 from .robustness import add_robustness
 from .stage_levels import stage_factors_of
@@ -254,12 +255,14 @@ def _test_edges(
     significant = edge_significant, pair_significant
     evidence = pool_effects(problem, evidence, *significant)
     evidence = share_credit(problem, fitted, evidence, *significant)
-    edges = edges_to_test(evidence, values, genes)
-    pairs = pairs_to_test(evidence, values, genes, edges)
+    local = apply_local_test(study, problem, fitted, evidence, values)
+    edges = edges_to_test(evidence, local, genes)
+    pairs = pairs_to_test(evidence, local, genes, edges)
     rivals = find_rivals(problem, fitted, edges, pairs, evidence.refits)
-    tested, rivals, floor = apply_rival_test(evidence, values, rivals, genes)
-    tables = edge_tables(genes, evidence, tested, values, config.max_edges)
-    codes = limits(evidence, corrected, against_decoys, tested, noise_known=noise_known)
+    tested, rivals, floor = apply_rival_test(evidence, local, rivals, genes)
+    tables = edge_tables(genes, evidence, tested, local, config.max_edges)
+    stages = values, local, tested
+    codes = limits(evidence, corrected, against_decoys, stages, noise_known=noise_known)
     add_limits(tables, genes, evidence, codes)
     groups = add_groups(tables, genes, rivals)
     by_part = add_effect_parts(tables[TF_TARGETS.name], within_between(problem))
