@@ -10,7 +10,7 @@ from _helpers import NO_ROLES, source, tissue
 from scipy.spatial.distance import cdist
 
 from spatrace_sc._study import neighbourhood
-from spatrace_sc._study.neighbourhood import neighbourhood_state
+from spatrace_sc._study.neighbourhood import nearest_receivers, neighbourhood_state
 from spatrace_sc._study.problem import (
     MIN_TIMES_PER_KNOT,
     N_KNOTS,
@@ -118,3 +118,25 @@ def test_a_spline_follows_what_a_cubic_cannot():
 
     assert unexplained(time_powers(time)) > 0.4
     assert unexplained(time_course(time)) < 0.02
+
+
+def test_nearest_receivers_are_those_of_a_plain_search(study):
+    usable = np.arange(len(study.time)) % 7 != 0
+    found = nearest_receivers(study, usable)
+    coords, sample = study.coords[usable], study.receiver_sample[usable]
+    for cell, others in enumerate(found):
+        candidates = np.flatnonzero((sample == sample[cell]) & (np.arange(len(coords)) != cell))
+        distance = cdist(coords[[cell]], coords[candidates])[0]
+        k = min(neighbourhood.N_COMPARED, len(candidates))
+        assert set(others[others >= 0]) <= set(candidates)
+        assert (others >= 0).sum() == k
+        assert len(set(others[:k])) == k
+        np.testing.assert_allclose(
+            np.sort(cdist(coords[[cell]], coords[others[:k]])[0]), np.sort(distance)[:k]
+        )
+
+
+def test_a_receiver_that_is_alone_has_no_nearest_one(study):
+    usable = np.zeros(len(study.time), dtype=bool)
+    usable[0] = True
+    assert (nearest_receivers(study, usable) == -1).all()

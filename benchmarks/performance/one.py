@@ -19,7 +19,7 @@ import torch
 from anndata import AnnData
 
 import spatrace_sc as st
-from spatrace_sc._inference import run
+from spatrace_sc._inference import edge_tests, run, tf_effects
 from spatrace_sc.tl import _infer_ccc as verb
 
 #: Stages: the module that calls them, and their names there. The rest is writing and summaries.
@@ -28,11 +28,11 @@ STAGES = {
     "histories": (run, "build_problem"),
     "fit": (run, "fit"),
     "refits": (run, "resample"),
-    "corrected TF effects": (run, "corrected_effects"),
-    "joint TF effects": (run, "joint_effects"),
-    "shared credit": (run, "share_credit"),
-    "rivals": (run, "find_rivals"),
-    "stages": (run, "_stage_factors"),
+    "corrected TF effects": (tf_effects, "corrected_effects"),
+    "joint TF effects": (tf_effects, "joint_effects"),
+    "shared credit": (edge_tests, "share_credit"),
+    "rivals": (edge_tests, "find_rivals"),
+    "stages": (run, "stage_factors_of"),
     "activity": (run, "activity_of"),
     "communication": (run, "communication_tables"),
 }

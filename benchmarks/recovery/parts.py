@@ -25,6 +25,7 @@ from benchmarks.recovery.datasets import DATASETS, simulated
 from benchmarks.recovery.judge import TITLES, judge
 from benchmarks.recovery.methods.own import ours
 from benchmarks.recovery.parts_data import (
+    GIVEN,
     counts_as_given,
     former_covariates,
     shallow_cells_kept,
@@ -36,6 +37,7 @@ from benchmarks.recovery.parts_data import (
 from benchmarks.recovery.parts_pairs import (
     credit_as_it_falls,
     effects_not_pooled,
+    location_ignored,
     neither_pooled_nor_shared,
     substitution_ignored,
 )
@@ -46,7 +48,7 @@ from scipy.stats import rankdata
 import spatrace_sc as st
 from spatrace_sc._core.statistics import decoys_at_least
 from spatrace_sc._inference import edge_tables
-from spatrace_sc._inference import run as inference
+from spatrace_sc._inference import edge_tests as inference
 from spatrace_sc._model import fit
 from spatrace_sc._model.evidence import silencing
 from spatrace_sc._model.evidence.latent_levels import JointEffects
@@ -60,7 +62,8 @@ DATA = {
     "C": simulated(n_cells=4000),
     "B65": DATASETS["B65"],
     "E": DATASETS["E"],
-    **{name: TISSUES[name] for name in ("fields", "courses", "shallow cells", "all")},
+    **{name: TISSUES[name] for name in ("undisturbed", "fields", "courses", "depth gradient")},
+    **{name: TISSUES[name] for name in ("shallow cells", "all")},
     "agents": lambda seed: as_tissue(WORLDS["agents"](seed)),
     "agents_deep": lambda seed: as_tissue(WORLDS["agents_deep"](seed)),
 }
@@ -217,6 +220,7 @@ PARTS = {
     "no neighbourhoods": (without_neighbourhoods, BASE),
     "time as a cubic": (time_as_a_cubic, BASE),
     "neither": (former_covariates, BASE),
+    "depth as a covariate": (as_it_is, BASE),
     "counts as given": (counts_as_given, BASE),
     "shallow cells kept": (shallow_cells_kept, BASE),
     "receptors of the cell itself only": (without_denoised_receptors, BASE),
@@ -229,6 +233,7 @@ PARTS = {
     ),
     "TF edges against decoys only": (tfs_against_decoys_only, BASE),
     "rivals ignored": (rivals_ignored, BASE),
+    "location ignored": (location_ignored, BASE),
     "q over the union of refits": (counted_over_all_refits, BASE),
     "and zeros counted as hits": (zeros_counted_as_hits, BASE),
 }
@@ -238,6 +243,7 @@ def run(data: str, seed: int, part: str) -> dict[str, object]:
     """Return one row: scores of every task with one part changed."""
     change, config = PARTS[part]
     tissue = DATA[data](seed)
+    tissue = GIVEN[part](tissue) if part in GIVEN else tissue
     tissue.arguments["config"] = config
     with change():
         scores_of = judge(tissue, ours(tissue, seed))
@@ -262,7 +268,8 @@ def main() -> None:
     )
     parser.add_argument("seeds", nargs="*", type=int, default=[200, 201, 202, 203, 204])
     parser.add_argument("--data", nargs="+", choices=list(DATA), default=DEFAULT_DATA)
-    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
+    default = [part for part in PARTS if part not in GIVEN]
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=default)
     given = parser.parse_args()
     torch.set_num_threads(1)
     rows = [

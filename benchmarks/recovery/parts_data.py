@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from benchmarks.recovery.tissue import Tissue
 from benchmarks.road.normalisation import as_given
 
 from spatrace_sc._study import histories, problem, read
@@ -75,3 +76,15 @@ def tfs_filtered_together() -> Iterator[None]:
 
     with patch.object(histories, "current_tf_filter", together):
         yield
+
+
+def with_depth(tissue: Tissue) -> Tissue:
+    """Return the tissue with the logarithm of a cell's molecules as a covariate."""
+    adata = tissue.adata
+    adata.obs["log_depth"] = np.log1p(np.asarray(adata.layers["counts"].sum(axis=1)).ravel())
+    covariates = [*tissue.arguments.get("covariates", []), "log_depth"]
+    return Tissue(adata, tissue.arguments | {"covariates": covariates}, tissue.truth)
+
+
+#: Parts that change what the method is given → function of the tissue.
+GIVEN = {"depth as a covariate": with_depth}

@@ -1,4 +1,4 @@
-"""Ablations of what follows the joint model: pooled effects of pairs and shared credit."""
+"""Ablations of what follows the joint model: pooling, shared credit, the test among neighbours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import torch
 
-from spatrace_sc._inference import run as inference
+from spatrace_sc._inference import edge_tests as inference
 from spatrace_sc._model.evidence import shared_credit
 
 
@@ -40,4 +40,11 @@ def substitution_ignored() -> Iterator[None]:
 def neither_pooled_nor_shared() -> Iterator[None]:
     """Keep the weights of pairs of the joint model as they are."""
     with effects_not_pooled(), credit_as_it_falls():
+        yield
+
+
+@contextmanager
+def location_ignored() -> Iterator[None]:
+    """Let pairs and their edges keep their q even if they do not hold among neighbours."""
+    with patch.object(inference, "apply_local_test", lambda *given: given[-1]):
         yield

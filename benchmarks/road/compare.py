@@ -1,8 +1,9 @@
 """Differences between groups of simulated tissues, compared with the planted ones.
 
 python -m benchmarks.road.compare [seed ...] [--figure docs/_static/compare.png]
+python -m benchmarks.road.compare 1 2 3 --tissues fields --neighbourhood
 
-Four tissues for every seed:
+Four tissues for every seed, and one that runs if it is named:
 
 - stage: 4 000 cells, three stages, one slice each. All have the same wiring, but other levels and
   saturation. Nothing should be called.
@@ -11,17 +12,26 @@ Four tissues for every seed:
 - lost: the same, but signals have no effect in B. Every pair edge is lost there, no TF edge is.
 - some: the same, but the counts of a quarter of the targets are shuffled in B within slice, type
   and bin of time. All their edges are lost there, no others are.
+- fields: as `stage`, with three hidden smooth fields of four radii that many genes share. Nothing
+  should be called.
+
+With ``--neighbourhood`` every comparison runs a second time, in which the state of the
+neighbourhood competes with the regulators.
 
 Conditions are compared twice: with all slices as replicates, and with one slice of every stage in
-each condition (rows `blocks`), so that three slices are the replicates. In tissue `stage` spatial
-blocks are the unit. The table has the number of tested differences and of those called at q ≤ .1.
-Where something is planted, it also has the planted ones among both. About 4 minutes per seed.
+each condition (rows `blocks`), so that three slices are the replicates. In the tissues `stage` and
+`fields` spatial blocks are the unit. The table has the number of tested differences and of those
+called at q ≤ .1. Where something is planted, it also has the planted ones among both. About 4
+minutes per seed.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from unittest.mock import patch
 
 import matplotlib
 
@@ -33,13 +43,20 @@ import pandas as pd
 import torch
 from anndata import AnnData
 from benchmarks._scores import machine
+from benchmarks.calibration.nuisances import Nuisances, disturbed
+from numpy.typing import NDArray
 from scipy import sparse
 
 import spatrace_sc as st
+from spatrace_sc._inference import group_slopes
+from spatrace_sc._inference.restore import Restored
+from spatrace_sc._study.neighbourhood import neighbourhood_state
 
 KINDS = ("tf_targets", "lr_targets", "tfs", "lr_pairs", "tf_activity", "lr_pair_activity")
 #: Slices of a stage in each condition, and share of the targets that lose their regulators.
 SLICES, SHARE = 2, 0.25
+#: Tissues whose stages are compared, and length scale of the fields in radii.
+BY_STAGE, FIELD_LENGTH = ("stage", "fields"), 4.0
 
 
 def main() -> None:
@@ -48,6 +65,7 @@ def main() -> None:
     )
     parser.add_argument("seeds", nargs="*", type=int, default=[540, 541, 542, 543, 544])
     parser.add_argument("--tissues", nargs="*", default=["stage", "null", "lost", "some"])
+    parser.add_argument("--neighbourhood", action="store_true", help="compare with it, too")
     parser.add_argument(
         "--figure", type=Path, help="draw pair edges of the tissue `lost` of the first seed"
     )
@@ -62,37 +80,52 @@ def main() -> None:
             st.tl.infer_ccc(
                 adata, sample_key="sample", stage_key="stage", config=config, device="cpu"
             )
-            for unit in ("blocks",) if tissue == "stage" else ("slices", "blocks"):
-                compare(adata, tissue, unit)
-                of = {"seed": seed, "tissue": tissue, "unit": unit}
-                rows += [of | {"kind": kind} | count(adata, kind, tissue, hit) for kind in KINDS]
-                if (
-                    given.figure
-                    and tissue == "lost"
-                    and unit == "slices"
-                    and seed == given.seeds[0]
-                ):
-                    st.pl.comparison(adata, "lr_targets").figure.savefig(
-                        given.figure, dpi=110, bbox_inches="tight"
-                    )
-            print(
-                pd.DataFrame(rows[-12:])
-                .query("tissue == @tissue")
-                .to_string(index=False, header=tissue == "stage"),
-                flush=True,
-            )
+            chosen = differences(adata, tissue, hit, neighbourhood=given.neighbourhood)
+            rows += [{"seed": seed, "tissue": tissue} | row for row in chosen]
+            if given.figure and tissue == "lost" and seed == given.seeds[0]:
+                compare(adata, tissue, "slices")
+                axes = st.pl.comparison(adata, "lr_targets")
+                axes.figure.savefig(given.figure, dpi=110, bbox_inches="tight")
+            print(pd.DataFrame(rows[-len(chosen) :]).to_string(index=False), flush=True)
     table = (
         pd.DataFrame(rows)
         .drop(columns="seed")
-        .groupby(["tissue", "unit", "kind"], sort=False)
+        .groupby(["tissue", "unit", "neighbourhood", "kind"], sort=False)
         .sum()
     )
     print("\nall seeds together\n", table.to_string())
 
 
+def differences(
+    adata: AnnData, tissue: str, hit: set[str], *, neighbourhood: bool
+) -> list[dict[str, object]]:
+    """Return counts of differences by unit, and with the neighbourhood if that is asked for."""
+    rows: list[dict[str, object]] = []
+    for unit in ("blocks",) if tissue in BY_STAGE else ("slices", "blocks"):
+        for name in ("no", "yes") if neighbourhood else ("no",):
+            with neighbourhoods_compete() if name == "yes" else nullcontext():
+                compare(adata, tissue, unit)
+            of = {"unit": unit, "neighbourhood": name}
+            rows += [of | {"kind": kind} | count(adata, kind, tissue, hit) for kind in KINDS]
+    return rows
+
+
+@contextmanager
+def neighbourhoods_compete() -> Iterator[None]:
+    """Add the state of the neighbourhood to the regressions in every group."""
+    without = group_slopes._nuisance
+
+    def nuisance(restored: Restored, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        state = group_slopes._standardise(neighbourhood_state(restored.study)[rows])
+        return np.hstack([without(restored, rows), state])
+
+    with patch.object(group_slopes, "_nuisance", nuisance):
+        yield
+
+
 def compare(adata: AnnData, tissue: str, unit: str) -> None:
     """Compare stages, or conditions with all slices or with one slice of every stage."""
-    if tissue == "stage":
+    if tissue in BY_STAGE:
         st.tl.compare(adata, "stage")
     elif unit == "slices":
         st.tl.compare(adata, "condition", reference="A")
@@ -133,6 +166,8 @@ def simulate(seed: int, tissue: str) -> tuple[AnnData, set[str]]:
     """Return a tissue, and the targets whose counts are shuffled in condition B."""
     if tissue == "stage":
         return st.datasets.simulated(seed), set()
+    if tissue == "fields":
+        return disturbed(seed, Nuisances(field_length=FIELD_LENGTH)), set()
     full = st.datasets.simulated(seed, n_cells=8000, n_slices=2 * SLICES)
     silent = (
         st.datasets.simulated(seed, n_cells=8000, n_slices=2 * SLICES, signal_strength=0.0)

@@ -67,13 +67,19 @@ def known_tf_targets(species: str, genes: Collection[str]) -> pd.DataFrame:
 
 def embryo(seed: int, lineage: tuple[str, ...]) -> AnnData:
     """Return a lineage of the mouse embryo; all types send."""
-    adata = ad.read_h5ad(data_file("mouse_embryo_seqfish", "embryo.h5ad"))
-    adata = part(seed, adata[(adata.obs["cell_type"] != "Low quality").to_numpy()])
+    adata = part(seed, embryo_cells())
     normalise(adata)
     edges = known_tf_targets("mouse", adata.var_names)
     pairs = known_pairs("mouseconsensus", adata.var_names)
-    adata.obs["sample"] = adata.obs["embryo"]
     return finish(adata, edges, pairs, list(lineage))
+
+
+def embryo_cells() -> AnnData:
+    """Return the counts of the mouse embryos, without cells of low quality."""
+    adata = ad.read_h5ad(data_file("mouse_embryo_seqfish", "embryo.h5ad"))
+    adata = adata[(adata.obs["cell_type"] != "Low quality").to_numpy()].copy()
+    adata.obs["sample"] = adata.obs["embryo"]
+    return adata
 
 
 def embryo_somite(seed: int) -> AnnData:
@@ -88,9 +94,24 @@ def embryo_blood(seed: int) -> AnnData:
 
 def heart(seed: int) -> AnnData:
     """Return spots of the human heart, with the most variable genes of every role."""
+    adata = heart_genes(part(seed, heart_spots()))
+    edges = known_tf_targets("human", adata.var_names)
+    pairs = most_variable_pairs(adata, known_pairs("consensus", adata.var_names))
+    edges = edges[edges["tf"].isin(most_variable(adata, edges["tf"], HEART_GENES["tf"]))]
+    targets = most_variable(adata, edges["target"], HEART_GENES["target"])
+    edges = edges[edges["target"].isin(targets)]
+    return finish(adata, edges, pairs, heart_regions(adata))
+
+
+def heart_spots() -> AnnData:
+    """Return the counts of the spots of the human heart that have a region."""
     adata = ad.read_h5ad(data_file("human_heart", "human_heart_ST.h5ad"))
     region = adata.obs["region"].astype(str)
-    adata = part(seed, adata[(region != "nan").to_numpy() & (region != "whole heart").to_numpy()])
+    return adata[(region != "nan").to_numpy() & (region != "whole heart").to_numpy()].copy()
+
+
+def heart_genes(adata: AnnData) -> AnnData:
+    """Return log-normalised spots with positions in µm and the detected genes with a symbol."""
     adata.obs["cell_type"] = adata.obs["region"].astype(str).astype("category")
     adata.obs["sample"] = adata.obs["section"].astype(str).astype("category")
     st.pp.scale_positions(adata, PITCH, sample_key="sample", key_added="spatial")
@@ -100,20 +121,27 @@ def heart(seed: int) -> AnnData:
     named = detected & ~symbol.isin(["", "nan"]).to_numpy() & ~symbol.duplicated(False).to_numpy()
     adata = adata[:, named].copy()
     adata.var_names = pd.Index(adata.var["symbol"].astype(str).to_numpy())
-    edges = known_tf_targets("human", adata.var_names)
-    pairs = known_pairs("consensus", adata.var_names)
-    order = pd.Series(dense(adata.X).var(axis=0), index=adata.var_names).sort_values()[::-1].index
+    return adata
 
-    def most_variable(role: str, genes: Iterable[str]) -> set[str]:
-        return set(order[order.isin(list(genes))][: HEART_GENES[role]])
 
-    edges = edges[edges["tf"].isin(most_variable("tf", edges["tf"]))]
-    edges = edges[edges["target"].isin(most_variable("target", edges["target"]))]
-    ligands = most_variable("ligand", pairs["ligand"])
-    receptors = most_variable("receptor", pairs["receptor"])
-    pairs = pairs[pairs["ligand"].isin(ligands) & pairs["receptor"].isin(receptors)]
-    regions = sorted(adata.obs["cell_type"].cat.categories, key=lambda r: r != "outflow tract")
-    return finish(adata, edges, pairs, regions)
+def heart_regions(adata: AnnData) -> list[str]:
+    """Return the regions of the heart, the root first."""
+    return sorted(adata.obs["cell_type"].cat.categories, key=lambda r: r != "outflow tract")
+
+
+def most_variable(adata: AnnData, genes: Iterable[str], n: int) -> set[str]:
+    """Return the ``n`` genes whose log-normalised expression varies most."""
+    variance = pd.Series(dense(adata.X).var(axis=0), index=adata.var_names)
+    order = variance.sort_values()[::-1].index
+    return set(order[order.isin(list(genes))][:n])
+
+
+def most_variable_pairs(adata: AnnData, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the pairs of the most variable ligands with the most variable receptors."""
+    for role in ("ligand", "receptor"):
+        genes = most_variable(adata, pairs[role], HEART_GENES[role])
+        pairs = pairs.assign(**{f"has_{role}": pairs[role].isin(genes)})
+    return pairs.loc[pairs["has_ligand"] & pairs["has_receptor"], KEYS["lr_pairs"]]
 
 
 def part(seed: int, adata: AnnData) -> AnnData:
@@ -130,18 +158,23 @@ def normalise(adata: AnnData) -> None:
 
 
 def finish(
-    adata: AnnData, edges: pd.DataFrame, pairs: pd.DataFrame, receivers: list[str]
+    adata: AnnData,
+    edges: pd.DataFrame,
+    pairs: pd.DataFrame,
+    receivers: list[str],
+    **genes: Iterable[str],
 ) -> AnnData:
     """Flag roles, compute the pseudotime from the first receiver, and add truth and arguments.
 
-    Receivers that are not connected to the root have no pseudotime and are left out.
+    ``tfs`` and ``targets`` are by default those of the ``edges``. Receivers that are not connected
+    to the root have no pseudotime and are left out.
     """
     st.pp.gene_roles(
         adata,
         ligands=sorted(pairs["ligand"].unique()),
         receptors=sorted(pairs["receptor"].unique()),
-        tfs=sorted(edges["tf"].unique()),
-        targets=sorted(edges["target"].unique()),
+        tfs=sorted(genes.get("tfs", edges["tf"].unique())),
+        targets=sorted(genes.get("targets", edges["target"].unique())),
     )
     timed = adata.copy()
     st.pp.transitions(timed, root=receivers[0], receivers=receivers)

@@ -46,11 +46,12 @@ ROLES = {"ligands": "ligand", "receptors": "receptor", "tfs": "tf", "targets": "
 EVIDENCE = ["q_value", "stability", "evidence"]
 #: Levels of evidence, weakest first.
 EVIDENCE_LEVELS = ["none", "co-variation", "noise unknown", "ranked", "group", "supported"]
-#: Values of the column ``limited_by``, in the order in which they are tried. The stored result
-#: holds their indices; the first stands for a significant edge, the last for a former result.
+#: Values of the column ``limited_by``. The stored result holds their indices, so new ones come
+#: last; the first stands for a significant edge.
 LIMITS = [
     *("", "no effect", "noise not known", "list too short", "weaker than decoys"),
     *("below the minimum effect", "too many candidates", "a rival explains it", "not recorded"),
+    "location explains it",
 ]
 #: Values of the column ``direction`` of TF edges.
 DIRECTIONS = ["forward", "reverse as likely", "not determined"]

@@ -25,6 +25,16 @@ def test_every_patched_name_exists(name):
     assert isinstance(config, st.Config)
 
 
+def test_depth_is_named_as_a_covariate(tiny):
+    tissue = tiny(0)
+    assert "covariates" not in tissue.arguments
+    deeper = parts.GIVEN["depth as a covariate"](tissue)
+    assert deeper.arguments["covariates"] == ["log_depth"]
+    total = np.asarray(tissue.adata.layers["counts"].sum(axis=1)).ravel()
+    np.testing.assert_allclose(np.expm1(deeper.adata.obs["log_depth"]), total, rtol=1e-4)
+    assert set(parts.GIVEN) <= set(parts.PARTS)
+
+
 def test_scores_of_all_refits_are_added_up():
     wanted = np.array([1, 4, 7])
     none = np.empty(0)

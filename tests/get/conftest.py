@@ -8,3 +8,11 @@ from _helpers import small_result
 def result():
     """A tissue with a result, shared: copy it before changing it."""
     return small_result()
+
+
+@pytest.fixture
+def adata(result):
+    """A copy of the shared tissue whose tables can be replaced."""
+    adata = result.copy()
+    adata.uns["spatrace"] = dict(adata.uns["spatrace"])
+    return adata

@@ -6,7 +6,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import NOTHING_SIGNIFICANT, small_result
+from _helpers import NOTHING_SIGNIFICANT
 from scipy.stats import t as student
 
 import spatrace_sc as st
@@ -18,14 +18,6 @@ pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 COLUMNS = ["effect_within", "effect_within_se", "effect_between", "effect_between_se", "rests_on"]
 EDGE = ["tf", "target"]
-
-
-@pytest.fixture
-def adata():
-    """A copy of the result whose tables can be changed."""
-    adata = small_result().copy()
-    adata.uns["spatrace"] = dict(adata.uns["spatrace"])
-    return adata
 
 
 def stored(adata):

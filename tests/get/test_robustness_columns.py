@@ -5,7 +5,7 @@ from __future__ import annotations
 import anndata as ad
 import pandas as pd
 import pytest
-from _helpers import NOTHING_SIGNIFICANT, ONE_SLICE, small_result, tiny_config, tissue
+from _helpers import NOTHING_SIGNIFICANT, ONE_SLICE, tiny_config, tissue
 
 import spatrace_sc as st
 from spatrace_sc._inference.restore import restore
@@ -14,14 +14,6 @@ pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 
 COLUMNS = ["robustness", "benchmark"]
 EDGE = ["tf", "target"]
-
-
-@pytest.fixture
-def adata():
-    """A copy of the result whose tables can be changed."""
-    adata = small_result().copy()
-    adata.uns["spatrace"] = dict(adata.uns["spatrace"])
-    return adata
 
 
 def stored(adata):

@@ -19,6 +19,7 @@ from spatrace_sc._model.evidence.errors_in_variables import (
     corrected_effects,
     noise_share,
 )
+from spatrace_sc._model.evidence.minimum_effect import EffectTest
 from spatrace_sc._model.records import History, Problem, Weights
 
 SHARE = 0.2
@@ -97,16 +98,16 @@ def test_a_tf_that_follows_the_true_one_is_cleared():
     assert abs(actual.effect[1, 0]) < 0.06
     assert actual.effect[0, 0] == pytest.approx(true[0, 0], rel=0.12), "the ridge costs a tenth"
     assert abs(actual.effect[0, 0] - true[0, 0]) < 0.5 * abs(plain[0, 0] - true[0, 0])
-    assert actual.p_value[1, 0] > 0.5
-    assert actual.p_value[0, 0] < 1e-6
+    assert actual.test.p_value[1, 0] > 0.5
+    assert actual.test.p_value[0, 0] < 1e-6
     uncorrected = corrected(replace(problem, tf_noise=torch.zeros(4)))
     assert uncorrected.effect[1, 0] == pytest.approx(plain[1, 0], abs=0.03)
-    assert uncorrected.p_value[1, 0] < 0.05
+    assert uncorrected.test.p_value[1, 0] < 0.05
 
 
 def test_a_target_of_nothing_has_no_tf():
     actual = np.stack(
-        [corrected(followed(seed, n=800)[0], 0.0).p_value[:, 1] for seed in range(40)]
+        [corrected(followed(seed, n=800)[0], 0.0).test.p_value[:, 1] for seed in range(40)]
     )
     assert 0.005 < (actual < 0.05).mean() < 0.12
 
@@ -137,7 +138,7 @@ def test_without_noise_it_is_ridge_regression_with_errors_by_block():
         se = np.sqrt(np.diag(cover)[:3] * n / (n - 4))
         np.testing.assert_allclose(actual.se[:, g], se, rtol=1e-4)
         np.testing.assert_allclose(
-            actual.p_value[:, g], 2 * student.sf(np.abs(b[:3, g]) / se, 14), rtol=1e-2
+            actual.test.p_value[:, g], 2 * student.sf(np.abs(b[:3, g]) / se, 14), rtol=1e-2
         )
 
 
@@ -177,18 +178,19 @@ def test_what_is_significant_but_small_is_not_named():
     y = x @ np.array([[1.0], [0.1], [0.5]]) + 0.3 * rng.normal(size=(6000, 1))
     actual = corrected(problem_of(x, y))
     assert abs(actual.effect[1, 0]) > 10 * actual.se[1, 0]
-    assert actual.p_value[1, 0] > 0.99
-    assert (actual.p_value[[0, 2], 0] < 1e-6).all()
+    assert actual.test.p_value[1, 0] > 0.99
+    assert (actual.test.p_value[[0, 2], 0] < 1e-6).all()
     total = np.sqrt(np.maximum(actual.effect[:, 0] ** 2 - actual.se[:, 0] ** 2, 0).sum())
-    assert actual.minimum[0] == pytest.approx(SHARE * total)
+    assert actual.test.minimum[0] == pytest.approx(SHARE * total)
     size, free = np.abs(actual.effect[1, 0]), 39
     tails = [
-        student.sf((size + side * actual.minimum[0]) / actual.se[1, 0], free) for side in (-1, 1)
+        student.sf((size + side * actual.test.minimum[0]) / actual.se[1, 0], free)
+        for side in (-1, 1)
     ]
-    assert actual.p_value[1, 0] == pytest.approx(sum(tails))
+    assert actual.test.p_value[1, 0] == pytest.approx(sum(tails))
     anything = corrected(problem_of(x, y), 0.0)
-    assert anything.p_value[1, 0] < 1e-6
-    assert (anything.minimum == 0).all()
+    assert anything.test.p_value[1, 0] < 1e-6
+    assert (anything.test.minimum == 0).all()
 
 
 def test_a_gene_is_left_out_of_the_regression_of_itself():
@@ -201,7 +203,7 @@ def test_a_gene_is_left_out_of_the_regression_of_itself():
     )
     actual = corrected(problem)
     assert actual.effect[0, 2] == 0
-    assert actual.p_value[0, 2] == 1
+    assert actual.test.p_value[0, 2] == 1
     assert np.isinf(actual.se[0, 2])
     share = noise_share(problem).numpy().astype(float)
     z = np.column_stack([problem.tf_count.numpy(), problem.covariates.numpy()]).astype(float)
@@ -235,11 +237,11 @@ def test_removed_columns_against_an_explicit_inverse():
 
 
 def test_tfs_that_are_not_selected_leave_the_regression():
-    problem, _, y = followed(n=900)
+    problem, _, _ = followed(n=900)
     selected = torch.tensor([[1, 1], [0, 1], [1, 0], [0, 0]], dtype=torch.bool)
     actual, every = corrected(problem, selected=selected), corrected(problem)
     assert (actual.effect[~selected] == 0).all()
-    assert (actual.p_value[~selected] == 1).all()
+    assert (actual.test.p_value[~selected] == 1).all()
     assert np.isinf(actual.se[~selected]).all()
     assert np.isnan(actual.robustness[~selected]).all()
     for g in range(2):
@@ -257,17 +259,19 @@ def test_tfs_that_are_not_selected_leave_the_regression():
             targets=problem.targets[:, [g]],
         )
         expected = corrected(alone)
-        for name in ("effect", "se", "p_value", "robustness", "benchmark"):
+        for name in ("effect", "se", "robustness", "benchmark"):
             np.testing.assert_allclose(
                 getattr(actual, name)[used, g], getattr(expected, name)[:, 0], rtol=1e-5, atol=1e-9
             )
+        p = actual.test.p_value[used, g], expected.test.p_value[:, 0]
+        np.testing.assert_allclose(*p, rtol=1e-5, atol=1e-9)
     assert not np.allclose(actual.se[0, 0], every.se[0, 0], rtol=1e-3)
 
 
 def test_too_many_tfs_for_the_cells(caplog):
     rng = np.random.default_rng(0)
     actual = corrected(problem_of(rng.normal(size=(40, 25)), rng.normal(size=(40, 2))))
-    assert (actual.p_value == 1).all()
+    assert (actual.test.p_value == 1).all()
     assert (actual.effect == 0).all()
     assert actual.weight == 0
     assert "25 TFs are too many for 40 receivers" in caplog.text
@@ -287,20 +291,18 @@ def test_units_and_order_do_not_matter():
         targets=5 * problem.targets - 1,
         block=problem.block.max() - problem.block,
     )
-    for name in ("effect", "se", "p_value"):
-        np.testing.assert_allclose(
-            getattr(corrected(other), name),
-            getattr(actual, name)[order.numpy()],
-            rtol=1e-2,
-            atol=1e-4,
-        )
+    reordered = corrected(other)
+    pairs = [(getattr(reordered, k), getattr(actual, k)) for k in ("effect", "se")]
+    for after, before in [*pairs, (reordered.test.p_value, actual.test.p_value)]:
+        np.testing.assert_allclose(after, before[order.numpy()], rtol=1e-2, atol=1e-4)
 
 
 def test_the_weight_of_corrected_effects_by_hand():
     empty = np.zeros((0, 0))
+    no_test = EffectTest(empty, np.zeros(0), empty > 0)
     for reliability, weight in ((0.0, 0.0), (1.0, 3 / 4), (0.5, 0.75 / 1.75)):
         assert CorrectedEffects(
-            empty, empty, empty, np.zeros(0), reliability, empty, empty
+            empty, empty, no_test, reliability, empty, empty
         ).weight == pytest.approx(weight)
     assert corrected(followed()[0]).reliability > 0.9
     rng = np.random.default_rng(0)
@@ -313,13 +315,13 @@ def test_the_weight_of_corrected_effects_by_hand():
 def test_more_cells_than_the_model_is_right_for_make_no_test_surer(monkeypatch):
     problem, _, _ = followed()
     usual = corrected(problem)
-    monkeypatch.setattr("spatrace_sc._model.evidence.errors_in_variables.MAX_EFFECTIVE_CELLS", 750)
+    monkeypatch.setattr("spatrace_sc._model.evidence.minimum_effect.MAX_EFFECTIVE_CELLS", 750)
     actual = corrected(problem)
     np.testing.assert_array_equal(actual.effect, usual.effect)
     np.testing.assert_array_equal(actual.se, usual.se)
     size, error = np.abs(actual.effect), 2 * actual.se  # the square root of 3000 cells over 750
-    slow = student.sf((size - actual.minimum) / error, 39) + student.sf(
-        (size + actual.minimum) / error, 39
+    slow = student.sf((size - actual.test.minimum) / error, 39) + student.sf(
+        (size + actual.test.minimum) / error, 39
     )
-    np.testing.assert_allclose(actual.p_value, slow, rtol=1e-9)
-    assert actual.p_value[0, 0] > usual.p_value[0, 0]
+    np.testing.assert_allclose(actual.test.p_value, slow, rtol=1e-9)
+    assert actual.test.p_value[0, 0] > usual.test.p_value[0, 0]

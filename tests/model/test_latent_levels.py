@@ -10,7 +10,12 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from spatrace_sc._model.evidence.latent_levels import PENALTIES, JointEffects, joint_effects
+from spatrace_sc._model.evidence.latent_levels import (
+    PENALTIES,
+    JointEffects,
+    combined_effects,
+    joint_effects,
+)
 from spatrace_sc._model.evidence.latent_model import (
     MIN_VARIANCE,
     LatentModel,
@@ -249,5 +254,53 @@ def test_nothing_is_said_without_blocks_or_with_too_many_tfs_and_noise_gets_no_w
     assert (effects(replace(problem, tf_count=silent)).effect[1] == 0).all()
 
 
-def test_weight():
-    assert JointEffects(np.zeros((1, 1)), np.ones((1, 1)), 0.5).weight == 0.0625
+def of(effect, se):
+    return JointEffects(np.asarray(effect, dtype=float), np.asarray(se, dtype=float), 0.0)
+
+
+def test_combined_effects_by_hand():
+    every = of([[1.0, 0.5], [0.2, 0.2]], [[0.1, 0.3], [0.2, 0.2]])
+    within = of([[0.6, 0.1], [0.0, 0.0]], [[0.2, 0.2], [0.0, 0.0]])
+    actual = combined_effects(every, within, np.array([0.5, 0.5]))
+    # the second TF has no effect within covariates, so only the first one is used
+    v_a, v_w = (0.01 + 0.09) / 2, 0.04
+    square = (0.36 + 0.01) / 2
+    rho = 1 - v_w / square
+    bias = (0.16 + 0.16) / 2 - v_a - v_w
+    w_a, w_w = 1 / (v_a + bias), rho / v_w
+    effect = (w_a * np.array([1.0, 0.5]) + w_w * np.array([0.6, 0.1])) / (w_a + w_w)
+    variance = (w_a**2 * (v_a + bias) + w_w**2 * v_w) / (w_a + w_w) ** 2
+    np.testing.assert_allclose(actual.effect, [effect, [0.2, 0.2]], rtol=1e-9)
+    np.testing.assert_allclose(actual.se, [[np.sqrt(variance + 0.2**2)] * 2, [0.2, 0.2]], rtol=1e-9)
+    assert actual.unconfounded == pytest.approx((v_a / (v_a + bias) + 1) / 2)
+    mean_square = (effect**2).sum() / 4 + 0.02
+    spread = (variance + 0.04) / 2
+    assert actual.weight == pytest.approx((mean_square - spread) / mean_square)
+
+
+def test_effects_within_covariates_are_left_out_where_covariates_explain_the_tf():
+    every, within = of([[1.0, 0.5]], [[0.1, 0.1]]), of([[0.2, 0.9]], [[0.1, 0.1]])
+    kept, dropped = (combined_effects(every, within, np.array([left])) for left in (0.06, 0.04))
+    np.testing.assert_allclose(dropped.effect, every.effect)
+    np.testing.assert_allclose(dropped.se, every.se)
+    assert dropped.unconfounded == 1
+    assert np.abs(kept.effect - every.effect).min() > 0.1
+
+
+def test_a_hidden_field_that_covariates_show_confounds_nothing():
+    """A field drives TF 0 and the targets of no TF; the covariate follows it."""
+    problem, true, _ = noisy(n=3000)
+    rng = np.random.default_rng(3)
+    field = rng.normal(size=(3000, 1))
+    silent = true[0] == 0
+    targets = problem.targets + torch.as_tensor(1.0 * field * silent, dtype=torch.float32)
+    count = problem.tf_count.clone()
+    count[:, 0] += torch.as_tensor(1.5 * field[:, 0], dtype=torch.float32)
+    known = torch.as_tensor(field + 0.2 * rng.normal(size=field.shape), dtype=torch.float32)
+    confounded = replace(problem, targets=targets, tf_count=count)
+    seen = effects(replace(confounded, covariates=known))
+    blind = effects(confounded)
+    assert np.abs(blind.effect[0, silent]).mean() > 0.3
+    assert np.abs(seen.effect[0, silent]).mean() < 0.4 * np.abs(blind.effect[0, silent]).mean()
+    assert np.abs(seen.effect[0, ~silent]).min() > np.abs(seen.effect[0, silent]).max()
+    assert seen.unconfounded < 0.9 < blind.unconfounded

@@ -13,6 +13,7 @@ from _planted import planted
 from spatrace_sc._inference.robustness import add_robustness
 from spatrace_sc._model.evidence import errors_in_variables
 from spatrace_sc._model.evidence.errors_in_variables import CorrectedEffects, corrected_effects
+from spatrace_sc._model.evidence.minimum_effect import EffectTest
 from spatrace_sc._model.evidence.robustness import (
     MIN_RESIDUAL_SHARE,
     covariate_columns,
@@ -225,7 +226,8 @@ def test_columns_of_covariates_follow_those_of_the_tfs():
 def test_no_confounder_is_needed_where_the_signs_differ():
     ones = np.ones((2, 2))
     effect, robustness = np.array([[0.1, -0.1], [0.3, 0.0]]), np.array([[0.2, 0.3], [0.4, 0.0]])
-    corrected = CorrectedEffects(effect, ones, ones, ones[0], 1.0, robustness, 0.5 * ones)
+    test = EffectTest(ones, ones[0], ones > 0)
+    corrected = CorrectedEffects(effect, ones, test, 1.0, robustness, 0.5 * ones)
     table = pd.DataFrame({"tf": [0, 0, 1, 1], "target": [1, 0, 0, 1], "effect": [0.2] * 4})
     written = add_robustness(table, corrected)
     assert written["robustness"].tolist() == [0.0, 0.2, 0.4, 0.0]

@@ -18,6 +18,7 @@ from spatrace_sc import _keys
 from spatrace_sc._data.notices import log_limits, warn_if_none_significant
 from spatrace_sc._inference.edge_tables import p_and_q
 from spatrace_sc._inference.limits import CODE, add_limits, limits
+from spatrace_sc._model.evidence.minimum_effect import EffectTest
 from spatrace_sc._model.records import Draw
 from spatrace_sc._regulators import Regulators
 from spatrace_sc.get._limits import add_limited_by
@@ -32,6 +33,7 @@ GENES = Regulators(
 )
 N_TF, N_PAIRS = 200, 30
 RIVAL = "a rival explains it"
+LOCATION = "location explains it"
 
 
 def draw(score):
@@ -44,11 +46,15 @@ def scores(n, n_strong):
     return np.where(np.arange(n) < n_strong, 1.0 + 0.01 * np.arange(n), 0.1)
 
 
-def by_hand(*, noise_known=True, n_strong=30, n_strong_pairs=12, floor=(), lr_draws=None):
-    """Return the reasons by task; ``floor`` holds q of the rival test of the first pairs."""
+def by_hand(*, noise_known=True, n_strong=30, n_strong_pairs=12, floor=(), local=(), lr_draws=None):
+    """Return the reasons by task.
+
+    ``floor`` holds q of the rival test of the first pairs, ``local`` that of the test among
+    neighbouring cells.
+    """
     rng = np.random.default_rng(0)
     p = np.r_[np.full(5, 1e-6), 0.08, 0.5, rng.uniform(0.2, 1.0, N_TF - 7)]
-    corrected = SimpleNamespace(p_value=p.reshape(20, 10))
+    test = EffectTest(p.reshape(20, 10), np.full(10, 0.1), np.ones((20, 10), dtype=bool))
     strength = scores(N_PAIRS, n_strong_pairs)
     strength[0] = 0.01  # strong against decoys in the first pass, weak beside its neighbours
     passed = strength.copy()
@@ -62,13 +68,18 @@ def by_hand(*, noise_known=True, n_strong=30, n_strong_pairs=12, floor=(), lr_dr
         pair_p_value=np.full(N_PAIRS, 1e-3),
         draws={"tf": tf, "lr": lr, "pair": [draw(passed)] * 3},
     )
-    values = p_and_q(found, corrected, 0.2, GENES, noise_known=noise_known)
-    least = np.zeros(N_PAIRS)
-    least[: len(floor)] = floor
-    tested = values | {
-        task: (values[task][0], np.maximum(values[task][1], least)) for task in ("lr", "pair")
-    }
-    codes = limits(found, corrected, values, tested, noise_known=noise_known)
+    values, alone = p_and_q(found, test, 0.2, GENES, noise_known=noise_known)
+    after = [values]
+    for given, tasks in ((local, ("tf", "lr", "pair")), (floor, ("lr", "pair"))):
+        raised = {}
+        for task in tasks:
+            p, q = after[-1][task]
+            least = np.zeros(len(q))
+            least[: len(given)] = given
+            raised[task] = (p, np.maximum(q, least))
+        after.append(after[-1] | raised)
+    tested = after[-1]
+    codes = limits(found, test, alone, tuple(after), noise_known=noise_known)
     assert {code.dtype for code in codes.values()} == {np.dtype("int8")}
     for task, code in codes.items():
         np.testing.assert_array_equal(code == 0, tested[task][1] <= 0.1)
@@ -99,6 +110,20 @@ def test_reasons_of_pairs():
     assert set(reasons[12:]) == {"weaker than decoys"}
     assert by_hand(n_strong_pairs=12, floor=np.full(12, 0.3))["pair"][:12] == [RIVAL] * 12
     assert by_hand(n_strong_pairs=12, floor=np.full(13, 0.3))["pair"][12] == "weaker than decoys"
+
+
+def test_location_is_tried_before_rivals():
+    reasons = by_hand(local=[0.2, 0.2, 0.05, 0.0], floor=[0.0, 0.2, 0.2, 0.05])["pair"]
+    assert reasons[:4] == [RIVAL, LOCATION, RIVAL, ""]  # the first by its neighbours
+    long = [draw(scores(N_PAIRS, 12))] * 3
+    reasons = by_hand(lr_draws=long, local=[0.2, 0.0, *[0.2] * 12], floor=[0.2, 0.2])["lr"]
+    assert reasons[:4] == [LOCATION, RIVAL, LOCATION, LOCATION]
+    assert reasons[12] == "weaker than decoys"
+    reasons = by_hand(local=[0.2, 0.05, *[0.2] * 4])["tf"]
+    assert reasons[:7] == [
+        *(LOCATION, "", LOCATION, LOCATION, LOCATION),
+        *("too many candidates", "below the minimum effect"),
+    ]
 
 
 def test_reasons_of_edges_of_pairs():

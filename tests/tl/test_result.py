@@ -27,6 +27,7 @@ from spatrace_sc._inference.indistinguishable import (
 )
 from spatrace_sc._model.evidence.errors_in_variables import CorrectedEffects
 from spatrace_sc._model.evidence.latent_levels import JointEffects
+from spatrace_sc._model.evidence.minimum_effect import EffectTest
 from spatrace_sc._model.evidence.rivals import Rivals
 from spatrace_sc._model.evidence.silencing import SilencingEffects
 from spatrace_sc._model.records import Draw, Edges, Evidence
@@ -86,10 +87,14 @@ def evidence(effect=None, **changes):
 
 def corrected(p=None, reliability=1.0):
     rng = np.random.default_rng(1)
-    p = np.full((F, G), 1e-6) if p is None else p
     effect, se = rng.normal(size=(F, G)), np.full((F, G), 0.2)
     known = np.zeros((F, G))
-    return CorrectedEffects(effect, se, p, np.full(G, 0.1), reliability, known, known)
+    return CorrectedEffects(effect, se, effect_test(p), reliability, known, known)
+
+
+def effect_test(p=None):
+    p = np.full((F, G), 1e-6) if p is None else p
+    return EffectTest(p, np.full(G, 0.1), np.ones((F, G), dtype=bool))
 
 
 def test_strength_of_neighbours_by_hand():
@@ -113,25 +118,29 @@ def test_strength_of_neighbours_against_a_slow_sum():
 
 def test_a_tf_edge_needs_both_tests():
     found = evidence()
-    clear = p_and_q(found, corrected(), 0.0, GENES)
+    clear, alone = p_and_q(found, effect_test(), 0.0, GENES)
     np.testing.assert_allclose(clear["tf"][0], found.tf.p_value)
     p = np.full((F, G), 1e-6)
     p[1, 2] = 0.9
-    small = p_and_q(found, corrected(p), 0.0, GENES)
+    small, alone_again = p_and_q(found, effect_test(p), 0.0, GENES)
     edge = 1 * G + 2
     assert small["tf"][0][edge] == pytest.approx(max(0.9, found.tf.p_value[edge]))
     assert small["tf"][1][edge] >= 0.9
     others = np.delete(np.arange(F * G), edge)
     np.testing.assert_allclose(small["tf"][0][others], clear["tf"][0][others])
     np.testing.assert_array_equal(small["lr"][1], clear["lr"][1])
-    none = p_and_q(found, corrected(np.ones((F, G))), 0.0, GENES)
+    assert alone["tf"][edge] < 0.9
+    for task, q in alone.items():
+        np.testing.assert_array_equal(q, alone_again[task])
+        assert (small[task][1] >= q).all()
+    none, _ = p_and_q(found, effect_test(np.ones((F, G))), 0.0, GENES)
     assert (none["tf"][1] == 1).all()
 
 
 def test_a_weak_pair_is_no_rival_of_a_strong_one():
     strength = np.array([5.0, 0.5, 4.0, 3.0])
     found = evidence(pair_score=strength)
-    free, asked = (p_and_q(found, corrected(), share, GENES)["pair"] for share in (0.0, 0.2))
+    free, asked = (p_and_q(found, effect_test(), share, GENES)[0]["pair"] for share in (0.0, 0.2))
     assert (free[1] < 1).all()
     assert 0.5 < 0.2 * strength_of_neighbours(strength, R)[1]
     assert asked[1][1] == 1
@@ -186,7 +195,7 @@ def test_joint_effects_come_last_and_only_if_there_are_any():
     before, other = evidence(), corrected(reliability=0.5)
     without, shared = combine_effects(before, other, joint(), silenced()).tf, joint(0.8)
     after = combine_effects(before, other, shared, silenced()).tf
-    u = 0.8**4
+    u = 0.8
     np.testing.assert_allclose(
         after.effect, (1 - u) * without.effect + u * shared.effect.ravel(), rtol=1e-5
     )

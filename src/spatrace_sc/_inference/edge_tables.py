@@ -36,24 +36,32 @@ def p_and_q(
     genes: Regulators,
     *,
     noise_known: bool = True,
-) -> dict[str, Values]:
+) -> tuple[dict[str, Values], dict[str, NDArray[np.float64]]]:
     """Return p and q of the tasks ``tf`` and ``lr``, of the listed edges, and ``pair``.
 
-    Pair edges and pairs have to beat decoys. A pair must also reach ``smallest_pair_share`` of all pairs
-    together that share its ligand or its receptor: a weaker one is likely the residue of a strong
-    neighbour's misfit. A TF edge has to beat decoys and exceed the minimum effect once count noise
-    is corrected for: its p and q are the larger of the two. Without ``noise_known`` nothing can be
-    corrected, and q of every TF edge is 1.
+    The second dictionary holds q against decoys alone, before all other conditions.
+
+    Pair edges and pairs have to beat decoys. A pair must also reach ``smallest_pair_share`` of the
+    strength of all pairs together that share its ligand or its receptor: a weaker one is likely the
+    residue of a strong neighbour's misfit. A TF edge has to beat decoys and exceed the minimum
+    effect once count noise is corrected for: its p and q are the larger of the two. Without
+    ``noise_known`` nothing can be corrected, and q of every TF edge is 1.
     """
-    q_tf = q_against_decoys(evidence.draws["tf"], evidence.tf.index)
-    q_lr = q_against_decoys(evidence.draws["lr"], evidence.lr.index)
-    q_pair = q_against_decoys(evidence.draws["pair"], np.arange(len(evidence.pair_score)))
+    candidates = {
+        "tf": evidence.tf.index,
+        "lr": evidence.lr.index,
+        "pair": np.arange(len(evidence.pair_score)),
+    }
+    against_decoys = {
+        task: q_against_decoys(evidence.draws[task], index) for task, index in candidates.items()
+    }
+    q_tf, q_lr, q_pair = against_decoys.values()
     p_effect, ones = test.p_value.ravel(), np.ones(len(q_tf))
     q_effect, tested = ones.copy(), test.tested.ravel()
     q_effect[tested] = false_discovery_control(p_effect[tested])
     neighbours = strength_of_neighbours(evidence.pair_score, genes.n_receptors)
     weak = evidence.pair_score < smallest_pair_share * neighbours
-    return {
+    values = {
         "tf": (
             np.maximum(evidence.tf.p_value, p_effect),
             np.maximum(q_tf, q_effect) if noise_known else ones,
@@ -61,6 +69,7 @@ def p_and_q(
         "lr": (evidence.lr.p_value, q_lr),
         "pair": (evidence.pair_p_value, np.where(weak, 1.0, q_pair)),
     }
+    return values, against_decoys
 
 
 def log_short_lists(evidence: Evidence, values: dict[str, Values]) -> None:
@@ -104,15 +113,17 @@ def combine_effects(
     First the sparse and the noise-corrected effects are averaged, weighted by
     :attr:`CorrectedEffects.weight`; then their mean and the joint effects, weighted by
     :attr:`JointEffects.weight` where there are any; then that mean and the effects of models of
-    the TFs alone, weighted by :attr:`SilencingEffects.weight`.
+    the TFs alone, which see no covariates, weighted by :attr:`SilencingEffects.weight` times
+    :attr:`JointEffects.unconfounded`.
     """
     tf = evidence.tf
     corrected_weight = np.full(joint.se.shape, corrected.weight)
+    alone = silenced.weight * joint.unconfounded
     joint_weight = np.where(np.isfinite(joint.se), joint.weight, 0.0)
     for weights, effects, errors in (
         (corrected_weight, corrected.effect, corrected.se),
         (joint_weight, joint.effect, joint.se),
-        (np.full(joint.se.shape, silenced.weight), silenced.effect, silenced.se),
+        (np.full(joint.se.shape, alone), silenced.effect, silenced.se),
     ):
         weight, error = weights.ravel(), np.where(np.isfinite(errors), errors, 0.0).ravel()
         mean = (1.0 - weight) * tf.effect + weight * effects.ravel()

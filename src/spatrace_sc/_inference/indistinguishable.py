@@ -55,12 +55,12 @@ def pairs_to_test(
 
     These are pairs with q ≤ 0.3, or with an edge that has such a q or is tested itself.
     """
-    candidates = np.flatnonzero(_smallest_q(evidence, values) <= MAX_Q_TESTED)
+    candidates = np.flatnonzero(smallest_q(evidence, values) <= MAX_Q_TESTED)
     of_edges = edges[edges[:, 0] >= genes.n_tfs, 0]
     return np.union1d(genes.regulator_of_pair(candidates), of_edges)
 
 
-def _smallest_q(evidence: Evidence, values: dict[str, Values]) -> NDArray[np.float64]:
+def smallest_q(evidence: Evidence, values: dict[str, Values]) -> NDArray[np.float64]:
     """(P,) q against decoys of a pair or of its best edge, whichever is smaller."""
     smallest = values["pair"][1].copy()
     np.minimum.at(smallest, evidence.lr.regulator, values["lr"][1])
@@ -84,7 +84,7 @@ def apply_rival_test(
     largest = np.full(genes.n_pairs, np.nan)
     pair = genes.pair_of_regulator(rivals.pair)
     np.fmax.at(largest, pair, rivals.p_value)
-    floor, limit = _floor(largest, _smallest_q(evidence, values))
+    floor, limit = q_floor(largest, smallest_q(evidence, values))
     tested = {
         "pair": (values["pair"][0], np.maximum(values["pair"][1], floor)),
         "lr": (values["lr"][0], np.maximum(values["lr"][1], floor[evidence.lr.regulator])),
@@ -100,12 +100,14 @@ def apply_rival_test(
     return values | tested, named, floor
 
 
-def _floor(
+def q_floor(
     p: NDArray[np.float64], smallest_q: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(P,) q of the rival test, and the largest p that is significant.
+    """Return q by Benjamini and Hochberg of a second test, and the largest p that is significant.
 
-    The floor is 0 for pairs that are not tested or have no rival.
+    Both are computed among the candidates whose q of the first test, ``smallest_q``, is at most
+    0.1; for one with a larger q, up to 0.3, among those with up to that q. The floor is 0 for
+    candidates that are not tested, whose p is NaN.
     """
     floor, limit = np.zeros(len(p)), np.full(len(p), _keys.MAX_SIGNIFICANT_Q)
     level = np.maximum(smallest_q, _keys.MAX_SIGNIFICANT_Q)

@@ -12,7 +12,7 @@ from .._edges import LR_PAIRS, LR_TARGETS, TF_TARGETS
 from .._model.evidence.minimum_effect import EffectTest
 from .._model.records import Draw, Evidence
 from .._regulators import Regulators
-from .edge_tables import Values, q_against_decoys
+from .edge_tables import Values
 
 #: Index of every reason in :data:`_keys.LIMITS`.
 CODE = {reason: code for code, reason in enumerate(_keys.LIMITS)}
@@ -23,37 +23,35 @@ Codes = NDArray[np.int8]
 def limits(
     evidence: Evidence,
     test: EffectTest,
-    values: dict[str, Values],
-    tested: dict[str, Values],
+    against_decoys: dict[str, NDArray[np.float64]],
+    values: tuple[dict[str, Values], dict[str, Values], dict[str, Values]],
     *,
     noise_known: bool,
 ) -> dict[str, Codes]:
     """Return the codes of the tasks ``tf`` and ``lr``, of the listed edges, and ``pair``.
 
-    ``values`` are p and q before the rival test, ``tested`` those after it. The first reason that
-    holds is given:
+    ``against_decoys`` is the second result of :func:`p_and_q`. ``values`` are p and q before the
+    test among neighbouring cells, after it, and after the rival test as well. The first reason
+    that holds is given:
 
     - q against decoys is above 0.1. The list is too short if the edge exceeds every decoy in more
       than half of the refits all the same; otherwise the edge is weaker than decoys.
     - TF edges: p of the test of the minimum effect is above 0.1. If it is not, the adjustment for
       all candidates keeps q above 0.1. Without ``noise_known`` no TF edge is tested.
+    - The test among neighbouring cells raises q above 0.1.
     - Pairs and their edges: the rival test, or a strong pair with the same ligand or receptor,
       keeps q above 0.1.
 
     Whether an edge has an effect is left to :func:`add_limits`.
     """
+    before, local, tested = values
     pairs = np.arange(len(evidence.pair_score))
-    q = {
-        "tf": q_against_decoys(evidence.draws["tf"], evidence.tf.index),
-        "lr": values["lr"][1],
-        "pair": q_against_decoys(evidence.draws["pair"], pairs),
-    }
     wanted = {"tf": evidence.tf.index, "lr": evidence.lr.index, "pair": pairs}
     below = test.p_value.ravel() > _keys.MAX_SIGNIFICANT_Q
     rival = np.int8(CODE["a rival explains it"])
     last = {
         "tf": np.where(below, CODE["below the minimum effect"], CODE["too many candidates"]),
-        "lr": np.full(len(q["lr"]), rival),
+        "lr": np.full(len(evidence.lr.index), rival),
         "pair": np.full(len(pairs), rival),
     }
     codes = {}
@@ -63,9 +61,12 @@ def limits(
             CODE["list too short"],
             CODE["weaker than decoys"],
         )
-        code = np.where(q[task] <= _keys.MAX_SIGNIFICANT_Q, last[task], code)
+        code = np.where(against_decoys[task] <= _keys.MAX_SIGNIFICANT_Q, last[task], code)
         if task == "tf" and not noise_known:
             code[:] = CODE["noise not known"]
+        located = before[task][1] <= _keys.MAX_SIGNIFICANT_Q
+        located &= local[task][1] > _keys.MAX_SIGNIFICANT_Q
+        code = np.where(located, CODE["location explains it"], code)
         significant = tested[task][1] <= _keys.MAX_SIGNIFICANT_Q
         codes[task] = np.where(significant, CODE[""], code).astype(np.int8)
     return codes

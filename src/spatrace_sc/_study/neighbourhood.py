@@ -11,6 +11,8 @@ from .records import Study
 
 #: Principal components of a state, and nearest receivers that neighbourhoods hold.
 N_COMPONENTS, N_NEIGHBOURS = 15, (15, 60)
+#: Nearest receivers with which a cell is compared when edges are tested among neighbours.
+N_COMPARED = 15
 
 
 def neighbourhood_state(study: Study) -> NDArray[np.float64]:
@@ -38,16 +40,36 @@ def neighbourhood_state(study: Study) -> NDArray[np.float64]:
     return result
 
 
+def nearest_receivers(study: Study, usable: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(n, 15) nearest other usable receivers of the slice, of each usable receiver.
+
+    They are rows among the usable receivers, −1 where a slice has fewer.
+    """
+    coords, sample = study.coords[usable], study.receiver_sample[usable]
+    result = np.full((len(coords), N_COMPARED), -1, dtype=np.int64)
+    for code in np.unique(sample):
+        rows = np.flatnonzero(sample == code)
+        k = min(N_COMPARED, len(rows) - 1)
+        if k > 0:
+            result[rows, :k] = rows[_nearest_others(coords[rows], k)]
+    return result
+
+
+def _nearest_others(coords: NDArray[np.float64], k: int) -> NDArray[np.int64]:
+    """(n, k) nearest other cells of every cell of one slice, nearest first."""
+    nearest = KDTree(coords).query(coords, k=k + 1)[1]
+    # where cells share a position, the cell itself need not come first
+    other = nearest != np.arange(len(coords))[:, None]
+    other[other.all(axis=1), -1] = False
+    return np.asarray(nearest[other].reshape(len(coords), k), dtype=np.int64)
+
+
 def _mean_of_nearest(
     coords: NDArray[np.float64], values: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Means of the values over the nearest other cells of every cell of one slice, by size."""
     k = min(max(N_NEIGHBOURS), len(coords) - 1)
-    nearest = KDTree(coords).query(coords, k=k + 1)[1]
-    # where cells share a position, the cell itself need not come first
-    other = nearest != np.arange(len(coords))[:, None]
-    other[other.all(axis=1), -1] = False
-    chosen = nearest[other].reshape(len(coords), k)
+    chosen = _nearest_others(coords, k)
     total = np.zeros_like(values)
     means: dict[int, NDArray[np.float64]] = {}
     for n, neighbour in enumerate(chosen.T, start=1):

@@ -92,6 +92,9 @@ def tf_targets(
         for this edge alone, is above 0.1.
       - "too many candidates" (TF edges only): that p is at most 0.1, but not after
         Benjamini-Hochberg adjustment for all candidates.
+      - "location explains it": among neighbouring cells the effect is not clearly larger than two
+        thirds (of a TF, half) of the effect across the tissue. A hidden spatial field could have
+        caused it.
       - "a rival explains it" (pairs and their edges): another pair would explain the targets
         equally well (``group``, ``group_q_value``), or a pair is weaker than a fifth of all pairs
         together that share its ligand or its receptor.

@@ -79,8 +79,8 @@ def corrected_effects(
 
     Spatial blocks, not cells, are the units of the standard error. ``selected`` (TF genes, G) are
     the TFs in the regression of each target, without the gene itself; None: all. The others have
-    no effect and are not tested. Each further TF inflates the errors of all, because noise leaves little
-    of the covariance of TFs once cell types and time are taken out.
+    no effect and are not tested. Each further TF inflates the errors of all, because noise leaves
+    little of the covariance of TFs once cell types and time are taken out.
 
     The same regression tells how strong a confounder would have to be to explain each effect
     (:func:`confounder_strengths`).

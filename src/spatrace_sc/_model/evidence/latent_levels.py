@@ -51,6 +51,8 @@ class JointEffects:
     """Share of the mean square of the effects that is not their own error."""
     n_factors: int = 0
     """Number of unmeasured factors."""
+    unconfounded: float = 1.0
+    """Share of the error of effects from all variation that is not confounding by covariates."""
 
     @property
     def weight(self) -> float:
@@ -131,8 +133,13 @@ def combined_effects(
 
         effect = (a / (V_a + τ²) + ρ w / V_w) / (1 / (V_a + τ²) + ρ / V_w)
 
+    The mean over TFs of V_a / (V_a + τ²) is ``unconfounded``.
+
     ρ is the reliability of w for this TF, (mean of w² - V_w) / mean of w². It is 0 where
     covariates leave less than 5 % of the noise-free variance of the TF (``left``, (TF genes,)).
+
+    The standard error is that of the average, with half the difference of a and w added in squares
+    for each edge, because an effect that depends on the covariates is not well known.
     """
     a, w = every.effect, within.effect
     variance_a, variance_w = (_pooled_variance(effects.se) for effects in (every, within))
@@ -149,11 +156,13 @@ def combined_effects(
     variance = (weight_a**2 * (variance_a + bias) + weight_w**2 * variance_w) / total**2
     mean_square = float((effect**2).mean())
     excess_square = max(mean_square - float(variance.mean()), 0.0)
+    dispute = np.where(used, ((a - w) / 2.0) ** 2, 0.0)
     return JointEffects(
         effect,
-        np.broadcast_to(np.sqrt(variance), effect.shape),
+        np.sqrt(variance + dispute),
         excess_square / mean_square if mean_square > 0 else 0.0,
         max(every.n_factors, within.n_factors),
+        float(((variance_a + TINY) / (variance_a + bias + TINY)).mean()),
     )
 
 
