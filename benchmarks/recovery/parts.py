@@ -51,7 +51,7 @@ from spatrace_sc._inference import edge_tables
 from spatrace_sc._inference import edge_tests as inference
 from spatrace_sc._model import fit
 from spatrace_sc._model.evidence import silencing
-from spatrace_sc._model.evidence.latent_levels import JointEffects
+from spatrace_sc._model.evidence.joint_effects import JointEffects
 from spatrace_sc._model.records import History
 from spatrace_sc._study import histories
 

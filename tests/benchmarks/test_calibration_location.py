@@ -56,9 +56,9 @@ def scene(monkeypatch):
         kept = location.inference.apply_local_test(*[None] * 4, "as before")
         return a_result([False, kept != "as before", kept != "as before", False])
 
-    monkeypatch.setattr(location.inference, "_test_edges", test_edges)
+    monkeypatch.setattr(location.inference, "assess_edges", test_edges)
     monkeypatch.setattr(location.inference, "apply_local_test", lambda *given: "raised")
-    infer = lambda *args, **kwargs: location.inference._test_edges(SimpleNamespace(genes=GENES))
+    infer = lambda *args, **kwargs: location.inference.assess_edges(SimpleNamespace(genes=GENES))
     monkeypatch.setattr(st.tl, "infer_ccc", infer)
 
 

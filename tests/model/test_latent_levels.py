@@ -10,12 +10,8 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from spatrace_sc._model.evidence.latent_levels import (
-    PENALTIES,
-    JointEffects,
-    combined_effects,
-    joint_effects,
-)
+from spatrace_sc._model.evidence.joint_effects import JointEffects, combined_effects
+from spatrace_sc._model.evidence.latent_levels import PENALTIES, joint_effects
 from spatrace_sc._model.evidence.latent_model import (
     MIN_VARIANCE,
     LatentModel,

@@ -83,6 +83,7 @@ def levels_of_today(monkeypatch):
         problem_of_study, "mixed_tf_filter", lambda study, _: current_tf_filter(study)
     )
     monkeypatch.setattr(restoring, "FIRST_WITH_SIZE_FACTORS", 0)
+    monkeypatch.setattr("spatrace_sc._study.count_noise.common_overdispersion", lambda *_: 0.0)
 
 
 def earlier_form(adata):
@@ -115,6 +116,18 @@ def test_the_held_out_cells_are_those_of_the_fit(seed, monkeypatch):
     assert stored <= set(result)
     adata.uns["spatrace"] = {k: v for k, v in result.items() if k not in stored}
     assert torch.equal(restore(adata, "spatrace").fit.held_out, masks[0])
+
+
+@pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
+def test_the_overdispersion_is_stored_and_earlier_results_have_none():
+    adata = tissue()
+    st.tl.infer_ccc(adata, sample_key="sample", config=tiny_config(), device="cpu")
+    stored = adata.uns["spatrace"]["restoration"]
+    assert stored["overdispersion"] > 0, "the simulated counts are overdispersed"
+    assert restore(adata, "spatrace").study.noise.overdispersion == stored["overdispersion"]
+    del stored["overdispersion"]
+    with pytest.raises(DataError, match="other levels"):
+        restore(adata, "spatrace")
 
 
 @pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)

@@ -26,7 +26,7 @@ from spatrace_sc._inference.indistinguishable import (
     pairs_to_test,
 )
 from spatrace_sc._model.evidence.errors_in_variables import CorrectedEffects
-from spatrace_sc._model.evidence.latent_levels import JointEffects
+from spatrace_sc._model.evidence.joint_effects import JointEffects
 from spatrace_sc._model.evidence.minimum_effect import EffectTest
 from spatrace_sc._model.evidence.rivals import Rivals
 from spatrace_sc._model.evidence.silencing import SilencingEffects

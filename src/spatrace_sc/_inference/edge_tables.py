@@ -15,7 +15,7 @@ from .. import _keys
 from .._core.statistics import decoy_q_values, median_over_draws, n_above_decoys
 from .._edges import LR_PAIRS, LR_TARGETS, TF_TARGETS
 from .._model.evidence.errors_in_variables import CorrectedEffects
-from .._model.evidence.latent_levels import JointEffects
+from .._model.evidence.joint_effects import JointEffects
 from .._model.evidence.minimum_effect import EffectTest
 from .._model.evidence.silencing import SilencingEffects
 from .._model.records import Draw, Edges, Evidence, RefitWeights

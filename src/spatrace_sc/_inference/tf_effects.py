@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from .._model.evidence.errors_in_variables import CorrectedEffects, corrected_effects
-from .._model.evidence.latent_levels import JointEffects, joint_effects
+from .._model.evidence.joint_effects import JointEffects
+from .._model.evidence.latent_levels import joint_effects
 from .._model.evidence.minimum_effect import EffectTest, minimum_effect_test
 from .._model.fit import Fit
 from .._model.records import Evidence, Problem

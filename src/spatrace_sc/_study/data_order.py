@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from .._data.matrix_forms import InMemory
@@ -52,3 +53,12 @@ def rank_genes(
 def sort_genes(genes: Iterable[str], rank: Mapping[str, int]) -> NDArray[np.str_]:
     """Return genes in the order of their ranks."""
     return np.array(sorted(genes, key=rank.__getitem__), dtype=str)
+
+
+def order_stages(
+    stage: NDArray[np.str_], time: NDArray[np.float64]
+) -> tuple[NDArray[np.integer], list[str]]:
+    """Return the stage code of every receiver and the names, by mean time of their receivers."""
+    mean_time = pd.Series(time).groupby(stage).mean().sort_values(kind="stable")
+    names = [str(name) for name in mean_time.index]
+    return pd.Index(names).get_indexer(pd.Index(stage.astype(str))), names

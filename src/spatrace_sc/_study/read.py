@@ -41,7 +41,7 @@ from .._errors import DataError, warn
 from .._regulators import ROLES, Regulators
 from .ancestors import Ancestors, find_ancestors
 from .count_noise import count_noise
-from .data_order import order_of_cells, rank_genes, sort_genes, take_cells
+from .data_order import order_of_cells, order_stages, rank_genes, sort_genes, take_cells
 from .records import Cells, Study
 from .source import Source
 
@@ -295,12 +295,3 @@ def resolve_roles(
         matched = match(adata, genes, role, by_symbol)
         names[role] = np.sort(adata.var_names[matched].to_numpy(dtype=str))
     return names
-
-
-def order_stages(
-    stage: NDArray[np.str_], time: NDArray[np.float64]
-) -> tuple[NDArray[np.integer], list[str]]:
-    """Return the stage code of every receiver and the names, by mean time of their receivers."""
-    mean_time = pd.Series(time).groupby(stage).mean().sort_values(kind="stable")
-    names = [str(name) for name in mean_time.index]
-    return pd.Index(names).get_indexer(pd.Index(stage.astype(str))), names

@@ -150,7 +150,8 @@ def _without_pairs(values: Tensor, pairs: Tensor) -> Tensor:
         return values
     pairs = standard(pairs)
     gram = pairs.T @ pairs / len(pairs) + RIDGE * torch.eye(pairs.shape[1]).to(pairs)
-    return values - pairs @ torch.linalg.solve(gram, pairs.T @ values / len(pairs))
+    residual: Tensor = values - pairs @ torch.linalg.solve(gram, pairs.T @ values / len(pairs))
+    return residual
 
 
 def _regress(
