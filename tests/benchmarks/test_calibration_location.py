@@ -53,11 +53,11 @@ def scene(monkeypatch):
 
     def test_edges(study):
         """The second and the third edge fail the test among neighbours."""
-        kept = location.inference.apply_local_test(*[None] * 4, "as before")
+        kept = location.edge_tests.apply_local_test(*[None] * 4, "as before")
         return a_result([False, kept != "as before", kept != "as before", False])
 
     monkeypatch.setattr(location.inference, "assess_edges", test_edges)
-    monkeypatch.setattr(location.inference, "apply_local_test", lambda *given: "raised")
+    monkeypatch.setattr(location.edge_tests, "apply_local_test", lambda *given: "raised")
     infer = lambda *args, **kwargs: location.inference.assess_edges(SimpleNamespace(genes=GENES))
     monkeypatch.setattr(st.tl, "infer_ccc", infer)
 

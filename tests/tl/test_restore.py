@@ -126,7 +126,7 @@ def test_the_overdispersion_is_stored_and_earlier_results_have_none():
     assert stored["overdispersion"] > 0, "the simulated counts are overdispersed"
     assert restore(adata, "spatrace").study.noise.overdispersion == stored["overdispersion"]
     del stored["overdispersion"]
-    with pytest.raises(DataError, match="other levels"):
+    with pytest.raises(st.DataError, match="other levels"):
         restore(adata, "spatrace")
 
 
