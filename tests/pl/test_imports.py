@@ -21,6 +21,7 @@ def test_every_function_is_exported() -> None:
         "evaluation",
         "knockout",
         "modules",
+        "report",
         "top_edges",
         "training_history",
     ]

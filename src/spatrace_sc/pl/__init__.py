@@ -9,6 +9,7 @@ from ._effect_heatmap import effect_heatmap
 from ._evaluation import evaluation
 from ._knockout import knockout
 from ._modules import modules
+from ._report import report
 from ._top_edges import top_edges
 from ._training_history import training_history
 
@@ -22,6 +23,7 @@ __all__ = [
     "evaluation",
     "knockout",
     "modules",
+    "report",
     "top_edges",
     "training_history",
 ]
