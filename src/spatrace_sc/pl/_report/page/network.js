@@ -109,11 +109,14 @@ function drawNetwork() {
 
 function networkSvg(net, width) {
   const row = 26, rows = Math.max(...net.layers.map((l) => l.length)), height = 30 + row * rows;
-  const box = Math.min(190, width * 0.27), label = Math.floor((box - 10) / 7);
-  const lefts = [0, (width - box) / 2, width - box], place = new Map();
+  // layers of pairs have longer names; what the boxes leave is shared by the two gaps
+  const boxes = net.layers.map((names) => (names.some((n) => n.includes("^") || n.includes(" "))
+    ? Math.min(200, width * 0.33) : Math.min(130, width * 0.21)));
+  const gap = (width - 2 - boxes[0] - boxes[1] - boxes[2]) / 2, place = new Map();
+  const lefts = [1, 1 + boxes[0] + gap, width - 1 - boxes[2]];
   net.layers.forEach((names, k) => names.forEach((name, i) => {
     const y = 30 + row * ((rows - names.length) / 2 + i + 0.5);
-    place.set(`${k} ${name}`, { x: lefts[k], y });
+    place.set(`${k} ${name}`, { x: lefts[k], y, box: boxes[k] });
   }));
   const svg = drawn("svg", { width, height, role: "group",
     "aria-label": `Network of ${readable(STATE.name)}` });
@@ -123,7 +126,7 @@ function networkSvg(net, width) {
   for (const e of net.list) {
     const start = find(e.from, [0, 1]), end = start && find(e.to, [1, 2].filter((k) => k > start[0]));
     if (!end) continue;
-    const [, a] = start, [, b] = end, x0 = a.x + box, x1 = b.x, bend = (x1 - x0) / 2;
+    const [, a] = start, [, b] = end, x0 = a.x + a.box, x1 = b.x, bend = (x1 - x0) / 2;
     const colour = e.plain ? "#777777" : e.effect > 0 ? DATA.colours.up : DATA.colours.down;
     const wide = e.plain ? 1 + 2 * e.effect : 0.8 + 4 * Math.abs(e.effect) / largest;
     const path = `M${x0},${a.y} C${x0 + bend},${a.y} ${x1 - bend},${b.y} ${x1},${b.y}`;
@@ -138,14 +141,15 @@ function networkSvg(net, width) {
     }
   }
   svg.append(...dots);
-  net.heads.forEach((head, k) => svg.append(drawn("text", { x: lefts[k] + box / 2, y: 14,
+  net.heads.forEach((head, k) => svg.append(drawn("text", { x: lefts[k] + boxes[k] / 2, y: 14,
     "text-anchor": "middle", "font-size": 12, fill: "#555" }, head)));
   net.layers.forEach((names, k) => names.forEach((name) =>
-    svg.append(node(name, k, place.get(`${k} ${name}`), box, label))));
+    svg.append(node(name, k, place.get(`${k} ${name}`)))));
   return svg;
 }
 
-function node(name, layer, at, box, label) {
+function node(name, layer, at) {
+  const box = at.box, label = Math.floor((box - 8) / 6.8);
   const bold = name === STATE.name || name === STATE.target || name === STATE.tf;
   const kind = name.includes("^") ? "lr_pairs" : layer === 1 && STATE.kind !== "modules" ? "tfs" : "";
   const clickable = kind !== "" && name !== STATE.name;
@@ -203,21 +207,23 @@ function drawMatrix() {
 }
 
 function matrixSvg(values, top, room) {
-  const { senders, receivers } = DATA.matrices, wide = 7 * 17 + 8;
-  const longest = Math.max(...receivers.map((r) => Math.min(17, r.length)));
+  const { senders, receivers } = DATA.matrices;
+  const most = Math.max(12, Math.min(28, Math.floor(0.36 * room / 7.4)));
+  const cut = (names) => Math.max(...names.map((name) => Math.min(most, name.length)));
+  const wide = Math.max(115, 7.4 * cut(senders) + 8), longest = cut(receivers);
   const size = Math.max(14, Math.min(30, (room - wide - 62) / receivers.length));
-  const high = 6.6 * longest + 24, width = wide + size * receivers.length + 62;
+  const high = 7.2 * longest + 20, width = wide + size * receivers.length + 62;
   const height = high + size * senders.length + 4;
   const svg = drawn("svg", { width, height: Math.max(height, high + 70), role: "img",
     "aria-label": "Matrix of scores, senders in rows and receivers in columns" });
   svg.append(drawn("text", { x: wide - 6, y: high - 8, "text-anchor": "end", "font-size": 12,
     fill: "#555" }, "sender ↓ receiver →"));
   senders.forEach((name, r) => svg.append(drawn("text", { x: wide - 6,
-    y: high + size * (r + 0.5) + 4, "text-anchor": "end", "font-size": 12 }, fitted(name, 17),
+    y: high + size * (r + 0.5) + 4, "text-anchor": "end", "font-size": 12 }, fitted(name, most),
   drawn("title", {}, name))));
   receivers.forEach((name, c) => svg.append(drawn("text", { "font-size": 12,
     transform: `translate(${wide + size * (c + 0.5) + 4},${high - 6}) rotate(-90)` },
-  fitted(name, 17), drawn("title", {}, name))));
+  fitted(name, most), drawn("title", {}, name))));
   senders.forEach((from, r) => receivers.forEach((to, c) => {
     const k = r * receivers.length + c, share = values.score[k] / top;
     const x = wide + size * c, y = high + size * r;
