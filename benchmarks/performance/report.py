@@ -42,9 +42,9 @@ def tissue(n_cells: int) -> AnnData:
     side = int(np.ceil(np.sqrt(copy.max() + 1)))
     tile = np.column_stack(np.divmod(copy, side)) * np.ptp(small.obsm["spatial"], axis=0)
     slots["spatial"] = slots["spatial"] + tile
-    return AnnData(
-        sparse.csr_matrix((n_cells, small.n_vars)), obs, small.var, dict(small.uns), slots
-    )
+    names = {"cells": obs.index.to_numpy(dtype=object), "labels": {}}
+    uns = {"spatrace": dict(small.uns["spatrace"]) | names}
+    return AnnData(sparse.csr_matrix((n_cells, small.n_vars)), obs, small.var, uns, slots)
 
 
 def plotly_page(adata: AnnData, path: Path) -> None:
@@ -69,6 +69,8 @@ def main(n_cells: int) -> None:
     """Print megabytes and seconds."""
     warnings.simplefilter("ignore")
     adata = tissue(n_cells)
+    columns = sum(st.get.activity(adata, kind).n_vars for kind in ("lr_pairs", "tfs"))
+    print(f"{columns} pairs and TFs with an activity")
     print(f"{adata.n_obs} cells          MB   s to write   s to open")
     with tempfile.TemporaryDirectory() as folder:
         pages = {"report": lambda path: st.pl.report(adata, path)}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import OTHER_CELLS
+from _helpers import OTHER_CELLS, page_data
 from anndata import AnnData
 
 import spatrace_sc as st
@@ -42,15 +42,9 @@ def written(adata: AnnData, folder: Path, **arguments: Any) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def data_of(text: str) -> dict[str, Any]:
-    """Data in a page."""
-    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text)
-    return json.loads(found)
-
-
 @pytest.fixture(scope="module")
 def data(result: AnnData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return data_of(written(result, tmp_path_factory.mktemp("report")))
+    return page_data(written(result, tmp_path_factory.mktemp("report")))
 
 
 @pytest.mark.parametrize("kind", ["u8", "u16", "u32", "f32"])
@@ -151,7 +145,7 @@ def test_rows_are_limited_and_significant_ones_kept(result: AnnData, tmp_path: P
     last = stored.index[stored["score"].to_numpy() > 0][-1]
     stored.loc[last, "q_value"] = 0.01
     some.uns["spatrace"] = some.uns["spatrace"] | {"lr_targets": stored}
-    table = data_of(written(some, tmp_path, max_edges=4))["tables"]["lr_targets"]
+    table = page_data(written(some, tmp_path, max_edges=4))["tables"]["lr_targets"]
     found = unpack_table(table["columns"])
     assert len(found) == 4
     assert found["q_value"].min() == pytest.approx(0.01)
@@ -160,9 +154,9 @@ def test_rows_are_limited_and_significant_ones_kept(result: AnnData, tmp_path: P
 
 def test_cells_are_drawn_by_slice(result: AnnData, data: dict[str, Any], tmp_path: Path) -> None:
     text = written(result, tmp_path, max_cells=60)
-    cells = data_of(text)["cells"]
+    cells = page_data(text)["cells"]
     assert cells["n"] <= 60
-    assert "drawn at random within each slice" in str(data_of(text)["about"]["counts"])
+    assert "drawn at random within each slice" in str(page_data(text)["about"]["counts"])
     share = np.diff(cells["starts"]) / np.diff(data["cells"]["starts"])
     assert (np.diff(cells["starts"]) >= 1).all()
     np.testing.assert_allclose(share, 0.1, atol=0.02)
@@ -173,7 +167,7 @@ def test_the_strongest_activities_fit(
     result: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spatrace_sc.pl._report._cells.ACTIVITY_BYTES", 600 * 5)
-    stored = data_of(written(result, tmp_path))["activities"]
+    stored = page_data(written(result, tmp_path))["activities"]
     counts = {kind: len(stored[kind]["codes"]) for kind in stored}
     assert counts == {"lr_pairs": 3, "tfs": 2, "modules": 0}
     assert stored["tfs"]["total"] == 6
@@ -183,7 +177,7 @@ def test_the_strongest_activities_fit(
 def test_modules_are_shown_once_they_are_inferred(result: AnnData, tmp_path: Path) -> None:
     some = result.copy()
     st.tl.modules(some, max_q=1.0, n_modules=2, progress=False)
-    data = data_of(written(some, tmp_path))
+    data = page_data(written(some, tmp_path))
     names = list(st.get.activity(some, "modules").var_names)
     assert data["activities"]["modules"]["names"] == names
     assert set(unpack_table(data["modules"]["targets"])["module"]) == set(names)
@@ -198,7 +192,7 @@ def test_names_and_titles_are_harmless(result: AnnData, tmp_path: Path) -> None:
     assert [tag for tag, _ in page.tags].count("script") == 2
     assert page.texts["title"][0] == f"{NASTY} {{{{data}}}}"
     assert page.texts["h1"][0] == f"{NASTY} {{{{data}}}}"
-    assert NASTY in data_of(text)["cells"]["types"]
+    assert NASTY in page_data(text)["cells"]["types"]
     assert NASTY not in text
     assert json.loads(json_text({"a": "</script>\u2028&"})) == {"a": "</script>\u2028&"}
     assert "<" not in json_text({"a": "</script>"})
@@ -279,11 +273,13 @@ def test_a_path_is_needed(result: AnnData, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings(OTHER_CELLS)
-def test_parts_and_empty_results(result: AnnData, silent: AnnData, tmp_path: Path) -> None:
-    one = result[(result.obs["sample"] == "early_slice2").to_numpy()].copy()
-    assert len(data_of(written(one, tmp_path))["cells"]["slices"]) == 1
-    nothing = silent.copy()
-    nothing.obsm["spatrace_tf_activity"] = result.obsm["spatrace_tf_activity"]
-    data = data_of(written(nothing, tmp_path))
-    assert all(t["significant"] == 0 for t in data["tables"].values())
+def test_a_part_of_the_cells(one_slice: AnnData, tmp_path: Path) -> None:
+    cells = page_data(written(one_slice, tmp_path))["cells"]
+    assert len(cells["slices"]) == 1
+    assert cells["n"] == one_slice.n_obs < 600
+
+
+def test_a_result_without_any_effect(no_effects: AnnData, tmp_path: Path) -> None:
+    data = page_data(written(no_effects, tmp_path))
+    assert all(t["n"] == t["significant"] == 0 for t in data["tables"].values())
     assert data["activities"]["lr_pairs"]["names"] == []

@@ -103,6 +103,18 @@ def test_it_opens_without_errors_and_without_a_network(browser: Browser, page: P
     assert NASTY in text(browser, "#legend")
 
 
+def test_an_empty_result_says_so(chromium: Browser, no_effects: AnnData, tmp_path: Path) -> None:
+    chromium.events.clear()
+    chromium.open(st.pl.report(no_effects, tmp_path / "report.html"))
+    for name in ("lr_targets", "lr_tfs", "tf_targets", "communication", "lr_pairs"):
+        click(chromium, f"[data-table={name}]")
+        assert text(chromium, "#table-note").endswith("No row has a score above 0.")
+    assert text(chromium, "#matrix-note") == "Sum of all pairs: no score above 0."
+    enter(chromium, "#kind", "tfs", "change")
+    assert text(chromium, "#network-note").startswith("No effect of ")
+    assert chromium.problems() == []
+
+
 def test_a_click_on_a_row_changes_map_and_network(browser: Browser) -> None:
     before = pictures(browser)
     assert len(before) == 6

@@ -52,7 +52,8 @@ def colour_table(name: str) -> str:
     from matplotlib import colormaps
 
     colours = np.rint(255 * colormaps[name](np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)
-    return colours.tobytes().hex()
+    text: str = colours.tobytes().hex()
+    return text
 
 
 def _read(name: str) -> str:

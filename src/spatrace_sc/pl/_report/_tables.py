@@ -111,7 +111,7 @@ def pack_matrices(adata: AnnData, stages: list[str], key: str) -> Packed:
         score, significant = (
             values.groupby(types)
             .sum()
-            .unstack(fill_value=0.0)
+            .unstack(fill_value=0)
             .reindex(index=senders, columns=receivers, fill_value=0.0)
             for values in (part["score"], part["score"].where(is_significant(part), 0.0))
         )
