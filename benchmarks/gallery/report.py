@@ -30,9 +30,9 @@ def screenshot(path: Path) -> Figure:
         browser.open(path)
         browser.run(CLICK)
         browser.screenshot(picture, whole=False)
-    figure = plt.figure(figsize=(12.8, 9.0), dpi=110)
+    figure = plt.figure(figsize=(1280 / 110, 900 / 110), dpi=110)
     ax = figure.add_axes((0, 0, 1, 1))
-    ax.imshow(plt.imread(picture))
+    ax.imshow(plt.imread(picture), aspect="auto", interpolation="nearest")
     ax.set_axis_off()
     return figure
 

@@ -74,8 +74,9 @@ function significant(q) {
 function short(value) {
   if (!Number.isFinite(value)) return "–";
   if (value === 0) return "0";
-  const size = Math.abs(value);
-  return size >= 1e-3 && size < 1e5 ? String(Number(value.toPrecision(3))) : value.toExponential(1);
+  const size = Math.abs(value), plain = size >= 1e-3 && size < 1e5;
+  const text = plain ? String(Number(value.toPrecision(3))) : value.toExponential(1);
+  return text.replaceAll("-", "−");
 }
 
 function readable(name) {

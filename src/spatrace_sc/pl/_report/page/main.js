@@ -27,8 +27,9 @@ function drawAll() {
 }
 
 function drawSuggestions() {
-  byId("names").replaceChildren(...namesOf(STATE.kind).map((name) => element("option", { value: name })));
-  byId("name").placeholder = `${namesOf(STATE.kind).length} to choose from`;
+  const names = namesOf(STATE.kind);
+  byId("names").replaceChildren(...names.map((name) => element("option", { value: name })));
+  byId("name").placeholder = `${names.length} to choose from`;
 }
 
 function chooseKind(kind) {

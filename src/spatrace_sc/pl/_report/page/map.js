@@ -31,8 +31,8 @@ function visibleSlices() {
 function drawMap() {
   const activity = chosenActivity(), slices = visibleSlices();
   byId("map-note").textContent = mapNote(activity);
-  const room = byId("panels").clientWidth || 340;
-  const most = room < 520 ? (slices.length > 2 ? 2 : 1) : slices.length > 6 ? 4 : 3;
+  const room = Math.floor(byId("panels").getBoundingClientRect().width) || 340;
+  const most = room < 520 ? (slices.length > 2 ? 2 : 1) : slices.length > 9 ? 4 : 3;
   const across = Math.min(slices.length, most);
   const width = Math.floor(Math.min((room - 8 * (across - 1)) / across, 720));
   const [hx, hy] = DATA.cells.half, margin = 5;
@@ -47,7 +47,8 @@ function drawMap() {
     drawSlice(canvas, k, activity, place);
     canvas.addEventListener("mousemove", (event) => showTip(event, canvas, k, activity, place));
     canvas.addEventListener("mouseleave", hideTip);
-    return element("figure", {}, canvas, element("figcaption", { title: slice.title }, slice.title));
+    const caption = element("figcaption", { title: slice.title }, slice.title);
+    return element("figure", {}, canvas, caption);
   }));
   byId("panels").dataset.shown = STATE.name || "cell type";
   drawLegend(activity, scale);
@@ -153,7 +154,8 @@ function activityLegend(activity) {
   const bar = element("span", { class: "bar" });
   const stops = [0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1].map((s) => shade(name, s));
   bar.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
-  const low = short(activity.low), top = `≥ ${short(activity.top)}`;
+  const low = (activity.all.signed ? "≤ " : "") + short(activity.low);
+  const top = `≥ ${short(activity.top)}`;
   const scale = element("span", { class: "key" }, low, bar, top);
   return [scale, element("span", { class: "key" }, activity.all.unit)];
 }

@@ -60,7 +60,8 @@ function networkOfPair() {
   const targets = ranked.slice(0, MOST_TARGETS), kept = new Set(targets);
   const ends = [...direct, ...further].filter((e) => kept.has(e.to));
   const layers = [[STATE.name], onTfs.map((e) => e.to), targets];
-  return { heads: ["pair", "TFs", "targets"], layers, list: [...onTfs, ...ends], all: ranked.length };
+  const heads = ["pair", "TFs", "targets"];
+  return { heads, layers, list: [...onTfs, ...ends], all: ranked.length };
 }
 
 function networkOfTf() {
@@ -68,7 +69,8 @@ function networkOfTf() {
   const every = edges("tf_targets", { tf: STATE.name }, tfOf, targetOf);
   const ends = strongest(every, "to", 12, STATE.target);
   const layers = [pairs.map((e) => e.from), [STATE.name], ends.map((e) => e.to)];
-  return { heads: ["pairs", "TF", "targets"], layers, list: [...pairs, ...ends], all: every.length };
+  const heads = ["pairs", "TF", "targets"];
+  return { heads, layers, list: [...pairs, ...ends], all: every.length };
 }
 
 function networkOfModule() {
@@ -121,10 +123,12 @@ function networkSvg(net, width) {
   const svg = drawn("svg", { width, height, role: "group",
     "aria-label": `Network of ${readable(STATE.name)}` });
   const largest = Math.max(...net.list.map((e) => (e.plain ? 0 : Math.abs(e.effect))), 1e-12);
-  const find = (name, layers) => layers.map((k) => [k, place.get(`${k} ${name}`)]).find(([, p]) => p);
+  const find = (name, layers) =>
+    layers.map((k) => [k, place.get(`${k} ${name}`)]).find(([, p]) => p);
   const dots = [];
   for (const e of net.list) {
-    const start = find(e.from, [0, 1]), end = start && find(e.to, [1, 2].filter((k) => k > start[0]));
+    const start = find(e.from, [0, 1]);
+    const end = start && find(e.to, [1, 2].filter((k) => k > start[0]));
     if (!end) continue;
     const [, a] = start, [, b] = end, x0 = a.x + a.box, x1 = b.x, bend = (x1 - x0) / 2;
     const colour = e.plain ? "#777777" : e.effect > 0 ? DATA.colours.up : DATA.colours.down;
@@ -151,7 +155,8 @@ function networkSvg(net, width) {
 function node(name, layer, at) {
   const box = at.box, label = Math.floor((box - 8) / 6.8);
   const bold = name === STATE.name || name === STATE.target || name === STATE.tf;
-  const kind = name.includes("^") ? "lr_pairs" : layer === 1 && STATE.kind !== "modules" ? "tfs" : "";
+  const ofTf = layer === 1 && STATE.kind !== "modules" ? "tfs" : "";
+  const kind = layer === 0 ? "lr_pairs" : ofTf;
   const clickable = kind !== "" && name !== STATE.name;
   const group = drawn("g", clickable ? { role: "button", tabindex: 0 } : {},
     drawn("rect", { x: at.x, y: at.y - 10, width: box, height: 20, rx: 4, fill: "#fff",
@@ -208,9 +213,9 @@ function drawMatrix() {
 
 function matrixSvg(values, top, room) {
   const { senders, receivers } = DATA.matrices;
-  const most = Math.max(12, Math.min(28, Math.floor(0.36 * room / 7.4)));
+  const most = Math.max(20, Math.min(28, Math.floor(0.36 * room / 7.4)));
   const cut = (names) => Math.max(...names.map((name) => Math.min(most, name.length)));
-  const wide = Math.max(115, 7.4 * cut(senders) + 8), longest = cut(receivers);
+  const wide = Math.max(130, 7.4 * cut(senders) + 8), longest = cut(receivers);
   const size = Math.max(14, Math.min(30, (room - wide - 62) / receivers.length));
   const high = 7.2 * longest + 20, width = wide + size * receivers.length + 62;
   const height = high + size * senders.length + 4;

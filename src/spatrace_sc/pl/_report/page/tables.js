@@ -97,7 +97,8 @@ function tableRow(columns, i) {
     return element("td", { class: "number" }, dot + short(value));
   });
   const shown = isShown(TABLE.name, i);
-  const row = element("tr", { tabindex: 0, "data-row": i, "aria-selected": String(shown) }, ...cells);
+  const attributes = { tabindex: 0, "data-row": i, "aria-selected": String(shown) };
+  const row = element("tr", attributes, ...cells);
   onPress(row, () => {
     chooseRow(TABLE.name, i);
     const again = byId("table").querySelector(`tr[data-row="${i}"]`);
