@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 
 import spatrace_sc as st
 
+#: Pixels of the screen, and how many of them make an inch.
+SCREEN, DPI = (960, 560), 150
 #: The first row of the pairs, as a reader would choose it.
 CLICK = "document.querySelector('#table tbody tr').click(); window.scrollTo(0, 0)"
 
@@ -24,15 +26,15 @@ def report(adata: AnnData) -> Figure:
 
 
 def screenshot(path: Path) -> Figure:
-    """Return the page on a screen of 1280 × 900 pixels as a figure."""
+    """Return the top of the page as a figure, on a smaller scale."""
     picture = path.with_suffix(".png")
     with Browser() as browser:
-        browser.open(path)
+        browser.open(path, *SCREEN)
         browser.run(CLICK)
         browser.screenshot(picture, whole=False)
-    figure = plt.figure(figsize=(1280 / 110, 900 / 110), dpi=110)
+    figure = plt.figure(figsize=tuple(side / DPI for side in SCREEN))
     ax = figure.add_axes((0, 0, 1, 1))
-    ax.imshow(plt.imread(picture), aspect="auto", interpolation="nearest")
+    ax.imshow(plt.imread(picture), aspect="auto")
     ax.set_axis_off()
     return figure
 

@@ -93,7 +93,7 @@ function drawSlice(canvas, k, activity, place) {
   canvas.style.height = `${place.height}px`;
   const pen = canvas.getContext("2d"), step = DATA.cells.step * place.scale;
   pen.scale(ratio, ratio);
-  const radius = Math.max(0.7, Math.min(6, 0.55 * DATA.cells.gap * place.scale));
+  const radius = Math.max(0.7, Math.min(9, 0.55 * DATA.cells.gap * place.scale));
   const batches = new Map();
   for (let i = DATA.cells.starts[k]; i < DATA.cells.starts[k + 1]; i++) {
     const [colour, rank] = cellColour(i, activity), key = `${String(rank).padStart(8)} ${colour}`;
