@@ -23,8 +23,8 @@ from .._significance import is_significant
 from .._slices import slices
 from ._pack import Packed, pack, pack_codes, quantised
 
-#: Bytes of activities in the page, before base64: 160 columns of 50 000 cells.
-ACTIVITY_BYTES = 8_000_000
+#: Bytes of activities in the page, before base64: 140 columns of 50 000 cells.
+ACTIVITY_BYTES = 7_000_000
 #: Share of the columns that pairs may take; TFs have the others.
 PAIR_SHARE = 0.6
 #: Largest code of a position.

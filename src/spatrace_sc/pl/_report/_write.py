@@ -66,8 +66,9 @@ def report(
 
     Returns
     -------
-    Path of the file. With 50 000 cells it has less than 20 MB. It holds the activities of the
-    strongest pairs and TFs, as many as 8 MB can hold, and says how many.
+    Path of the file. It holds the activities of the strongest pairs and TFs, up to 7 MB of them
+    (140 with 50 000 cells), and says how many. With 50 000 cells and full tables at fifteen stages
+    it has less than 20 MB.
 
     Raises
     ------
