@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
-from benchmarks._browser import Browser, executable
 
 import spatrace_sc as st
+
+sys.path.append(str(Path(__file__).parents[2]))
+
+pytest.importorskip("fcntl")  # Chromium is driven through a pipe of Unix
+
+from benchmarks._browser import Browser, executable
 
 pytestmark = pytest.mark.skipif(executable() is None, reason="no Chromium is installed")
 
