@@ -1,0 +1,57 @@
+"""Marks that are added to what is significant, and the line that counts it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._shared import points, settle
+from ._significance import THRESHOLD
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Label of the artist that marks significance.
+SIGNIFICANT = f"significant ({THRESHOLD})"
+#: Distance of a mark in a corner from the middle of its field, as a share of the field.
+CORNER = 0.34
+#: Diameter of a mark as a share of its field, in the middle and in a corner, and its limits in
+#: points.
+SHARE, CORNER_SHARE, LARGEST_MARK, SMALLEST_MARK = 0.42, 0.2, 6.0, 1.5
+
+
+def count_line(n: int, total: int, noun: str, mark: str, *, drawn: int | None = None) -> str:
+    """Return ``"6 of 400 fields significant at q ≤ 0.1 (dots)"``.
+
+    ``drawn`` is the number of significant ones in the figure; the line gives it if it is smaller.
+    """
+    line = f"{n} of {total} {noun} significant at {THRESHOLD}"
+    if n == 0:
+        return line
+    return f"{line} ({mark}{f'; {drawn} drawn' if drawn is not None and drawn < n else ''})"
+
+
+def mark_fields(ax: Axes, fields: NDArray[np.bool_], *, corner: bool = False) -> None:
+    """Draw a dot on some fields of a heatmap, rows × columns, visible on every colour.
+
+    With ``corner`` it is in the upper right corner, beside a number in the middle.
+    """
+    row, column = np.nonzero(fields)
+    shift = CORNER if corner else 0.0
+    settle(ax)
+    width, height = points(ax)
+    side = min(width / max(fields.shape[1], 1), height / max(fields.shape[0], 1))
+    share = CORNER_SHARE if corner else SHARE
+    diameter = float(np.clip(share * side, SMALLEST_MARK, LARGEST_MARK))
+    ax.scatter(
+        column + shift,
+        row - shift,
+        s=diameter**2,
+        c="white",
+        edgecolors="black",
+        linewidths=min(0.8, 0.25 * diameter),
+        zorder=3,
+        label=SIGNIFICANT,
+    )
