@@ -11,6 +11,7 @@ from anndata import AnnData
 from .. import _keys
 from .._check import count
 from .._errors import InvalidArgumentError, MissingPackageError
+from ._marks import fit_title
 from ._network import links_title, strongest_links
 from ._shared import new_axes, nothing_left
 from ._shortened import LONGEST_OF_TWO, shortened
@@ -113,7 +114,7 @@ def chord(
     for arc in arcs.sort_values("score", ascending=False, kind="stable").itertuples():
         circos.link(
             *((arc.sender, arc.start, arc.end), (arc.receiver, arc.to_start, arc.to_end)),
-            color=colours[arc.sender],
+            color=colours[str(arc.sender)],
             alpha=OPACITY,
             direction=1,
             r1=ENDS,
@@ -122,8 +123,7 @@ def chord(
             lw=OUTLINE if arc.significant else 0.0,
         )
     circos.plotfig(ax=ax)
-    title = links_title(signals, links, drawn, "outlined", "links")
-    ax.set_title(title, fontsize=10, pad=6)
+    fit_title(ax, links_title(signals, links, drawn, "outlined", "links"))
     return ax
 
 
@@ -149,7 +149,7 @@ def _polar(ax: Axes | None, side: float) -> Axes:
     import matplotlib.pyplot as plt
 
     polar = {"projection": "polar"}
-    return plt.subplots(figsize=(side, side + 0.2), layout="constrained", subplot_kw=polar)[1]
+    return plt.subplots(figsize=(side, side + 0.45), layout="constrained", subplot_kw=polar)[1]
 
 
 def _prepare(drawn: pd.DataFrame, types: list[str]) -> tuple[pd.DataFrame, dict[str, float]]:

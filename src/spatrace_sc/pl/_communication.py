@@ -9,7 +9,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
-from ._marks import count_line, mark_fields
+from ._marks import count_line, fit_title, mark_fields
 from ._shared import draw_matrix, label_width, new_axes, nothing_left
 from ._shortened import shortened
 from ._signals import read_signals
@@ -89,7 +89,7 @@ def communication(
     scores, significant = signals.matrices()
     n, m = scores.shape
     names = scores.set_axis(shortened(scores.index)).set_axis(shortened(scores.columns), axis=1)
-    names = names.rename_axis(index=scores.index.name, columns=scores.columns.name)
+    names = names.rename_axis(index="sender", columns="receiver")
     written = max(n, m) <= MAX_TYPES_WRITTEN
     side = WRITTEN if written else EMPTY
     width = BAR + label_width(names.index) + max(side[0] * m, 2.5)
@@ -104,11 +104,12 @@ def communication(
         limits=(0.0, float(values.max())),
         cmap=cmap,
         label=f"{'score' if pair is not None else 'summed score'} (SD)",
-        title=f"{signals.summed}{signals.suffix}\n{line}",
+        title=" \n ",  # room for the title
     )
     mark_fields(ax, significant, corner=written)
     if written:
         _write_scores(ax, image, values)
+    fit_title(ax, f"{signals.summed}{signals.suffix}\n{line}")
     return ax
 
 

@@ -15,8 +15,8 @@ from .. import _keys, get
 from .._check import count
 from .._errors import InvalidArgumentError
 from ._labels import ARROW
-from ._pair_heatmap import draw_scores, score_matrices
-from ._shared import label_width, new_axes, nothing_left
+from ._pair_heatmap import draw_scores, nothing_in, score_matrices
+from ._shared import label_width
 from ._shortened import shortened
 from ._signals import Signals, chosen_types, read_signals
 from ._significance import THRESHOLD, is_significant, stage_word, up_to
@@ -101,16 +101,15 @@ def communication_stages(
     name = ARROW.join(types)
     if not (every["score"].to_numpy() > 0).any():
         between = f" from {name}" if types else ""
-        first = new_axes(None if given is None else given[0], 5.0, 2.0)
-        return nothing_left(
-            first, f"No communication{between}{limit or ' with a score above 0'} at any stage"
-        )
+        limit = limit or " with a score above 0"
+        return nothing_in(given, f"No communication{between}{limit} at any stage")
     ranked = every.sort_values("score", ascending=False, kind="stable")
     order = score_matrices(
         ranked.drop_duplicates(["ligand", "receptor"]), top_ligands, top_receptors
     )[0]
     panels = _panels(order, len(stages)) if given is None else given
-    image = _draw(panels, order, tables, stages, cmap)
+    every_name = given is not None
+    image = _draw(panels, order, dict(zip(stages, tables, strict=True)), cmap, every_name)
     panels[0].figure.colorbar(image, ax=list(panels), label="score (SD)", shrink=0.8, aspect=25)
     if given is None:
         words = f"{name}{limit}, by {stage_word(adata, key)}; dots: significant at {THRESHOLD}"
@@ -169,20 +168,20 @@ def _panels(order: pd.DataFrame, n_stages: int) -> NDArray[Any]:
 def _draw(
     panels: NDArray[Any],
     order: pd.DataFrame,
-    tables: list[pd.DataFrame],
-    stages: list[str],
+    tables: dict[str, pd.DataFrame],
     cmap: str,
+    every_name: bool,
 ) -> Any:
-    """Draw every stage; return the last image."""
-    largest = max(float(table["score"].max()) for table in tables if len(table))
+    """Draw every stage, ligands named in the first column or in every panel; return an image."""
+    largest = max(float(table["score"].max()) for table in tables.values() if len(table))
     image = None
-    for k, (panel, table, stage) in enumerate(zip(panels, tables, stages, strict=True)):
+    for k, (stage, table) in enumerate(tables.items()):
         scores, significant = score_matrices(table, None, None)
         marks = pd.DataFrame(significant, scores.index, scores.columns)
-        marks = (marks.reindex_like(order) == True).to_numpy(dtype=bool)  # noqa: E712
+        marks = marks.reindex_like(order).eq(True)
         wide = table.pivot(index="ligand", columns="receptor", values="score").reindex_like(order)
-        limits, first = (0.0, largest), k % N_COLUMNS == 0
-        image = draw_scores(panel, wide, marks, limits, cmap, names=first)
+        names = every_name or k % N_COLUMNS == 0
+        image = draw_scores(panels[k], wide, marks.to_numpy(), (0.0, largest), cmap, names=names)
         n = int(table["significant"].sum())
-        panel.set_title(f"{stage}\n{n} of {len(table)} pairs significant", fontsize=8)
+        panels[k].set_title(f"{stage}\n{n} of {len(table)} pairs significant", fontsize=8)
     return image

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from .. import _keys
 from .._check import count
 from ._labels import ARROW, readable
-from ._marks import SIGNIFICANT, count_line
+from ._marks import SIGNIFICANT, count_line, fit_title
 from ._shared import label_ticks, label_width, new_axes, nothing_left, points
 from ._shortened import LONGEST, LONGEST_OF_TWO, shortened
 from ._side_legends import dot, side_legends
@@ -114,13 +115,14 @@ def dotplot(
         return nothing_left(ax, reason)
     every = rows.groupby(["sender", "receiver"], sort=False).ngroups
     total = rows["pair"].nunique()
+    ax.set_title(" \n ", fontsize=10)  # room for the title
     title = f"{_of(n, total)} pairs, {_of(m, every)} combinations of types{signals.suffix}"
     significant = int(rows["significant"].sum())
     line = count_line(
         *(significant, len(rows), "rows", "ringed"), drawn=int(drawn["significant"].sum())
     )
-    ax.set_title(f"{title}\n{line}", fontsize=10)
     _draw(ax, drawn, labels, cmap)
+    fit_title(ax, f"{title}\n{line}")
     return ax
 
 
@@ -177,7 +179,7 @@ def _draw(ax: Axes, drawn: pd.DataFrame, labels: list[list[str]], cmap: str) -> 
     ax.grid(color="0.92", linewidth=0.6)
     ax.set_axisbelow(True)
     place = drawn["column"].to_numpy(), drawn["row"].to_numpy()
-    colour = {"cmap": cmap, "vmin": 0.0, "vmax": float(drawn["score"].max())}
+    colour: dict[str, Any] = {"cmap": cmap, "vmin": 0.0, "vmax": float(drawn["score"].max())}
     dots = ax.scatter(*place, c=drawn["score"], edgecolors="0.4", linewidths=0.3, **colour)
     ringed = drawn[drawn["significant"].to_numpy()]
     rings = ax.scatter(
@@ -187,25 +189,25 @@ def _draw(ax: Axes, drawn: pd.DataFrame, labels: list[list[str]], cmap: str) -> 
         linewidths=RING_WIDTH,
         label=SIGNIFICANT,
     )
-    label_ticks(ax, x=labels[1], y=labels[0])
-    side_legends(
-        ax, _legend(WIDEST), "evidence", mappable=dots, label="score (SD)"
-    )  # takes its room first
-    label_ticks(ax, x=labels[1], y=labels[0])
+    bar: dict[str, Any] = {"mappable": dots, "label": "score (SD)"}
+    shift = side_legends(ax, _legend(WIDEST), "evidence", **bar)  # takes its room first
+    for _ in range(2):  # labels of one axis change the room of the other
+        label_ticks(ax, y=labels[0])
+        label_ticks(ax, x=labels[1])
     width, height = points(ax)
     widest = min(WIDEST, WIDEST_SHARE * min(width / m, height / n))
     dots.set_sizes(_area(drawn["evidence"].to_numpy(), widest))
     rings.set_sizes((np.sqrt(_area(ringed["evidence"].to_numpy(), widest)) + RING_GAP) ** 2)
-    side_legends(ax, _legend(widest), "evidence")
+    side_legends(ax, _legend(widest), "evidence", shift=shift)
 
 
-def _area(evidence: np.ndarray, widest: float) -> np.ndarray:
+def _area(evidence: NDArray[np.float64], widest: float) -> NDArray[np.float64]:
     """Return areas of dots in square points."""
     share = np.clip(evidence / LARGEST_EVIDENCE, 0.0, 1.0)
     return np.asarray(widest**2 * (SMALLEST_AREA + (1 - SMALLEST_AREA) * share))
 
 
-def _legend(widest: float) -> list:
+def _legend(widest: float) -> list[Any]:
     """Return the entries of the legend: sizes, and a ring."""
     words = ("q = 1", "q = 0.1", "q = 0.01", "q ≤ 0.001")
     size = np.sqrt(_area(np.arange(4.0), widest))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +14,10 @@ from ._significance import THRESHOLD
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Label of the artist that marks significance.
-SIGNIFICANT = f"significant ({THRESHOLD})"
+#: Label of the artist that marks significance; the title states the threshold.
+SIGNIFICANT = "significant"
+#: Sizes of a title, the first that fits is taken, and share of the figure's width that it may take.
+TITLE_SIZES, TITLE_WIDTH = (10, 9, 8, 7), 0.98
 #: Distance of a mark in a corner from the middle of its field, as a share of the field.
 CORNER = 0.34
 #: Diameter of a mark as a share of its field, in the middle and in a corner, and its limits in
@@ -31,6 +34,31 @@ def count_line(n: int, total: int, noun: str, mark: str, *, drawn: int | None = 
     if n == 0:
         return line
     return f"{line} ({mark}{f'; {drawn} drawn' if drawn is not None and drawn < n else ''})"
+
+
+def fit_title(ax: Axes, text: str) -> None:
+    """Write a title that stays inside the figure; call it last.
+
+    It shrinks, then its lines are wrapped, and it moves towards the middle of the figure.
+    """
+    title = ax.set_title(text)
+    settle(ax)
+    figure = ax.figure.bbox
+    room = TITLE_WIDTH * figure.width
+    for size in TITLE_SIZES:
+        title.set_fontsize(size)
+        width = title.get_window_extent().width
+        if width <= room:
+            break
+    else:
+        lines = text.split("\n")
+        letters = max(int(max(map(len, lines)) * room / width), 12)
+        title.set_text("\n".join(part for line in lines for part in wrap(line, letters)))
+        settle(ax)
+    box, inside = title.get_window_extent(), ax.get_window_extent()
+    margin = (1 - TITLE_WIDTH) / 2 * figure.width
+    shift = max(figure.x0 + margin - box.x0, 0.0) - max(box.x1 - figure.x1 + margin, 0.0)
+    title.set_x(0.5 + shift / inside.width)
 
 
 def mark_fields(ax: Axes, fields: NDArray[np.bool_], *, corner: bool = False) -> None:

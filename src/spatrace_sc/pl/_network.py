@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._check import count, one_of
-from ._marks import SIGNIFICANT, count_line
-from ._shared import new_axes, nothing_left, settle
+from ._marks import SIGNIFICANT, count_line, fit_title
+from ._shared import new_axes, nothing_left, points, settle
 from ._shortened import LONGEST_OF_TWO, shortened
 from ._side_legends import dot, side_legends
 from ._signals import Signals, read_signals, type_colours
@@ -31,7 +31,9 @@ BEND = 0.18
 #: Radius and distance of the loop of a type that signals to itself.
 LOOP, LOOP_AT = 0.085, 1.09
 #: Steps in which the axes are widened for the names, which do not shrink with them.
-N_WIDENINGS = 4
+N_WIDENINGS = 5
+#: Distance from the centre that is always inside the axes, and radius from which on sizes are full.
+INSIDE, FULL_RADIUS = 1.25, 100.0
 #: Distance of names from the centre, beside a loop and without one.
 NAME_AT, NAME_BY_LOOP = 1.1, 1.22
 #: Inches of a new figure of few and of many types.
@@ -114,14 +116,17 @@ def network(
     place = _circle(types)
     colours = type_colours(adata, types, key)
     ax.set_axis_off()
-    ax.set_aspect("equal", adjustable="datalim")
-    ax.set_title(links_title(signals, links, drawn, "dots", "arrows"), fontsize=10)
-    _draw_arrows(ax, drawn, place, colours)
+    ax.set_aspect("equal")
+    title = links_title(signals, links, drawn, "dots", "arrows")
+    ax.set_title(title, fontsize=10)
+    side_legends(ax, _legend(links, 1.0), "score (SD)")  # takes its room first
     with_loop = set(drawn["sender"][drawn["sender"] == drawn["receiver"]])
-    names = _draw_nodes(ax, place, colours, with_loop)
-    _draw_marks(ax, drawn, place)
-    side_legends(ax, _legend(links), "score (SD)")
-    _show_names(ax, names)
+    scale = _draw_names(ax, place, with_loop)
+    _draw_arrows(ax, drawn, place, colours, scale)
+    _draw_nodes(ax, place, colours, scale)
+    _draw_marks(ax, drawn, place, scale)
+    side_legends(ax, _legend(links, scale), "score (SD)")
+    fit_title(ax, title)
     return ax
 
 
@@ -155,27 +160,61 @@ def _width(score: Any, largest: float) -> Any:
     return THINNEST + (WIDEST - THINNEST) * score / largest
 
 
+def _draw_names(ax: Axes, place: dict[str, NDArray[np.float64]], with_loop: set[str]) -> float:
+    """Write the names, which point away from the circle, and widen the axes until all are inside.
+
+    Returns the factor for sizes in points: 1, or less if the circle is small or full.
+    """
+    types = list(place)
+    size = next((size for n, size in NAME_SIZES if len(types) <= n), SMALLEST_NAME)
+    names = []
+    for text, name in zip(shortened(types, LONGEST_OF_TWO), types, strict=True):
+        x, y = place[name]
+        angle, left = float(np.degrees(np.arctan2(y, x))), x < -1e-9
+        distance = NAME_BY_LOOP if name in with_loop else NAME_AT
+        style: dict[str, Any] = {"va": "center", "fontsize": size, "rotation_mode": "anchor"}
+        style["rotation"] = angle + 180 if left else angle
+        style["ha"] = "right" if left else "left"
+        names.append(ax.text(distance * x, distance * y, text, **style))
+    reach = np.array([INSIDE, INSIDE])
+    for _ in range(N_WIDENINGS):
+        ax.set_xlim(-reach[0], reach[0])
+        ax.set_ylim(-reach[1], reach[1])
+        settle(ax)
+        to_data = ax.transData.inverted()
+        corners = [to_data.transform(name.get_window_extent().get_points()) for name in names]
+        reach = np.maximum(np.abs(np.concatenate(corners)).max(axis=0), INSIDE)
+    radius = points(ax)[0] / (2 * reach[0])
+    return float(np.clip(min(radius / FULL_RADIUS, 2 * np.pi * radius / (20 * len(types))), 0.3, 1))
+
+
 def _draw_arrows(
-    ax: Axes, drawn: pd.DataFrame, place: dict[str, NDArray[np.float64]], colours: dict[str, str]
+    ax: Axes,
+    drawn: pd.DataFrame,
+    place: dict[str, NDArray[np.float64]],
+    colours: dict[str, str],
+    scale: float,
 ) -> None:
     """Draw an arrow for every link, the strongest on top."""
     from matplotlib.patches import Circle, FancyArrowPatch
 
     largest = float(drawn["score"].max())
-    for link in drawn.sort_values("score", kind="stable").itertuples():
-        width, colour = _width(link.score, largest), colours[link.sender]
+    weakest_first = drawn.sort_values("score", kind="stable")
+    names = weakest_first[["sender", "receiver"]].astype(str).to_numpy()
+    for (sender, receiver), score in zip(names, weakest_first["score"], strict=True):
+        width, colour = scale * _width(score, largest), colours[sender]
         style: dict[str, Any] = {"color": colour, "linewidth": width, "alpha": 0.75, "zorder": 1}
-        if link.sender == link.receiver:
-            loop = Circle(tuple(LOOP_AT * place[link.sender]), LOOP, fill=False, **style)
+        if sender == receiver:
+            loop = Circle(tuple(LOOP_AT * place[sender]), LOOP, fill=False, **style)
             ax.add_patch(loop)
             continue
-        ends = tuple(place[link.sender]), tuple(place[link.receiver])
+        head = f"head_length={3 * scale + 0.8 * width},head_width={1.5 * scale + 0.6 * width}"
         arrow = FancyArrowPatch(
-            *ends,
-            arrowstyle=f"-|>,head_length={3 + 0.8 * width},head_width={1.5 + 0.6 * width}",
+            *(tuple(place[sender]), tuple(place[receiver])),
+            arrowstyle=f"-|>,{head}",
             connectionstyle=f"arc3,rad={BEND}",
-            shrinkA=NODE / 2,
-            shrinkB=NODE / 2 + 1,
+            shrinkA=scale * NODE / 2,
+            shrinkB=scale * NODE / 2 + 1,
             mutation_scale=1.0,
             **style,
         )
@@ -183,45 +222,18 @@ def _draw_arrows(
 
 
 def _draw_nodes(
-    ax: Axes,
-    place: dict[str, NDArray[np.float64]],
-    colours: dict[str, str],
-    with_loop: set[str],
-) -> list[Any]:
-    """Draw the types and their names, which point away from the circle; return the names."""
-    types = list(place)
-    spots = np.array([place[name] for name in types])
-    nodes: dict[str, Any] = {"s": NODE**2, "edgecolors": "black", "linewidths": 0.6, "zorder": 2}
-    ax.scatter(spots[:, 0], spots[:, 1], c=[colours[name] for name in types], **nodes)
-    size = next((size for n, size in NAME_SIZES if len(types) <= n), SMALLEST_NAME)
-    names = []
-    for name, text, (x, y) in zip(types, shortened(types, LONGEST_OF_TWO), spots, strict=True):
-        angle = float(np.degrees(np.arctan2(y, x)))
-        left = x < -1e-9
-        distance = NAME_BY_LOOP if name in with_loop else NAME_AT
-        style: dict[str, Any] = {"va": "center", "fontsize": size, "rotation_mode": "anchor"}
-        style["rotation"] = angle + 180 if left else angle
-        style["ha"] = "right" if left else "left"
-        names.append(ax.text(distance * x, distance * y, text, **style))
-    return names
+    ax: Axes, place: dict[str, NDArray[np.float64]], colours: dict[str, str], scale: float
+) -> None:
+    """Draw the types."""
+    x, y = np.array(list(place.values())).T
+    style: dict[str, Any] = {"edgecolors": "black", "linewidths": 0.6, "zorder": 2}
+    style |= {"s": (scale * NODE) ** 2, "c": [colours[name] for name in place]}
+    ax.scatter(x=x, y=y, **style)
 
 
-def _show_names(ax: Axes, names: list[Any]) -> None:
-    """Widen the limits of the axes until all names are inside."""
-    ax.set_xlim(-1.3, 1.3)
-    ax.set_ylim(-1.3, 1.3)
-    for _ in range(N_WIDENINGS):
-        settle(ax)
-        to_data = ax.transData.inverted()
-        corners = np.concatenate(
-            [to_data.transform(name.get_window_extent().get_points()) for name in names]
-        )
-        reach = np.maximum(np.abs(corners).max(axis=0), 1.3)
-        ax.set_xlim(-reach[0], reach[0])
-        ax.set_ylim(-reach[1], reach[1])
-
-
-def _draw_marks(ax: Axes, drawn: pd.DataFrame, place: dict[str, NDArray[np.float64]]) -> None:
+def _draw_marks(
+    ax: Axes, drawn: pd.DataFrame, place: dict[str, NDArray[np.float64]], scale: float
+) -> None:
     """Draw a dot in the middle of every significant arrow."""
     middle = np.empty((0, 2))
     significant = drawn[drawn["significant"].to_numpy()]
@@ -231,7 +243,7 @@ def _draw_marks(ax: Axes, drawn: pd.DataFrame, place: dict[str, NDArray[np.float
         )
     ax.scatter(
         *middle.T,
-        s=MARK**2,
+        s=(MARK * scale**0.5) ** 2,
         c="white",
         edgecolors="black",
         linewidths=0.8,
@@ -249,13 +261,13 @@ def _middle(start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.
     return np.asarray((start + end) / 2 + BEND / 2 * np.array([along[1], -along[0]]))
 
 
-def _legend(links: pd.DataFrame) -> list[Any]:
+def _legend(links: pd.DataFrame, scale: float) -> list[Any]:
     """Return the entries of the legend: two widths and the mark."""
     from matplotlib.lines import Line2D
 
     largest = float(links["score"].max())
     widths = [
-        Line2D([], [], color="0.4", linewidth=_width(share * largest, largest), label=text)
+        Line2D([], [], color="0.4", linewidth=scale * _width(share * largest, largest), label=text)
         for share, text in ((1.0, f"{largest:.2g}"), (0.25, f"{largest / 4:.2g}"))
     ]
     mark = dot(

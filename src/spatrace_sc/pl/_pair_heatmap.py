@@ -15,7 +15,7 @@ from .._check import count
 from .._edges import LR_PAIRS
 from .._errors import InvalidArgumentError
 from ._labels import edge_names
-from ._marks import SIGNIFICANT, count_line, mark_fields
+from ._marks import SIGNIFICANT, count_line, fit_title, mark_fields
 from ._shared import label_ticks, label_width, new_axes, nothing_left
 from ._shortened import LONGEST, shortened
 from ._significance import at_stage, is_significant, up_to
@@ -109,8 +109,7 @@ def pair_heatmap(
     pairs = table[table["score"].to_numpy() > 0].astype({"ligand": str, "receptor": str})
     suffix = limit + at_stage(adata, stage, key)
     if pairs.empty:
-        first = new_axes(None if given is None else given[0], 5.0, 2.0)
-        return nothing_left(first, _nothing(adata, suffix, max_q, key))
+        return nothing_in(given, _nothing(adata, suffix, max_q, key))
     scores, significant = score_matrices(
         table.astype({"ligand": str, "receptor": str}), top_ligands, top_receptors
     )
@@ -123,10 +122,17 @@ def pair_heatmap(
         *(int(table["significant"].sum()), len(table), "pairs", "dots"),
         drawn=int(significant.sum()),
     )
-    axes[0].set_title(f"{_sizes(scores, pairs)}{suffix}\n{line}", fontsize=10)
-    _draw_bars(axes[1], bars, labels, image)
     axes[1].set_title(f"{len(bars)} strongest of {len(pairs)} pairs", fontsize=10)
+    _draw_bars(axes[1], bars, labels, image)
+    fit_title(axes[0], f"{_sizes(scores, pairs)}{suffix}\n{line}")
     return np.asarray(axes)
+
+
+def nothing_in(given: NDArray[Any] | None, text: str) -> Axes:
+    """Write in the first of the given axes, or in new ones, that there is nothing to draw."""
+    for spare in () if given is None else given[1:]:
+        spare.set_axis_off()
+    return nothing_left(new_axes(None if given is None else given[0], 5.0, 2.0), text)
 
 
 def score_matrices(
@@ -144,7 +150,7 @@ def score_matrices(
     main = wide.fillna(-1.0).to_numpy().argmax(axis=0) if wide.size else []
     wide = wide.iloc[:, np.argsort(main, kind="stable")]
     marks = table.pivot(index="ligand", columns="receptor", values="significant")
-    return wide, (marks.reindex_like(wide) == True).to_numpy(dtype=bool)  # noqa: E712
+    return wide, marks.reindex_like(wide).eq(True).to_numpy(dtype=bool)
 
 
 def draw_scores(
@@ -203,10 +209,10 @@ def _panels(scores: pd.DataFrame, labels: list[str]) -> NDArray[Any]:
     height = 0.9 + max(
         FIELD * max(n, 8) + label_width(shortened(scores.columns)), FIELD * len(labels) + 0.4
     )
-    ratios = {"width_ratios": [left, right]}
     figure = plt.figure(figsize=(left + right + 0.4, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08)
-    return np.asarray(figure.subplots(1, 2, **ratios))
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=0.08)
+    return np.asarray(figure.subplots(1, 2, width_ratios=[left, right]))
 
 
 def _draw_bars(ax: Axes, bars: pd.DataFrame, labels: list[str], image: Any) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
-from ._marks import SIGNIFICANT, count_line
+from ._marks import SIGNIFICANT, count_line, fit_title
 from ._shared import new_axes, nothing_left, settle
 from ._shortened import LONGEST_OF_TWO, shortened
 from ._side_legends import dot, side_legends
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 LARGEST, SMALLEST, RING_GAP = 12.0, 3.5, 3.0
 #: Number of types up to which names are larger and the figure smaller, and both sizes in points.
 FEW, NAME_SIZES = 16, (8.0, 6.0)
-#: Steps of moving names apart.
-N_STEPS = 300
+#: How adjustText moves names apart.
+FORCES = {"force_text": (0.3, 0.6), "expand": (1.05, 1.25), "iter_lim": 500}
 #: Inches of a new figure of few and of many types.
 SIZE, LARGE_SIZE = (5.6, 3.8), (7.1, 5.4)
 
@@ -89,11 +89,13 @@ def roles(
     table = _prepare(signals)
     n = int(signals.rows["significant"].sum())
     line = count_line(n, len(signals.rows), "rows", "their types ringed")
-    ax.set_title(f"{signals.summed}{signals.suffix}\n{line}", fontsize=10)
+    title = f"{signals.summed}{signals.suffix}\n{line}"
+    ax.set_title(title, fontsize=10)
     ax.set_xlabel("sent (summed score, SD)")
     ax.set_ylabel("received (summed score, SD)")
     ax.spines[["top", "right"]].set_visible(False)
     _draw(ax, table, type_colours(adata, list(table.index), key))
+    fit_title(ax, title)
     return ax
 
 
@@ -159,7 +161,10 @@ def _draw_names(ax: Axes, types: list[str], x: Any, y: Any, dots: Any) -> None:
         from adjustText import adjust_text
     except ImportError:
         for name, sent, received, area in zip(names, x, y, dots.get_sizes(), strict=True):
-            shift = {"xytext": (area**0.5 / 2 + 3, 0), "textcoords": "offset points"}
+            shift: dict[str, Any] = {
+                "xytext": (area**0.5 / 2 + 3, 0),
+                "textcoords": "offset points",
+            }
             ax.annotate(name, (sent, received), **shift, va="center", fontsize=fontsize)
         return
     settle(ax)
@@ -168,4 +173,4 @@ def _draw_names(ax: Axes, types: list[str], x: Any, y: Any, dots: Any) -> None:
         for name, sent, received in zip(names, x, y, strict=True)
     ]
     arrow = {"arrowstyle": "-", "color": "0.5", "linewidth": 0.5}
-    adjust_text(texts, x=x, y=y, objects=dots, ax=ax, arrowprops=arrow, iter_lim=N_STEPS)
+    adjust_text(texts, x=x, y=y, objects=dots, ax=ax, arrowprops=arrow, **FORCES)

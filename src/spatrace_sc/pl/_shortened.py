@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 #: Longest name of a label, and of a cell type where several share the room.
 LONGEST, LONGEST_OF_TWO = 24, 16
 
 
-def shortened(names: Sequence[object], longest: int = LONGEST) -> list[str]:
+def shortened(names: Iterable[object], longest: int = LONGEST) -> list[str]:
     """Return the names with an ellipsis in the middle of long ones; different ones stay so.
 
     If two names became equal, all are longer, as far as needed.

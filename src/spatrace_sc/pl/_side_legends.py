@@ -34,15 +34,16 @@ def side_legends(
     *,
     mappable: ScalarMappable | None = None,
     label: str = "",
-) -> None:
+    shift: float = GAP,
+) -> float:
     """Draw a legend at the upper right of the axes and a colour bar at the lower right.
 
-    Where the axes are too low for both, the legend is to the right of the colour bar.
+    Where the axes are too low for both, the legend is to the right of the colour bar. Returns the
+    distance of the legend from the axes, for another call that replaces the legend.
     """
     settle(ax)
     height = points(ax)[1] / 72
     needed = LINE * (len(handles) + 1 + title.count("\n") + bool(title))
-    shift = GAP
     if mappable is not None:
         bar_height = min(BAR_HEIGHT, height)
         shift = BESIDE if needed + bar_height > height else GAP
@@ -67,11 +68,14 @@ def side_legends(
         handletextpad=0.5,
     )
     legend.set_zorder(4)
+    return shift
 
 
 def _inches(ax: Axes, x: float, y: float) -> Transform:
     """Return the transform of inches from a point that is given in shares of the axes."""
     from matplotlib.transforms import ScaledTranslation
 
-    scale: Transform = ax.figure.dpi_scale_trans
-    return scale + ScaledTranslation(x, y, ax.transAxes)
+    scale: Any = ax.figure.dpi_scale_trans
+    corner: Any = ax.transAxes
+    moved: Transform = scale + ScaledTranslation(x, y, corner)
+    return moved

@@ -58,7 +58,9 @@ class Signals:
         receiver = pd.Index(self.receivers, name="receiver")
         scores = pd.DataFrame(0.0, index=sender, columns=receiver)
         significant = np.zeros(scores.shape, dtype=bool)
-        row, column = sender.get_indexer(links["sender"]), receiver.get_indexer(links["receiver"])
+        row, column = (
+            index.get_indexer(pd.Index(links[index.name])) for index in (sender, receiver)
+        )
         scores.to_numpy()[row, column] = links["score"]
         significant[row, column] = links["significant"]
         return scores, significant
@@ -81,7 +83,7 @@ def read_signals(
         )
     table = get.communication(adata, stage, key=key)
     table = table.assign(pair=joined(table, LR_PAIRS.columns), significant=is_significant(table))
-    every = [_in_order(table[side]) for side in ("sender", "receiver")]
+    senders, receivers = (_in_order(table[side]) for side in ("sender", "receiver"))
     rows, limit = up_to(table, max_q)
     rows = rows[rows["score"].to_numpy() > 0]
     total = rows["score"].groupby(rows["pair"]).sum().sort_values(ascending=False, kind="stable")
@@ -100,7 +102,7 @@ def read_signals(
     if rows.empty:
         nothing = f"No communication{name}{suffix or ' with a score above 0'}"
         nothing += _reason(adata, table, max_q, key)
-    return Signals(rows, *every, summed, suffix, nothing)
+    return Signals(rows, senders, receivers, summed, suffix, nothing)
 
 
 def type_colours(adata: AnnData, types: list[str], key: str) -> dict[str, str]:
