@@ -102,14 +102,14 @@ def communication_stages(
     if not (every["score"].to_numpy() > 0).any():
         between = f" from {name}" if types else ""
         limit = limit or " with a score above 0"
-        return nothing_in(given, f"No communication{between}{limit} at any stage")
+        return nothing_in(given, f"No communication{between}\n{limit.strip()} at any stage")
     ranked = every.sort_values("score", ascending=False, kind="stable")
     order = score_matrices(
         ranked.drop_duplicates(["ligand", "receptor"]), top_ligands, top_receptors
     )[0]
     panels = _panels(order, len(stages)) if given is None else given
-    every_name = given is not None
-    image = _draw(panels, order, dict(zip(stages, tables, strict=True)), cmap, every_name)
+    side = 72 * FIELD if given is None else None
+    image = _draw(panels, order, dict(zip(stages, tables, strict=True)), cmap, side)
     panels[0].figure.colorbar(image, ax=list(panels), label="score (SD)", shrink=0.8, aspect=25)
     if given is None:
         words = f"{name}{limit}, by {stage_word(adata, key)}; dots: significant at {THRESHOLD}"
@@ -170,9 +170,12 @@ def _draw(
     order: pd.DataFrame,
     tables: dict[str, pd.DataFrame],
     cmap: str,
-    every_name: bool,
+    side: float | None,
 ) -> Any:
-    """Draw every stage, ligands named in the first column or in every panel; return an image."""
+    """Draw every stage, and return an image.
+
+    ``side`` is that of a field in points, None in given axes, which all have names of ligands.
+    """
     largest = max(float(table["score"].max()) for table in tables.values() if len(table))
     image = None
     for k, (stage, table) in enumerate(tables.items()):
@@ -180,8 +183,10 @@ def _draw(
         marks = pd.DataFrame(significant, scores.index, scores.columns)
         marks = marks.reindex_like(order).eq(True)
         wide = table.pivot(index="ligand", columns="receptor", values="score").reindex_like(order)
-        names = every_name or k % N_COLUMNS == 0
-        image = draw_scores(panels[k], wide, marks.to_numpy(), (0.0, largest), cmap, names=names)
+        names = side is None or k % N_COLUMNS == 0
+        image = draw_scores(
+            panels[k], wide, marks.to_numpy(), (0.0, largest), cmap, names=names, side=side
+        )
         n = int(table["significant"].sum())
         panels[k].set_title(f"{stage}\n{n} of {len(table)} pairs significant", fontsize=8)
     return image

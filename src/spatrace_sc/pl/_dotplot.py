@@ -190,15 +190,17 @@ def _draw(ax: Axes, drawn: pd.DataFrame, labels: list[list[str]], cmap: str) -> 
         label=SIGNIFICANT,
     )
     bar: dict[str, Any] = {"mappable": dots, "label": "score (SD)"}
-    shift = side_legends(ax, _legend(WIDEST), "evidence", **bar)  # takes its room first
+    side_legends(ax, _legend(WIDEST), "evidence", **bar)  # takes its room first
     for _ in range(2):  # labels of one axis change the room of the other
         label_ticks(ax, y=labels[0])
         label_ticks(ax, x=labels[1])
+    side_legends(ax, _legend(WIDEST), "evidence", **bar)  # there may be less height now
+    label_ticks(ax, x=labels[1])
     width, height = points(ax)
     widest = min(WIDEST, WIDEST_SHARE * min(width / m, height / n))
     dots.set_sizes(_area(drawn["evidence"].to_numpy(), widest))
     rings.set_sizes((np.sqrt(_area(ringed["evidence"].to_numpy(), widest)) + RING_GAP) ** 2)
-    side_legends(ax, _legend(widest), "evidence", shift=shift)
+    side_legends(ax, _legend(widest), "evidence", **bar)
 
 
 def _area(evidence: NDArray[np.float64], widest: float) -> NDArray[np.float64]:

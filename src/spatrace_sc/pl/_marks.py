@@ -61,16 +61,20 @@ def fit_title(ax: Axes, text: str) -> None:
     title.set_x(0.5 + shift / inside.width)
 
 
-def mark_fields(ax: Axes, fields: NDArray[np.bool_], *, corner: bool = False) -> None:
+def mark_fields(
+    ax: Axes, fields: NDArray[np.bool_], *, corner: bool = False, side: float | None = None
+) -> None:
     """Draw a dot on some fields of a heatmap, rows × columns, visible on every colour.
 
-    With ``corner`` it is in the upper right corner, beside a number in the middle.
+    With ``corner`` it is in the upper right corner, beside a number in the middle. ``side`` is the
+    shorter side of a field in points, measured if None.
     """
     row, column = np.nonzero(fields)
     shift = CORNER if corner else 0.0
-    settle(ax)
-    width, height = points(ax)
-    side = min(width / max(fields.shape[1], 1), height / max(fields.shape[0], 1))
+    if side is None:
+        settle(ax)
+        width, height = points(ax)
+        side = min(width / max(fields.shape[1], 1), height / max(fields.shape[0], 1))
     share = CORNER_SHARE if corner else SHARE
     diameter = float(np.clip(share * side, SMALLEST_MARK, LARGEST_MARK))
     ax.scatter(

@@ -228,7 +228,7 @@ def _draw_nodes(
     x, y = np.array(list(place.values())).T
     style: dict[str, Any] = {"edgecolors": "black", "linewidths": 0.6, "zorder": 2}
     style |= {"s": (scale * NODE) ** 2, "c": [colours[name] for name in place]}
-    ax.scatter(x=x, y=y, **style)
+    ax.scatter(x, y, **style)
 
 
 def _draw_marks(
@@ -242,7 +242,8 @@ def _draw_marks(
             [_middle(place[s], place[r]) for s, r in significant[["sender", "receiver"]].to_numpy()]
         )
     ax.scatter(
-        *middle.T,
+        middle[:, 0],
+        middle[:, 1],
         s=(MARK * scale**0.5) ** 2,
         c="white",
         edgecolors="black",

@@ -16,7 +16,7 @@ from .._edges import LR_PAIRS
 from .._errors import InvalidArgumentError
 from ._labels import edge_names
 from ._marks import SIGNIFICANT, count_line, fit_title, mark_fields
-from ._shared import label_ticks, label_width, new_axes, nothing_left
+from ._shared import LARGEST, label_ticks, label_width, new_axes, nothing_left
 from ._shortened import LONGEST, shortened
 from ._significance import at_stage, is_significant, up_to
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Inches of a field, and of the bars without their labels.
 FIELD, BARS = 0.17, 1.6
+#: Size of a label as a share of the side of its field.
+LABEL_SHARE = 0.65
 #: Shade of pairs that are no candidates.
 ABSENT = "0.92"
 #: Diameter of the mark of a significant bar in points.
@@ -122,8 +124,8 @@ def pair_heatmap(
         *(int(table["significant"].sum()), len(table), "pairs", "dots"),
         drawn=int(significant.sum()),
     )
-    axes[1].set_title(f"{len(bars)} strongest of {len(pairs)} pairs", fontsize=10)
     _draw_bars(axes[1], bars, labels, image)
+    fit_title(axes[1], f"{len(bars)} strongest of {len(pairs)} pairs")
     fit_title(axes[0], f"{_sizes(scores, pairs)}{suffix}\n{line}")
     return np.asarray(axes)
 
@@ -161,8 +163,12 @@ def draw_scores(
     cmap: str,
     *,
     names: bool = True,
+    side: float | None = None,
 ) -> Any:
-    """Draw a heatmap of ligands × receptors with dots; return its image."""
+    """Draw a heatmap of ligands × receptors with dots; return its image.
+
+    ``side`` is the side of a field in points. If it is None, it is measured, which is slow.
+    """
     ax.set_facecolor(ABSENT)
     style: dict[str, Any] = {"vmin": limits[0], "vmax": limits[1], "cmap": cmap}
     image = ax.imshow(scores.to_numpy(), aspect="auto", interpolation="nearest", **style)
@@ -170,8 +176,14 @@ def draw_scores(
     ax.set_ylabel(LR_PAIRS.source[0] if names else "")
     ax.tick_params(length=0)
     rows = shortened(scores.index) if names else [""] * len(scores)
-    label_ticks(ax, x=shortened(scores.columns), y=rows)
-    mark_fields(ax, significant)
+    columns = shortened(scores.columns)
+    if side is None:
+        label_ticks(ax, x=columns, y=rows)
+    else:
+        size = min(LABEL_SHARE * side, LARGEST)
+        ax.set_xticks(range(len(columns)), columns, rotation=90, fontsize=size)
+        ax.set_yticks(range(len(rows)), rows, fontsize=size)
+    mark_fields(ax, significant, side=side)
     return image
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 GAP, BAR_WIDTH, BAR_HEIGHT, LINE = 0.12, 0.1, 0.95, 0.165
 #: Distance of the legend from the axes where it stands beside the colour bar.
 BESIDE = 0.85
+#: Name of the axes of the colour bar.
+BAR = "side bar"
 
 
 def dot(label: str, diameter: float, **style: Any) -> Line2D:
@@ -34,21 +36,23 @@ def side_legends(
     *,
     mappable: ScalarMappable | None = None,
     label: str = "",
-    shift: float = GAP,
-) -> float:
+) -> None:
     """Draw a legend at the upper right of the axes and a colour bar at the lower right.
 
-    Where the axes are too low for both, the legend is to the right of the colour bar. Returns the
-    distance of the legend from the axes, for another call that replaces the legend.
+    Where the axes are too low for both, the legend is to the right of the colour bar. Another call
+    replaces both.
     """
+    for former in [child for child in ax.child_axes if child.get_label() == BAR]:
+        former.remove()
     settle(ax)
     height = points(ax)[1] / 72
     needed = LINE * (len(handles) + 1 + title.count("\n") + bool(title))
+    shift = GAP
     if mappable is not None:
         bar_height = min(BAR_HEIGHT, height)
         shift = BESIDE if needed + bar_height > height else GAP
         bounds = (GAP, 0.0, BAR_WIDTH, bar_height)
-        bar = ax.inset_axes(bounds, transform=_inches(ax, 1.0, 0.0))
+        bar = ax.inset_axes(bounds, label=BAR, transform=_inches(ax, 1.0, 0.0))
         ax.figure.colorbar(mappable, cax=bar)
         bar.set_ylabel(label, fontsize=8)
         bar.tick_params(labelsize=7)
@@ -68,7 +72,6 @@ def side_legends(
         handletextpad=0.5,
     )
     legend.set_zorder(4)
-    return shift
 
 
 def _inches(ax: Axes, x: float, y: float) -> Transform:

@@ -94,6 +94,7 @@ def read_signals(
         chosen = list(total.index[:top_n])
         part = "all " if len(chosen) == len(total) else f"{len(chosen)} of "
         summed = f"sum of {part}{len(total)} pairs"
+        summed = readable(chosen[0]) if len(chosen) == len(total) == 1 else summed
     rows = rows[rows["pair"].isin(chosen)].astype({"sender": str, "receiver": str})
     rows = rows.sort_values("score", ascending=False, kind="stable", ignore_index=True)
     suffix = limit + at_stage(adata, stage, key)
