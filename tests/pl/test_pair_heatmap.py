@@ -131,9 +131,10 @@ def test_many_stages_and_given_axes(monkeypatch) -> None:
     axes = st.pl.communication_stages(adata, top_ligands=2)
     assert len(axes) == 7
     assert axes[0].get_position().y0 > axes[5].get_position().y1
-    given = plt.subplots(7, 1)[1]
+    adata, _ = stages(monkeypatch)
+    given = plt.subplots(3, 1)[1]
     assert list(st.pl.communication_stages(adata, ax=given)) == list(given)
-    with pytest.raises(st.InvalidArgumentError, match="`ax` has 2 axes, but there are 7 stages"):
+    with pytest.raises(st.InvalidArgumentError, match="`ax` has 2 axes, but there are 3 stages"):
         st.pl.communication_stages(adata, ax=given[:2])
     with pytest.raises(st.InvalidArgumentError, match=r"`sender='x'`.*no sender type"):
         st.pl.communication_stages(adata, "x")
