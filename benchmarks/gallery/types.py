@@ -48,6 +48,7 @@ def communication_stages(adata: AnnData) -> Figure:
     return np.ravel(axes)[0].figure
 
 
+TITLE = "Cell types and pairs"
 FIGURES: dict[str, Callable[[AnnData], Figure]] = {
     "communication": communication,
     "dotplot": dotplot,
