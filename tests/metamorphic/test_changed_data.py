@@ -172,6 +172,7 @@ def test_every_table_of_a_part_says_so():
     part = _analysed()[::2].copy()
     silent = {"get.stages", "get.params", "get.knockouts", "get.training_history"}
     silent |= {"pl.training_history", "get.communication", "get.to_liana", "pl.communication"}
+    silent |= {"pl.chord", "pl.communication_stages", "pl.dotplot", "pl.network", "pl.roles"}
     for name in sorted(set(TABLES) - silent):
         with pytest.warns(st.SpatraceWarning, match="had 200 cells, the data have 100"):
             CASES[name](Scene(part))

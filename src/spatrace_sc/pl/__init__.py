@@ -3,12 +3,18 @@
 from ._activity_map import activity_map
 from ._attention import attention
 from ._cascades import cascades
+from ._chord import chord
 from ._communication import communication
+from ._communication_stages import communication_stages
 from ._comparison import comparison
+from ._dotplot import dotplot
 from ._effect_heatmap import effect_heatmap
 from ._evaluation import evaluation
 from ._knockout import knockout
 from ._modules import modules
+from ._network import network
+from ._pair_heatmap import pair_heatmap
+from ._roles import roles
 from ._top_edges import top_edges
 from ._training_history import training_history
 
@@ -16,12 +22,18 @@ __all__ = [
     "activity_map",
     "attention",
     "cascades",
+    "chord",
     "communication",
+    "communication_stages",
     "comparison",
+    "dotplot",
     "effect_heatmap",
     "evaluation",
     "knockout",
     "modules",
+    "network",
+    "pair_heatmap",
+    "roles",
     "top_edges",
     "training_history",
 ]
