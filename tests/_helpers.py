@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import warnings
 from functools import lru_cache
 from pathlib import Path
@@ -138,6 +140,13 @@ def written_and_read(adata: AnnData, form: str, folder: Path) -> AnnData:
         return spatialdata.read_zarr(path).tables["table"]
     getattr(adata, f"write_{form}")(path)
     return getattr(ad, f"read_{form}")(path)
+
+
+def page_data(text: str) -> dict[str, Any]:
+    """Return the data in a page of ``st.pl.report``."""
+    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text)
+    data: dict[str, Any] = json.loads(found)
+    return data
 
 
 def is_acyclic(support: np.ndarray) -> bool:

@@ -6,6 +6,7 @@ Metamorphic tests change the form of the data, not the data, and require the sam
 from __future__ import annotations
 
 import json
+import tempfile
 import warnings
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -15,11 +16,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import dense
+from _helpers import dense, page_data
 from _same import EXACT, changes, plain
 from _scenes import RECEIVERS, STAGES, Scene, config, genes, solved_problem, tissue
 
 import spatrace_sc as st
+from spatrace_sc.pl._report._pack import unpack, unpack_table
 
 #: Verbs that read no AnnData of the user's, and why.
 WITHOUT_DATA = {"pl.evaluation": "draws the table of tl.evaluate, which is compared itself"}
@@ -133,6 +135,18 @@ def _reach(scene: Scene) -> Any:
     return st.get.transition_reach(scene.adata)
 
 
+def _report(scene: Scene) -> list[pd.DataFrame]:
+    """Tables of the page, and its cells by slice and type."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = st.pl.report(scene.adata, f"{folder}/report.html")
+        data = page_data(path.read_text(encoding="utf-8"))
+    cells, types = data["cells"], np.array(data["cells"]["types"])
+    sizes = np.diff(cells["starts"])
+    names = np.repeat([piece["title"] for piece in cells["slices"]], sizes)
+    counts = pd.crosstab(names, types[unpack(cells["type"])]).reset_index()
+    return [counts, *(unpack_table(table["columns"]) for table in data["tables"].values())]
+
+
 def _whole(read: Callable[..., Any], scene: Scene) -> Any:
     return read(scene.adata)
 
@@ -207,8 +221,9 @@ CASES: dict[str, Callable[[Scene], Any]] = {
     ),
     **{
         f"pl.{name}": partial(_whole, getattr(st.pl, name))
-        for name in sorted(set(st.pl.__all__) - {"activity_map", "evaluation"})
+        for name in sorted(set(st.pl.__all__) - {"activity_map", "evaluation", "report"})
     },
+    "pl.report": lambda s: _report(s),
 }
 
 #: Cases without plots, which read no expression.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from functools import lru_cache
+from tempfile import mkdtemp
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ PER_CELL = {
     "get.sent_received": st.get.sent_received,
     "get.knockout_cells": st.get.knockout_cells,
     "pl.activity_map": lambda a: st.pl.activity_map(a, sample_key="sample"),
+    "pl.report": lambda a: st.pl.report(a, f"{mkdtemp()}/report.html"),
 }
 #: Readers and plots of stored tables, which need neither cells nor genes.
 TABLES = tuple(

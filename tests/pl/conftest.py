@@ -48,6 +48,26 @@ def silent(result: AnnData) -> AnnData:
     return adata
 
 
+@pytest.fixture(scope="session")
+def no_effects(result: AnnData) -> AnnData:
+    """The result with all effects and scores 0, and no pair with an activity."""
+    adata = result.copy()
+    stored = adata.uns["spatrace"]
+    tables = ("lr_pairs", "lr_targets", "lr_tfs", "tf_targets")
+    tables += ("communication", "communication_by_stage")
+    nothing = {
+        name: stored[name].assign(
+            q_value=1.0, **dict.fromkeys({"score", "effect"} & set(stored[name]), 0.0)
+        )
+        for name in tables
+    }
+    nothing["activity_pairs"] = stored["activity_pairs"].iloc[:0]
+    adata.uns["spatrace"] = stored | nothing
+    for slot in ("spatrace_activity", "spatrace_activity_se"):
+        adata.obsm[slot] = adata.obsm[slot][:, :0]
+    return adata
+
+
 @pytest.fixture(autouse=True)
 def nothing_shown(monkeypatch: pytest.MonkeyPatch):
     """No figure is shown, none stays open, and every figure can be drawn."""

@@ -26,6 +26,7 @@ def test_every_function_is_exported() -> None:
         "modules",
         "network",
         "pair_heatmap",
+        "report",
         "roles",
         "top_edges",
         "training_history",

@@ -14,6 +14,7 @@ from ._knockout import knockout
 from ._modules import modules
 from ._network import network
 from ._pair_heatmap import pair_heatmap
+from ._report import report
 from ._roles import roles
 from ._top_edges import top_edges
 from ._training_history import training_history
@@ -33,6 +34,7 @@ __all__ = [
     "modules",
     "network",
     "pair_heatmap",
+    "report",
     "roles",
     "top_edges",
     "training_history",

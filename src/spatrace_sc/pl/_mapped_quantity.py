@@ -137,3 +137,8 @@ def _pairs_of_module(adata: AnnData, name: str, key: str) -> str:
     significant = joined(pairs[is_significant(pairs)], LR_PAIRS.columns)
     n = int(joined(main, LR_PAIRS.columns).isin(significant).sum())
     return f"{n or 'none'} of its {len(main)} pairs significant ({THRESHOLD})"
+
+
+def every_value(cells: AnnData) -> NDArray[np.float64]:
+    """Return the (cells, columns) values that :func:`spatrace_sc.get.activity` has built."""
+    return np.asarray(cells.X, dtype=np.float64)

@@ -1,0 +1,42 @@
+"""Pictures of the report, taken in a headless Chromium."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from anndata import AnnData
+from benchmarks._browser import Browser
+from matplotlib.figure import Figure
+
+import spatrace_sc as st
+
+#: Pixels of the screen, and how many of them make an inch.
+SCREEN, DPI = (960, 560), 150
+#: The first row of the pairs, as a reader would choose it.
+CLICK = "document.querySelector('#table tbody tr').click(); window.scrollTo(0, 0)"
+
+
+def report(adata: AnnData) -> Figure:
+    """One HTML file of the whole result, with its strongest pair chosen."""
+    path = st.pl.report(adata, Path(tempfile.mkdtemp()) / "report.html")
+    return screenshot(path)
+
+
+def screenshot(path: Path) -> Figure:
+    """Return the top of the page as a figure, on a smaller scale."""
+    picture = path.with_suffix(".png")
+    with Browser() as browser:
+        browser.open(path, *SCREEN)
+        browser.run(CLICK)
+        browser.screenshot(picture, whole=False)
+    figure = plt.figure(figsize=tuple(side / DPI for side in SCREEN))
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.imshow(plt.imread(picture), aspect="auto")
+    ax.set_axis_off()
+    return figure
+
+
+FIGURES: dict[str, Callable[[AnnData], Figure]] = {"report": report}
