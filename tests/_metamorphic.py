@@ -202,7 +202,7 @@ CASES: dict[str, Callable[[Scene], Any]] = {
         for name in ("comparison", "knockout_cells", "knockouts", "sent_received", "stages")
     },
     "get.training_history": lambda s: st.get.training_history(s.adata),
-    "pl.activity_map": lambda s: st.pl.activity_map(
+    "pl.activity_map": lambda s: st.pl.spatial(
         s.adata, sample_key=s.reading.get("sample_key", "sample"), **s.keys("spatial_key")
     ),
     **{

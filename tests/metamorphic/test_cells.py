@@ -48,7 +48,7 @@ POSITIONS = {
     "objects": lambda p, names: p.astype(object),
 }
 #: Of these forms activity maps show the positions themselves.
-FLAT = tuple(name for name in CASES if name != "pl.activity_map")
+FLAT = tuple(name for name in CASES if name != "pl.spatial")
 
 
 def test_every_column_in_another_form():
@@ -141,7 +141,7 @@ def permuted(adata, seed=0):
 
 
 def test_order_of_cells():
-    assert_same(Scene(permuted(tissue())), (*WITHOUT_PLOTS, "pl.activity_map"))
+    assert_same(Scene(permuted(tissue())), (*WITHOUT_PLOTS, "pl.spatial"))
 
 
 def unsorted(matrix):

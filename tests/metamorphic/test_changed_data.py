@@ -28,7 +28,7 @@ PER_CELL = {
     "get.activity": st.get.activity,
     "get.sent_received": st.get.sent_received,
     "get.knockout_cells": st.get.knockout_cells,
-    "pl.activity_map": lambda a: st.pl.activity_map(a, sample_key="sample"),
+    "pl.spatial": lambda a: st.pl.spatial(a, sample_key="sample"),
 }
 #: Readers and plots of stored tables, which need neither cells nor genes.
 TABLES = tuple(

@@ -1,16 +1,20 @@
 """Figures. Every function returns matplotlib axes, reads :mod:`spatrace_sc.get`, shows nothing."""
 
-from ._activity_map import activity_map
 from ._attention import attention
 from ._cascades import cascades
 from ._communication import communication
 from ._comparison import comparison
 from ._effect_heatmap import effect_heatmap
 from ._evaluation import evaluation
+from ._flow import flow
 from ._knockout import knockout
 from ._modules import modules
+from ._spatial import activity_map, spatial
+from ._stages import stages
 from ._top_edges import top_edges
 from ._training_history import training_history
+from ._trajectory import trajectory
+from ._trend import trend
 
 __all__ = [
     "activity_map",
@@ -20,8 +24,13 @@ __all__ = [
     "comparison",
     "effect_heatmap",
     "evaluation",
+    "flow",
     "knockout",
     "modules",
+    "spatial",
+    "stages",
     "top_edges",
     "training_history",
+    "trajectory",
+    "trend",
 ]
