@@ -140,9 +140,7 @@ def test_a_map_of_stacked_samples():
     adata = reused(small_result().copy())
     (message,) = messages(lambda: st.pl.spatial(adata, sample_key="replicate"))
     assert "`obs['stage']`" in message
-    assert not messages(
-        lambda: st.pl.spatial(adata, sample_key="replicate", stage_key="stage")
-    )
+    assert not messages(lambda: st.pl.spatial(adata, sample_key="replicate", stage_key="stage"))
     assert not messages(lambda: st.pl.spatial(adata, sample_key="sample"))
     assert not messages(lambda: st.pl.spatial(adata))
 

@@ -19,10 +19,15 @@ def test_every_function_is_exported() -> None:
         "comparison",
         "effect_heatmap",
         "evaluation",
+        "flow",
         "knockout",
         "modules",
+        "spatial",
+        "stages",
         "top_edges",
         "training_history",
+        "trajectory",
+        "trend",
     ]
     assert all(callable(getattr(st.pl, name)) for name in st.pl.__all__)
 

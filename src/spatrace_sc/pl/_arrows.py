@@ -16,7 +16,7 @@ STYLES = ("arrows", "stream")
 #: Standard deviation of the Gaussian kernel, and the distance at which it ends, in grid steps.
 BANDWIDTH, REACH = 0.7, 2.0
 #: Smallest weight of the cells around a grid point, as a share of the median of all points.
-MIN_WEIGHT = 0.2
+MIN_WEIGHT = 0.4
 #: Length of the arrow that is longer than 95 % of all, in grid steps, and that quantile.
 LONGEST, QUANTILE = 1.3, 0.95
 #: Number of arrows along the longer side of a panel, by the largest number of panels.
@@ -65,7 +65,7 @@ def smoothed(
             weight[index] = kernel.sum()
             if cells:
                 mean[index] = kernel @ vectors[cells] / kernel.sum()
-    enough = weight > 0
+    enough: NDArray[np.bool_] = weight > 0
     if enough.any():
         enough = weight >= MIN_WEIGHT * np.median(weight[enough])
     mean[~enough] = np.nan
@@ -75,7 +75,7 @@ def smoothed(
 def _axis(half: float, step: float) -> NDArray[np.float64]:
     """Return grid points at equal steps around 0, at least three."""
     n = max(1, round(half / step))
-    axis: NDArray[np.float64] = step * np.arange(-n, n + 1)
+    axis: NDArray[np.float64] = step * np.arange(-n, n + 1, dtype=np.float64)
     return axis
 
 
@@ -96,7 +96,7 @@ def draw_field(ax: Axes, field: Field, longest: float, style: str) -> None:
         x, y = np.meshgrid(field.x, field.y)
         known = np.isfinite(u)
         options: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "units": "inches"}
-        options |= {"width": 0.011, "headwidth": 4.0, "headlength": 4.5, "headaxislength": 4.0}
+        options |= {"width": 0.011, "headwidth": 5.5, "headlength": 6.0, "headaxislength": 5.5}
         options |= {"scale": longest / (LONGEST * step), "pivot": "mid", "minlength": 0.3}
         ax.quiver(x[known], y[known], u[known], v[known], color=COLOUR, zorder=3, **options)
         return

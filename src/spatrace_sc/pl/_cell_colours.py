@@ -76,9 +76,9 @@ def draw_coloured(
     ax: Axes, xy: NDArray[np.float64], rgba: NDArray[np.float64], area: float, opacity: float
 ) -> None:
     """Draw cells in their colours."""
-    ax.scatter(
-        *xy.T, c=rgba, s=area, alpha=opacity, linewidths=0, rasterized=True, clip_on=False, zorder=1
-    )
+    x, y = xy.T
+    style: dict[str, Any] = {"linewidths": 0, "rasterized": True, "clip_on": False, "zorder": 1}
+    ax.scatter(x, y, c=rgba, s=area, alpha=opacity, **style)
 
 
 def _colour_bar(axes: NDArray[Any], label: str, limits: tuple[float, float]) -> None:
@@ -95,7 +95,7 @@ def _legend(ax: Axes, names: dict[str, str], title: str) -> None:
     """Draw the legend of categories beside the axes, in columns no longer than the figure."""
     from matplotlib.lines import Line2D
 
-    rows = max(3, int(72 * ax.figure.get_figheight() / (LINE * LEGEND)) - 3)
+    rows = max(3, int(72 * ax.figure.figure.get_figheight() / (LINE * LEGEND)) - 3)
     handles = [
         Line2D([], [], ls="", marker="o", ms=5, color=c, label=ellipsis(n, LONGEST_NAME))
         for n, c in names.items()

@@ -9,14 +9,21 @@ from collections.abc import Iterable
 LABEL, TITLE, SMALLEST_TITLE = 8.0, 10.0, 7.0
 #: Mean width of a character as a share of its size.
 WIDTH = 0.55
+#: Signs that stay on the line of the words around them.
+UNBROKEN = ("=", "≤", "→")
 
 
 def wrapped(lines: Iterable[str], room: float, size: float) -> str:
     """Return the lines, broken at blanks where they are longer than the room in points."""
     width = max(12, int(room / (WIDTH * size)))
-    return "\n".join(
-        "\n".join(textwrap.wrap(part, width)) for line in lines for part in line.split("\n")
-    )
+    parts = [part for line in lines for part in line.split("\n")]
+    for sign in UNBROKEN:
+        parts = [
+            part.replace(f" {sign} ", f"\N{NO-BREAK SPACE}{sign}\N{NO-BREAK SPACE}")
+            for part in parts
+        ]
+    text = "\n".join("\n".join(textwrap.wrap(part, width)) for part in parts)
+    return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def shortened(text: str, room: float) -> tuple[str, dict[str, float]]:

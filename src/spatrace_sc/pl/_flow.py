@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
-from scipy import sparse
 
 from .. import _keys, get
 from .._check import count, flag, one_of, positive
@@ -44,7 +43,6 @@ def flow(
     sample_key: str | None = None,
     stage_key: str | None = None,
     sample: str | Sequence[str] | None = None,
-    spatial_key: str = _keys.SPATIAL,
     key: str = _keys.RESULT,
     size: float | None = None,
     ncols: int | None = None,
@@ -54,17 +52,16 @@ def flow(
 ) -> Axes | NDArray[Any]:
     """Draw in which direction a signal crosses the tissue, with one panel per slice.
 
-    Every receiver i has the mean direction from its senders j, weighted by what each sends::
+    Every receiver i has the direction from its senders j, weighted by what each gives it, minus the
+    direction that is expected if all senders around it gave alike
+    (:func:`spatrace_sc.get.signal_direction`)::
 
-        v_i = sum over j of C[j, i] * (x_i - x_j) / |x_i - x_j|
+        v_i = sum over j of (C[j, i] - expected C[j, i]) * (x_i - x_j) / |x_i - x_j|
 
-    C is the sender → receiver matrix (:func:`spatrace_sc.get.cell_communication`) and x the
-    position. An arrow is the mean of v over the receivers around a grid point. It is as long as the
-    signal received there if all of it comes from one side, and short if it comes from all sides.
-    Cells are coloured by the signal that they receive.
-
-    The arrows follow the tissue too: at the edge of a slice all senders are on the inner side, so
-    arrows point outwards there. Arrows at the edge are no evidence of a direction.
+    An arrow is the mean of v over the receivers around a grid point. It starts where more of the
+    signal comes from, and is short if the signal comes from all sides alike. Without the
+    expectation, all arrows at the edge of a slice would point outwards, away from the tissue.
+    Cells are coloured by the signal that they receive. The arrows are not tested.
 
     Parameters
     ----------
@@ -84,8 +81,6 @@ def flow(
         Arrows along the longer side of a panel. None: 22 for one panel, fewer for several.
     sample_key, stage_key, sample
         As in :func:`spatrace_sc.pl.spatial`.
-    spatial_key
-        Slot of ``obsm`` with coordinates. The first two are drawn.
     key
         Name of the result.
     size
@@ -123,13 +118,12 @@ def flow(
     if not cells.n_vars:
         empty = panel_axes(ax, 1, ncols, np.ones(2))[0]
         return nothing_left(empty, f"No {ACTIVITY_LABELS[kind].noun} has an activity")
-    mapped, matrix = _signal(adata, cells, pair, kind, key)
+    mapped, vectors = _signal(adata, cells, pair, kind, key)
     chosen = sample_key, stage_key, sample
-    groups = slices_of_result(
-        cells, chosen, get.params(adata, key=key), get.stages(adata, key=key)
-    )
+    arguments = get.params(adata, key=key)
+    groups = slices_of_result(cells, chosen, arguments, get.stages(adata, key=key))
+    spatial_key = arguments["spatial_key"]
     xy = coordinates(cells, spatial_key)[:, :2]
-    vectors = _directions(matrix, xy)
     panels = [Panel(title, centred(xy[mask]), mapped.value[mask]) for title, mask in groups]
     half = half_size([panel.xy for panel in panels])
     n = n_arrows or arrows_along(len(panels))
@@ -165,37 +159,23 @@ def _check(
 
 def _signal(
     adata: AnnData, cells: AnnData, pair: str | tuple[str, str] | None, kind: str, key: str
-) -> tuple[Quantity, sparse.csr_matrix]:
-    """Return the signal that every cell receives, and the matrix between cells."""
-    unit = "signal received (SD of the targets)"
+) -> tuple[Quantity, NDArray[np.float64]]:
+    """Return the signal that every cell receives, and (cells, 2) its direction."""
     if kind == LR_PAIRS.name and pair is None:
-        received = get.sent_received(adata, key=key)["received"].to_numpy(dtype=np.float64)
-        table = get.lr_pairs(adata, key=key)
-        n = int(is_significant(table).sum())
-        significance = f"{n} of {len(table)} pairs significant ({THRESHOLD})"
-        name = f"sum of {cells.n_vars} pairs"
-        return (
-            Quantity(name, significance, unit, False, received),
-            get.cell_communication(adata, key=key),
-        )
-    mapped = replace(quantity(adata, cells, kind, pair, key), unit=unit)
-    if kind == LR_PAIRS.name:
-        return mapped, get.cell_communication(adata, mapped.column, key=key)
-    matrix = get.cell_communication(adata, module=mapped.column, key=key)
-    received = np.asarray(matrix.sum(axis=0), dtype=np.float64).ravel()
-    received[~np.isfinite(mapped.value)] = np.nan
-    return replace(mapped, value=received), matrix
-
-
-def _directions(matrix: sparse.csr_matrix, xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (cells, 2) sums of unit vectors from senders to a receiver, weighted by the signal."""
-    entries = matrix.tocoo()
-    way = xy[entries.col] - xy[entries.row]
-    distance = np.hypot(*way.T)
-    weight = np.divide(entries.data, distance, out=np.zeros_like(distance), where=distance > 0)
-    return np.stack(
-        [np.bincount(entries.col, weight * part, minlength=len(xy)) for part in way.T], axis=1
-    )
+        pairs = get.lr_pairs(adata, key=key)
+        n = int(is_significant(pairs).sum())
+        significance = f"{n} of {len(pairs)} pairs significant ({THRESHOLD})"
+        mapped = Quantity(f"sum of {cells.n_vars} pairs", significance, "", False, np.empty(0))
+        table = get.signal_direction(adata, key=key)
+    else:
+        mapped = quantity(adata, cells, kind, pair, key)
+        named = {"pair" if kind == LR_PAIRS.name else "module": mapped.column}
+        table = get.signal_direction(adata, **named, key=key)
+    ends = ["x", "y"]
+    vectors = table[ends].to_numpy() - table[[f"expected_{end}" for end in ends]].to_numpy()
+    received = table["received"].to_numpy(dtype=np.float64)
+    unit = "signal received (SD of the targets)"
+    return replace(mapped, unit=unit, value=received), vectors
 
 
 def _length_note(longest: float, style: str) -> str:
@@ -203,8 +183,8 @@ def _length_note(longest: float, style: str) -> str:
     if longest <= 0:
         return ""
     if style == "stream":
-        return f"; widest lines: {longest:.2g} net"
-    return f"; arrow of one step between arrows: {longest / LONGEST:.2g}"
+        return f";\nnet flow of the widest lines: {longest:.2g} SD"
+    return f";\nnet flow of an arrow that spans one step: {longest / LONGEST:.2g} SD"
 
 
 def _light_part() -> Colormap:

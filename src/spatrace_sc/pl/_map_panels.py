@@ -161,7 +161,7 @@ def frame_panels(
     """Give every panel its limits and title, without ticks and spines; a scale bar to the first."""
     down = (half[1], -half[1])
     limits = {"xlim": (-half[0], half[0]), "ylim": down if style.invert_y else down[::-1]}
-    for ax, title in zip(axes, titles, strict=True):
+    for ax in axes:
         ax.set(aspect="equal", xticks=[], yticks=[], **limits)
         for spine in ax.spines.values():
             spine.set_visible(False)
@@ -214,7 +214,7 @@ def touching(ax: Axes, positions: list[NDArray[np.float64]], half: NDArray[np.fl
 
 
 def _scale_bar(ax: Axes, half: NDArray[np.float64], style: MapStyle) -> None:
-    """Draw a bar of a round length below the panel, labelled in µm or in units of the coordinates."""
+    """Draw a bar of a round length below the panel, in µm or in units of the coordinates."""
     from matplotlib.font_manager import FontProperties
     from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from anndata import AnnData
 from .. import _keys, get
 from .._check import count, share_of_one
 from .._edges import EDGE_KINDS, TESTED_KINDS, public_word
-from ._fitted_text import ellipsis
+from ._fitted_text import WIDTH, ellipsis
 from ._labels import ARROW, EDGE_LABELS, Label, edge_names
 from ._shared import DOWN, NEUTRAL, UP, new_axes, nothing_left, points, settle
 from ._significance import THRESHOLD, is_significant, stage_word, up_to
@@ -32,6 +32,8 @@ COLOURS = {"gained": UP, "kept": "#999999", "lost": DOWN}
 BARS, TEXT = 0.34, 7.0
 #: Mark of a significant edge before its name.
 DOT = "● "
+#: Ends a list that goes on.
+MORE = ", …"
 
 
 def stages(
@@ -119,8 +121,7 @@ def _nothing(label: Label, kind: str, max_q: float | None) -> str:
     if kind == COMMUNICATION:
         limit = _keys.MAX_SIGNIFICANT_Q if max_q is None else max_q
         return (
-            f"No {label.noun} has q ≤ {limit:g} at a stage;\n"
-            "see st.get.communication(adata, stage)"
+            f"No {label.noun} has q ≤ {limit:g} at a stage;\nsee st.get.communication(adata, stage)"
         )
     limit_text = "" if max_q is None else f" and q ≤ {max_q:g}"
     return f"No {label.noun} has a score above 0{limit_text};\nsee st.get.{kind}, column limited_by"
@@ -137,11 +138,13 @@ def _title(
     """Return the title, which says what present means and how many are significant."""
     if kind == COMMUNICATION:
         limit = _keys.MAX_SIGNIFICANT_Q if max_q is None else max_q
-        return f"{label.noun}: present = significant at the stage (q ≤ {limit:g})"
+        present = f"{label.noun}: present = significant at the stage (q ≤ {limit:g})"
+        return f"{present}\n● = significant over all cells, too ({THRESHOLD})"
     n, total = int(significant.sum()), len(scores)
     limit_text = "" if max_q is None else f" with q ≤ {max_q:g}"
+    noun = label.noun if total == 1 else label.plural
     return (
-        f"{n} of {total} {label.plural}{limit_text} significant at {THRESHOLD} (dark part, ●)\n"
+        f"{n} of {total} {noun}{limit_text} significant at {THRESHOLD} (dark part, ●)\n"
         f"present = score at least {min_share:.0%} of the edge's largest score at any stage"
     )
 
@@ -175,7 +178,8 @@ def _prepare(
 
 def _changes(scores: pd.DataFrame, present: pd.DataFrame, significant: pd.Series) -> pd.DataFrame:
     """Return a row per pair of stages and change: numbers of edges, and their names."""
-    rows = []
+    rows: list[dict[str, Any]] = []
+    edges, known = list(map(str, scores.index)), significant.to_numpy(dtype=bool)
     for before, after in zip(scores.columns[:-1], scores.columns[1:], strict=True):
         earlier, later = present[before].to_numpy(), present[after].to_numpy()
         masks = {"gained": ~earlier & later, "kept": earlier & later, "lost": earlier & ~later}
@@ -188,10 +192,8 @@ def _changes(scores: pd.DataFrame, present: pd.DataFrame, significant: pd.Series
                     "step": f"{before}{ARROW}{after}",
                     "change": change,
                     "n": int(mask.sum()),
-                    "n_significant": int(significant.to_numpy()[mask].sum()),
-                    "names": [
-                        (str(scores.index[k]), bool(significant.iloc[k])) for k in order
-                    ],
+                    "n_significant": int(known[mask].sum()),
+                    "names": [(edges[k], bool(known[k])) for k in order],
                 }
             )
     return pd.DataFrame(rows)
@@ -215,18 +217,32 @@ def _draw(ax: Axes, table: pd.DataFrame, top_n: int, *, dark: bool) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines["bottom"].set_bounds(0, largest)
     ax.tick_params(axis="y", length=0)
-    options = {"loc": "upper right", "bbox_to_anchor": (1.0, 0.0), "ncols": 3, "fontsize": 8}
+    options: dict[str, Any] = {
+        "loc": "upper right",
+        "bbox_to_anchor": (1.0, 0.0),
+        "ncols": 3,
+        "fontsize": 8,
+    }
     ax.legend(frameon=False, borderaxespad=0.6, **options)
     settle(ax)
-    room = int((1 - BARS - 0.1) * points(ax)[0] / (0.55 * TEXT)) // top_n - 4
+    room = int((1 - 1.28 * BARS) * points(ax)[0] / (WIDTH * TEXT))
     for row, change in enumerate(COLOURS):
         for k, (_, entry) in enumerate(table[table["change"] == change].iterrows()):
-            y = k + 0.27 * (row - 1)
-            ax.text(entry["n"] + 0.02 * largest, y, f" {entry['n']}", va="center", fontsize=TEXT)
-            words = [
-                f"{DOT if known else ''}{ellipsis(name, room)}"
-                for name, known in entry["names"][:top_n]
-            ]
-            more = ", …" if entry["n"] > top_n else ""
-            text = ", ".join(words) + more
-            ax.text(1.28 * largest, y, text, va="center", fontsize=TEXT, color=NEUTRAL)
+            height = k + 0.27 * (row - 1)
+            ax.text(
+                entry["n"] + 0.02 * largest, height, f" {entry['n']}", va="center", fontsize=TEXT
+            )
+            text = _listed(entry["names"], top_n, room)
+            ax.text(1.28 * largest, height, text, va="center", fontsize=TEXT, color=NEUTRAL)
+
+
+def _listed(names: list[tuple[str, bool]], top_n: int, room: int) -> str:
+    """Return as many of the first names as there is room for, at least one."""
+    text = ""
+    for k, (name, known) in enumerate(names[:top_n]):
+        word = f"{DOT if known else ''}{name.replace(ARROW, ARROW.strip())}"
+        longer = f"{text}{', ' if k else ''}{word}"
+        if k and len(longer) > room - len(MORE):
+            return text + MORE
+        text = ellipsis(longer, room - len(MORE))
+    return text + (MORE if len(names) > top_n else "")

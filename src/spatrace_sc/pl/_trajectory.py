@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Opacity of the cells, so that arrows stand out.
 OPACITY = 0.55
+#: Smallest number of cells of a slice whose pull to the middle is estimated.
+MIN_CELLS = 10
 
 
 def trajectory(
@@ -50,7 +52,8 @@ def trajectory(
 
     Arrows are its mean over the cells around a grid point. Their length is relative: the longest
     are a little longer than one step between arrows. Cells without a successor have no
-    displacement. An embedding distorts distances, so compare directions rather than lengths.
+    displacement. An embedding distorts distances, so compare directions rather than lengths. Only
+    cells with transitions are drawn in an embedding, and all cells with ``sample_key``.
 
     Parameters
     ----------
@@ -68,7 +71,11 @@ def trajectory(
         Arrows along the longer side of a panel. None: 22 for one panel, fewer for several.
     sample_key
         Column of ``obs`` with the slice. Every slice then has a panel, in which only transitions
-        within the slice are drawn; positions in different slices cannot be compared.
+        within the slice are drawn; positions in different slices cannot be compared. Transitions
+        know no positions, and a successor at a random position is, on average, in the middle of
+        the slice. That pull, b (m - x_i) with the mean position m and 0 ≤ b ≤ 1 fitted by least
+        squares, is subtracted, and the title says how large b is. With it, a movement of all
+        cells to the middle is removed, too.
     key
         Name of the transitions, ``key_added`` of :func:`spatrace_sc.pp.transitions`.
     size
@@ -114,7 +121,10 @@ def trajectory(
     sample = _slice_of_cells(adata, basis, sample_key)
     names = in_natural_order(sample)
     vectors, used = _displacements(matrix, position, sample)
-    masks = [(sample == name) & np.isfinite(position[:, 0]) for name in names]
+    shown = np.isfinite(position[:, 0])
+    if sample_key is None:
+        shown &= np.diff(matrix.indptr) > 0
+    masks = [(sample == name) & shown for name in names]
     drawn = [(n, m) for n, m in zip(names, masks, strict=True) if m.any()]
     if not drawn or not np.isfinite(vectors).any():
         empty = panel_axes(ax, max(len(drawn), 1), ncols, np.ones(2))[0]
@@ -122,7 +132,9 @@ def trajectory(
         return nothing_left(empty, f"No transition of {key!r} leads to a later cell{where}")
     title = f"{key}: mean displacement over {basis}"
     if sample_key is not None:
-        title += f" ({used:.0%} of the transitions stay within their slice and are drawn)"
+        vectors, pull = _without_pull(vectors, position, sample)
+        title += f"\n{used:.0%} of the transitions stay within their slice and are drawn"
+        title += f"; pull to the middle removed (b = {pull:.2f})"
     return _draw(
         ax,
         [("" if sample_key is None else name, mask) for name, mask in drawn],
@@ -148,13 +160,13 @@ def _draw(
         room = 72 * axes[0].figure.get_figwidth()
         axes[0].figure.suptitle(wrapped([title], room, TITLE), fontsize=TITLE)
     frame_panels(axes, [name for name, _ in drawn], half, map_style, bar=False)
-    for one in axes:
+    for one in axes if len(drawn) == 1 else []:
         one.set_xlabel(f"{map_style.spatial_key} 1", fontsize=8)
         one.set_ylabel(f"{map_style.spatial_key} 2", fontsize=8)
     colours.explain(axes)
     settle(axes[0])
     area = map_style.size or touching(axes[0], xy, half)
-    known = np.isfinite(vectors).all(axis=1)
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(vectors).all(axis=1))
     n = n_arrows or arrows_along(len(drawn))
     fields = [
         smoothed(points[known[mask]], vectors[mask & known], half, n)
@@ -191,7 +203,25 @@ def _displacements(
     summed = np.stack(
         [np.bincount(start, mass * part, minlength=len(position)) for part in way.T], axis=1
     )
-    vectors = np.full_like(summed, np.nan)
+    vectors = np.full(summed.shape, np.nan)
     has = total > 0
     vectors[has] = summed[has] / total[has, None]
     return vectors, float(mass.sum() / max(entries.data[moves].sum(), 1e-300))
+
+
+def _without_pull(
+    vectors: NDArray[np.float64], position: NDArray[np.float64], sample: NDArray[np.object_]
+) -> tuple[NDArray[np.float64], float]:
+    """Return displacements without their pull to the middle of the slice, and its mean size."""
+    rest, pulls, sizes = vectors.copy(), [], []
+    for name in dict.fromkeys(sample):
+        cells = (sample == name) & np.isfinite(vectors).all(axis=1)
+        if cells.sum() < MIN_CELLS:
+            continue
+        inward = position[cells].mean(axis=0) - position[cells]
+        pull = float((vectors[cells] * inward).sum() / max((inward**2).sum(), 1e-300))
+        pull = min(max(pull, 0.0), 1.0)
+        rest[cells] -= pull * inward
+        pulls.append(pull)
+        sizes.append(int(cells.sum()))
+    return rest, float(np.average(pulls, weights=sizes)) if pulls else 0.0

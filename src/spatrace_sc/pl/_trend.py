@@ -13,14 +13,16 @@ from .. import _keys, get
 from .._check import count
 from .._edges import ACTIVITY_KINDS, LR_PAIRS, joined, public_word
 from ._colours import OKABE_ITO
-from ._fitted_text import ellipsis
+from ._fitted_text import LABEL, ellipsis, wrapped
 from ._labels import ACTIVITY_LABELS, readable
-from ._shared import NEUTRAL, new_axes, nothing_left
+from ._shared import NEUTRAL, new_axes, nothing_left, points
 from ._significance import THRESHOLD, is_significant, stage_word
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+#: Colours of lines: those of Okabe and Ito without yellow, which is too pale for a line.
+LINES = tuple(colour for colour in OKABE_ITO if colour != "#F0E442")
 #: Markers that repeat with another period than the colours.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 #: Width over which lines are spread around a stage, as a share of the distance to the next.
@@ -105,8 +107,8 @@ def trend(
     rings = f"{n} of {len(drawn)} significant over all cells ({THRESHOLD}, ringed)"
     ax.set_title(f"{which or f'{len(drawn)} '}{_plural(label.noun, len(drawn))}: {rings}", size=10)
     ax.set_xlabel(stage_word(adata, key) if by_stage else f"{time_key} (mean of a quantile)")
-    unit = label.axis.replace("\n", " ")
-    ax.set_ylabel(f"mean {unit}\n± se between squares of tissue", fontsize=8)
+    lines = [f"mean {label.axis}", "± se between squares of tissue"]
+    ax.set_ylabel(wrapped(lines, points(ax)[1], LABEL), fontsize=LABEL)
     return ax
 
 
@@ -137,7 +139,7 @@ def _draw(ax: Axes, table: pd.DataFrame, significant: set[str], by_stage: bool) 
         rows = table[table["name"] == name]
         x = rows["time"].to_numpy(dtype=float) + (0 if shift is None else shift[k])
         ringed = name in significant
-        style: dict[str, Any] = {"color": OKABE_ITO[k % len(OKABE_ITO)], "lw": 1.3, "capsize": 2}
+        style: dict[str, Any] = {"color": LINES[k % len(LINES)], "lw": 1.3, "capsize": 2}
         style |= {"marker": MARKERS[k % len(MARKERS)], "ms": 5.5, "elinewidth": 1.0}
         style |= {"mec": "black" if ringed else style["color"], "mew": 1.4 if ringed else 0.0}
         label = ellipsis(readable(name), LONGEST_NAME)
