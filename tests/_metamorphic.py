@@ -142,6 +142,11 @@ def _between_cells(scene: Scene, matrix: Any) -> pd.DataFrame:
     return pd.DataFrame(dense(matrix), index=names, columns=names)
 
 
+def _map(draw: Callable[..., Any], scene: Scene) -> Any:
+    sample_key = scene.reading.get("sample_key", "sample")
+    return draw(scene.adata, sample_key=sample_key, **scene.keys("spatial_key"))
+
+
 def _trajectory(scene: Scene) -> Any:
     """Over a plane of two columns of ``obs``, as every form of the data has them."""
     st.pp.transitions(scene.data, **scene.keys("layer"), n_pcs=5)
@@ -231,12 +236,7 @@ CASES: dict[str, Callable[[Scene], Any]] = {
         *(st.get.trend(s.adata, kind) for kind in ("lr_pairs", "tfs", "modules")),
         st.get.trend(s.adata, time_key="dpt_pseudotime", n_bins=3),
     ],
-    **{
-        f"pl.{name}": lambda s, draw=getattr(st.pl, name): draw(
-            s.adata, sample_key=s.reading.get("sample_key", "sample"), **s.keys("spatial_key")
-        )
-        for name in MAPS
-    },
+    **{f"pl.{name}": partial(_map, getattr(st.pl, name)) for name in MAPS},
     "pl.trajectory": _trajectory,
     **{
         f"pl.{name}": partial(_whole, getattr(st.pl, name))

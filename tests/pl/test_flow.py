@@ -22,6 +22,11 @@ def arrows(ax) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(quiver.XY), np.column_stack([quiver.U, quiver.V])
 
 
+def centre(adata: AnnData, name: str) -> np.ndarray:
+    position = adata.obsm["spatial"][(adata.obs["sample"] == name).to_numpy()]
+    return (position.min(axis=0) + position.max(axis=0)) / 2
+
+
 def planted(result: AnnData, way: tuple[float, float], sample: str | None = None) -> AnnData:
     """Every receiver gets 1 from the cell of its slice that lies furthest against ``way``."""
     adata = result.copy()
@@ -65,24 +70,13 @@ def test_numbers_are_those_of_the_table(result: AnnData) -> None:
         drawn = np.sort(np.asarray(ax.collections[1].get_array()))
         np.testing.assert_allclose(drawn, np.sort(table["received"][rows]))
         xy, uv = arrows(ax)
-        position = result.obsm["spatial"][(result.obs["sample"] == title).to_numpy()]
-        centre = (position.min(axis=0) + position.max(axis=0)) / 2
-        position = result.obsm["spatial"][rows] - centre
+        position = result.obsm["spatial"][rows] - centre(result, title)
         net = table[["x", "y"]].to_numpy() - table[["expected_x", "expected_y"]].to_numpy()
-        step = 2 * 1.04 * max(
-            np.abs(result.obsm["spatial"][(result.obs["sample"] == n).to_numpy()] - c).max()
-            for n in TITLES
-            for c in [_centre(result, n)]
-        )
+        step = 2 * ax.get_xlim()[1]  # one arrow along the longer side
         middle = np.argmin((xy**2).sum(axis=1))
         distance = ((position - xy[middle]) ** 2).sum(axis=1) / step**2
         weight = np.exp(-distance / (2 * 0.7**2))
         np.testing.assert_allclose(uv[middle], weight @ net[rows] / weight.sum(), rtol=1e-6)
-
-
-def _centre(adata: AnnData, name: str) -> np.ndarray:
-    position = adata.obsm["spatial"][(adata.obs["sample"] == name).to_numpy()]
-    return (position.min(axis=0) + position.max(axis=0)) / 2
 
 
 def test_a_panel_without_a_signal_has_no_arrows_of_any_length(result: AnnData) -> None:

@@ -5,7 +5,7 @@ import logging
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from _helpers import OTHER_CELLS
+from _helpers import MIXED_STAGES, OTHER_CELLS
 from anndata import AnnData
 
 import spatrace_sc as st
@@ -180,3 +180,59 @@ def test_a_map_without_activity_has_a_note(
     ax = st.pl.spatial(one_slice, sample_key="sample")
     assert ax.texts[0].get_text() == "not active in these cells"
     assert len(caplog.records) >= 2
+
+
+def test_the_second_coordinate_points_down_as_in_images(result: AnnData) -> None:
+    axes = st.pl.spatial(result, scale_bar=0.5)
+    assert all(ax.yaxis_inverted() and not ax.xaxis_inverted() for ax in axes)
+    assert not any(ax.yaxis_inverted() for ax in st.pl.spatial(result, invert_y=False))
+    bar = next(a for a in axes[0].artists if hasattr(a, "size_bar"))
+    length = bar.size_bar.get_children()[0].get_width()
+    assert bar.txt_label.get_text() == f"{0.5 * length:g} µm"
+    far = st.pl.spatial(result, scale_bar=1000.0)[0]
+    bar = next(a for a in far.artists if hasattr(a, "size_bar"))
+    assert bar.txt_label.get_text().endswith(" mm")
+    with pytest.raises(st.InvalidArgumentError, match="invert_y"):
+        st.pl.spatial(result, invert_y=1)
+    with pytest.raises(st.InvalidArgumentError, match="scale_bar"):
+        st.pl.spatial(result, scale_bar=0)
+
+
+def test_the_former_name_draws_upwards_and_warns(result: AnnData) -> None:
+    with pytest.warns(FutureWarning, match=r"now named `st\.pl\.spatial`"):
+        axes = st.pl.activity_map(result, sample_key="sample", stage_key="stage")
+    assert [ax.get_title() for ax in axes] == ORDER
+    assert not axes[0].yaxis_inverted()
+
+
+def test_a_map_of_a_target(result: AnnData) -> None:
+    target = str(st.get.lr_targets(result)["target"].iloc[3])
+    axes = st.pl.spatial(result, target, kind="targets")
+    expression = np.asarray(result[:, target].X.todense()).ravel()
+    for ax, name in zip(axes, ORDER, strict=True):
+        mask = (result.obs["sample"] == name).to_numpy()
+        drawn = np.asarray(ax.collections[1].get_array())
+        np.testing.assert_allclose(drawn, np.sort(expression[mask]), rtol=1e-6)
+    title = axes[0].figure.get_suptitle()
+    assert title.startswith(f"{target}: ")
+    assert "significant regulator" in title
+    assert axes[-1].get_legend() is None
+    with pytest.raises(st.InvalidArgumentError, match=rf"no target.*Did you mean '{target[:3]}"):
+        st.pl.spatial(result, target.lower(), kind="targets")
+
+
+@pytest.mark.filterwarnings(MIXED_STAGES)
+def test_fifteen_slices_fit_a_page(result: AnnData) -> None:
+    adata = result.copy()
+    part = np.random.default_rng(0).integers(0, 15, adata.n_obs)
+    adata.obs["part"] = [f"a very long name of slice number {k:02d}" for k in part]
+    axes = st.pl.spatial(adata, sample_key="part", kind="tfs")
+    figure = axes[0].figure
+    assert len(axes) == 15
+    assert figure.get_figwidth() <= 7.2
+    figure.draw_without_rendering()
+    for ax in axes:
+        assert ax.title.get_window_extent().width <= 1.1 * ax.get_window_extent().width
+        assert "…" in ax.get_title()
+    label = figure.axes[-1].yaxis.label.get_window_extent()
+    assert label.height <= figure.bbox.height

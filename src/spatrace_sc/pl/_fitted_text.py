@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 #: Sizes of labels, of titles, and of the smallest title, in points.
 LABEL, TITLE, SMALLEST_TITLE = 8.0, 10.0, 7.0
-#: Mean width of a character as a share of its size.
-WIDTH = 0.55
+#: Mean width of a character as a share of its size; names of genes are in capital letters.
+WIDTH = 0.62
 #: Signs that stay on the line of the words around them.
 UNBROKEN = ("=", "≤", "→")
 

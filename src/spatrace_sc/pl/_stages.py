@@ -183,7 +183,7 @@ def _changes(scores: pd.DataFrame, present: pd.DataFrame, significant: pd.Series
     for before, after in zip(scores.columns[:-1], scores.columns[1:], strict=True):
         earlier, later = present[before].to_numpy(), present[after].to_numpy()
         masks = {"gained": ~earlier & later, "kept": earlier & later, "lost": earlier & ~later}
-        strength = np.maximum(scores[before], scores[after]).to_numpy()
+        strength = scores[[before, after]].max(axis=1).to_numpy()
         for change, mask in masks.items():
             order = np.flatnonzero(mask)
             order = order[np.argsort(-strength[order], kind="stable")]
