@@ -58,4 +58,5 @@ def draw_spots(ax: Axes, xy: np.ndarray, values: np.ndarray, **limits: float) ->
     """Draw the spots of one section, oriented as in :func:`spatrace_sc.pl.spatial`."""
     dots = ax.scatter(xy[:, 0], xy[:, 1], c=values, s=9, linewidths=0, **limits)
     ax.set(aspect="equal", xticks=[], yticks=[])
+    ax.yaxis.set_inverted(True)
     return dots

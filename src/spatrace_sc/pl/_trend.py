@@ -27,8 +27,10 @@ LINES = tuple(colour for colour in OKABE_ITO if colour != "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 #: Width over which lines are spread around a stage, as a share of the distance to the next.
 SPREAD = 0.2
-#: Longest name in the legend, in characters, and its size in points.
-LONGEST_NAME, LEGEND = 34, 7.5
+#: Longest name in a legend of one column and of several, in characters; its size in points.
+LONGEST_NAME, LONGEST_OF_MANY, LEGEND = 34, 17, 7.5
+#: Rows of the legend, and inches by which every further column widens a new figure.
+LEGEND_ROWS, COLUMN = 16, 1.3
 
 
 def trend(
@@ -93,12 +95,12 @@ def trend(
     count(top_n, "top_n")
     kind = public_word(kind, ACTIVITY_KINDS)
     table = get.trend(adata, kind, names, time_key=time_key, n_bins=n_bins, key=key)
-    ax = new_axes(ax, 7.1, 3.4)
+    every = list(dict.fromkeys(table["name"]))
+    drawn = every if names is not None else every[:top_n]
+    ax = new_axes(ax, 7.1 + COLUMN * max(0, -(-len(drawn) // LEGEND_ROWS) - 1), 3.4)
     label = ACTIVITY_LABELS[kind]
     if table.empty:
         return nothing_left(ax, f"No {label.noun} has an activity")
-    every = list(dict.fromkeys(table["name"]))
-    drawn = every if names is not None else every[:top_n]
     significant = _significant_names(adata, kind, key)
     by_stage = time_key is None
     _draw(ax, table[table["name"].isin(drawn)], significant, by_stage)
@@ -134,6 +136,7 @@ def _significant_names(adata: AnnData, kind: str, key: str) -> set[str]:
 def _draw(ax: Axes, table: pd.DataFrame, significant: set[str], by_stage: bool) -> None:
     """Draw a line with error bars for every name, and the legend beside the axes."""
     names = list(dict.fromkeys(table["name"]))
+    several = len(names) > LEGEND_ROWS
     shift = SPREAD * (np.arange(len(names)) / max(len(names) - 1, 1) - 0.5) if by_stage else None
     for k, name in enumerate(names):
         rows = table[table["name"] == name]
@@ -142,7 +145,7 @@ def _draw(ax: Axes, table: pd.DataFrame, significant: set[str], by_stage: bool) 
         style: dict[str, Any] = {"color": LINES[k % len(LINES)], "lw": 1.3, "capsize": 2}
         style |= {"marker": MARKERS[k % len(MARKERS)], "ms": 5.5, "elinewidth": 1.0}
         style |= {"mec": "black" if ringed else style["color"], "mew": 1.4 if ringed else 0.0}
-        label = ellipsis(readable(name), LONGEST_NAME)
+        label = ellipsis(readable(name), LONGEST_OF_MANY if several else LONGEST_NAME)
         ax.errorbar(x, rows["mean"], yerr=rows["se"].fillna(0.0), label=label, **style)
     if by_stage:
         first = table.drop_duplicates("group").sort_values("time")
@@ -151,12 +154,12 @@ def _draw(ax: Axes, table: pd.DataFrame, significant: set[str], by_stage: bool) 
     if table["mean"].min() < 0 < table["mean"].max():
         ax.axhline(0, color=NEUTRAL, lw=0.6, zorder=0)
     ax.spines[["top", "right"]].set_visible(False)
-    rows_of_legend = 16
     ax.legend(
         loc="upper left",
         bbox_to_anchor=(1.01, 1.0),
         frameon=False,
         fontsize=LEGEND,
         borderaxespad=0,
-        ncols=-(-len(names) // rows_of_legend),
+        ncols=-(-len(names) // LEGEND_ROWS),
+        columnspacing=0.8,
     )
