@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._shared import points
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -22,6 +24,8 @@ LONGEST, QUANTILE = 1.3, 0.95
 #: Number of arrows along the longer side of a panel, by the largest number of panels.
 N_ARROWS = {1: 22, 2: 17, 4: 13}
 FEWEST_ARROWS = 10
+#: Largest width of an arrow in inches, and as a share of the step between arrows.
+WIDTH, WIDTH_SHARE = 0.011, 0.07
 #: Colour of arrows.
 COLOUR = "#222222"
 
@@ -96,7 +100,12 @@ def draw_field(ax: Axes, field: Field, longest: float, style: str) -> None:
         x, y = np.meshgrid(field.x, field.y)
         known = np.isfinite(u)
         options: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "units": "inches"}
-        options |= {"width": 0.011, "headwidth": 5.5, "headlength": 6.0, "headaxislength": 5.5}
+        options |= {
+            "width": min(WIDTH, WIDTH_SHARE * _inches(ax, step)),
+            "headwidth": 5.5,
+            "headlength": 6.0,
+            "headaxislength": 5.5,
+        }
         options |= {"scale": longest / (LONGEST * step), "pivot": "mid", "minlength": 0.3}
         ax.quiver(x[known], y[known], u[known], v[known], color=COLOUR, zorder=3, **options)
         return
@@ -114,3 +123,9 @@ def draw_field(ax: Axes, field: Field, longest: float, style: str) -> None:
         zorder=3,
     )
     ax.set(xlim=limits[0], ylim=limits[1])
+
+
+def _inches(ax: Axes, length: float) -> float:
+    """Return a length along the first axis in inches; the layout must have its final size."""
+    low, high = ax.get_xlim()
+    return points(ax)[0] / 72 * length / abs(high - low)

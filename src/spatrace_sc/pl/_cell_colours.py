@@ -14,14 +14,18 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._data.cells import label_text, obs_column, time_column
 from ._colours import category_colours
-from ._fitted_text import LABEL, ellipsis
-from ._map_panels import NO_RECEIVER, SEQUENTIAL
+from ._fitted_text import LABEL, WIDTH, ellipsis
+from ._map_panels import MARGIN_RIGHT, NO_RECEIVER, SEQUENTIAL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Size of a legend, in points, its line height as a multiple, and the longest name in it.
 LEGEND, LINE, LONGEST_NAME = 7.0, 1.5, 28
+#: Number of categories above which their names are shorter, and the longest of these.
+MANY, LONGEST_OF_MANY = 15, 19
+#: Width of the marks of a legend, and height of the lowest figure, in inches.
+MARK, LOWEST = 0.35, 2.75
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,26 @@ class CellColours:
         """Return the colours of some cells."""
         return self.rgba[mask]
 
+    def margin(self) -> float:
+        """Return the room for the legend or colour bar beside the axes, in inches."""
+        if not self.names:
+            return MARGIN_RIGHT
+        longest = max(len(name) for name in self.legend_names())
+        columns = math.ceil(len(self.names) / _rows(LOWEST))
+        return 0.2 + columns * (MARK + longest * WIDTH * LEGEND / 72)
+
+    def legend_names(self) -> list[str]:
+        """Return the names of the categories as the legend shows them."""
+        length = LONGEST_OF_MANY if len(self.names) > MANY else LONGEST_NAME
+        return [ellipsis(name, length) for name in self.names]
+
     def explain(self, axes: NDArray[Any]) -> None:
         """Add a colour bar for a number, or a legend of categories."""
         if self.limits is not None:
             _colour_bar(axes, self.label, self.limits)
         elif self.names:
-            _legend(axes[-1], self.names, self.label)
+            named = zip(self.legend_names(), self.names.values(), strict=True)
+            _legend(axes[-1], list(named), self.label)
 
 
 def cell_colours(adata: AnnData, column: str | None) -> CellColours:
@@ -91,15 +109,17 @@ def _colour_bar(axes: NDArray[Any], label: str, limits: tuple[float, float]) -> 
     bar.set_label(ellipsis(label, LONGEST_NAME), fontsize=LABEL)
 
 
-def _legend(ax: Axes, names: dict[str, str], title: str) -> None:
+def _rows(height: float) -> int:
+    """Return the number of rows of a legend beside a figure of this height in inches."""
+    return max(3, int(72 * height / (LINE * LEGEND)) - 3)
+
+
+def _legend(ax: Axes, names: list[tuple[str, str]], title: str) -> None:
     """Draw the legend of categories beside the axes, in columns no longer than the figure."""
     from matplotlib.lines import Line2D
 
-    rows = max(3, int(72 * ax.figure.figure.get_figheight() / (LINE * LEGEND)) - 3)
-    handles = [
-        Line2D([], [], ls="", marker="o", ms=5, color=c, label=ellipsis(n, LONGEST_NAME))
-        for n, c in names.items()
-    ]
+    rows = _rows(ax.figure.figure.get_figheight())
+    handles = [Line2D([], [], ls="", marker="o", ms=5, color=c, label=n) for n, c in names]
     spacing: dict[str, Any] = {"handletextpad": 0.1, "borderaxespad": 0, "columnspacing": 0.8}
     ax.legend(
         handles=handles,

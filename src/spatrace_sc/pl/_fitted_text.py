@@ -9,6 +9,8 @@ from collections.abc import Iterable
 LABEL, TITLE, SMALLEST_TITLE = 8.0, 10.0, 7.0
 #: Mean width of a character as a share of its size; names of genes are in capital letters.
 WIDTH = 0.62
+#: Width of a title as a multiple of that of its axes, which have labels on their left.
+OVERHANG = 1.25
 #: Signs that stay on the line of the words around them.
 UNBROKEN = ("=", "≤", "→")
 

@@ -27,12 +27,16 @@ OUTLINE = "#999999"
 DIVERGING, SEQUENTIAL = "RdBu_r", "viridis"
 #: Longest side of a panel, and width of the widest figure, that of a journal page, in inches.
 PANEL, PAGE = 3.0, 7.1
+#: Room for a colour bar and its label, in inches.
+MARGIN_RIGHT = 1.1
 #: Panels in a row, at most, and the number of panels above which there may be one more.
 IN_A_ROW, MANY_PANELS = 4, 8
 #: Empty margin around the widest slice, and the smallest ratio of the sides of a panel.
 MARGIN, MIN_RATIO = 1.04, 0.02
 #: Share of the cells, from the most active, that take the last colour.
 CLIPPED = 0.01
+#: Width of a panel, in points, below which scale bar and legend do not fit side by side.
+NARROW = 215.0
 #: Labels of lengths in µm: divisor and unit, from the length in µm on.
 MICRONS = ((1000.0, "mm"), (1.0, "µm"))
 
@@ -79,9 +83,16 @@ def half_size(positions: list[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def panel_axes(
-    ax: Axes | Sequence[Axes] | None, n: int, ncols: int | None, half: NDArray[np.float64]
+    ax: Axes | Sequence[Axes] | None,
+    n: int,
+    ncols: int | None,
+    half: NDArray[np.float64],
+    margin: float = MARGIN_RIGHT,
 ) -> NDArray[Any]:
-    """Return the n given axes, or n new ones in a grid, with the shape of a panel."""
+    """Return the n given axes, or n new ones in a grid, with the shape of a panel.
+
+    ``margin`` is the room on the right of a new figure, in inches.
+    """
     if ax is not None:
         given = np.ravel(np.array(ax, dtype=object))
         if len(given) != n:
@@ -93,9 +104,9 @@ def panel_axes(
 
     nrows = math.ceil(n / (ncols or IN_A_ROW + (n > MANY_PANELS)))
     ncols = math.ceil(n / nrows) if ncols is None else min(n, ncols)
-    side = min(PANEL, (PAGE - 1.1) / ncols * float(max(half)) / float(half[0]))
+    side = min(PANEL, (PAGE - MARGIN_RIGHT) / ncols * float(max(half)) / float(half[0]))
     width, height = (max(side * float(h) / float(max(half)), 1.0) for h in half)
-    figsize = (ncols * width + 1.1, max(nrows * (height + 0.35) + 0.6, 2.75))
+    figsize = (ncols * width + margin, max(nrows * (height + 0.35) + 0.6, 2.75))
     figure, grid = plt.subplots(nrows, ncols, figsize=figsize, squeeze=False, layout="constrained")
     for empty in grid.ravel()[n:]:
         figure.delaxes(empty)
@@ -114,7 +125,7 @@ def draw_panels(
     norm, cmap = _colour_bar(axes, values, mapped, style)
     frame_panels(axes, [panel.title for panel in panels], half, style)
     if any(np.isnan(p.value).any() for p in panels):
-        _grey_legend(axes[-1], mapped.missing)
+        _grey_legend(axes, mapped.missing)
     settle(axes[0])
     area = style.size or touching(axes[0], [p.xy for p in panels], half)
     for ax, panel in zip(axes, panels, strict=True):
@@ -172,16 +183,19 @@ def frame_panels(
         ax.set_title(*shortened(title, points(ax)[0]))
 
 
-def _grey_legend(ax: Axes, label: str) -> None:
-    """Add a legend of the grey cells, below the panel on the right."""
+def _grey_legend(axes: NDArray[Any], label: str) -> None:
+    """Add a legend of the grey cells, below the panel on the right; below its scale bar."""
     from matplotlib.lines import Line2D
+
+    ax, (width, height) = axes[-1], points(axes[-1])
+    lower = 14 / height if len(axes) == 1 and width < NARROW else 0.0
 
     grey = Line2D([], [], linestyle="none", marker="o", color=NO_RECEIVER, label=label)
     spacing: dict[str, Any] = {"handletextpad": 0.1, "borderpad": 0.2}
     ax.legend(
         handles=[grey],
         loc="upper right",
-        bbox_to_anchor=(1, 0),
+        bbox_to_anchor=(1, -lower),
         frameon=False,
         fontsize=8,
         **spacing,

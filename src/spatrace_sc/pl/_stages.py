@@ -11,7 +11,7 @@ from anndata import AnnData
 from .. import _keys, get
 from .._check import count, share_of_one
 from .._edges import EDGE_KINDS, TESTED_KINDS, public_word
-from ._fitted_text import WIDTH, ellipsis
+from ._fitted_text import OVERHANG, WIDTH, ellipsis, wrapped
 from ._labels import ARROW, EDGE_LABELS, Label, edge_names
 from ._shared import DOWN, NEUTRAL, UP, new_axes, nothing_left, points, settle
 from ._significance import THRESHOLD, is_significant, stage_word, up_to
@@ -28,8 +28,9 @@ COMMUNICATION_COLUMNS = ["sender", "receiver", "ligand", "receptor"]
 COMMUNICATION_LABEL = Label("sender → receiver × pair", "")
 #: Colours of the changes, in the order in which they are drawn.
 COLOURS = {"gained": UP, "kept": "#999999", "lost": DOWN}
-#: Part of the axes for bars; the names are written in the rest. Size of the names, in points.
-BARS, TEXT = 0.34, 7.0
+#: Part of the axes for bars; the names are written in the rest. Size of the names and of
+#: the title, in points.
+BARS, TEXT, TITLE = 0.34, 7.0, 9.0
 #: Mark of a significant edge before its name.
 DOT = "● "
 #: Ends a list that goes on.
@@ -112,7 +113,8 @@ def stages(
         return nothing_left(ax, _nothing(label, kind, max_q))
     table = _changes(scores, present, significant)
     _draw(ax, table, top_n, dark=kind != COMMUNICATION)
-    ax.set_title(_title(label, kind, scores, significant, min_share, max_q), fontsize=9)
+    title = _title(label, kind, scores, significant, min_share, max_q)
+    ax.set_title(wrapped([title], OVERHANG * points(ax)[0], TITLE), fontsize=TITLE)
     return ax
 
 
@@ -212,18 +214,21 @@ def _draw(ax: Axes, table: pd.DataFrame, top_n: int, *, dark: bool) -> None:
             ax.barh(y, rows["n_significant"], height=0.09, color="black", label="_significant")
     del ax.containers[1 if dark else len(ax.containers) :: 2]
     ax.set_yticks(range(len(steps)), [ellipsis(step, 40) for step in steps], fontsize=8)
-    ax.set_xticks([0, largest])
+    ax.set_xticks([0, largest], ["0", str(largest)], fontsize=8)
     ax.set_xlabel("edges", loc="left", fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines["bottom"].set_bounds(0, largest)
     ax.tick_params(axis="y", length=0)
-    options: dict[str, Any] = {
-        "loc": "upper right",
-        "bbox_to_anchor": (1.0, 0.0),
-        "ncols": 3,
-        "fontsize": 8,
-    }
-    ax.legend(frameon=False, borderaxespad=0.6, **options)
+    spacing: dict[str, Any] = {"handlelength": 1.0, "columnspacing": 1.0, "handletextpad": 0.4}
+    ax.legend(
+        loc="upper right",
+        bbox_to_anchor=(1.0, 0.0),
+        ncols=3,
+        fontsize=TEXT,
+        frameon=False,
+        borderaxespad=2.4,
+        **spacing,
+    )
     settle(ax)
     room = int((1 - 1.28 * BARS) * points(ax)[0] / (WIDTH * TEXT))
     for row, change in enumerate(COLOURS):

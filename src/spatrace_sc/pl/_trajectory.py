@@ -155,7 +155,7 @@ def _draw(
     (position, vectors, colours), (style, n_arrows, ncols, title) = values, options
     xy = [centred(position[mask]) for _, mask in drawn]
     half = half_size(xy)
-    axes = panel_axes(ax, len(drawn), ncols, half)
+    axes = panel_axes(ax, len(drawn), ncols, half, colours.margin())
     if ax is None:
         room = 72 * axes[0].figure.get_figwidth()
         axes[0].figure.suptitle(wrapped([title], room, TITLE), fontsize=TITLE)

@@ -13,9 +13,9 @@ from .. import _keys, get
 from .._check import count
 from .._edges import ACTIVITY_KINDS, LR_PAIRS, joined, public_word
 from ._colours import OKABE_ITO
-from ._fitted_text import LABEL, ellipsis, wrapped
+from ._fitted_text import LABEL, OVERHANG, TITLE, ellipsis, wrapped
 from ._labels import ACTIVITY_LABELS, readable
-from ._shared import NEUTRAL, new_axes, nothing_left, points
+from ._shared import NEUTRAL, new_axes, nothing_left, points, settle
 from ._significance import THRESHOLD, is_significant, stage_word
 
 if TYPE_CHECKING:
@@ -107,10 +107,13 @@ def trend(
     n = sum(name in significant for name in drawn)
     which = f"{len(drawn)} strongest " if len(drawn) < len(every) and names is None else ""
     rings = f"{n} of {len(drawn)} significant over all cells ({THRESHOLD}, ringed)"
-    ax.set_title(f"{which or f'{len(drawn)} '}{_plural(label.noun, len(drawn))}: {rings}", size=10)
+    title = f"{which or f'{len(drawn)} '}{_plural(label.noun, len(drawn))}: {rings}"
     ax.set_xlabel(stage_word(adata, key) if by_stage else f"{time_key} (mean of a quantile)")
     lines = [f"mean {label.axis}", "± se between squares of tissue"]
-    ax.set_ylabel(wrapped(lines, points(ax)[1], LABEL), fontsize=LABEL)
+    settle(ax)
+    width, height = points(ax)
+    ax.set_ylabel(wrapped(lines, height, LABEL), fontsize=LABEL)
+    ax.set_title(wrapped([title], OVERHANG * width, TITLE), fontsize=TITLE)
     return ax
 
 
