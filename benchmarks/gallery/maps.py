@@ -20,7 +20,7 @@ def spatial(adata: AnnData) -> Figure:
 
 def spatial_tf(adata: AnnData) -> Figure:
     """Activity of a TF: red above, blue below its level in the mean receiver."""
-    return st.pl.spatial(adata, kind="tfs", scale_bar=1.0)[0].figure
+    return st.pl.spatial(adata, kind="tfs")[0].figure
 
 
 def spatial_target(adata: AnnData) -> Figure:

@@ -106,7 +106,12 @@ def draw_field(ax: Axes, field: Field, longest: float, style: str) -> None:
             "headlength": 6.0,
             "headaxislength": 5.5,
         }
-        options |= {"scale": longest / (LONGEST * step), "pivot": "mid", "minlength": 0.3}
+        options |= {
+            "scale": longest / (LONGEST * step),
+            "pivot": "mid",
+            "minlength": 0.3,
+            "clip_on": False,
+        }
         ax.quiver(x[known], y[known], u[known], v[known], color=COLOUR, zorder=3, **options)
         return
     limits = ax.get_xlim(), ax.get_ylim()

@@ -159,11 +159,11 @@ def _prepare(
     columns = COMMUNICATION_COLUMNS if of_types else EDGE_KINDS[kind].columns
     read = getattr(get, kind)
     whole = up_to(read(adata, key=key), None if of_types else max_q)[0]
-    index = edge_names(whole, columns).to_numpy()
+    index = _names(whole, columns).to_numpy()
     score, q = {}, {}
     for name in names:
         table = read(adata, name, key=key)
-        table.index = pd.Index(edge_names(table, columns))
+        table.index = pd.Index(_names(table, columns))
         score[name] = table["score"].reindex(index).fillna(0.0)
         q[name] = table["q_value"].reindex(index).fillna(1.0)
     scores, significant = pd.DataFrame(score), pd.Series(is_significant(whole), index=index)
@@ -176,6 +176,13 @@ def _prepare(
         rows = (largest > 0).to_numpy()
         present = scores.ge(min_share * largest, axis=0) & (scores > 0)
     return scores[rows], present[rows], significant[rows]
+
+
+def _names(table: pd.DataFrame, columns: list[str]) -> pd.Series:
+    """Return the name of every row: an edge, or ``sender → receiver: ligand → receptor``."""
+    if columns != COMMUNICATION_COLUMNS:
+        return edge_names(table, columns)
+    return edge_names(table, columns[:2]) + ": " + edge_names(table, columns[2:])
 
 
 def _changes(scores: pd.DataFrame, present: pd.DataFrame, significant: pd.Series) -> pd.DataFrame:
