@@ -22,14 +22,19 @@ def test_every_function_is_exported() -> None:
         "dotplot",
         "effect_heatmap",
         "evaluation",
+        "flow",
         "knockout",
         "modules",
         "network",
         "pair_heatmap",
         "report",
         "roles",
+        "spatial",
+        "stages",
         "top_edges",
         "training_history",
+        "trajectory",
+        "trend",
     ]
     assert all(callable(getattr(st.pl, name)) for name in st.pl.__all__)
 

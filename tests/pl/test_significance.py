@@ -241,12 +241,12 @@ def test_changes_that_are_not_significant_are_pale(null: AnnData, some: AnnData)
 
 def test_a_map_states_the_q_of_its_pair(null: AnnData, some: AnnData) -> None:
     name = str(st.get.activity(null).var_names[0]).replace("^", " → ")
-    figure = st.pl.activity_map(null)[0].figure
+    figure = st.pl.spatial(null)[0].figure
     assert figure.get_suptitle() == f"{name}: q = 1 (not significant)"
     assert "q = 1 (not significant)" in figure.axes[-1].get_ylabel()
-    assert st.pl.activity_map(some)[0].figure.get_suptitle() == f"{name}: q = 0.05"
+    assert st.pl.spatial(some)[0].figure.get_suptitle() == f"{name}: q = 0.05"
     figure = plt.subplots(2, 3)[0]
-    st.pl.activity_map(null, ax=figure.axes)
+    st.pl.spatial(null, ax=figure.axes)
     assert figure.get_suptitle() == ""
     assert "q = 1" in figure.axes[-1].get_ylabel()
 
@@ -254,7 +254,7 @@ def test_a_map_states_the_q_of_its_pair(null: AnnData, some: AnnData) -> None:
 def test_a_map_of_a_tf(some: AnnData, null: AnnData) -> None:
     cells = st.get.activity(some, "tfs")
     tf = str(st.get.tf_targets(some)["tf"][0])
-    axes = st.pl.activity_map(some, tf, kind="tfs")
+    axes = st.pl.spatial(some, tf, kind="tfs")
     n = (st.get.tf_targets(some).head(4)["tf"] == tf).sum()
     assert (
         axes[0].figure.get_suptitle()
@@ -266,14 +266,14 @@ def test_a_map_of_a_tf(some: AnnData, null: AnnData) -> None:
     low, high = axes[0].collections[1].get_clim()
     assert low == -high < 0
     assert axes[0].collections[1].get_cmap().name == "RdBu_r"
-    strongest = st.pl.activity_map(null, kind="tfs")[0].figure.get_suptitle()
+    strongest = st.pl.spatial(null, kind="tfs")[0].figure.get_suptitle()
     assert strongest == f"{cells.var_names[0]}: no significant targets (q ≤ 0.1)"
 
 
 def test_a_map_of_a_module(some: AnnData) -> None:
     adata = st.tl.modules(some, max_q=1.0, n_modules=2, copy=True)
     cells = st.get.activity(adata, "modules")
-    axes = st.pl.activity_map(adata, "M2", kind="modules")
+    axes = st.pl.spatial(adata, "M2", kind="modules")
     assert axes[0].figure.get_suptitle().startswith(str(cells.var_names[1]).replace("^", " → "))
     assert "pairs significant (q ≤ 0.1)" in axes[0].figure.get_suptitle()
     drawn = np.concatenate([np.asarray(ax.collections[1].get_array()) for ax in axes])
@@ -283,7 +283,7 @@ def test_a_map_of_a_module(some: AnnData) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"pair": "TF003"}, r"is a TF.*st\.pl\.activity_map\(adata, 'TF003', kind='tfs'\)"),
+        ({"pair": "TF003"}, r"is a TF.*st\.pl\.spatial\(adata, 'TF003', kind='tfs'\)"),
         ({"pair": "tf003"}, "Did you mean 'TF003'.*kind='tfs'"),
         ({"pair": "LIG003"}, r"is a ligand, not a pair"),
         ({"pair": "REC003"}, r"is a receptor, not a pair"),
@@ -296,13 +296,13 @@ def test_a_map_of_a_module(some: AnnData) -> None:
 )
 def test_names_of_other_kinds_are_recognised(result: AnnData, arguments: dict, text: str) -> None:
     with pytest.raises(st.InvalidArgumentError, match=text):
-        st.pl.activity_map(result, **arguments)
+        st.pl.spatial(result, **arguments)
 
 
 def test_a_pair_without_effect_has_no_map(result: AnnData) -> None:
     table = st.get.lr_pairs(result)
     row = table[table["score"] == 0].iloc[0]
     with pytest.raises(st.InvalidArgumentError, match="no effect on any target"):
-        st.pl.activity_map(result, (row["ligand"], row["receptor"]))
+        st.pl.spatial(result, (row["ligand"], row["receptor"]))
     with pytest.raises(st.MissingKeyError, match=r"st\.tl\.modules"):
-        st.pl.activity_map(result, kind="modules")
+        st.pl.spatial(result, kind="modules")

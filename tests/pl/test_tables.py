@@ -293,7 +293,7 @@ def test_nothing_is_changed(result: AnnData) -> None:
     [
         (st.pl.effect_heatmap, "lr", "lr_targets"),
         (st.pl.effect_heatmap, "tf", "tf_targets"),
-        (st.pl.activity_map, "pairs", "lr_pairs"),
+        (st.pl.spatial, "pairs", "lr_pairs"),
     ],
 )
 def test_former_spellings_give_a_warning(result: AnnData, draw, former: str, kind: str) -> None:
