@@ -274,6 +274,13 @@ class Result:
         return table
 
     @property
+    def partial_residuals(self) -> pd.DataFrame:
+        """Partial residuals of single edges."""
+        call = "st.tl.partial_residuals(adata, regulator, target, "
+        table: pd.DataFrame = self._derived("partial_residuals", call)
+        return table
+
+    @property
     def comparison(self) -> Comparison:
         """Differences between groups."""
         return Comparison.from_slots(

@@ -5,12 +5,16 @@ from ._attention import attention
 from ._cascades import cascades
 from ._communication import communication
 from ._comparison import comparison
+from ._edge import edge
 from ._effect_heatmap import effect_heatmap
 from ._evaluation import evaluation
 from ._knockout import knockout
+from ._layers import layers
 from ._modules import modules
+from ._sankey import sankey
 from ._top_edges import top_edges
 from ._training_history import training_history
+from ._volcano import volcano
 
 __all__ = [
     "activity_map",
@@ -18,10 +22,14 @@ __all__ = [
     "cascades",
     "communication",
     "comparison",
+    "edge",
     "effect_heatmap",
     "evaluation",
     "knockout",
+    "layers",
     "modules",
+    "sankey",
     "top_edges",
     "training_history",
+    "volcano",
 ]

@@ -16,7 +16,7 @@ from .._errors import InvalidArgumentError
 from ._labels import readable
 from ._pair_name import pair_name
 from ._shared import draw_matrix, label_width, new_axes, nothing_left
-from ._significance import at_stage, counted, hollow, is_significant, up_to
+from ._significance import at_stage, counted, dots, is_significant, up_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Largest number of types on a side for which scores are written into the fields.
 MAX_TYPES_WRITTEN = 12
+#: Shift of a dot beside a written score, to the right and down, in fields.
+BESIDE_SCORE = (0.36, -0.32)
 #: Weights of red, green and blue in the brightness of a colour (ITU-R BT.601).
 BRIGHTNESS = np.array([0.299, 0.587, 0.114])
 
@@ -41,8 +43,8 @@ def communication(
 ) -> Axes:
     """Draw a heatmap of sender types × receiver types with the score summed over pairs.
 
-    A field is hollow if none of the rows that it sums is significant (q ≤ 0.1). A line under the
-    title counts the others. With ``max_q`` only significant rows are summed.
+    A dot marks a field if one of the rows that it sums is significant (q ≤ 0.1). A line under the
+    title counts these fields. With ``max_q`` only significant rows are summed.
 
     Parameters
     ----------
@@ -101,8 +103,7 @@ def communication(
     if not (values > 0).any():
         name = f" {summed}" if pair is not None else ""
         return nothing_left(ax, f"No communication{name}{suffix or ' with a score above 0'}")
-    holes = (values > 0) & ~significant
-    hollow(ax, holes)
+    significant &= values > 0
     line = counted(significant[values > 0], "" if pair is not None else "fields")
     image = draw_matrix(
         ax,
@@ -112,8 +113,10 @@ def communication(
         label=f"{'score' if pair is not None else 'summed score'} (SD of the targets)",
         title=f"{summed}{suffix}\n{line}",
     )
-    if max(n, m) <= MAX_TYPES_WRITTEN:
-        _write_scores(ax, image, values, holes)
+    written = max(n, m) <= MAX_TYPES_WRITTEN
+    dots(ax, significant, BESIDE_SCORE if written else (0.0, 0.0))
+    if written:
+        _write_scores(ax, image, values)
     return ax
 
 
@@ -140,11 +143,9 @@ def _prepare(
     return scores, of_significant_rows.to_numpy() > 0, summed
 
 
-def _write_scores(
-    ax: Axes, image: AxesImage, values: NDArray[np.float64], holes: NDArray[np.bool_]
-) -> None:
-    """Write the score in every field: black on bright colours and on holes, white on dark ones."""
-    bright = (np.asarray(image.to_rgba(values))[..., :3] @ BRIGHTNESS > 0.5) | holes
+def _write_scores(ax: Axes, image: AxesImage, values: NDArray[np.float64]) -> None:
+    """Write the score in every field: black on bright colours, white on dark ones."""
+    bright = np.asarray(image.to_rgba(values))[..., :3] @ BRIGHTNESS > 0.5
     for (row, column), value in np.ndenumerate(values):
         colour = "black" if bright[row, column] else "white"
         ax.text(column, row, f"{value:.2g}", ha="center", va="center", color=colour, fontsize=8)
