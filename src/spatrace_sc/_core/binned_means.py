@@ -66,9 +66,8 @@ def line(x: Array, y: Array, block: NDArray[np.integer]) -> Line:
     unit, n_units = _units(block)
     score = np.bincount(unit, x * (y - slope * x), minlength=n_units)
     factor = n_units / (n_units - 1) if n_units > 1 else np.nan
-    return Line(
-        slope, float(np.sqrt(factor * (score @ score)) / square), slope**2 * square / (y @ y)
-    )
+    se = float(np.sqrt(factor * (score @ score)) / square)
+    return Line(slope, se, float(slope**2 * square / (y @ y)))
 
 
 def _units(block: NDArray[np.integer]) -> tuple[NDArray[np.intp], int]:

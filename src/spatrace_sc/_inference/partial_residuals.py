@@ -78,7 +78,9 @@ def _cells(adata: AnnData, model: Restored, usable: NDArray[np.bool_]) -> pd.Dat
 def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return values with mean 0 and standard deviation 1; constant ones become 0."""
     sd = float(values.std())
-    return (values - values.mean()) / (sd if sd > 1e-9 else np.inf)
+    centred: NDArray[np.float64] = values - values.mean()
+    centred /= sd if sd > 1e-9 else np.inf
+    return centred
 
 
 def _binned(

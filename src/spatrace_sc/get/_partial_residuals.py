@@ -64,7 +64,8 @@ def partial_residuals(
     >>> int((st.get.partial_residuals(adata)["stage"] == "").sum())
     20
     """
-    table = Result.read(adata, key, of_cells=None).partial_residuals
+    call = "st.tl.partial_residuals(adata, regulator, target, "
+    table = Result.read(adata, key, of_cells=None).derived_table("partial_residuals", call)
     if regulator is not None and not isinstance(regulator, str):
         regulator = PAIR_SEPARATOR.join(map(str, regulator))
     chosen = pd.Series(True, index=table.index)

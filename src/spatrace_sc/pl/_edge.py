@@ -159,7 +159,11 @@ def _draw(ax: Axes, part: pd.DataFrame, colours: dict[str, str], markers: dict[s
     every = part["stage"].eq("") & part["sample"].eq("")
     of_slices = part[~every & part["n_cells"].ge(MIN_CELLS)]
     for (stage, sample), group in of_slices.groupby(["stage", "sample"], sort=False):
-        style = {"color": colours[stage], "marker": markers[sample], "linewidths": 0}
+        style: dict[str, Any] = {
+            "color": colours[str(stage)],
+            "marker": markers[str(sample)],
+            "linewidths": 0,
+        }
         ax.scatter(group["signal"], group["residual"], s=AREA, alpha=0.75, **style)
     means = part[every]
     x, y = means["signal"].to_numpy(), means["residual"].to_numpy()

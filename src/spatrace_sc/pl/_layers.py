@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from anndata import AnnData
@@ -148,7 +148,12 @@ def _columns(steps: list[pd.DataFrame]) -> list[list[str]]:
 
 def _draw_names(ax: Axes, heights: list[dict[str, float]], rows: int) -> None:
     """Write the names of the layers beside the ends of the lines, and their headers."""
-    frame = {"facecolor": "white", "edgecolor": NEUTRAL, "lw": 0.5, "boxstyle": "round,pad=0.15"}
+    frame: dict[str, Any] = {
+        "facecolor": "white",
+        "edgecolor": NEUTRAL,
+        "lw": 0.5,
+        "boxstyle": "round,pad=0.15",
+    }
     for position, column in enumerate(heights):
         side = ("right", "center", "center", "left")[position]
         box = frame if side == "center" else None
@@ -157,7 +162,7 @@ def _draw_names(ax: Axes, heights: list[dict[str, float]], rows: int) -> None:
             ax.text(position, height, text, ha=side, va="center", fontsize=7.5, bbox=box)
     for position, header in enumerate(LAYERS):
         side = ("right", "center", "center", "left")[position]
-        style = {"ha": side, "va": "bottom", "fontsize": 9, "color": NEUTRAL}
+        style: dict[str, Any] = {"ha": side, "va": "bottom", "fontsize": 9, "color": NEUTRAL}
         ax.text(position, rows + 0.4, header, **style)
     ax.set_xlim(-0.05, 3.05)
     ax.set_ylim(-0.8, rows + 1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -146,7 +146,8 @@ def _prepare(top: pd.DataFrame, types: pd.DataFrame, top_types: int | None) -> p
         total = flows.groupby(column)["value"].sum().sort_values(ascending=False, kind="stable")
         if top_types is not None and len(total) > top_types:
             flows[column] = flows[column].where(flows[column].isin(total.index[:top_types]), OTHERS)
-    return flows.groupby([*STOPS, "sign", "significant"], sort=False, as_index=False)["value"].sum()
+    grouped = flows.groupby([*STOPS, "sign", "significant"], sort=False)
+    return grouped["value"].sum().reset_index()
 
 
 def _layout(flows: pd.DataFrame, columns: list[list[str]]) -> Drawing:
@@ -155,7 +156,8 @@ def _layout(flows: pd.DataFrame, columns: list[list[str]]) -> Drawing:
     height = max(FLOW + SPACE * max(len(names) - 1, 0) for names in columns)
     bottoms, sizes = [], []
     for stop, names in zip(STOPS, columns, strict=True):
-        size = (FLOW * flows.groupby(stop)["value"].sum() / total).to_dict()
+        share = flows.groupby(stop)["value"].sum() / total
+        size = {str(name): FLOW * value for name, value in share.items()}
         top = (height + FLOW + SPACE * max(len(names) - 1, 0)) / 2
         bottom = {}
         for name in names:
@@ -197,7 +199,11 @@ def _draw_flows(ax: Axes, steps: pd.DataFrame, drawing: Drawing, position: int) 
     left, right, width = _ends(steps, drawing, position)
     for begin, end, size, sign in zip(left, right, width, steps["sign"], strict=True):
         upper = begin + (end - begin) * ease
-        style = {"alpha": OPACITY, "linewidth": 0, "color": UP if sign > 0 else DOWN}
+        style: dict[str, Any] = {
+            "alpha": OPACITY,
+            "linewidth": 0,
+            "color": UP if sign > 0 else DOWN,
+        }
         ax.fill_between(x, upper - size, upper, **style)
 
 
@@ -210,7 +216,13 @@ def _mark(ax: Axes, flows: pd.DataFrame, drawing: Drawing) -> None:
     left, right, width = _ends(steps, drawing, position)
     marked = steps["significant"].to_numpy(dtype=bool)
     middle = ((left + right) / 2 - width / 2)[marked]
-    style = {"s": DOT**2, "color": MARK, "edgecolors": "white", "linewidths": 0.6, "zorder": 4}
+    style: dict[str, Any] = {
+        "s": DOT**2,
+        "color": MARK,
+        "edgecolors": "white",
+        "linewidths": 0.6,
+        "zorder": 4,
+    }
     ax.scatter(np.full(len(middle), position + 0.5), middle, gid=SIGNIFICANT, **style)
 
 
@@ -240,5 +252,5 @@ def _draw_bars(ax: Axes, drawing: Drawing, colours: list[dict[str, str]]) -> Non
             side, shift = ("left", 1) if position else ("right", -1)
             x, y = position + shift * BAR * 0.7, bottom + sizes[name] / 2
             ax.text(x, y, elided(name, LONGEST), ha=side, va="center", fontsize=size, zorder=5)
-        style = {"ha": "center", "va": "bottom", "fontsize": 9, "color": NEUTRAL}
+        style: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 9, "color": NEUTRAL}
         ax.text(position, drawing.height + 0.1, STOPS[position], **style)

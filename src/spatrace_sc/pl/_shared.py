@@ -77,16 +77,17 @@ def label_ticks(
         ax.set_xticks(range(len(x)), x, rotation=90, fontsize=SMALLEST)
     if y is not None:
         ax.set_yticks(range(len(y)), y, fontsize=SMALLEST)
-    settle(ax)
-    width, height = points(ax)
-    if x is not None:
-        positions, size, room = _fitting(len(x), width)
-        words = [x[k] for k in positions]
-        horizontal = 0.65 * size * max(map(len, words)) < room
-        ax.set_xticks(positions, words, rotation=0 if horizontal else 90, fontsize=size)
-    if y is not None:
-        positions, size, _ = _fitting(len(y), height)
-        ax.set_yticks(positions, [y[k] for k in positions], fontsize=size)
+    for _ in range(2):  # larger labels leave the axes less room
+        settle(ax)
+        width, height = points(ax)
+        if x is not None:
+            positions, size, room = _fitting(len(x), width)
+            words = [x[k] for k in positions]
+            horizontal = 0.65 * size * max(map(len, words)) < room
+            ax.set_xticks(positions, words, rotation=0 if horizontal else 90, fontsize=size)
+        if y is not None:
+            positions, size, _ = _fitting(len(y), height)
+            ax.set_yticks(positions, [y[k] for k in positions], fontsize=size)
 
 
 def _fitting(n: int, length: float) -> tuple[list[int], float, float]:

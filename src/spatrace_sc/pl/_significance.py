@@ -80,15 +80,15 @@ def dots(ax: Axes, fields: NDArray[np.bool_], shift: tuple[float, float] = (0.0,
 
 def rings(
     ax: Axes,
-    x: NDArray[np.floating],
-    y: NDArray[np.floating],
+    x: NDArray[Any],
+    y: NDArray[Any],
     area: NDArray[np.floating] | float,
     **style: Any,
 ) -> None:
     """Draw a ring around every marker of this area in points²."""
     size = (np.sqrt(area) + 2.0 * RING_DISTANCE) ** 2
-    style = {"linewidths": RING_WIDTH, "edgecolors": MARK, "zorder": 4} | style
-    ax.scatter(x, y, s=size, facecolors="none", gid=SIGNIFICANT, **style)
+    look: dict[str, Any] = {"linewidths": RING_WIDTH, "edgecolors": MARK, "zorder": 4, **style}
+    ax.scatter(x, y, s=size, facecolors="none", gid=SIGNIFICANT, **look)
 
 
 def ring_handle(label: str = SIGNIFICANT, area: float = 25.0, colour: str = MARK) -> Line2D:

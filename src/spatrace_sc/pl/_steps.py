@@ -49,7 +49,7 @@ def ordered_columns(
             position = _positions(current[neighbour])
             mean = steps[k][near].map(position).groupby(steps[k][far]).mean()
             own = {name: (i + 0.5) / len(current[column]) for i, name in enumerate(current[column])}
-            current[column] = sorted(own, key=lambda name, m=mean, o=own: m.get(name, o[name]))
+            current[column] = sorted(own, key=(own | mean.to_dict()).__getitem__)
         crossings = _crossings(current, steps)
         if crossings < fewest:
             best, fewest = current, crossings

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -105,7 +106,7 @@ def volcano(
     edges = _prepare(table, edge_kind.size, height)
     significant = is_significant(table) & (table["score"].to_numpy() > 0)
     colours = np.where(edges["x"] > 0, UP, np.where(edges["x"] < 0, DOWN, NEUTRAL))
-    style = {"s": AREA, "alpha": OPACITY, "linewidths": 0.0}
+    style: dict[str, Any] = {"s": AREA, "alpha": OPACITY, "linewidths": 0.0}
     rasterised = len(edges) >= MIN_RASTERISED
     drawn = list(colours) if edge_kind.signed else NEUTRAL
     ax.scatter(edges["x"], edges["y"], c=drawn, rasterized=rasterised, **style)
@@ -160,10 +161,10 @@ def _name(ax: Axes, edges: pd.DataFrame, names: list[str], ringed: pd.DataFrame)
         for x, y, name in points:
             ax.annotate(name, (x, y), (4, 4), textcoords="offset points", fontsize=7)
         return
-    from adjustText import adjust_text
-
     texts = [ax.text(x, y, name, fontsize=7) for x, y, name in points]
     settle(ax)
     if texts:
-        style = {"arrowprops": {"arrowstyle": "-", "color": NEUTRAL, "lw": 0.5}}
-        adjust_text(texts, ax=ax, x=ringed["x"], y=ringed["y"], expand=(1.15, 1.7), **style)
+        style: dict[str, Any] = {"arrowprops": {"arrowstyle": "-", "color": NEUTRAL, "lw": 0.5}}
+        import_module("adjustText").adjust_text(
+            texts, ax=ax, x=ringed["x"], y=ringed["y"], expand=(1.15, 1.7), **style
+        )
