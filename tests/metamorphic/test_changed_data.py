@@ -25,6 +25,7 @@ PER_CELL = {
     "tl.knockout": lambda a: st.tl.knockout(a, tf="TF000"),
     "tl.modules": lambda a: st.tl.modules(a, max_q=1.0, n_modules=2, progress=False),
     "tl.compare": lambda a: st.tl.compare(a, "half", max_q=1.0),
+    "tl.partial_residuals": lambda a: st.tl.partial_residuals(a, "TF000", "TG000"),
     "get.activity": st.get.activity,
     "get.sent_received": st.get.sent_received,
     "get.knockout_cells": st.get.knockout_cells,
@@ -37,7 +38,7 @@ TABLES = tuple(
     if n.startswith(("get.", "pl.")) and n not in PER_CELL and n != "get.transition_reach"
 )
 GETTERS = tuple(n for n in TABLES if n.startswith("get."))
-RESTORING = ("tl.knockout", "tl.compare")
+RESTORING = ("tl.knockout", "tl.compare", "tl.partial_residuals")
 
 
 @lru_cache(maxsize=1)

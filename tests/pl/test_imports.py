@@ -17,12 +17,16 @@ def test_every_function_is_exported() -> None:
         "cascades",
         "communication",
         "comparison",
+        "edge",
         "effect_heatmap",
         "evaluation",
         "knockout",
+        "layers",
         "modules",
+        "sankey",
         "top_edges",
         "training_history",
+        "volcano",
     ]
     assert all(callable(getattr(st.pl, name)) for name in st.pl.__all__)
 

@@ -196,7 +196,9 @@ def _title(part: pd.DataFrame, row: pd.Series) -> str:
     name = f"{_short(str(part['regulator'].iloc[0]))} → {elided(str(part['target'].iloc[0]), 14)}"
     error = "" if np.isnan(row["effect_se"]) else f" ± {row['effect_se']:.1g}"
     limit = str(row["limited_by"])
-    judged = f"limited by: {limit}" if limit else f"significant at {THRESHOLD} ({RINGED})"
+    judged = f"limited by: {limit}" if limit else f"not significant at {THRESHOLD}"
+    if row["q_value"] <= _keys.MAX_SIGNIFICANT_Q:
+        judged = f"significant at {THRESHOLD} ({RINGED})"
     return (
         f"{name}\neffect {row['effect']:.2g}{error}, q = {row['q_value']:.2g}, "
         f"stability {row['stability']:.2g}\n{judged}\n{_fit(part)}"

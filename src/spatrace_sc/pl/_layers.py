@@ -101,7 +101,9 @@ def layers(
         words += f"; solid with a dot = {SIGNIFICANT}"
     ax.text(1.5, -0.2, words, ha="center", va="top", fontsize=8, color=NEUTRAL)
     _draw_names(ax, heights, rows)
-    title = f"{len(steps[2])} TF → target edges, {len(steps[1])} effects on their TFs{suffix}"
+    n, m = len(steps[2]), len(steps[1])
+    on_tfs = f"{m} effect{'' if m == 1 else 's'} on their TFs"
+    title = f"{n} TF → target edge{'' if n == 1 else 's'}, {on_tfs}{suffix}"
     ax.set_title(f"{title}\n{counted(every, 'lines')}", fontsize=10)
     return ax
 

@@ -105,8 +105,10 @@ def modules(
     axes = _panel_axes(tables) if given is None else given
     for panel, table, (noun, label, cmap) in zip(axes, tables, PANELS, strict=True):
         _draw(panel, table, noun, label, cmap)
-    for panel in axes[1:]:
-        panel.set_yticklabels([])
+    # labels come last: those of a panel take room from the others
+    for panel, table in zip(axes, tables, strict=True):
+        columns = [str(c) for c in table.columns] or None
+        label_ticks(panel, x=columns, y=[str(r) for r in table.index] if panel is axes[0] else None)
     for panel, table, long, (noun, *_) in zip(axes, tables, every, PANELS, strict=False):
         n, total = table.shape[1], long["column"].nunique()
         panel.set_title(f"{'' if n == total else f'{n} of '}{total} {noun}", fontsize=10)
@@ -201,7 +203,7 @@ def _draw(ax: Axes, table: pd.DataFrame, noun: str, label: str, cmap: str) -> No
     bar.ax.tick_params(labelsize=7)
     bar.ax.locator_params(nbins=3)
     ax.tick_params(length=0)
-    label_ticks(ax, x=[str(c) for c in table.columns], y=[str(r) for r in table.index])
+    ax.set_yticks([])
 
 
 def _limits(table: pd.DataFrame, noun: str) -> tuple[float, float]:
