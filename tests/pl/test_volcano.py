@@ -69,9 +69,22 @@ def test_the_strongest_significant_edges_are_named(draw) -> None:
     assert not draw(made_up(30, 9), top_n=0).texts
 
 
-def test_without_adjust_text_names_are_written_beside_the_dots(draw, monkeypatch) -> None:
-    monkeypatch.setattr(_volcano, "find_spec", lambda name: None)
-    assert len(draw(made_up(30, 3)).texts) == 3
+def test_names_stand_above_the_dots_and_apart(draw) -> None:
+    for given in (None, plt.subplots(figsize=(3.35, 3), layout="constrained")[1]):
+        ax = draw(made_up(400, 40), top_n=30, ax=given)
+        ax.figure.draw_without_rendering()
+        boxes = [text.get_window_extent() for text in ax.texts]
+        # the extent of an annotation holds its line: its text is the row
+        rows = sorted((t.get_ha(), round(t.xyann[1], 6)) for t in ax.texts)
+        assert len(rows) == len(set(rows)) == len(boxes)
+        assert 4 <= len(boxes) < 30
+        highest = ax.collections[0].get_offsets()[:, 1].max()
+        assert min(t.xyann[1] for t in ax.texts) > highest
+        scale = ax.get_window_extent().height / np.ptp(ax.get_ylim()) * 72 / ax.figure.dpi
+        step = np.diff(sorted({round(t.xyann[1], 6) for t in ax.texts})) * scale
+        assert step.min() > 7
+        for text in ax.texts:
+            assert (text.get_ha() == "right") == (text.xy[0] > np.mean(ax.get_xlim()))
 
 
 def test_a_q_of_0_is_as_high_as_the_smallest_above_it(draw) -> None:

@@ -65,7 +65,7 @@ def partial_residuals(
     20
     """
     call = "st.tl.partial_residuals(adata, regulator, target, "
-    table = Result.read(adata, key, of_cells=None).derived_table("partial_residuals", call)
+    table = Result.read(adata, key).derived_table("partial_residuals", call)
     if regulator is not None and not isinstance(regulator, str):
         regulator = PAIR_SEPARATOR.join(map(str, regulator))
     chosen = pd.Series(True, index=table.index)

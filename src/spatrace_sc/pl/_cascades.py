@@ -87,7 +87,7 @@ def cascades(
     _draw_names(ax, heights, rows)
     colours = "red raises, blue lowers"
     if any(step["significant"].any() for step in steps):
-        colours += f"; solid with a dot = {SIGNIFICANT}"
+        colours += f"\nsolid with a dot = {SIGNIFICANT}"
     ax.text(1, -0.2, colours, ha="center", va="top", fontsize=8, color=NEUTRAL)
     predicate = "with both steps significant"
     line = counted(is_significant(top), mark="two dots", predicate=predicate)

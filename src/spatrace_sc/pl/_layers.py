@@ -98,7 +98,7 @@ def layers(
     every = pd.concat(steps)["significant"].to_numpy(dtype=bool)
     words = "red raises, blue lowers"
     if every.any():
-        words += f"; solid with a dot = {SIGNIFICANT}"
+        words += f"\nsolid with a dot = {SIGNIFICANT}"
     ax.text(1.5, -0.2, words, ha="center", va="top", fontsize=8, color=NEUTRAL)
     _draw_names(ax, heights, rows)
     n, m = len(steps[2]), len(steps[1])

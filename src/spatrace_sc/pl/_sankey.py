@@ -29,6 +29,8 @@ OTHERS, NOT_LISTED = "other types", "not listed"
 FLOW, SPACE, BAR = 3.0, 0.2, 0.07
 #: Inches of a column, and longest name in it, in characters.
 COLUMN, LONGEST = 1.3, 13
+#: Width of the longest header, relative to the size of its letters.
+HEADER_WIDTH = 5.6
 #: Opacity of a flow, and points on its edge.
 OPACITY, N_POINTS = 0.5, 40
 
@@ -118,7 +120,7 @@ def sankey(
     _draw_bars(ax, drawing, _bar_colours(adata, columns, key))
     words = "red raises the target, blue lowers it"
     if significant.any():
-        words += f"; dot = both steps {SIGNIFICANT}"
+        words += f"\ndot = both steps {SIGNIFICANT}"
     ax.text(2.5, -0.25, words, ha="center", va="top", fontsize=8, color=NEUTRAL)
     line = counted(significant, predicate="with both steps significant")
     title = f"{len(top)} strongest of {len(listed)} cascades{at_stage(adata, stage, key)}"
@@ -243,7 +245,9 @@ def _draw_bars(ax: Axes, drawing: Drawing, colours: list[dict[str, str]]) -> Non
     ax.set_xlim(-0.35, len(STOPS) - 0.65)
     ax.set_ylim(-0.5, drawing.height + 0.45)
     settle(ax)
-    size = float(np.clip(points(ax)[1] / (drawing.height + 1) * SPACE * 0.8, 4.0, 7.5))
+    width, height = points(ax)
+    size = float(np.clip(height / (drawing.height + 1) * SPACE * 0.8, 4.0, 7.5))
+    header_size = float(np.clip(width / len(STOPS) / HEADER_WIDTH, 4.0, 9.0))
     for position, (bottoms, sizes) in enumerate(zip(drawing.bottom, drawing.size, strict=True)):
         for name, bottom in bottoms.items():
             colour = colours[position][name]
@@ -252,5 +256,5 @@ def _draw_bars(ax: Axes, drawing: Drawing, colours: list[dict[str, str]]) -> Non
             side, shift = ("left", 1) if position else ("right", -1)
             x, y = position + shift * BAR * 0.7, bottom + sizes[name] / 2
             ax.text(x, y, elided(name, LONGEST), ha=side, va="center", fontsize=size, zorder=5)
-        style: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 9, "color": NEUTRAL}
-        ax.text(position, drawing.height + 0.1, STOPS[position], **style)
+        style: dict[str, Any] = {"ha": "center", "va": "bottom", "color": NEUTRAL}
+        ax.text(position, drawing.height + 0.1, STOPS[position], fontsize=header_size, **style)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from .. import _keys, get
 from .._check import one_of, whole
 from .._edges import EDGE_KINDS, public_word
 from ._labels import EDGE_LABELS, edge_names, elided
-from ._shared import DOWN, NEUTRAL, UP, new_axes, nothing_left, settle
+from ._shared import DOWN, NEUTRAL, UP, new_axes, nothing_left, points, settle
 from ._significance import (
     RINGED,
     SIGNIFICANT,
@@ -34,8 +32,12 @@ HEIGHTS = {"q_value": "q", "p_value": "p"}
 AREA, OPACITY = 14.0, 0.6
 #: Longest part of a name, in characters.
 LONGEST = 12
-#: Height of the axes with room for names, relative to that of the dots.
-HEADROOM = 1.35
+#: Height of the row of a name in points, and largest share of the axes that names take.
+NAME_ROW, MAX_NAMED_SHARE = 9.0, 0.4
+#: Distance of the legend from the axes, below their label, and width of an entry, in points.
+LEGEND_DISTANCE, ENTRY = 32.0, 105.0
+#: Size of names and the width of a character, in points.
+NAME_SIZE, CHARACTER = 7.0, 4.2
 #: From this number on, dots are drawn as one image inside a vector file.
 MIN_RASTERISED = 1000
 
@@ -64,8 +66,7 @@ def volcano(
         ``"tf_targets"``, ``"lr_targets"`` or ``"lr_pairs"``: the table of :mod:`spatrace_sc.get` to
         draw.
     top_n
-        Significant edges to name, the strongest first. 0: none. Names avoid each other if the
-        package adjustText is installed.
+        Significant edges to name, the strongest first, as far as there is room. 0: none.
     height
         ``"q_value"`` or ``"p_value"``. A value of 0 is drawn at the height of the smallest one
         above 0.
@@ -126,8 +127,7 @@ def volcano(
     names = edge_names(table, edge_kind.columns)[significant]
     order = table["score"].to_numpy()[significant].argsort(kind="stable")[::-1][:top_n]
     if len(order):
-        ax.set_ylim(top=ax.get_ylim()[0] + HEADROOM * np.ptp(ax.get_ylim()))
-    _name(ax, marked.iloc[order], [elided(name, LONGEST) for name in names.iloc[order]], marked)
+        _name(ax, marked.iloc[order], [elided(name, LONGEST) for name in names.iloc[order]])
     return ax
 
 
@@ -151,20 +151,52 @@ def _legend(ax: Axes, *, signed: bool, any_significant: bool) -> None:
     if any_significant:
         handles.append(ring_handle(SIGNIFICANT, AREA))
     if handles:
-        ax.legend(handles=handles, loc="best", frameon=True, edgecolor="none", fontsize=8)
+        settle(ax)
+        n_columns = int(np.clip(points(ax)[0] / ENTRY, 1, len(handles)))
+        style: dict[str, Any] = {"ncols": n_columns, "frameon": False, "columnspacing": 1.0}
+        style |= {"handletextpad": 0.2, "borderaxespad": 0, "fontsize": 7.5}
+        for _ in range(2):  # the legend leaves the axes less room
+            below = (0.5, -LEGEND_DISTANCE / max(points(ax)[1], 1.0))
+            ax.legend(handles=handles, loc="upper center", bbox_to_anchor=below, **style)
+            settle(ax)
 
 
-def _name(ax: Axes, edges: pd.DataFrame, names: list[str], ringed: pd.DataFrame) -> None:
-    """Write names beside dots; with adjustText, they avoid each other and the rings."""
-    points = zip(edges["x"], edges["y"], names, strict=True)
-    if find_spec("adjustText") is None:
-        for x, y, name in points:
-            ax.annotate(name, (x, y), (4, 4), textcoords="offset points", fontsize=7)
-        return
-    texts = [ax.text(x, y, name, fontsize=7) for x, y, name in points]
+def _name(ax: Axes, edges: pd.DataFrame, names: list[str]) -> None:
+    """Write names in rows above all dots, each with a line to its dot.
+
+    Dots of the left half have their names at the left, those of the right half at the right. The
+    weakest are not named where there is no room.
+    """
     settle(ax)
-    if texts:
-        style: dict[str, Any] = {"arrowprops": {"arrowstyle": "-", "color": NEUTRAL, "lw": 0.5}}
-        import_module("adjustText").adjust_text(
-            texts, ax=ax, x=ringed["x"], y=ringed["y"], expand=(1.15, 1.7), **style
-        )
+    width, room = points(ax)
+    low, high = ax.get_xlim()
+    bottom, top = ax.get_ylim()
+    right = (edges["x"] > (low + high) / 2).to_numpy()
+    most = int(MAX_NAMED_SHARE * room / NAME_ROW)
+    sides = [np.flatnonzero(right == side)[:most] for side in (False, True)]
+    longest = [max((len(names[k]) for k in rows), default=0) for rows in sides]
+    overlap = CHARACTER * sum(longest) > width and all(longest)
+    if overlap:  # those at the right stand above those at the left
+        sides = [rows[: (most + 1) // 2] for rows in sides]
+    n_rows = sum(map(len, sides)) if overlap else max(map(len, sides))
+    height = (top - bottom) / (1 - n_rows * NAME_ROW / room)  # of the axes with all names
+    ax.set_ylim(bottom, bottom + height)
+    ends = (low + 0.01 * (high - low), high)
+    for rows, end, align in zip(sides, ends, ("left", "right"), strict=True):
+        x, y = (edges[column].to_numpy()[rows] for column in ("x", "y"))
+        nearest = np.argsort(np.abs(x - end), kind="stable")
+        first = len(sides[0]) if overlap and align == "right" else 0
+        for level, k in enumerate(nearest, first):
+            line: dict[str, Any] = {"arrowstyle": "-", "color": NEUTRAL, "lw": 0.5, "shrinkA": 1}
+            line |= {"shrinkB": 4, "relpos": (0.98 if align == "left" else 0.02, 0.3)}
+            ax.annotate(
+                names[rows[k]],
+                (x[k], y[k]),
+                (end, top + (level + 0.5) * NAME_ROW / room * height),
+                fontsize=NAME_SIZE,
+                ha=align,
+                va="center",
+                arrowprops=line,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.2},
+                zorder=6 + n_rows - level,  # lines pass behind the names below
+            )
