@@ -118,6 +118,12 @@ def _evaluate(scene: Scene) -> Any:
     return st.tl.evaluate(scene.data, truth["tf_targets"], n_random=3)
 
 
+def _partial_residuals(scene: Scene) -> Any:
+    edge = st.get.tf_targets(scene.adata).iloc[0]
+    st.tl.partial_residuals(scene.data, str(edge["tf"]), str(edge["target"]), n_bins=4)
+    return st.get.partial_residuals(scene.adata)
+
+
 def _attention(scene: Scene) -> list[Any]:
     stage = st.get.stages(scene.adata)[0]
     return [
@@ -216,6 +222,7 @@ CASES: dict[str, Callable[[Scene], Any]] = {
     "tl.cascades": _cascades,
     "tl.compare": _compare,
     "tl.evaluate": _evaluate,
+    "tl.partial_residuals": _partial_residuals,
     "get.params": _params,
     "get.attention": _attention,
     "get.activity": lambda s: [
@@ -239,6 +246,7 @@ CASES: dict[str, Callable[[Scene], Any]] = {
         f"get.{name}": partial(_whole, getattr(st.get, name))
         for name in ("comparison", "knockout_cells", "knockouts", "sent_received", "stages")
     },
+    "get.partial_residuals": lambda s: st.get.partial_residuals(s.adata),
     "get.training_history": lambda s: st.get.training_history(s.adata),
     "get.cell_communication": lambda s: _between_cells(s, st.get.cell_communication(s.adata)),
     "get.signal_direction": lambda s: st.get.signal_direction(s.adata),

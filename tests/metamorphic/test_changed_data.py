@@ -26,6 +26,7 @@ PER_CELL = {
     "tl.knockout": lambda a: st.tl.knockout(a, tf="TF000"),
     "tl.modules": lambda a: st.tl.modules(a, max_q=1.0, n_modules=2, progress=False),
     "tl.compare": lambda a: st.tl.compare(a, "half", max_q=1.0),
+    "tl.partial_residuals": lambda a: st.tl.partial_residuals(a, "TF000", "TG000"),
     "get.activity": st.get.activity,
     "get.sent_received": st.get.sent_received,
     "get.cell_communication": st.get.cell_communication,
@@ -47,7 +48,7 @@ TABLES = tuple(
     if n.startswith(("get.", "pl.")) and n not in PER_CELL and n not in OF_TRANSITIONS
 )
 GETTERS = tuple(n for n in TABLES if n.startswith("get."))
-RESTORING = ("tl.knockout", "tl.compare")
+RESTORING = ("tl.knockout", "tl.compare", "tl.partial_residuals")
 
 
 @lru_cache(maxsize=1)

@@ -40,13 +40,17 @@ def test_bars_are_the_table(result: AnnData, kind: str, stage: str | None) -> No
     np.testing.assert_allclose([bar.get_width() for bar in ax.patches], value)
     assert list(np.diff(np.abs(value)) <= 0) == [True] * 6
     names = [" → ".join(edge) for edge in table[KEYS[kind]].to_numpy()]
-    signs = zip(table["evidence"] == "co-variation", table["group"] != "", strict=True)
-    signs = [" ~" * alone + " †" * grouped for alone, grouped in signs]
+    significant = table["q_value"] <= 0.1
+    grouped_sign = np.where(significant, "" if "ligand" in table else " ‡", " †")
+    signs = zip(
+        table["evidence"] == "co-variation", table["group"] != "", grouped_sign, strict=True
+    )
+    signs = [" ~" * alone + sign * grouped for alone, grouped, sign in signs]
     assert labels(ax.yaxis) == [name + sign for name, sign in zip(names, signs, strict=True)]
     legend = " ".join(text.get_text() for text in ax.get_legend().get_texts())
     assert ("~  ranked by co-variation only" in legend) == any("~" in sign for sign in signs)
     grouped = any("†" in sign for sign in signs)
-    assert ("†  not distinguishable from others" in legend) == grouped
+    assert ("†  not significant and not distinguishable" in legend) == grouped
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the strongest on top
     dots = ax.collections[0]
     np.testing.assert_allclose(np.asarray(dots.get_offsets())[:, 0], value)
@@ -54,12 +58,9 @@ def test_bars_are_the_table(result: AnnData, kind: str, stage: str | None) -> No
     np.testing.assert_allclose((sizes - 8) / 52, table["stability"])
     if kind != "lr_pairs":
         full = [UP if v > 0 else DOWN for v in value]
-        for bar, rim, colour, q in zip(
-            ax.patches, dots.get_edgecolors(), full, table["q_value"], strict=True
-        ):
-            pale = (*(0.3 * part + 0.7 for part in colour[:3]), 1.0)
-            np.testing.assert_allclose(bar.get_facecolor(), colour if q <= 0.1 else pale)
-            np.testing.assert_allclose(rim, colour)
+        for bar, face, colour in zip(ax.patches, dots.get_facecolors(), full, strict=True):
+            np.testing.assert_allclose(bar.get_facecolor(), colour)
+            np.testing.assert_allclose(face, colour)
     assert (f"stage {stage}" in ax.get_title()) == (stage is not None)
 
 

@@ -9,6 +9,7 @@ from ._exports import to_decoupler, to_liana, to_networkx
 from ._knockout import knockout, knockout_cells, knockouts
 from ._modules import modules
 from ._parameters import params, stages, training_history
+from ._partial_residuals import partial_residuals
 from ._signal_direction import signal_direction
 from ._tables import lr_pairs, lr_targets, tf_targets
 from ._transitions import transition_reach, transitions
@@ -29,6 +30,7 @@ __all__ = [
     "lr_tfs",
     "modules",
     "params",
+    "partial_residuals",
     "sent_received",
     "signal_direction",
     "stages",
