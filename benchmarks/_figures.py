@@ -55,7 +55,8 @@ def tissue_maps(adata: AnnData, sample_key: str, region_key: str, time_key: str)
 
 
 def draw_spots(ax: Axes, xy: np.ndarray, values: np.ndarray, **limits: float) -> PathCollection:
-    """Draw the spots of one section, oriented as in :func:`spatrace_sc.pl.activity_map`."""
+    """Draw the spots of one section, oriented as in :func:`spatrace_sc.pl.spatial`."""
     dots = ax.scatter(xy[:, 0], xy[:, 1], c=values, s=9, linewidths=0, **limits)
     ax.set(aspect="equal", xticks=[], yticks=[])
+    ax.yaxis.set_inverted(True)
     return dots

@@ -29,6 +29,10 @@ WITHOUT_DATA = {"pl.evaluation": "draws the table of tl.evaluate, which is compa
 ELSEWHERE = {"pp.gather"}
 
 
+#: Plots of positions.
+MAPS = ("activity_map", "spatial")
+
+
 def infer(scene: Scene, **changes: Any) -> None:
     """Infer with all genes of the tissue."""
     keys = {"sample_key": "sample", "stage_key": "stage", "config": config()}
@@ -114,6 +118,12 @@ def _evaluate(scene: Scene) -> Any:
     return st.tl.evaluate(scene.data, truth["tf_targets"], n_random=3)
 
 
+def _partial_residuals(scene: Scene) -> Any:
+    edge = st.get.tf_targets(scene.adata).iloc[0]
+    st.tl.partial_residuals(scene.data, str(edge["tf"]), str(edge["target"]), n_bins=4)
+    return st.get.partial_residuals(scene.adata)
+
+
 def _attention(scene: Scene) -> list[Any]:
     stage = st.get.stages(scene.adata)[0]
     return [
@@ -145,6 +155,26 @@ def _report(scene: Scene) -> list[pd.DataFrame]:
     names = np.repeat([piece["title"] for piece in cells["slices"]], sizes)
     counts = pd.crosstab(names, types[unpack(cells["type"])]).reset_index()
     return [counts, *(unpack_table(table["columns"]) for table in data["tables"].values())]
+
+
+def _between_cells(scene: Scene, matrix: Any) -> pd.DataFrame:
+    names = [str(name) for name in scene.adata.obs_names]
+    return pd.DataFrame(dense(matrix), index=names, columns=names)
+
+
+def _map(draw: Callable[..., Any], scene: Scene) -> Any:
+    sample_key = scene.reading.get("sample_key", "sample")
+    return draw(scene.adata, sample_key=sample_key, **scene.keys("spatial_key"))
+
+
+def _trajectory(scene: Scene) -> Any:
+    """Over a plane of two columns of ``obs``, as every form of the data has them."""
+    st.pp.transitions(scene.data, **scene.keys("layer"), n_pcs=5)
+    plane = [scene.adata.obs[c].astype(float) for c in ("dpt_pseudotime", "latent_time")]
+    scene.adata.obsm["X_plane"] = np.nan_to_num(np.column_stack(plane))
+    axes = st.pl.trajectory(scene.adata, "plane")
+    del scene.adata.obsm["X_plane"]
+    return axes
 
 
 def _whole(read: Callable[..., Any], scene: Scene) -> Any:
@@ -192,6 +222,7 @@ CASES: dict[str, Callable[[Scene], Any]] = {
     "tl.cascades": _cascades,
     "tl.compare": _compare,
     "tl.evaluate": _evaluate,
+    "tl.partial_residuals": _partial_residuals,
     "get.params": _params,
     "get.attention": _attention,
     "get.activity": lambda s: [
@@ -215,13 +246,23 @@ CASES: dict[str, Callable[[Scene], Any]] = {
         f"get.{name}": partial(_whole, getattr(st.get, name))
         for name in ("comparison", "knockout_cells", "knockouts", "sent_received", "stages")
     },
+    "get.partial_residuals": lambda s: st.get.partial_residuals(s.adata),
     "get.training_history": lambda s: st.get.training_history(s.adata),
-    "pl.activity_map": lambda s: st.pl.activity_map(
-        s.adata, sample_key=s.reading.get("sample_key", "sample"), **s.keys("spatial_key")
-    ),
+    "get.cell_communication": lambda s: _between_cells(s, st.get.cell_communication(s.adata)),
+    "get.signal_direction": lambda s: st.get.signal_direction(s.adata),
+    "get.transitions": lambda s: [
+        st.pp.transitions(s.data, **s.keys("layer"), n_pcs=5),
+        _between_cells(s, st.get.transitions(s.adata)),
+    ],
+    "get.trend": lambda s: [
+        *(st.get.trend(s.adata, kind) for kind in ("lr_pairs", "tfs", "modules")),
+        st.get.trend(s.adata, time_key="dpt_pseudotime", n_bins=3),
+    ],
+    **{f"pl.{name}": partial(_map, getattr(st.pl, name)) for name in MAPS},
+    "pl.trajectory": _trajectory,
     **{
         f"pl.{name}": partial(_whole, getattr(st.pl, name))
-        for name in sorted(set(st.pl.__all__) - {"activity_map", "evaluation", "report"})
+        for name in sorted(set(st.pl.__all__) - {*MAPS, "evaluation", "trajectory", "report"})
     },
     "pl.report": lambda s: _report(s),
 }

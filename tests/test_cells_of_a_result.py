@@ -110,7 +110,7 @@ PER_CELL = {
     "modules": lambda adata: st.tl.modules(adata, max_q=1.0, n_modules=2, progress=False),
     "knockout": lambda adata: st.tl.knockout(adata, tf="TF000"),
     "compare": lambda adata: st.tl.compare(adata, "stage", max_q=1.0),
-    "map": st.pl.activity_map,
+    "map": st.pl.spatial,
 }
 TABLES = {
     "lr_targets": st.get.lr_targets,

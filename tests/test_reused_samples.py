@@ -138,13 +138,11 @@ def test_names_of_cells_need_not_be_unique():
 
 def test_a_map_of_stacked_samples():
     adata = reused(small_result().copy())
-    (message,) = messages(lambda: st.pl.activity_map(adata, sample_key="replicate"))
+    (message,) = messages(lambda: st.pl.spatial(adata, sample_key="replicate"))
     assert "`obs['stage']`" in message
-    assert not messages(
-        lambda: st.pl.activity_map(adata, sample_key="replicate", stage_key="stage")
-    )
-    assert not messages(lambda: st.pl.activity_map(adata, sample_key="sample"))
-    assert not messages(lambda: st.pl.activity_map(adata))
+    assert not messages(lambda: st.pl.spatial(adata, sample_key="replicate", stage_key="stage"))
+    assert not messages(lambda: st.pl.spatial(adata, sample_key="sample"))
+    assert not messages(lambda: st.pl.spatial(adata))
 
 
 @pytest.mark.slow

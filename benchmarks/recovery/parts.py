@@ -41,6 +41,17 @@ from benchmarks.recovery.parts_pairs import (
     neither_pooled_nor_shared,
     substitution_ignored,
 )
+from benchmarks.recovery.parts_tfs import (
+    all_tfs_in_the_regression,
+    all_variation_only,
+    poisson_counts,
+    regression_tested,
+    silencing_in_full,
+    tf_weights_only,
+    tfs_against_decoys_only,
+    tfs_by_single_targets,
+    without_silencing,
+)
 from benchmarks.worlds.tissues import WORLDS
 from benchmarks.worlds.tissues_shared import as_tissue
 from scipy.stats import rankdata
@@ -50,8 +61,6 @@ from spatrace_sc._core.statistics import decoys_at_least
 from spatrace_sc._inference import edge_tables
 from spatrace_sc._inference import edge_tests as inference
 from spatrace_sc._model import fit
-from spatrace_sc._model.evidence import silencing
-from spatrace_sc._model.evidence.joint_effects import JointEffects
 from spatrace_sc._model.records import History
 from spatrace_sc._study import histories
 
@@ -63,7 +72,8 @@ DATA = {
     "B65": DATASETS["B65"],
     "E": DATASETS["E"],
     **{name: TISSUES[name] for name in ("undisturbed", "fields", "courses", "depth gradient")},
-    **{name: TISSUES[name] for name in ("shallow cells", "all")},
+    **{name: TISSUES[name] for name in ("shallow cells", "all", "hidden", "overdispersion .5")},
+    **{name: TISSUES[name] for name in ("50 TFs", "midbrain cells", "embryo cells", "lineages")},
     "agents": lambda seed: as_tissue(WORLDS["agents"](seed)),
     "agents_deep": lambda seed: as_tissue(WORLDS["agents_deep"](seed)),
 }
@@ -87,34 +97,6 @@ def no_tf_now() -> AbstractContextManager[None]:
 def unfiltered_tf_now() -> Iterator[None]:
     """Use the cell's own TF counts without the noise filter."""
     with patch.object(histories, "current_tf_filter", lambda study: lambda tf: tf):
-        yield
-
-
-@contextmanager
-def tf_weights_only() -> Iterator[None]:
-    """Use the TF effects of the sparse model alone."""
-    with patch.object(inference, "combine_effects", lambda evidence, *_: evidence):
-        yield
-
-
-@contextmanager
-def tfs_by_single_targets() -> Iterator[None]:
-    """Leave the joint estimate from all targets out of the TF effects."""
-    with patch.object(JointEffects, "weight", 0.0):
-        yield
-
-
-@contextmanager
-def without_silencing() -> Iterator[None]:
-    """Leave the models of the TFs alone out of the TF effects."""
-    with patch.object(silencing, "_weight", lambda counts, sparse: 0.0):
-        yield
-
-
-@contextmanager
-def tfs_against_decoys_only() -> Iterator[None]:
-    """Drop the requirement that TF edges exceed the minimum effect."""
-    with patch.object(edge_tables, "false_discovery_control", np.zeros_like):
         yield
 
 
@@ -212,6 +194,11 @@ PARTS = {
     "TFs not silenced": (without_silencing, BASE),
     "TFs filtered together": (tfs_filtered_together, BASE),
     "TF effects not from all targets together": (tfs_by_single_targets, BASE),
+    "Poisson counts": (poisson_counts, BASE),
+    "TF effects from all variation only": (all_variation_only, BASE),
+    "silencing whatever confounds": (silencing_in_full, BASE),
+    "the regression is tested": (regression_tested, BASE),
+    "all TFs in the regression": (all_tfs_in_the_regression, BASE),
     "credit not shared": (credit_as_it_falls, BASE),
     "effects of pairs not pooled": (effects_not_pooled, BASE),
     "credit shared whatever receptors predict": (substitution_ignored, BASE),

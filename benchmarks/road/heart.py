@@ -135,7 +135,7 @@ def draw(adata: AnnData) -> None:
     """Draw regions and pseudotime, the three strongest pairs over sections, and top edges."""
     figures = {"heart_tissue": tissue_maps(adata, "section", "region", "dpt_pseudotime")}
     for rank, pair in enumerate(st.get.activity(adata).var_names[:3], start=1):
-        figures[f"heart_activity_{rank}"] = st.pl.activity_map(
+        figures[f"heart_activity_{rank}"] = st.pl.spatial(
             adata, pair, sample_key="section", ncols=5
         )[0].figure
     for name in KEYS:

@@ -80,7 +80,7 @@ def draw(adata: AnnData, folder: Path) -> None:
     import matplotlib.pyplot as plt
 
     figures: dict[str, Callable[[], object]] = {
-        "activity_map": lambda: st.pl.activity_map(adata, sample_key="sample", stage_key="stage"),
+        "activity_map": lambda: st.pl.spatial(adata, sample_key="sample", stage_key="stage"),
         "top_edges": lambda: st.pl.top_edges(adata, truth=adata.uns["truth"]["lr_targets"]),
         "effect_heatmap": lambda: st.pl.effect_heatmap(adata),
         "training_history": lambda: st.pl.training_history(adata),

@@ -115,6 +115,13 @@ COMPARISON = [
     *("difference", "se", "p_value", "q_value", "change", "unit"),
 ]
 KNOCKOUT = ["target", "change", "se", "direct", "mediated", "log_change", "agreement"]
+#: Columns of partial residuals: of means in bins, and of the line through all cells.
+BINNED = ["signal", "residual", "residual_se", "n_cells"]
+FITTED_LINE = ["slope", "slope_se", "r2"]
+PARTIAL_RESIDUALS = [
+    *("regulator", "target", "against", "role", "stage", "sample", "bin"),
+    *(*BINNED, *FITTED_LINE),
+]
 HISTORY = ["phase", "epoch", "train", "held_out"]
 #: Exports.
 DECOUPLER = ["source", "target", "weight"]

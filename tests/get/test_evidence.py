@@ -118,13 +118,13 @@ def test_a_target_on_which_tfs_do_nothing_has_no_smallest_effect(mixed):
 
 def test_no_edge_of_a_target_without_minimum_effect_is_significant():
     """The share is of what exceeds its own error: where that is 0, so is the test's power."""
-    from spatrace_sc._model.evidence.errors_in_variables import _test_effects
+    from spatrace_sc._model.evidence.minimum_effect import minimum_effect_test
 
     rng = np.random.default_rng(0)
     se = rng.uniform(0.1, 0.3, size=(6, 40))
     b = se * rng.uniform(-1.0, 1.0, size=se.shape)
     b[0, :20] = 8 * se[0, :20]
-    found = _test_effects(b, se, np.zeros((2, *b.shape)), 0.2, 30, 2000)
+    found = minimum_effect_test(b, se, 0.2, 2000, 29)
     assert (found.minimum[:20] > 0).all()
     assert (found.minimum[20:] == 0).all()
     assert found.p_value[:, 20:].min() > 0.3 > found.p_value[0, :20].max()

@@ -22,6 +22,9 @@ def stored(adata):
 
 def test_they_are_shares_and_grow_with_the_effect(adata):
     table = st.get.tf_targets(adata)
+    selected = table["stability"] >= 0.5
+    assert table.loc[~selected, COLUMNS].isna().all(axis=None)
+    table = table[selected]
     assert table[COLUMNS].notna().all(axis=None)
     assert ((table[COLUMNS] >= 0) & (table[COLUMNS] < 1)).all(axis=None)
     assert (table["benchmark"] > 0).all()
@@ -56,7 +59,7 @@ def test_an_edge_without_a_score_has_missing_values(adata):
     absent = table["score"] == 0
     assert absent.any()
     assert table.loc[absent, COLUMNS].isna().all(axis=None)
-    assert table.loc[~absent, COLUMNS].notna().all(axis=None)
+    assert table.loc[table["stability"] >= 0.5, COLUMNS].notna().all(axis=None)
 
 
 @pytest.mark.filterwarnings(ONE_SLICE)

@@ -112,8 +112,13 @@ def test_values(result, name, stage):
     table = READERS[name](result, stage)
     errors = ("effect_se", "score_se", "effect_within_se", "effect_between_se")
     unknown = [c for c in (*errors, "minimum_effect", "lead", "lead_se") if c in table]
-    assert np.isfinite(table.drop(columns=unknown).select_dtypes("number")).all(axis=None)
+    partly = [c for c in (*_keys.ROBUSTNESS, "effect_within", "effect_between") if c in table]
+    known = table.drop(columns=unknown + partly).select_dtypes("number")
+    assert np.isfinite(known).all(axis=None)
     assert not (table[unknown] == 0).any(axis=None)
+    assert (
+        table.loc[table["score"] > 0, [c for c in partly if "effect" in c]].notna().all(axis=None)
+    )
     assert (table["score"] >= 0).all()
     assert (table["score"] > 0).any()
     assert (np.diff(table["score"]) <= 0).all()
@@ -141,8 +146,11 @@ def test_without_a_score_there_is_a_p_but_no_evidence(result, name):
     assert rest["p_value"].median() > scored["p_value"].median()
 
 
-def test_every_tf_that_may_act_has_an_effect_once_noise_is_corrected_for(result):
-    assert (st.get.tf_targets(result)["score"] > 0).all()
+def test_what_a_refit_selects_has_an_effect(result):
+    table = st.get.tf_targets(result)
+    assert (table.loc[table["stability"] > 0, "score"] > 0).all()
+    selects_none = table["stability"] == 0
+    assert (table.loc[selects_none, "score"] > 0).any(), "the model of all targets adds some"
 
 
 @pytest.mark.parametrize("name", ["tf_targets", "lr_targets"])

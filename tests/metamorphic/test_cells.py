@@ -47,8 +47,9 @@ POSITIONS = {
     "sparse": lambda p, names: sparse.csr_matrix(p),
     "objects": lambda p, names: p.astype(object),
 }
-#: Of these forms activity maps show the positions themselves.
-FLAT = tuple(name for name in CASES if name != "pl.activity_map")
+#: Maps show the positions themselves, and directions have an axis for each of them.
+OF_POSITIONS = {"pl.activity_map", "pl.spatial", "pl.flow", "get.signal_direction"}
+FLAT = tuple(name for name in CASES if name not in OF_POSITIONS)
 
 
 def test_every_column_in_another_form():
@@ -141,7 +142,7 @@ def permuted(adata, seed=0):
 
 
 def test_order_of_cells():
-    assert_same(Scene(permuted(tissue())), (*WITHOUT_PLOTS, "pl.activity_map"))
+    assert_same(Scene(permuted(tissue())), (*WITHOUT_PLOTS, "pl.spatial"))
 
 
 def unsorted(matrix):

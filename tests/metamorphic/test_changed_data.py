@@ -26,20 +26,29 @@ PER_CELL = {
     "tl.knockout": lambda a: st.tl.knockout(a, tf="TF000"),
     "tl.modules": lambda a: st.tl.modules(a, max_q=1.0, n_modules=2, progress=False),
     "tl.compare": lambda a: st.tl.compare(a, "half", max_q=1.0),
+    "tl.partial_residuals": lambda a: st.tl.partial_residuals(a, "TF000", "TG000"),
     "get.activity": st.get.activity,
     "get.sent_received": st.get.sent_received,
+    "get.cell_communication": st.get.cell_communication,
+    "get.signal_direction": st.get.signal_direction,
+    "get.trend": st.get.trend,
     "get.knockout_cells": st.get.knockout_cells,
-    "pl.activity_map": lambda a: st.pl.activity_map(a, sample_key="sample"),
     "pl.report": lambda a: st.pl.report(a, f"{mkdtemp()}/report.html"),
+    "pl.activity_map": st.pl.activity_map,
+    "pl.flow": st.pl.flow,
+    "pl.spatial": lambda a: st.pl.spatial(a, sample_key="sample"),
+    "pl.trend": st.pl.trend,
 }
+#: Readers and plots of transitions, which need no result.
+OF_TRANSITIONS = {"get.transition_reach", "get.transitions", "pl.trajectory"}
 #: Readers and plots of stored tables, which need neither cells nor genes.
 TABLES = tuple(
     n
     for n in CASES
-    if n.startswith(("get.", "pl.")) and n not in PER_CELL and n != "get.transition_reach"
+    if n.startswith(("get.", "pl.")) and n not in PER_CELL and n not in OF_TRANSITIONS
 )
 GETTERS = tuple(n for n in TABLES if n.startswith("get."))
-RESTORING = ("tl.knockout", "tl.compare")
+RESTORING = ("tl.knockout", "tl.compare", "tl.partial_residuals")
 
 
 @lru_cache(maxsize=1)
@@ -174,6 +183,7 @@ def test_every_table_of_a_part_says_so():
     part = _analysed()[::2].copy()
     silent = {"get.stages", "get.params", "get.knockouts", "get.training_history"}
     silent |= {"pl.training_history", "get.communication", "get.to_liana", "pl.communication"}
+    silent |= {"pl.chord", "pl.communication_stages", "pl.dotplot", "pl.network", "pl.roles"}
     for name in sorted(set(TABLES) - silent):
         with pytest.warns(st.SpatraceWarning, match="had 200 cells, the data have 100"):
             CASES[name](Scene(part))

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWa
 
 #: Cases that read a result; plots read what readers return, and are called in the slow tests.
 WITH_PLOTS = tuple(n for n in CASES if not n.startswith("pp.") and n != "tl.infer_ccc")
-LATER = tuple(n for n in WITH_PLOTS if not n.startswith("pl.") or n == "pl.activity_map")
+LATER = tuple(n for n in WITH_PLOTS if not n.startswith("pl.") or n == "pl.spatial")
 
 
 @lru_cache(maxsize=1)

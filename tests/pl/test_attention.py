@@ -10,6 +10,7 @@ from anndata import AnnData
 from matplotlib.colors import to_rgba
 
 import spatrace_sc as st
+from spatrace_sc.pl._labels import elided
 
 UP, DOWN = to_rgba("#D55E00"), to_rgba("#0072B2")
 
@@ -75,6 +76,7 @@ def test_dots_are_the_effects(monkeypatch) -> None:
     reading(monkeypatch, table)
     ax = st.pl.attention(AnnData())
     wide = table.pivot(index="tf", columns="target", values="silencing_effect")
+    wide = wide.rename(index=elided, columns=elided)
     wide = wide.loc[labels(ax.yaxis), labels(ax.xaxis)].to_numpy()
     dots = ax.collections[0]
     column, row = np.asarray(dots.get_offsets()).T.astype(int)

@@ -2,8 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
 
 import spatrace_sc as st
+
+
+def scatters(ax):
+    """Dots of the reference and of the group, then rings and centres."""
+    return [c for c in ax.collections if isinstance(c, PathCollection)]
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +27,7 @@ def compared(result):
 def test_only_changes_are_drawn_from_the_reference_to_the_group(compared):
     table = st.get.comparison(compared).head(4)
     ax = st.pl.comparison(compared)
-    before, after = (ax.collections[k].get_offsets() for k in (-2, -1))
+    before, after = (c.get_offsets() for c in scatters(ax)[:2])
     np.testing.assert_allclose(before[:, 0], table["effect_reference"])
     np.testing.assert_allclose(after[:, 0], table["effect"])
     labels = [t.get_text() for t in ax.get_yticklabels()]
@@ -35,6 +41,21 @@ def test_only_changes_are_drawn_from_the_reference_to_the_group(compared):
         "group",
     }
     assert ax.get_title().startswith("4 of 4 changes")
+
+
+def test_the_title_counts_as_the_table_and_the_log_do(compared, caplog):
+    adata = compared.copy()
+    stored = adata.uns["spatrace"]["comparison"]
+    every = stored["tf_targets"]
+    q = np.where(np.arange(len(every)) < 3, 0.05, 0.8)
+    stored["tf_targets"] = every.assign(q_value=q)
+    ax = st.pl.comparison(adata)
+    n = int((st.get.comparison(adata)["q_value"] <= 0.1).sum())
+    assert n == 3
+    line = ax.get_title().splitlines()[-1]
+    assert line == f"3 of {len(every)} differences significant at q ≤ 0.1 (ring)"
+    rings = scatters(ax)[2]
+    np.testing.assert_allclose(rings.get_offsets()[:, 0], every["effect"][:3])
 
 
 def test_a_former_spelling_gives_the_same_figure_and_a_warning(compared):

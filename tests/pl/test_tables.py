@@ -40,13 +40,17 @@ def test_bars_are_the_table(result: AnnData, kind: str, stage: str | None) -> No
     np.testing.assert_allclose([bar.get_width() for bar in ax.patches], value)
     assert list(np.diff(np.abs(value)) <= 0) == [True] * 6
     names = [" → ".join(edge) for edge in table[KEYS[kind]].to_numpy()]
-    signs = zip(table["evidence"] == "co-variation", table["group"] != "", strict=True)
-    signs = [" ~" * alone + " †" * grouped for alone, grouped in signs]
+    significant = table["q_value"] <= 0.1
+    grouped_sign = np.where(significant, "" if "ligand" in table else " ‡", " †")
+    signs = zip(
+        table["evidence"] == "co-variation", table["group"] != "", grouped_sign, strict=True
+    )
+    signs = [" ~" * alone + sign * grouped for alone, grouped, sign in signs]
     assert labels(ax.yaxis) == [name + sign for name, sign in zip(names, signs, strict=True)]
     legend = " ".join(text.get_text() for text in ax.get_legend().get_texts())
     assert ("~  ranked by co-variation only" in legend) == any("~" in sign for sign in signs)
     grouped = any("†" in sign for sign in signs)
-    assert ("†  not distinguishable from others" in legend) == grouped
+    assert ("†  not significant and not distinguishable" in legend) == grouped
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the strongest on top
     dots = ax.collections[0]
     np.testing.assert_allclose(np.asarray(dots.get_offsets())[:, 0], value)
@@ -54,12 +58,9 @@ def test_bars_are_the_table(result: AnnData, kind: str, stage: str | None) -> No
     np.testing.assert_allclose((sizes - 8) / 52, table["stability"])
     if kind != "lr_pairs":
         full = [UP if v > 0 else DOWN for v in value]
-        for bar, rim, colour, q in zip(
-            ax.patches, dots.get_edgecolors(), full, table["q_value"], strict=True
-        ):
-            pale = (*(0.3 * part + 0.7 for part in colour[:3]), 1.0)
-            np.testing.assert_allclose(bar.get_facecolor(), colour if q <= 0.1 else pale)
-            np.testing.assert_allclose(rim, colour)
+        for bar, face, colour in zip(ax.patches, dots.get_facecolors(), full, strict=True):
+            np.testing.assert_allclose(bar.get_facecolor(), colour)
+            np.testing.assert_allclose(face, colour)
     assert (f"stage {stage}" in ax.get_title()) == (stage is not None)
 
 
@@ -190,7 +191,7 @@ def test_communication_of_some_pairs(result: AnnData) -> None:
     )
     assert one.get_title().splitlines() == [
         top[1].replace("^", " → "),
-        "none significant at q ≤ 0.1 (all hollow)",
+        f"0 of {np.count_nonzero(one.images[0].get_array())} fields significant at q ≤ 0.1",
     ]
 
 
@@ -201,7 +202,7 @@ def test_communication_of_significant_rows(result: AnnData) -> None:
     table.loc[table.index[3:], "q_value"] = 0.2
     ax = st.pl.communication(adata, max_q=0.1)
     assert np.sum(ax.images[0].get_array()) == pytest.approx(table["score"][:3].sum())
-    assert ax.get_title().endswith("q ≤ 0.1")
+    assert ax.get_title().splitlines()[0].endswith("with q ≤ 0.1")
     table["q_value"] = 1.0
     assert "No communication" in st.pl.communication(adata, max_q=0.1).texts[0].get_text()
     with pytest.raises(st.InvalidArgumentError, match="max_q"):
@@ -293,7 +294,7 @@ def test_nothing_is_changed(result: AnnData) -> None:
     [
         (st.pl.effect_heatmap, "lr", "lr_targets"),
         (st.pl.effect_heatmap, "tf", "tf_targets"),
-        (st.pl.activity_map, "pairs", "lr_pairs"),
+        (st.pl.spatial, "pairs", "lr_pairs"),
     ],
 )
 def test_former_spellings_give_a_warning(result: AnnData, draw, former: str, kind: str) -> None:

@@ -267,10 +267,9 @@ class Result:
             )
         return self.slots[name]
 
-    @property
-    def cascades(self) -> pd.DataFrame:
-        """Paths pair → TF → target."""
-        table: pd.DataFrame = self._derived("cascades", "st.tl.cascades(adata, ")
+    def derived_table(self, name: str, call: str) -> pd.DataFrame:
+        """Return a table of a later verb; ``call`` begins the call that adds it."""
+        table: pd.DataFrame = self._derived(name, call)
         return table
 
     @property

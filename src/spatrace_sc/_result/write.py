@@ -183,6 +183,15 @@ def add_modules(
     _merge(adata, key, {"modules": {**tables, "obsm": slot}})
 
 
+def add_partial_residuals(adata: AnnData, key: str, table: pd.DataFrame) -> None:
+    """Store the partial residuals of one edge; those of the same edge are replaced."""
+    former = adata.uns[key].get("partial_residuals", table.iloc[:0])
+    edge = table[["regulator", "target"]].iloc[0].to_numpy()
+    others = former[(former[["regulator", "target"]].astype(str).to_numpy() != edge).any(axis=1)]
+    merged = pd.concat([others, table], ignore_index=True) if len(others) else table
+    _merge(adata, key, {"partial_residuals": merged.reset_index(drop=True)})
+
+
 def add_knockout(
     adata: AnnData, key: str, slug: str, knockout: Knockout, cells: NDArray[np.floating] | None
 ) -> None:

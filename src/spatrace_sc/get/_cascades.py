@@ -96,7 +96,7 @@ def cascades(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
     """
     result = Result.read(adata, key)
     table = _at_stage(
-        result.cascades,
+        result.derived_table("cascades", "st.tl.cascades(adata, "),
         result,
         stage,
         ["effect", "score", "pair_on_tf", "direct_effect"],

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy import sparse
 
 from .. import _keys
 from .._check import closest, shorten
 from .._data.cell_matrices import stored_matrix
 from .._data.cells import label_text
-from .._edges import PAIR_SEPARATOR
-from .._errors import MissingKeyError
+from .._edges import LR_PAIRS, PAIR_SEPARATOR, joined
+from .._errors import InvalidArgumentError, MissingKeyError
 from .._result import Result
 
 
@@ -105,13 +106,7 @@ def sent_received(
     >>> adata.obs[["sent", "received"]] = st.get.sent_received(adata)
     """
     result = Result.read(adata, key, of_cells=True)
-    name = ""
-    if pair is not None:
-        name = pair if isinstance(pair, str) else PAIR_SEPARATOR.join(map(str, pair))
-    slot = _keys.communication_key(key, name)
-    if slot not in adata.obsp:
-        raise MissingKeyError(_missing_matrix(adata, key, slot, name))
-    matrix, source = stored_matrix(adata, slot), result.source
+    matrix, source = _stored(adata, pair, key), result.source
     types = label_text(adata, source.cell_type_key, "cell_type_key")
     sums = {
         "sent": (source.senders, matrix.sum(axis=1)),
@@ -122,6 +117,87 @@ def sent_received(
         for name, (chosen, total) in sums.items()
     }
     return pd.DataFrame(columns, index=adata.obs_names)
+
+
+def cell_communication(
+    adata: AnnData,
+    pair: str | tuple[str, str] | None = None,
+    *,
+    module: str | None = None,
+    key: str = _keys.RESULT,
+) -> sparse.csr_matrix:
+    """Return the signal that every cell gives every other cell.
+
+    Parameters
+    ----------
+    adata
+        With a result of :func:`spatrace_sc.tl.infer_ccc`.
+    pair
+        ``"ligand^receptor"`` or ``(ligand, receptor)``: a pair whose matrix
+        :func:`spatrace_sc.tl.communication` stored. None: all listed pairs together.
+    module
+        Name of a module of :func:`spatrace_sc.tl.modules`: the sum over its main pairs, each
+        weighted by its share in the module. It cannot be combined with ``pair``.
+    key
+        Name of the result.
+
+    Returns
+    -------
+    Sparse cells × cells matrix, row = sender, column = receiver, in standard deviations of the
+    targets. A column sums to the receiver's activity.
+
+    Raises
+    ------
+    MissingKeyError
+        If the matrix of the pair, or of a main pair of the module, was not stored.
+    InvalidArgumentError
+        If there is no such module, or ``pair`` and ``module`` are both given.
+
+    Examples
+    --------
+    >>> import spatrace_sc as st
+    >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
+    >>> st.tl.infer_ccc(adata)
+    >>> st.get.cell_communication(adata).shape
+    (600, 600)
+    """
+    result = Result.read(adata, key, of_cells=True)
+    if module is None:
+        return _stored(adata, pair, key)
+    if pair is not None:
+        raise InvalidArgumentError(
+            f"`pair={pair!r}` and `module={module!r}` exclude each other; leave one of them None."
+        )
+    table = result.modules["lr_pairs"]
+    modules = list(dict.fromkeys(table["module"].astype(str)))
+    if module not in modules:
+        raise InvalidArgumentError(
+            f"`module={module!r}` is no module of the result; it has {shorten(modules)}."
+            f"{closest(module, modules)}"
+        )
+    main = table[(table["module"].astype(str) == module) & table["main"].astype(bool)]
+    names = joined(main, LR_PAIRS.columns)
+    missing = [n for n in names if _keys.communication_key(key, n) not in adata.obsp]
+    if missing:
+        raise MissingKeyError(
+            f"the matrices of {len(missing)} of the {len(main)} main pairs of {module!r} are not "
+            f"stored; call `st.tl.communication(adata, pairs={list(names)}, key={key!r})` first."
+        )
+    total = sparse.csr_matrix((adata.n_obs, adata.n_obs))
+    for name, weight in zip(names, main["weight"].to_numpy(dtype=np.float64), strict=True):
+        total = total + weight * _stored(adata, name, key)
+    return sparse.csr_matrix(total)
+
+
+def _stored(adata: AnnData, pair: str | tuple[str, str] | None, key: str) -> sparse.csr_matrix:
+    """Return the stored matrix of a pair, of all pairs together for None."""
+    name = ""
+    if pair is not None:
+        name = pair if isinstance(pair, str) else PAIR_SEPARATOR.join(map(str, pair))
+    slot = _keys.communication_key(key, name)
+    if slot not in adata.obsp:
+        raise MissingKeyError(_missing_matrix(adata, key, slot, name))
+    return stored_matrix(adata, slot)
 
 
 def _missing_matrix(adata: AnnData, key: str, slot: str, name: str) -> str:

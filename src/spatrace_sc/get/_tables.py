@@ -59,7 +59,8 @@ def tf_targets(
       would have to explain to remove the effect (``docs/method.md``, "Robustness to confounders").
     - ``benchmark``: the same for the strongest measured covariate (cell type, slice, time,
       neighbourhood or one that you named). An edge whose ``robustness`` is below it could be
-      explained by a confounder no stronger than that. Both are NaN where they are not known.
+      explained by a confounder no stronger than that. Both are NaN where they are not known,
+      and for TFs that fewer than half of the refits select for the target.
     - ``effect_within``, ``effect_between``: effect within cell type, slice and time, and effect of
       what these predict of the TF on what they predict of the target, in the units of ``effect``.
       They come from ridge regressions of their own and do not change score, p or q

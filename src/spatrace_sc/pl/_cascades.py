@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from .. import _keys, get
 from .._check import count
 from .._edges import LR_TFS, TF_TARGETS, EdgeKind
-from ._labels import edge_names
-from ._shared import DOWN, NEUTRAL, UP, label_width, new_axes, nothing_left
-from ._significance import NOT_SIGNIFICANT, PALE, counted, is_significant
+from ._labels import edge_names, elided
+from ._shared import NEUTRAL, label_width, new_axes, nothing_left
+from ._significance import SIGNIFICANT, counted, is_significant
+from ._steps import draw_steps, heights_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Widest and thinnest line, in points, and the opacity of significant steps.
-WIDEST, THINNEST, OPACITY = 5.0, 0.6, 0.55
-#: Dashes and gaps of a step that is not significant, in line widths.
-DASHED = (0, (2.0, 0.7))
 #: Inches between columns of names, and the height of a name.
 GAP, ROW = 2.2, 0.24
 #: Headers of the columns and alignment of the names.
@@ -34,9 +30,10 @@ def cascades(
     """Draw the strongest paths pair → TF → target, in three columns.
 
     A line is a step. Its width is the size of the effect; it is red if the step raises its end and
-    blue if it lowers it. A step that several paths share is drawn once. Steps with q > 0.1 are pale
-    and dashed; such steps need a ``max_q`` above 0.1 in :func:`spatrace_sc.tl.cascades`. A line
-    under the title counts the paths with two significant steps.
+    blue if it lowers it. A step that several paths share is drawn once. A significant step
+    (q ≤ 0.1) is solid with a black dot in its middle, others are dashed; such steps need a
+    ``max_q`` above 0.1 in :func:`spatrace_sc.tl.cascades`. A line under the title counts the paths
+    with two significant steps.
 
     Parameters
     ----------
@@ -84,16 +81,16 @@ def cascades(
     ax.set_axis_off()
     if top.empty:
         return nothing_left(ax, "No path pair → TF → target with two significant steps")
-    heights = [_heights(names, rows) for names in columns]
+    heights = [heights_of(names, rows) for names in columns]
     for position, step in enumerate(steps):
-        _draw_steps(ax, step, heights[position], heights[position + 1], position)
+        draw_steps(ax, step, heights[position], heights[position + 1], position)
     _draw_names(ax, heights, rows)
     colours = "red raises, blue lowers"
-    if not all(step["significant"].all() for step in steps):
-        colours += f"; dashed = {NOT_SIGNIFICANT}"
+    if any(step["significant"].any() for step in steps):
+        colours += f"\nsolid with a dot = {SIGNIFICANT}"
     ax.text(1, -0.2, colours, ha="center", va="top", fontsize=8, color=NEUTRAL)
     predicate = "with both steps significant"
-    line = counted(is_significant(top), mark="dashed", predicate=predicate)
+    line = counted(is_significant(top), mark="two dots", predicate=predicate)
     ax.set_title(f"{len(top)} strongest of {len(table)} paths\n{line}", fontsize=10)
     return ax
 
@@ -125,34 +122,6 @@ def _targets_by_tf(top: pd.DataFrame, tfs: list[str]) -> list[str]:
     return list(position.groupby(level=0).mean().sort_values(kind="stable").index)
 
 
-def _heights(names: list[str], rows: int) -> dict[str, float]:
-    """Return the height of every name, evenly spaced, the first at the top."""
-    return dict(zip(names, rows - (np.arange(len(names)) + 0.5) * rows / len(names), strict=True))
-
-
-def _draw_steps(
-    ax: Axes, steps: pd.DataFrame, left: dict[str, float], right: dict[str, float], position: int
-) -> None:
-    """Draw curves from one column to the next; widths are relative to the strongest step."""
-    across = np.linspace(0.0, 1.0, 40)
-    ease = across * across * (3.0 - 2.0 * across)
-    largest = steps["effect"].abs().max()
-    for begin, end, effect, significant in steps.sort_values("effect", key=abs).itertuples(
-        index=False, name=None
-    ):
-        width = WIDEST * abs(effect) / largest if largest > 0 else THINNEST
-        ax.plot(
-            position + 0.04 + 0.92 * across,
-            left[begin] + (right[end] - left[begin]) * ease,
-            color=UP if effect > 0 else DOWN,
-            lw=max(width, THINNEST),
-            linestyle="-" if significant else DASHED,
-            alpha=OPACITY if significant else PALE,
-            solid_capstyle="butt",
-            dash_capstyle="butt",
-        )
-
-
 def _draw_names(ax: Axes, heights: list[dict[str, float]], rows: int) -> None:
     """Write the names of the three columns and their headers."""
     frame: dict[str, Any] = {"facecolor": "white", "edgecolor": NEUTRAL, "lw": 0.6}
@@ -160,7 +129,7 @@ def _draw_names(ax: Axes, heights: list[dict[str, float]], rows: int) -> None:
     for position, (names, (header, side)) in enumerate(zip(heights, COLUMNS, strict=True)):
         style: dict[str, Any] = {"ha": side, "bbox": frame if side == "center" else None}
         for name, height in names.items():
-            ax.text(position, height, name, va="center", fontsize=8, **style)
+            ax.text(position, height, elided(name), va="center", fontsize=8, **style)
         ax.text(position, rows + 0.4, header, ha=side, va="bottom", fontsize=9, color=NEUTRAL)
     ax.set_xlim(-0.02, 2.02)
     ax.set_ylim(-0.8, rows + 1.0)

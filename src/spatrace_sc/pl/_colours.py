@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-import pandas as pd
 from anndata import AnnData
+
+from .._data.colours import stored_colours
 
 #: Colour-blind safe colours (Okabe and Ito), for up to eight categories.
 OKABE_ITO = (
@@ -26,30 +26,14 @@ def category_colours(
     from matplotlib.colors import to_hex
 
     names = [str(name) for name in categories]
-    stored = _stored(adata, column)
+    every, stored = stored_colours(adata, column)
     if all(name in stored for name in names):
         return {name: to_hex(stored[name]) for name in names}
-    ordered = list(stored) or _all_categories(adata, column) or names
+    ordered = list(stored) or every or names
     ordered += [name for name in names if name not in ordered]
     palette = OKABE_ITO if len(ordered) <= len(OKABE_ITO) else _many(len(ordered))
     chosen = {name: palette[k % len(palette)] for k, name in enumerate(ordered)}
     return {name: to_hex(stored.get(name, chosen[name])) for name in names}
-
-
-def _all_categories(adata: AnnData, column: str | None) -> list[str]:
-    """Return the categories of a column in their order, none if there is no such column."""
-    if column is None or column not in adata.obs:
-        return []
-    return [str(name) for name in pd.Categorical(adata.obs[column]).categories]
-
-
-def _stored(adata: AnnData, column: str | None) -> dict[str, str]:
-    """Return the colours that ``uns`` holds for the categories of a column."""
-    names, key = _all_categories(adata, column), f"{column}_colors"
-    if not names or key not in adata.uns:
-        return {}
-    colours = [str(colour) for colour in np.asarray(adata.uns[key]).ravel()]
-    return dict(zip(names, colours, strict=False)) if len(colours) >= len(names) else {}
 
 
 def _many(n: int) -> Sequence[str]:

@@ -5,18 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .. import _keys, get
-from .._check import count
-from .._edges import LR_PAIRS, joined
-from .._errors import InvalidArgumentError
-from ._labels import readable
-from ._pair_name import pair_name
+from .. import _keys
+from ._marks import count_line, fit_title, mark_fields
 from ._shared import draw_matrix, label_width, new_axes, nothing_left
-from ._significance import at_stage, counted, hollow, is_significant, up_to
+from ._shortened import shortened
+from ._signals import read_signals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +22,10 @@ if TYPE_CHECKING:
 MAX_TYPES_WRITTEN = 12
 #: Weights of red, green and blue in the brightness of a colour (ITU-R BT.601).
 BRIGHTNESS = np.array([0.299, 0.587, 0.114])
+#: Inches of a field with a number, width and height, and of one without.
+WRITTEN, EMPTY = (0.45, 0.36), (0.14, 0.14)
+#: Inches of the colour bar and its label.
+BAR = 1.2
 
 
 def communication(
@@ -41,8 +41,9 @@ def communication(
 ) -> Axes:
     """Draw a heatmap of sender types × receiver types with the score summed over pairs.
 
-    A field is hollow if none of the rows that it sums is significant (q ≤ 0.1). A line under the
-    title counts the others. With ``max_q`` only significant rows are summed.
+    A field has a dot if one of the rows that it sums is significant (q ≤ 0.1); the others are a
+    ranking. A line under the title counts them. Up to twelve types, the scores are written into
+    the fields. With ``max_q`` only significant rows are summed.
 
     Parameters
     ----------
@@ -84,67 +85,37 @@ def communication(
     >>> st.pl.communication(adata, top_n=5).get_ylabel()
     'sender'
     """
-    count(top_n, "top_n")
-    if pair is not None and top_n is not None:
-        raise InvalidArgumentError(
-            f"`pair={pair!r}` and `top_n={top_n}` exclude each other; leave one of them None."
-        )
-    table = get.communication(adata, stage, key=key)
-    rows, limit = up_to(table, max_q)
-    table = table.assign(score=table["score"].where(table.index.isin(rows.index), 0.0))
-    scores, significant, summed = _prepare(table, pair, top_n)
-    suffix = limit + at_stage(adata, stage, key)
+    signals = read_signals(adata, key, pair=pair, top_n=top_n, max_q=max_q, stage=stage)
+    scores, significant = signals.matrices()
     n, m = scores.shape
-    width, height = label_width(scores.index), label_width(scores.columns)
-    ax = new_axes(ax, 1.5 + width + 0.45 * max(m, 5), 1.2 + height + 0.36 * max(n, 5))
+    names = scores.set_axis(shortened(scores.index)).set_axis(shortened(scores.columns), axis=1)
+    names = names.rename_axis(index="sender", columns="receiver")
+    written = max(n, m) <= MAX_TYPES_WRITTEN
+    side = WRITTEN if written else EMPTY
+    width = BAR + label_width(names.index) + max(side[0] * m, 2.5)
+    ax = new_axes(ax, width, 0.9 + label_width(names.columns) + max(side[1] * n, 1.8))
+    if signals.nothing:
+        return nothing_left(ax, signals.nothing)
     values = scores.to_numpy()
-    if not (values > 0).any():
-        name = f" {summed}" if pair is not None else ""
-        return nothing_left(ax, f"No communication{name}{suffix or ' with a score above 0'}")
-    holes = (values > 0) & ~significant
-    hollow(ax, holes)
-    line = counted(significant[values > 0], "" if pair is not None else "fields")
+    line = count_line(int(significant.sum()), int((values > 0).sum()), "fields", "dots")
     image = draw_matrix(
         ax,
-        scores,
+        names,
         limits=(0.0, float(values.max())),
         cmap=cmap,
-        label=f"{'score' if pair is not None else 'summed score'} (SD of the targets)",
-        title=f"{summed}{suffix}\n{line}",
+        label=f"{'score' if pair is not None else 'summed score'} (SD)",
+        title=" \n ",  # room for the title
     )
-    if max(n, m) <= MAX_TYPES_WRITTEN:
-        _write_scores(ax, image, values, holes)
+    mark_fields(ax, significant, corner=written)
+    if written:
+        _write_scores(ax, image, values)
+    fit_title(ax, f"{signals.summed}{signals.suffix}\n{line}")
     return ax
 
 
-def _prepare(
-    table: pd.DataFrame, pair: str | tuple[str, str] | None, top_n: int | None
-) -> tuple[pd.DataFrame, NDArray[np.bool_], str]:
-    """Return sender × receiver sums, which fields are significant, and the words for the sum."""
-    name = joined(table, LR_PAIRS.columns)
-    total = table["score"].groupby(name).sum().sort_values(ascending=False, kind="stable")
-    if pair is not None:
-        selected = [pair_name(pair, total.index, "of the communication table")]
-        summed = readable(selected[0])
-    else:
-        total = total[total > 0]
-        selected = list(total.index[:top_n])
-        every = len(selected) == len(total)
-        summed = f"sum of {'all ' if every else f'{len(selected)} of '}{len(total)} pairs"
-    score = table["score"].where(name.isin(selected), 0.0)
-    types = [table["sender"], table["receiver"]]
-    scores, of_significant_rows = (
-        s.groupby(types, observed=True).sum().unstack(fill_value=0)
-        for s in (score, score.where(is_significant(table), 0.0))
-    )
-    return scores, of_significant_rows.to_numpy() > 0, summed
-
-
-def _write_scores(
-    ax: Axes, image: AxesImage, values: NDArray[np.float64], holes: NDArray[np.bool_]
-) -> None:
-    """Write the score in every field: black on bright colours and on holes, white on dark ones."""
-    bright = (np.asarray(image.to_rgba(values))[..., :3] @ BRIGHTNESS > 0.5) | holes
+def _write_scores(ax: Axes, image: AxesImage, values: NDArray[np.float64]) -> None:
+    """Write the score in every field: black on bright colours, white on dark ones."""
+    bright = np.asarray(image.to_rgba(values))[..., :3] @ BRIGHTNESS > 0.5
     for (row, column), value in np.ndenumerate(values):
         colour = "black" if bright[row, column] else "white"
         ax.text(column, row, f"{value:.2g}", ha="center", va="center", color=colour, fontsize=8)

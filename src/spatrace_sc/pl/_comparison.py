@@ -14,7 +14,7 @@ from .._check import count
 from .._edges import COMPARED_COLUMNS, LEVELS, public_word
 from ._labels import COMPARED_LABELS, edge_names
 from ._shared import DOWN, NEUTRAL, UP, label_ticks, label_width, new_axes, nothing_left
-from ._significance import NOT_SIGNIFICANT, PALE, counted, is_significant
+from ._significance import MARK, RINGED, THRESHOLD, counted, is_significant, ring_handle, rings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +29,8 @@ COLOURS = {
 NO_CHANGE = ("kept", "steady", "")
 #: Colour of standard errors.
 ERROR = "#BBBBBB"
+#: Area of the dot of the group, in points², and the entry of its black centre.
+AREA, OVERALL = 28.0, f"significant over all cells ({THRESHOLD})"
 #: Distance of the reference and the group from the middle of their row, in rows.
 OFFSET = 0.12
 
@@ -44,10 +46,11 @@ def comparison(
 ) -> Axes:
     """Draw what differs between groups: an arrow from the reference to the group for every change.
 
-    The open dot is the effect in the reference and the filled dot the effect in the group; grey
-    bars are two standard errors to each side. A change is pale if its own q is above 0.1, or if the
-    edge or pair is not significant over all cells (:func:`spatrace_sc.get.lr_targets`; for a TF, if
-    none of its edges is). A line under the title counts the others.
+    The square is the effect in the reference and the dot the effect in the group; grey bars are
+    two standard errors to each side. A ring marks a difference with q ≤ 0.1, and a black centre an
+    edge or pair that is also significant over all cells (:func:`spatrace_sc.get.lr_targets`; for a
+    TF, one of its edges). A line under the title counts the differences with q ≤ 0.1 in the whole
+    table, as the log of :func:`spatrace_sc.tl.compare` does.
 
     Parameters
     ----------
@@ -102,11 +105,12 @@ def comparison(
             ax, f"None of {len(table)} compared {label.plural} differs significantly"
         )
     groups = "" if several else f", {top['group'].iloc[0]} against {top['reference'].iloc[0]}"
-    significant = is_significant(top) & _significant_overall(adata, kind, top, key)
+    overall = _significant_overall(adata, kind, top, key)
     title = f"{len(top)} of {len(changed)} changes in {len(table)} compared {label.plural}{groups}"
-    ax.set_title(f"{title}\n{counted(significant, mark='pale')}", fontsize=10)
-    _draw(ax, top, significant)
-    _legend(ax, top, several, bool(significant.all()))
+    line = counted(is_significant(table), "differences", mark=RINGED)
+    ax.set_title(f"{title}\n{line}", fontsize=10)
+    _draw(ax, top, overall)
+    _legend(ax, top, several, bool(overall.any()))
     label_ticks(ax, y=names)
     return ax
 
@@ -131,10 +135,8 @@ def _significant_overall(
     return edge_names(top, columns).isin(significant).to_numpy(dtype=bool)
 
 
-def _draw(ax: Axes, top: pd.DataFrame, significant: NDArray[np.bool_]) -> None:
-    """Draw dots, error bars and arrows, one row per change."""
-    from matplotlib.colors import to_rgba
-
+def _draw(ax: Axes, top: pd.DataFrame, overall: NDArray[np.bool_]) -> None:
+    """Draw dots, error bars and arrows, one row per change, and what is significant."""
     position = np.arange(len(top))
     rows = {"reference": position - OFFSET, "group": position + OFFSET}
     values, errors = (
@@ -144,10 +146,7 @@ def _draw(ax: Axes, top: pd.DataFrame, significant: NDArray[np.bool_]) -> None:
         }
         for end in ("", "_se")
     )
-    colours = [
-        to_rgba(COLOURS[change], 1.0 if opaque else PALE)
-        for change, opaque in zip(top["change"], significant, strict=True)
-    ]
+    colours = [COLOURS[change] for change in top["change"]]
     bars: dict[str, Any] = {"fmt": "none", "ecolor": ERROR, "elinewidth": 1.2, "zorder": 1}
     for side, y in rows.items():
         ax.errorbar(values[side], y, xerr=2 * errors[side], **bars)
@@ -156,9 +155,13 @@ def _draw(ax: Axes, top: pd.DataFrame, significant: NDArray[np.bool_]) -> None:
     starts, ends = (zip(values[side], y, strict=True) for side, y in rows.items())
     for start, end, colour in zip(starts, ends, colours, strict=True):
         ax.annotate("", end, start, arrowprops=arrow | {"color": colour}, zorder=2)
-    dots: dict[str, Any] = {"s": 28, "zorder": 3}
-    ax.scatter(values["reference"], rows["reference"], facecolor="white", edgecolor=colours, **dots)
-    ax.scatter(values["group"], rows["group"], color=colours, **dots)
+    dots: dict[str, Any] = {"zorder": 3, "color": colours}
+    ax.scatter(values["reference"], rows["reference"], s=AREA / 2, marker="s", **dots)
+    ax.scatter(values["group"], rows["group"], s=AREA, **dots)
+    differs = is_significant(top)
+    rings(ax, values["group"][differs], rows["group"][differs], AREA)
+    centre: dict[str, Any] = {"s": AREA / 5, "color": MARK, "zorder": 4, "gid": OVERALL}
+    ax.scatter(values["group"][overall], rows["group"][overall], **centre)
     ax.axvline(0, color="black", linewidth=0.8, zorder=0)
     ax.set_ylim(len(top) - 0.4, -0.6)
     ax.margins(x=0.06)
@@ -166,8 +169,8 @@ def _draw(ax: Axes, top: pd.DataFrame, significant: NDArray[np.bool_]) -> None:
     ax.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _legend(ax: Axes, top: pd.DataFrame, several: bool, all_significant: bool) -> None:
-    """Name the dots, the error bars, the colours and what is pale."""
+def _legend(ax: Axes, top: pd.DataFrame, several: bool, any_overall: bool) -> None:
+    """Name the dots, the error bars, the colours and the marks of significance."""
     from matplotlib.lines import Line2D
 
     def line(colour: str, label: str, **style: Any) -> Line2D:
@@ -176,17 +179,18 @@ def _legend(ax: Axes, top: pd.DataFrame, several: bool, all_significant: bool) -
     names = [column if several else str(top[column].iloc[0]) for column in ("reference", "group")]
     dot: dict[str, Any] = {"linestyle": "none", "marker": "o"}
     handles = [
-        line(NEUTRAL, names[0], markerfacecolor="white", **dot),
-        line(NEUTRAL, names[1], **dot),
+        line(NEUTRAL, names[0], linestyle="none", marker="s", markersize=(AREA / 2) ** 0.5),
+        line(NEUTRAL, names[1], markersize=AREA**0.5, **dot),
         line(ERROR, "± 2 standard errors", lw=1.2),
     ]
     handles += [
         line(COLOURS[str(change)], f"{change} ({n})", lw=2)
         for change, n in top["change"].value_counts().items()
     ]
-    if not all_significant:
-        label = f"{NOT_SIGNIFICANT}:\nthe change, or the overall effect"
-        handles.append(line(NEUTRAL, label, alpha=PALE, lw=2))
+    if is_significant(top).any():
+        handles.append(ring_handle(f"difference significant ({THRESHOLD})", AREA))
+    if any_overall:
+        handles.append(line(MARK, OVERALL, markersize=(AREA / 5) ** 0.5, **dot))
     ax.legend(
         handles=handles,
         loc="upper left",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ._shared import DOWN, NEUTRAL, UP, label_ticks
-from ._significance import NOT_SIGNIFICANT, PALE, THRESHOLD
+from ._significance import MARK, SIGNIFICANT, THRESHOLD, ring_handle, rings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,35 +16,35 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Transform
 
 #: Signs behind the name of an edge, and their meaning.
-COVARIATION, GROUPED = "~", "†"
+COVARIATION, GROUPED, REPLACEABLE = "~", "†", "‡"
 SIGNS = {
     COVARIATION: "ranked by co-variation only",
-    GROUPED: "not distinguishable from others\n    (column group)",
+    GROUPED: "not significant and not distinguishable\n    from others (column group)",
+    REPLACEABLE: "significant, but a similar TF may act\n    instead (column group)",
 }
-#: Meaning of a pale and of a hollow dot.
-ONLY_GROUP = f"only its group significant ({THRESHOLD})"
+#: Rings by level of evidence: their colour and meaning.
+RINGS = {
+    "supported": (MARK, SIGNIFICANT),
+    "group": ("#999999", f"only its group significant ({THRESHOLD})"),
+}
 #: Meaning of a filled and of a hollow star, and the colours inside.
 TRUE, TRUE_OTHER_SIGN = "true edge", "true edge, opposite sign"
 STARS = {TRUE: "black", TRUE_OTHER_SIGN: "white"}
 #: Values of the stability in the legend.
 STABILITIES = (0.2, 0.6, 1.0)
-WHITE = (1.0, 1.0, 1.0, 1.0)
 
 
 def draw_edges(ax: Axes, edges: pd.DataFrame, *, has_truth: bool) -> None:
     """Draw ``label, value, colour, stability, evidence, mark``, one row per edge."""
     position = np.arange(len(edges))
-    appearance = edges[["colour", "evidence"]].to_numpy()
-    bars = [_paler(colour, evidence == "supported") for colour, evidence in appearance]
-    ax.barh(position, edges["value"], height=0.22 * min(1.0, len(edges) / 6), color=bars)
-    ax.scatter(
-        edges["value"],
-        position,
-        s=_area(edges["stability"]),
-        c=[_face(colour, evidence) for colour, evidence in appearance],
-        edgecolors=list(edges["colour"]),
-        zorder=3,
-    )
+    colours, height = list(edges["colour"]), 0.22 * min(1.0, len(edges) / 6)
+    ax.barh(position, edges["value"], height=height, color=colours)
+    areas = _area(edges["stability"])
+    ax.scatter(edges["value"], position, s=areas, c=colours, linewidths=0, zorder=3)
+    for level, (colour, _) in RINGS.items():
+        of_level = (edges["evidence"] == level).to_numpy()
+        value = edges["value"].to_numpy()[of_level]
+        rings(ax, value, position[of_level], areas[of_level], edgecolors=colour)
     ax.axvline(0, color="black", linewidth=0.8)
     if has_truth:
         _draw_stars(ax, edges)
@@ -81,24 +81,9 @@ def _to_the_right(ax: Axes, distance: float) -> Transform:
     return ScaledTranslation(distance / 72, 0, ax.figure.dpi_scale_trans)
 
 
-def _paler(colour: str, significant: bool) -> tuple[float, ...]:
-    """Return the opaque colour, mixed with white unless significant."""
-    from matplotlib.colors import to_rgb
-
-    share = 1.0 if significant else PALE
-    return (*(share * channel + 1.0 - share for channel in to_rgb(colour)), 1.0)
-
-
-def _face(colour: str, evidence: str) -> tuple[float, ...]:
-    """Return the full colour of a significant edge, a pale one for its group, otherwise white."""
-    if evidence in {"supported", "group"}:
-        return _paler(colour, evidence == "supported")
-    return WHITE
-
-
 def _area(stability: Any) -> Any:
     """Return the area of a dot in points²."""
-    return 8.0 + 52.0 * np.asarray(stability)
+    return 8.0 + 52.0 * np.asarray(stability, dtype=np.float64)
 
 
 def _legend_handles(edges: pd.DataFrame, *, has_truth: bool) -> list[Line2D]:
@@ -110,10 +95,11 @@ def _legend_handles(edges: pd.DataFrame, *, has_truth: bool) -> list[Line2D]:
         if colour in colours
     ]
     handles += [_handle(NEUTRAL, f"stability {s:g}", _area(s)) for s in STABILITIES]
-    if "group" in evidence:
-        handles.append(_handle(NEUTRAL, ONLY_GROUP, face=_face(NEUTRAL, "group")))
-    if evidence - {"supported", "group"}:
-        handles.append(_handle(NEUTRAL, NOT_SIGNIFICANT, face=WHITE))
+    handles += [
+        ring_handle(label, 12.0, colour)
+        for level, (colour, label) in RINGS.items()
+        if level in evidence
+    ]
     for sign, meaning in SIGNS.items():
         if edges["label"].str.contains(f" {sign}", regex=False).any():
             handles.append(_handle("black", f"{sign}  {meaning}", marker="none"))

@@ -14,7 +14,7 @@ from .._check import count
 from .._edges import EDGE_KINDS, TARGET_KINDS, public_word
 from ._labels import ACTIVITY_LABELS, EDGE_LABELS, edge_names
 from ._shared import draw_matrix, label_width, new_axes, nothing_left
-from ._significance import at_stage, counted, hollow, is_significant, up_to
+from ._significance import at_stage, counted, dots, is_significant, up_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,9 +39,8 @@ def effect_heatmap(
 
     Regulators are ranked by the Euclidean norm of their effects on all targets, and targets by the
     norm of the effects of the drawn regulators. Similar rows and columns are neighbours (cosine
-    distance, average linkage). Fields of effects that are not significant (q > 0.1) are hollow:
-    they rank regulators, but are no findings. A line under the title counts the significant
-    effects.
+    distance, average linkage). A dot marks an effect that is significant (q ≤ 0.1); the others
+    rank regulators, but are no findings. A line under the title counts the significant effects.
 
     Parameters
     ----------
@@ -102,7 +101,7 @@ def effect_heatmap(
     significant = _pivot(edges[is_significant(edges)]).reindex_like(effects).notna().to_numpy()
     limit_of_colours = float(np.abs(effects.to_numpy()).max())
     title = f"{n} strongest {regulators.plural}, {m} of {table['target'].nunique()} targets{suffix}"
-    image = draw_matrix(
+    draw_matrix(
         ax,
         effects,
         limits=(-limit_of_colours, limit_of_colours),
@@ -110,7 +109,7 @@ def effect_heatmap(
         label=EDGE_LABELS[edge_kind.name].axis.replace(" per", "\nper"),
         title=f"{title}\n{counted(significant[drawn], 'effects')}",
     )
-    hollow(ax, drawn & ~significant, image.cmap(0.5))
+    dots(ax, drawn & significant)
     return ax
 
 

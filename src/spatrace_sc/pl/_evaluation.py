@@ -10,12 +10,16 @@ import pandas as pd
 from .._check import shorten
 from .._errors import InvalidArgumentError
 from ._shared import NEUTRAL, UP, new_axes
+from ._significance import ring_handle, rings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Measures between 0 and 1, and their names in the figure.
 NAMES = {"auroc": "AUROC", "auprc": "AUPRC", "early_precision": "early precision"}
+#: Largest p of a value with a ring, its entry in the legend, and the diameter of dots in points.
+MAX_P, DOT = 0.05, 6.0
+BETTER = f"better than random networks\n(p ≤ {MAX_P:g})"
 REQUIRED_COLUMNS = ["measure", "value", "random_mean", "random_sd"]
 
 
@@ -23,7 +27,8 @@ def evaluation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the performance of ranked edges next to that of random networks.
 
     A dot is the value of a measure. A grey bar is the mean over random networks with the same
-    degrees, with two standard deviations to each side.
+    degrees, with two standard deviations to each side. A ring marks a value that at most 5 % of
+    the random networks reach (column ``p_value``).
 
     Parameters
     ----------
@@ -58,7 +63,7 @@ def evaluation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             f"with columns {shorten(REQUIRED_COLUMNS)}; found {finding}."
         )
     rows = table.set_index("measure").reindex(list(NAMES))
-    ax = new_axes(ax, 4.8, 2.2)
+    ax = new_axes(ax, 6.2, 2.2)
     position = np.arange(len(rows))[::-1]
     mean, sd = (rows[c].to_numpy(dtype=float) for c in ("random_mean", "random_sd"))
     ax.errorbar(
@@ -72,12 +77,21 @@ def evaluation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         alpha=0.5,
         label="random networks with the\nsame degrees (mean ± 2 SD)",
     )
-    ax.plot(rows["value"].to_numpy(dtype=float), position, "o", color=UP, label="inferred edges")
+    ax.plot(
+        rows["value"].to_numpy(dtype=float), position, "o", ms=DOT, color=UP, label="inferred edges"
+    )
     ax.set_yticks(position, list(NAMES.values()))
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.set_xlim(0, 1.02)
     ax.set_xlabel("value (1 = perfect ranking)")
-    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    handles, _ = ax.get_legend_handles_labels()
+    better = rows["p_value"].to_numpy(dtype=float) <= MAX_P if "p_value" in rows else sd < 0
+    if better.any():
+        rings(ax, rows["value"].to_numpy(dtype=float)[better], position[better], DOT**2)
+        handles.append(ring_handle(BETTER, DOT**2))
+    ax.legend(
+        handles=handles, frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0)
+    )
     if "n_true" in table:
         n_true, n_candidates = (int(table[c].iloc[0]) for c in ("n_true", "n_candidates"))
         ax.set_title(f"{n_true} of {n_candidates} candidate edges are true", fontsize=10)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .. import _keys, get
 from .._check import count
 from ._shared import DOWN, NEUTRAL, UP, label_ticks, label_width, new_axes, nothing_left
-from ._significance import THRESHOLD, at_stage, counted
+from ._significance import RINGED, THRESHOLD, at_stage, counted, rings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,14 +23,14 @@ INTERVAL = 1.96
 ROW = 0.21
 #: Opacity of the bar of the effect through other TFs.
 MEDIATED_OPACITY = 0.4
-#: Outline of bars and hollow dots, and diameter of dots, in points.
-OUTLINE, DOT = 0.8, 3.5
+#: Diameter of dots, in points.
+DOT = 3.5
 #: Labels of the legend, in order.
-DIRECT, MEDIATED, TOTAL, HOLLOW = LEGEND = (
+DIRECT, MEDIATED, TOTAL, WITH_EDGE = LEGEND = (
     "direct effect",
     "effect through other TFs",
     "total effect, 95 % interval over refits",
-    f"no significant edge to the target ({THRESHOLD})",
+    f"significant edge to the target ({THRESHOLD})",
 )
 
 
@@ -46,9 +46,9 @@ def knockout(
     """Draw the targets that change most after a knockout, one row each.
 
     The full bar is the direct effect, the pale bar the effect through other TFs, and the dot their
-    sum, with 1.96 standard errors over refits on each side. Red is up, blue is down. Bars and dots
-    are hollow if no edge with q ≤ 0.1 leads to the target (column ``evidence`` of
-    :func:`spatrace_sc.get.knockout`). A line under the title counts the others.
+    sum, with 1.96 standard errors over refits on each side. Red is up, blue is down. A ring around
+    the dot marks a target to which an edge with q ≤ 0.1 leads (column ``evidence`` of
+    :func:`spatrace_sc.get.knockout`). A line under the title counts these targets.
 
     Parameters
     ----------
@@ -95,13 +95,13 @@ def knockout(
     if top.empty:
         return nothing_left(ax, f"No target changes without {label}")
     significant = (top["evidence"] == "supported").to_numpy()
-    _draw_bars(ax, top, significant)
+    _draw_bars(ax, top)
     _draw_totals(ax, top, significant)
     _legend(ax, len(top))
     ax.set_xlabel("change of the target (SD)")
     number = f"{len(top)} of {len(changed)} targets that change"
     title = f"Without {label}: {number}{at_stage(adata, stage, key)}"
-    line = counted(significant, predicate="with an edge significant")
+    line = counted(significant, mark=RINGED, predicate="with an edge significant")
     ax.set_title(f"{title}\n{line}", fontsize=10)
     ax.axvline(0.0, color=NEUTRAL, lw=0.8)
     ax.set_ylim(len(top) - 0.4, -0.6)
@@ -111,10 +111,8 @@ def knockout(
     return ax
 
 
-def _draw_bars(ax: Axes, top: pd.DataFrame, significant: NDArray[np.bool_]) -> None:
+def _draw_bars(ax: Axes, top: pd.DataFrame) -> None:
     """Draw both effects from 0, the mediated one after the direct one where the signs agree."""
-    from matplotlib.colors import to_rgba
-
     position = np.arange(len(top))
     direct, mediated = (top[c].to_numpy(dtype=float) for c in ("direct", "mediated"))
     same_sign = np.sign(direct) == np.sign(mediated)
@@ -122,18 +120,14 @@ def _draw_bars(ax: Axes, top: pd.DataFrame, significant: NDArray[np.bool_]) -> N
         (direct, 0.0, 1.0, DIRECT),
         (mediated, np.where(same_sign, direct, 0.0), MEDIATED_OPACITY, MEDIATED),
     ):
-        colours = np.where(values > 0, UP, DOWN)
-        faces, edges = (
-            [to_rgba(c, opacity if fill else 0.0) for c, fill in zip(colours, filled, strict=True)]
-            for filled in (significant, np.ones(len(top), dtype=bool))
-        )
-        style: dict[str, Any] = {"color": faces, "edgecolor": edges, "lw": OUTLINE}
+        style: dict[str, Any] = {"color": list(np.where(values > 0, UP, DOWN)), "lw": 0}
+        style |= {"alpha": opacity}
         ax.barh(position, values, left=start, height=0.66, **style)
         ax.barh([0], [0.0], color=NEUTRAL, alpha=opacity, label=label, lw=0)
 
 
 def _draw_totals(ax: Axes, top: pd.DataFrame, significant: NDArray[np.bool_]) -> None:
-    """Draw the sum of both effects with its interval; dots are hollow where not significant."""
+    """Draw the sum of both effects with its interval, and a ring around what is significant."""
     position = np.arange(len(top))
     change, se = (top[c].to_numpy(dtype=float) for c in ("change", "se"))
     ax.errorbar(
@@ -146,10 +140,8 @@ def _draw_totals(ax: Axes, top: pd.DataFrame, significant: NDArray[np.bool_]) ->
         elinewidth=0.8,
         label=TOTAL,
     )
-    if not significant.all():
-        style: dict[str, Any] = {"ms": DOT, "mfc": "white", "mec": "black", "mew": OUTLINE}
-        hollow = ~significant
-        ax.plot(change[hollow], position[hollow], "o", label=HOLLOW, zorder=3, **style)
+    if significant.any():
+        rings(ax, change[significant], position[significant], DOT**2, label=WITH_EDGE)
 
 
 def _legend(ax: Axes, n_rows: int) -> None:

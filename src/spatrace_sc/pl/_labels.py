@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,28 @@ from .._edges import LR_PAIRS, PAIR_SEPARATOR, joined
 
 #: Separates the genes of an edge in a figure.
 ARROW = " → "
+
+
+#: Longest part of a name that is written in full, in characters.
+LONGEST_PART = 24
+#: What separates the parts of a name.
+PARTS, WORDS = re.compile(r"( → |\^|: | \| )"), re.compile(r"( |\^)")
+
+
+def elided(name: str, longest: int = LONGEST_PART) -> str:
+    """Return a name whose long parts have an ellipsis in their middle.
+
+    The parts of an edge are its genes; those of a module are its number, pair and target.
+    """
+    separators = WORDS if PAIR_SEPARATOR in name else PARTS
+
+    def cut(part: str) -> str:
+        if len(part) <= longest:
+            return part
+        end = (longest - 1) // 2
+        return f"{part[: longest - 1 - end]}…{part[-end:]}"
+
+    return "".join(map(cut, separators.split(name)))
 
 
 @dataclass(frozen=True)

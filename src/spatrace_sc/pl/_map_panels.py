@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InvalidArgumentError
+from ._fitted_text import LABEL, shortened, wrapped
 from ._mapped_quantity import Quantity
 from ._shared import logger, points, settle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 #: Colour of cells that do not receive.
 NO_RECEIVER = "#DDDDDD"
@@ -23,12 +25,20 @@ NO_RECEIVER = "#DDDDDD"
 OUTLINE = "#999999"
 #: Colour maps of values that are signed and of those that are not.
 DIVERGING, SEQUENTIAL = "RdBu_r", "viridis"
-#: Longer side of a panel, in inches.
-PANEL = 3.0
+#: Longest side of a panel, and width of the widest figure, that of a journal page, in inches.
+PANEL, PAGE = 3.0, 7.1
+#: Room for a colour bar and its label, in inches.
+MARGIN_RIGHT = 1.1
+#: Panels in a row, at most, and the number of panels above which there may be one more.
+IN_A_ROW, MANY_PANELS = 4, 8
+#: Empty margin around the widest slice, and the smallest ratio of the sides of a panel.
+MARGIN, MIN_RATIO = 1.04, 0.02
 #: Share of the cells, from the most active, that take the last colour.
 CLIPPED = 0.01
-#: Longest title, in characters, that the colour bar takes in its usual type.
-LONG_TITLE = 36
+#: Width of a panel, in points, below which scale bar and legend do not fit side by side.
+NARROW = 215.0
+#: Labels of lengths in µm: divisor and unit, from the length in µm on.
+MICRONS = ((1000.0, "mm"), (1.0, "µm"))
 
 
 @dataclass(frozen=True)
@@ -45,18 +55,44 @@ class Panel:
 
 @dataclass(frozen=True)
 class MapStyle:
-    """What the user chose for a map; None leaves the choice to the figure."""
+    """What the user chose for a map; None leaves the choice to the figure.
+
+    ``scale_bar`` is the number of µm per unit of the coordinates, None where it is unknown.
+    """
 
     spatial_key: str
-    cmap: str | None
-    size: float | None
-    vmax: float | None
+    cmap: str | Colormap | None = None
+    size: float | None = None
+    vmax: float | None = None
+    invert_y: bool = True
+    scale_bar: float | None = None
+
+
+def centred(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the positions of the cells of a slice around its centre."""
+    low, high = xy.min(axis=0), xy.max(axis=0)
+    around: NDArray[np.float64] = xy - (low + high) / 2
+    return around
+
+
+def half_size(positions: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return half the width and height that every slice, around its centre, fits in."""
+    half = np.max([np.abs(xy).max(axis=0) for xy in positions], axis=0)
+    size: NDArray[np.float64] = np.maximum(MARGIN * half, MIN_RATIO * max(half.max(), 1e-9))
+    return size
 
 
 def panel_axes(
-    ax: Axes | Sequence[Axes] | None, n: int, ncols: int | None, half: NDArray[np.float64]
+    ax: Axes | Sequence[Axes] | None,
+    n: int,
+    ncols: int | None,
+    half: NDArray[np.float64],
+    margin: float = MARGIN_RIGHT,
 ) -> NDArray[Any]:
-    """Return the n given axes, or n new ones in a grid, with the shape of a panel."""
+    """Return the n given axes, or n new ones in a grid, with the shape of a panel.
+
+    ``margin`` is the room on the right of a new figure, in inches.
+    """
     if ax is not None:
         given = np.ravel(np.array(ax, dtype=object))
         if len(given) != n:
@@ -66,10 +102,11 @@ def panel_axes(
         return given
     import matplotlib.pyplot as plt
 
-    nrows = math.ceil(n / (ncols or 4))
+    nrows = math.ceil(n / (ncols or IN_A_ROW + (n > MANY_PANELS)))
     ncols = math.ceil(n / nrows) if ncols is None else min(n, ncols)
-    width, height = (max(PANEL * float(h) / float(max(half)), 1.0) for h in half)
-    figsize = (ncols * width + 1.1, max(nrows * (height + 0.35) + 0.6, 2.75))
+    side = min(PANEL, (PAGE - MARGIN_RIGHT) / ncols * float(max(half)) / float(half[0]))
+    width, height = (max(side * float(h) / float(max(half)), 1.0) for h in half)
+    figsize = (ncols * width + margin, max(nrows * (height + 0.35) + 0.6, 2.75))
     figure, grid = plt.subplots(nrows, ncols, figsize=figsize, squeeze=False, layout="constrained")
     for empty in grid.ravel()[n:]:
         figure.delaxes(empty)
@@ -86,13 +123,11 @@ def draw_panels(
     """Draw every panel on one colour scale, with a colour bar, a scale bar and a legend."""
     values = np.abs(np.concatenate([p.value[np.isfinite(p.value)] for p in panels]))
     norm, cmap = _colour_bar(axes, values, mapped, style)
-    for ax, panel in zip(axes, panels, strict=True):
-        _frame(ax, panel.title, half)
-    _scale_bar(axes[0], half, style.spatial_key)
+    frame_panels(axes, [panel.title for panel in panels], half, style)
     if any(np.isnan(p.value).any() for p in panels):
-        _grey_legend(axes[-1])
+        _grey_legend(axes, mapped.missing)
     settle(axes[0])
-    area = style.size or _touching(axes[0], panels, half)
+    area = style.size or touching(axes[0], [p.xy for p in panels], half)
     for ax, panel in zip(axes, panels, strict=True):
         _draw_cells(ax, panel, area, norm, cmap)
     if not values.any():
@@ -104,7 +139,7 @@ def draw_panels(
 
 def _colour_bar(
     axes: NDArray[Any], values: NDArray[np.float64], mapped: Quantity, style: MapStyle
-) -> tuple[Any, str]:
+) -> tuple[Any, str | Colormap]:
     """Draw the colour bar for the sizes of the values; return the colour scale and map."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -120,36 +155,54 @@ def _colour_bar(
         ax=list(axes),
         extend=ends if largest > top else "neither",
     )
+    settle(axes[0])
     title = f"{mapped.name}, {mapped.significance}"
-    bar.set_label(f"{title}\n{mapped.unit}", fontsize=9 if len(title) < LONG_TITLE else 7)
+    bar.set_label(wrapped([title, mapped.unit], points(bar.ax)[1], LABEL), fontsize=LABEL)
     return norm, cmap
 
 
-def _frame(ax: Axes, title: str, half: NDArray[np.float64]) -> None:
-    """Give a panel its limits and title, without ticks and spines."""
-    limits = {"xlim": (-half[0], half[0]), "ylim": (-half[1], half[1])}
-    ax.set(aspect="equal", xticks=[], yticks=[], title=title, **limits)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+def frame_panels(
+    axes: NDArray[Any],
+    titles: list[str],
+    half: NDArray[np.float64],
+    style: MapStyle,
+    *,
+    bar: bool = True,
+) -> None:
+    """Give every panel its limits and title, without ticks and spines; a scale bar to the first."""
+    down = (half[1], -half[1])
+    limits = {"xlim": (-half[0], half[0]), "ylim": down if style.invert_y else down[::-1]}
+    for ax in axes:
+        ax.set(aspect="equal", xticks=[], yticks=[], **limits)
+        for spine in ax.spines.values():
+            spine.set_visible(False)
+    if bar:
+        _scale_bar(axes[0], half, style)
+    settle(axes[0])
+    for ax, title in zip(axes, titles, strict=True):
+        ax.set_title(*shortened(title, points(ax)[0]))
 
 
-def _grey_legend(ax: Axes) -> None:
-    """Add a legend of the grey cells, below the panel on the right."""
+def _grey_legend(axes: NDArray[Any], label: str) -> None:
+    """Add a legend of the grey cells, below the panel on the right; below its scale bar."""
     from matplotlib.lines import Line2D
 
-    grey = Line2D([], [], linestyle="none", marker="o", color=NO_RECEIVER, label="not a receiver")
+    ax, (width, height) = axes[-1], points(axes[-1])
+    lower = 14 / height if len(axes) == 1 and width < NARROW else 0.0
+
+    grey = Line2D([], [], linestyle="none", marker="o", color=NO_RECEIVER, label=label)
     spacing: dict[str, Any] = {"handletextpad": 0.1, "borderpad": 0.2}
     ax.legend(
         handles=[grey],
         loc="upper right",
-        bbox_to_anchor=(1, 0),
+        bbox_to_anchor=(1, -lower),
         frameon=False,
         fontsize=8,
         **spacing,
     )
 
 
-def _draw_cells(ax: Axes, panel: Panel, area: float, norm: Any, cmap: str) -> None:
+def _draw_cells(ax: Axes, panel: Panel, area: float, norm: Any, cmap: str | Colormap) -> None:
     """Draw the receivers, the most active on top, over the other cells in grey."""
     grey = np.isnan(panel.value)
     style: dict[str, Any] = {"s": area, "linewidths": 0, "rasterized": True, "clip_on": False}
@@ -163,29 +216,30 @@ def _draw_cells(ax: Axes, panel: Panel, area: float, norm: Any, cmap: str) -> No
     ax.scatter(x, y, c=panel.value[order], norm=norm, cmap=cmap, zorder=2, **style)
 
 
-def _touching(ax: Axes, panels: list[Panel], half: NDArray[np.float64]) -> float:
+def touching(ax: Axes, positions: list[NDArray[np.float64]], half: NDArray[np.float64]) -> float:
     """Return the marker area at which most neighbouring cells touch."""
     from scipy.spatial import cKDTree
 
-    gaps = [np.median(cKDTree(p.xy).query(p.xy, k=2)[0][:, 1]) for p in panels if len(p.xy) > 1]
+    gaps = [np.median(cKDTree(xy).query(xy, k=2)[0][:, 1]) for xy in positions if len(xy) > 1]
     gap = float(np.median(gaps)) if gaps else 0.0
     width, height = points(ax)
     scale = min(width / (2 * half[0]), height / (2 * half[1]))
     return float(np.clip((1.2 * gap * scale) ** 2, 1.0, 150.0))
 
 
-def _scale_bar(ax: Axes, half: NDArray[np.float64], spatial_key: str) -> None:
-    """Draw a bar of a round length below the panel, labelled in units of the coordinates."""
+def _scale_bar(ax: Axes, half: NDArray[np.float64], style: MapStyle) -> None:
+    """Draw a bar of a round length below the panel, in µm or in units of the coordinates."""
     from matplotlib.font_manager import FontProperties
     from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
-    longest = 0.6 * float(half[0])
+    scale = style.scale_bar or 1.0
+    longest = 0.6 * float(half[0]) * scale
     unit = 10.0 ** math.floor(math.log10(longest))
     length = max(step for step in (1, 2, 5) if step * unit <= longest) * unit
     bar = AnchoredSizeBar(
         ax.transData,
-        length,
-        f"{length:g} units of {spatial_key!r}",
+        length / scale,
+        _length_label(length, style),
         "upper left",
         pad=0.2,
         sep=3,
@@ -196,3 +250,11 @@ def _scale_bar(ax: Axes, half: NDArray[np.float64], spatial_key: str) -> None:
         fontproperties=FontProperties(size=8),
     )
     ax.add_artist(bar)
+
+
+def _length_label(length: float, style: MapStyle) -> str:
+    """Return a length in µm or mm where the unit is known, else in units of the coordinates."""
+    if style.scale_bar is None:
+        return f"{length:g} units of {style.spatial_key!r}"
+    divisor, unit = next((m for m in MICRONS if length >= m[0]), MICRONS[-1])
+    return f"{length / divisor:g} {unit}"

@@ -21,7 +21,8 @@ from ._significance import THRESHOLD, is_significant
 class Quantity:
     """Values to draw, one per cell, with their name, significance and unit.
 
-    ``value`` is NaN in cells that do not receive. ``signed`` values have a meaning below 0.
+    ``value`` is NaN where there is none, which ``missing`` explains: in cells that do not receive.
+    ``signed`` values have a meaning below 0. ``column`` is the name in the result, "" for none.
     """
 
     name: str
@@ -29,6 +30,8 @@ class Quantity:
     unit: str
     signed: bool
     value: NDArray[np.float64]
+    missing: str = "not a receiver"
+    column: str = ""
 
 
 def quantity(
@@ -44,7 +47,8 @@ def quantity(
         significance = count(adata, selected, key)
     value = np.asarray(cells[:, selected].X, dtype=np.float64).ravel()
     unit = ACTIVITY_LABELS[kind].axis
-    return Quantity(readable(selected), significance, unit, kind == "tfs", value)
+    signed = kind == "tfs"
+    return Quantity(readable(selected), significance, unit, signed, value, column=selected)
 
 
 def _pair(adata: AnnData, cells: AnnData, name: str | tuple[str, str] | None, key: str) -> str:
@@ -77,7 +81,7 @@ def _refuse_other_kinds(adata: AnnData, name: str, names: list[str], key: str) -
     if name in tfs:
         raise InvalidArgumentError(
             f"`pair={name!r}` is a TF, not a pair; "
-            f"its map is `st.pl.activity_map(adata, {name!r}, kind='tfs')`."
+            f"its map is `st.pl.spatial(adata, {name!r}, kind='tfs')`."
         )
     is_gene = PAIR_SEPARATOR not in name
     for side, role in enumerate(LR_PAIRS.columns):

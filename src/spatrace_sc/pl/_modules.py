@@ -15,7 +15,7 @@ from .._check import count
 from .._errors import InvalidArgumentError
 from ._labels import edge_names
 from ._shared import label_ticks, label_width, new_axes, nothing_left
-from ._significance import counted, hollow, is_significant, stage_word
+from ._significance import counted, dots, is_significant, stage_word
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,9 +47,10 @@ def modules(
     module that changes them most. Rows are named by number, strongest pair and strongest target
     (:func:`spatrace_sc.get.modules`).
 
-    Pairs with q > 0.1 are hollow, and so are targets and stages of modules without a significant
-    pair; such pairs need a ``max_q`` above 0.1 in :func:`spatrace_sc.tl.modules`. Stages are slices
-    if the inference got no ``stage_key``. For maps of the cells use
+    A dot marks a significant pair (q ≤ 0.1) in the modules that contain it; a row without a dot is
+    a module without a significant pair, which needs a ``max_q`` above 0.1 in
+    :func:`spatrace_sc.tl.modules`. Stages are slices if the inference got no ``stage_key``. Long
+    names are shortened in the middle; the tables hold them in full. For maps of the cells use
     ``st.get.activity(adata, "modules")`` with scanpy or squidpy.
 
     Parameters
@@ -104,15 +105,18 @@ def modules(
     axes = _panel_axes(tables) if given is None else given
     for panel, table, (noun, label, cmap) in zip(axes, tables, PANELS, strict=True):
         _draw(panel, table, noun, label, cmap)
-    for panel in axes[1:]:
-        panel.set_yticklabels([])
+    # labels come last: those of a panel take room from the others
+    for panel, table in zip(axes, tables, strict=True):
+        columns = [str(c) for c in table.columns] or None
+        label_ticks(panel, x=columns, y=[str(r) for r in table.index] if panel is axes[0] else None)
     for panel, table, long, (noun, *_) in zip(axes, tables, every, PANELS, strict=False):
         n, total = table.shape[1], long["column"].nunique()
         panel.set_title(f"{'' if n == total else f'{n} of '}{total} {noun}", fontsize=10)
     stages = f"{stage_word(adata, key)}s" if tables[2].shape[1] > 1 else "all cells"
     axes[2].set_title(stages, fontsize=10)
     significant = _significant(adata, tables[0], key)
-    _draw_holes(axes, tables, significant)
+    if tables[0].size:
+        dots(axes[0], (tables[0].to_numpy() > 0) & significant)
     axes[0].set_title(f"{axes[0].get_title()}\n{counted(significant)}", fontsize=10)
     return axes
 
@@ -121,18 +125,6 @@ def _significant(adata: AnnData, shares: pd.DataFrame, key: str) -> NDArray[np.b
     """Return which columns of the first panel are significant pairs."""
     pairs = get.lr_pairs(adata, key=key)
     return np.asarray(shares.columns.isin(edge_names(pairs[is_significant(pairs)])))
-
-
-def _draw_holes(
-    axes: NDArray[Any], tables: list[pd.DataFrame], significant: NDArray[np.bool_]
-) -> None:
-    """Draw holes in pairs that are not significant and in modules without a significant pair."""
-    shares, effects, scores = (table.to_numpy() for table in tables)
-    without = ~((shares > 0) & significant).any(axis=1, keepdims=True)
-    holes = ((shares > 0) & ~significant, without & (effects != 0), without & (scores > 0))
-    for panel, fields in zip(axes, holes, strict=True):
-        image = panel.images[0]
-        hollow(panel, fields, image.cmap(image.norm(0.0)))
 
 
 def _shares(adata: AnnData, key: str) -> pd.DataFrame:
@@ -211,7 +203,7 @@ def _draw(ax: Axes, table: pd.DataFrame, noun: str, label: str, cmap: str) -> No
     bar.ax.tick_params(labelsize=7)
     bar.ax.locator_params(nbins=3)
     ax.tick_params(length=0)
-    label_ticks(ax, x=[str(c) for c in table.columns], y=[str(r) for r in table.index])
+    ax.set_yticks([])
 
 
 def _limits(table: pd.DataFrame, noun: str) -> tuple[float, float]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ._labels import elided
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
@@ -35,7 +37,7 @@ def new_axes(ax: Axes | None, width: float, height: float) -> Axes:
 
 def label_width(labels: Iterable[str]) -> float:
     """Return the width of the longest label at the largest size, in inches."""
-    return 0.008 * LARGEST * max(map(len, labels), default=0)
+    return 0.008 * LARGEST * max((len(elided(label)) for label in labels), default=0)
 
 
 def nothing_left(ax: Axes, text: str) -> Axes:
@@ -67,23 +69,25 @@ def label_ticks(
 ) -> None:
     """Label the positions 0, 1, ... with text that fits; call it last.
 
-    The text shrinks to the available room. Below a readable size, labels are left out at equal
-    steps.
+    The text shrinks to the available room, and long names have an ellipsis in their middle. Below a
+    readable size, labels are left out at equal steps.
     """
+    x, y = (None if names is None else [elided(name) for name in names] for names in (x, y))
     if x is not None:
         ax.set_xticks(range(len(x)), x, rotation=90, fontsize=SMALLEST)
     if y is not None:
         ax.set_yticks(range(len(y)), y, fontsize=SMALLEST)
-    settle(ax)
-    width, height = points(ax)
-    if x is not None:
-        positions, size, room = _fitting(len(x), width)
-        words = [x[k] for k in positions]
-        horizontal = 0.65 * size * max(map(len, words)) < room
-        ax.set_xticks(positions, words, rotation=0 if horizontal else 90, fontsize=size)
-    if y is not None:
-        positions, size, _ = _fitting(len(y), height)
-        ax.set_yticks(positions, [y[k] for k in positions], fontsize=size)
+    for _ in range(2):  # larger labels leave the axes less room
+        settle(ax)
+        width, height = points(ax)
+        if x is not None:
+            positions, size, room = _fitting(len(x), width)
+            words = [x[k] for k in positions]
+            horizontal = 0.65 * size * max(map(len, words)) < room
+            ax.set_xticks(positions, words, rotation=0 if horizontal else 90, fontsize=size)
+        if y is not None:
+            positions, size, _ = _fitting(len(y), height)
+            ax.set_yticks(positions, [y[k] for k in positions], fontsize=size)
 
 
 def _fitting(n: int, length: float) -> tuple[list[int], float, float]:

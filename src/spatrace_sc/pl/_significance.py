@@ -1,6 +1,7 @@
-"""How figures mark significance: what is not significant is hollow or pale, and is counted.
+"""How figures mark significance: with a dot or a ring on what is significant, and its number.
 
-A row is significant at q ≤ :data:`spatrace_sc._keys.MAX_SIGNIFICANT_Q`.
+Nothing is hidden, hollow or pale because it is not significant. A row is significant at
+q ≤ :data:`spatrace_sc._keys.MAX_SIGNIFICANT_Q`.
 """
 
 from __future__ import annotations
@@ -14,17 +15,25 @@ from numpy.typing import NDArray
 
 from .. import _keys, get
 from .._check import share_of_one
+from ._shared import points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
-#: The condition for significance in titles, and the legend of what does not meet it.
+#: The condition for significance in titles, and its entry in legends.
 THRESHOLD = f"q ≤ {_keys.MAX_SIGNIFICANT_Q:g}"
-NOT_SIGNIFICANT = f"not significant (q > {_keys.MAX_SIGNIFICANT_Q:g})"
-#: Opacity of what is not significant.
-PALE = 0.3
-#: Side of the hole in a field of a heatmap, as a share of the field.
-HOLE = 0.6
+SIGNIFICANT = f"significant ({THRESHOLD})"
+#: How a title names the two marks.
+DOTTED, RINGED = "dot", "ring"
+#: Diameter of the dot in a field, as a share of the field, and its limits in points.
+DOT_SHARE, DOT_LIMITS = 0.4, (1.2, 5.0)
+#: Width of the white rim of a dot, as a share of its diameter.
+RIM = 0.2
+#: Distance of a ring from what it surrounds, and its width, in points.
+RING_DISTANCE, RING_WIDTH = 1.8, 1.0
+#: Colour of both marks.
+MARK = "black"
 
 
 def up_to(table: pd.DataFrame, max_q: float | None) -> tuple[pd.DataFrame, str]:
@@ -44,32 +53,52 @@ def counted(
     significant: NDArray[np.bool_],
     noun: str = "",
     *,
-    mark: str = "hollow",
+    mark: str = DOTTED,
     predicate: str = "significant",
 ) -> str:
-    """Return the line under a title: how many are significant, and how the others are drawn."""
+    """Return the line under a title: how many are significant, and how they are marked."""
     n, total = int(np.sum(significant)), int(np.size(significant))
     name = f" {noun}" if noun else ""
     if n == 0:
-        return f"none{' of the' + name if noun else ''} {predicate} at {THRESHOLD} (all {mark})"
-    if n == total:
-        return f"all{name} {predicate} at {THRESHOLD}"
-    return f"{n} of {total}{name} {predicate} at {THRESHOLD} (others {mark})"
+        return f"none{' of the' + name if noun else ''} {predicate} at {THRESHOLD}"
+    share = f"all {n}{name}" if n == total else f"{n} of {total}{name}"
+    return f"{share} {predicate} at {THRESHOLD} ({mark})"
 
 
-def hollow(ax: Axes, fields: NDArray[np.bool_], colour: Any = "white") -> None:
-    """Draw holes in some fields of a heatmap, rows × columns.
+def dots(ax: Axes, fields: NDArray[np.bool_], shift: tuple[float, float] = (0.0, 0.0)) -> None:
+    """Draw a dot in some fields of a heatmap, rows × columns, after its layout is settled.
 
-    Give the colour of 0, so that the hole of a value near 0 does not stand out.
+    ``shift`` moves the dots to the right and down, in fields.
     """
-    from matplotlib.collections import PolyCollection
-
     row, column = np.nonzero(fields)
-    corner = HOLE / 2 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-    squares = np.stack([column, row], axis=1)[:, None, :] + corner
-    ax.add_collection(
-        PolyCollection(list(squares), facecolors=[colour], edgecolors="none", zorder=2),
-        autolim=False,
+    width, height = points(ax)
+    room = min(width / fields.shape[1], height / fields.shape[0])
+    diameter = float(np.clip(DOT_SHARE * room, *DOT_LIMITS))
+    style: dict[str, Any] = {"c": MARK, "edgecolors": "white", "linewidths": RIM * diameter}
+    ax.scatter(column + shift[0], row + shift[1], s=diameter**2, zorder=3, gid=SIGNIFICANT, **style)
+
+
+def rings(
+    ax: Axes,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    area: NDArray[np.floating] | float,
+    **style: Any,
+) -> None:
+    """Draw a ring around every marker of this area in points²."""
+    size = (np.sqrt(area) + 2.0 * RING_DISTANCE) ** 2
+    look: dict[str, Any] = {"linewidths": RING_WIDTH, "edgecolors": MARK, "zorder": 4, **style}
+    ax.scatter(x, y, s=size, facecolors="none", gid=SIGNIFICANT, **look)
+
+
+def ring_handle(label: str = SIGNIFICANT, area: float = 25.0, colour: str = MARK) -> Line2D:
+    """Return the entry of a legend for a ring."""
+    from matplotlib.lines import Line2D
+
+    style: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": RING_WIDTH}
+    size = area**0.5 + 2.0 * RING_DISTANCE
+    return Line2D(
+        [], [], linestyle="none", marker="o", color=colour, markersize=size, label=label, **style
     )
 
 

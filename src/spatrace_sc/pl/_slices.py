@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,26 @@ from numpy.typing import NDArray
 
 from .._check import closest, find_labels, labels, shorten
 from .._data.cells import categories
+from .._data.reused_samples import warn_of_reused_samples
 from .._errors import InvalidArgumentError
 from ._shared import logger
 
 Group = tuple[str, str]
+#: What the user chose: ``sample_key``, ``stage_key`` and the slices to draw.
+Chosen = tuple[str | None, str | None, str | Sequence[str] | None]
+
+
+def slices_of_result(
+    cells: AnnData, chosen: Chosen, arguments: Mapping[str, str | None], stages: list[str]
+) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Return title and cells of every panel; without keys, by the columns of the inference."""
+    sample_key, stage_key, sample = chosen
+    if sample_key is None and stage_key is None:
+        return slices(cells, arguments["sample_key"], arguments["stage_key"], sample, stages)
+    groups = slices(cells, sample_key, stage_key, sample, stages)
+    if sample_key is not None and stage_key is None:
+        warn_of_reused_samples(cells, sample_key)
+    return groups
 
 
 def slices(
@@ -103,6 +119,11 @@ def _category_order(column: pd.Series) -> dict[str, int]:
     if not isinstance(dtype, pd.CategoricalDtype) or not dtype.ordered:
         return {}
     return {str(c): k for k, c in enumerate(dtype.categories)}
+
+
+def in_natural_order(names: Iterable[str]) -> list[str]:
+    """Return each name once, slice2 before slice10."""
+    return sorted(dict.fromkeys(names), key=_natural)
 
 
 def _natural(name: str) -> list[str | int]:

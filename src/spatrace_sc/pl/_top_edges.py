@@ -13,10 +13,10 @@ from .. import _keys, get
 from .._check import count, shorten
 from .._edges import EDGE_KINDS, EdgeKind, public_word
 from .._errors import InvalidArgumentError
-from ._edge_bars import COVARIATION, GROUPED, TRUE, TRUE_OTHER_SIGN, draw_edges
+from ._edge_bars import COVARIATION, GROUPED, REPLACEABLE, TRUE, TRUE_OTHER_SIGN, draw_edges
 from ._labels import EDGE_LABELS, edge_names
 from ._shared import DOWN, NEUTRAL, UP, label_width, new_axes, nothing_left
-from ._significance import at_stage, counted, up_to
+from ._significance import RINGED, at_stage, counted, up_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,11 +35,13 @@ def top_edges(
 ) -> Axes:
     """Draw the strongest edges, with sign and stability.
 
-    Significant edges are filled. Edges with q > 0.1 are hollow and pale: they are a ranking, no
-    findings. Where only a group of edges is significant (:func:`spatrace_sc.get.lr_targets`), the
-    dot is filled palely. A line under the title counts the significant edges. Behind a name, "~"
-    marks an edge that is ranked by co-variation only, and "†" an edge that the data cannot
-    distinguish from others.
+    A black ring around the dot marks a significant edge (q ≤ 0.1); the others are a ranking, no
+    findings. A grey ring marks an edge of which only the group is significant
+    (:func:`spatrace_sc.get.lr_targets`). A line under the title counts the significant edges.
+
+    Behind a name, "~" marks an edge that is ranked by co-variation only, and "†" an edge that is
+    not significant and that the data cannot distinguish from others. "‡" marks a significant TF
+    edge of a group, where a similar TF may act instead; q of pairs already covers this.
 
     Parameters
     ----------
@@ -93,8 +95,7 @@ def top_edges(
     if edges.empty:
         return nothing_left(ax, f"No {label.plural}{suffix or ' with a score above 0'}")
     ax.set_xlabel(label.axis)
-    mark = "pale or hollow" if (edges["evidence"] == "group").any() else "hollow"
-    line = counted((edges["evidence"] == "supported").to_numpy(), mark=mark)
+    line = counted((edges["evidence"] == "supported").to_numpy(), mark=RINGED)
     title = f"{len(edges)} strongest of {len(table)} {label.plural}{suffix}"
     ax.set_title(f"{title}\n{line}", fontsize=10)
     draw_edges(ax, edges, has_truth=truth is not None)
@@ -120,7 +121,9 @@ def _prepare(top: pd.DataFrame, kind: EdgeKind, truth: pd.DataFrame | None) -> p
 def _labels(top: pd.DataFrame, kind: EdgeKind) -> list[str]:
     """Return the names of the edges, followed by the signs for co-variation and for groups."""
     covariation = np.where(top["evidence"].astype(str) == "co-variation", f" {COVARIATION}", "")
-    grouped = np.where(top["group"].astype(str) != "", f" {GROUPED}", "")
+    significant = (top["evidence"].astype(str) == "supported").to_numpy()
+    sign = np.where(significant, "" if kind.of_pairs else f" {REPLACEABLE}", f" {GROUPED}")
+    grouped = np.where(top["group"].astype(str) != "", sign, "")
     return list(edge_names(top, kind.columns) + covariation + grouped)
 
 

@@ -7,5 +7,15 @@ from ._evaluate import evaluate
 from ._infer_ccc import infer_ccc
 from ._knockout import knockout
 from ._modules import modules
+from ._partial_residuals import partial_residuals
 
-__all__ = ["cascades", "communication", "compare", "evaluate", "infer_ccc", "knockout", "modules"]
+__all__ = [
+    "cascades",
+    "communication",
+    "compare",
+    "evaluate",
+    "infer_ccc",
+    "knockout",
+    "modules",
+    "partial_residuals",
+]

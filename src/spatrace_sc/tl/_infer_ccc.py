@@ -204,8 +204,9 @@ def infer_ccc(
     only share the signal of another pair that acts (``docs/method.md``, section 6). ``group``
     lists the regulators that the data cannot distinguish from the one in the row.
 
-    *TF edges* must beat decoy TFs, too. In addition, an errors-in-variables regression corrects
-    the effect for count noise. The corrected effect must exceed a minimum: a fifth
+    *TF edges* must beat decoy TFs, too. In addition, a latent-variable model of the counts of TFs
+    and of all targets together corrects the effect for count noise, with and without what
+    covariates explain. The effect must exceed a minimum: three tenths
     (``config.evidence.smallest_share``) of the joint effect of all TFs on the target. Beyond
     5000 receivers, more cells do not make this test more powerful.
 

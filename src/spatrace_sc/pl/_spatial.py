@@ -1,4 +1,4 @@
-"""Maps of the activity of a pair, a TF or a module."""
+"""Maps of the activity of a pair, a TF or a module, and of the expression of a target."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys, get
-from .._check import count, positive
+from .._check import count, flag, positive
 from .._data.cells import coordinates
-from .._data.reused_samples import warn_of_reused_samples
-from .._edges import ACTIVITY_KINDS, public_word
+from .._edges import ACTIVITY_KINDS, LR_PAIRS, public_word
+from .._errors import warn
+from ._fitted_text import TITLE, wrapped
 from ._labels import ACTIVITY_LABELS
-from ._map_panels import MapStyle, Panel, draw_panels, panel_axes
+from ._map_panels import MapStyle, Panel, centred, draw_panels, half_size, panel_axes
 from ._mapped_quantity import quantity
 from ._shared import nothing_left
-from ._slices import slices
+from ._slices import slices_of_result
+from ._target_expression import TARGETS, target_expression
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Empty margin around the widest slice, and the smallest ratio of the sides of a panel.
-MARGIN, MIN_RATIO = 1.04, 0.02
 
-
-def activity_map(
+def spatial(
     adata: AnnData,
     pair: str | tuple[str, str] | None = None,
     *,
@@ -35,20 +34,22 @@ def activity_map(
     stage_key: str | None = None,
     sample: str | Sequence[str] | None = None,
     spatial_key: str = _keys.SPATIAL,
-    kind: str = "lr_pairs",
+    kind: str = LR_PAIRS.name,
     key: str = _keys.RESULT,
     cmap: str | None = None,
     size: float | None = None,
     vmax: float | None = None,
     ncols: int | None = None,
+    invert_y: bool = True,
+    scale_bar: float | None = None,
     ax: Axes | Sequence[Axes] | None = None,
 ) -> Axes | NDArray[Any]:
-    """Map the activity of one pair, TF or module, with one panel per slice in order of time.
+    """Map one pair, TF, module or target, with one panel per slice in order of time.
 
     All panels share one colour scale and one scale of the coordinates. Cells that do not receive
     are grey. The title of the figure states the significance: the q of a pair, which is not
-    significant above 0.1, the number of targets of a TF with q ≤ 0.1, or the number of pairs of a
-    module with q ≤ 0.1.
+    significant above 0.1, or the number of targets of a TF, pairs of a module or regulators of a
+    target with q ≤ 0.1.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ def activity_map(
     pair
         ``"ligand^receptor"`` or ``(ligand, receptor)``, one of :func:`spatrace_sc.get.activity`.
         With ``kind="tfs"`` the TF, with ``kind="modules"`` the module, by its name or number, e.g.
-        ``"M1"``. None: the strongest.
+        ``"M1"``, with ``kind="targets"`` the target. None: the strongest.
     sample_key
         Column of ``obs`` with the slice; every slice has a panel. None: every stage has a panel.
     stage_key
@@ -67,10 +68,11 @@ def activity_map(
     sample
         Slices to draw. None: all.
     spatial_key
-        Slot of ``obsm`` with coordinates. The first two are drawn, the second upwards.
+        Slot of ``obsm`` with coordinates. The first two are drawn.
     kind
         ``"lr_pairs"``; ``"tfs"``, whose activity is below 0 where the level of the TF is below that
-        of the mean receiver; or, after :func:`spatrace_sc.tl.modules`, ``"modules"``.
+        of the mean receiver; after :func:`spatrace_sc.tl.modules`, ``"modules"``; or ``"targets"``,
+        whose observed expression is drawn in all cells.
     key
         Name of the result.
     cmap
@@ -81,7 +83,13 @@ def activity_map(
         Activity at which the colours end, for TFs on both sides. None: the 99 % quantile of the
         size of the activity in the drawn receivers.
     ncols
-        Panels in a row. None: up to 4, in rows of similar length.
+        Panels in a row. None: up to 4, or 5 of more than 8, in rows of similar length.
+    invert_y
+        Whether the second coordinate points downwards, as in images and in the figures of squidpy
+        and spatialdata-plot.
+    scale_bar
+        Length of one unit of the coordinates in µm, e.g. 1.0 if they are µm. The scale bar is then
+        labelled in µm or mm. None: in units of the coordinates.
     ax
         Axes to draw in, one per panel. None: a new figure.
 
@@ -101,34 +109,58 @@ def activity_map(
     >>> import spatrace_sc as st
     >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
     >>> st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage")
-    >>> axes = st.pl.activity_map(adata)
+    >>> axes = st.pl.spatial(adata)
     >>> [ax.get_title() for ax in axes]
     ['E1_slice1', 'E2_slice1', 'E3_slice1']
     """
-    for value, argument in ((size, "size"), (vmax, "vmax")):
+    for value, argument in ((size, "size"), (vmax, "vmax"), (scale_bar, "scale_bar")):
         if value is not None:
             positive(value, argument)
     count(ncols, "ncols")
-    kind = public_word(kind, ACTIVITY_KINDS)
-    cells, stages = get.activity(adata, kind, key=key), get.stages(adata, key=key)
-    if pair is None and not cells.n_vars:
+    flag(invert_y, "invert_y")
+    kind = public_word(kind, (*ACTIVITY_KINDS, TARGETS))
+    of_target = kind == TARGETS
+    cells = get.activity(adata, LR_PAIRS.name if of_target else kind, key=key)
+    stages = get.stages(adata, key=key)
+    if pair is None and not cells.n_vars and not of_target:
         empty = panel_axes(ax, 1, ncols, np.ones(2))[0]
         return nothing_left(empty, f"No {ACTIVITY_LABELS[kind].noun} has an activity")
-    mapped = quantity(adata, cells, kind, pair, key)
-    named_samples = sample_key if stage_key is None else None
-    if sample_key is None and stage_key is None:
-        arguments = get.params(adata, key=key)
-        sample_key, stage_key = arguments["sample_key"], arguments["stage_key"]
-    groups = slices(cells, sample_key, stage_key, sample, stages)
-    if named_samples is not None:
-        warn_of_reused_samples(cells, named_samples)
+    if of_target:
+        mapped = target_expression(adata, pair, key)
+    else:
+        mapped = quantity(adata, cells, kind, pair, key)
+    chosen = sample_key, stage_key, sample
+    groups = slices_of_result(cells, chosen, get.params(adata, key=key), stages)
     panels = _panels(cells, mapped.value, groups, spatial_key)
-    half = _half_size(panels)
+    half = half_size([panel.xy for panel in panels])
     axes = panel_axes(ax, len(panels), ncols, half)
     if ax is None:
-        axes[0].figure.suptitle(f"{mapped.name}: {mapped.significance}", fontsize=10)
-    draw_panels(axes, panels, half, mapped, MapStyle(spatial_key, cmap, size, vmax))
+        room = 72 * axes[0].figure.get_figwidth()
+        title = wrapped([f"{mapped.name}: {mapped.significance}"], room, TITLE)
+        axes[0].figure.suptitle(title, fontsize=TITLE)
+    style = MapStyle(spatial_key, cmap, size, vmax, invert_y, scale_bar)
+    draw_panels(axes, panels, half, mapped, style)
     return axes[0] if len(panels) == 1 else axes
+
+
+def activity_map(adata: AnnData, *args: Any, **kwargs: Any) -> Axes | NDArray[Any]:
+    """Draw :func:`spatrace_sc.pl.spatial` under its former name, with the second axis upwards.
+
+    Parameters
+    ----------
+    adata, *args, **kwargs
+        As those of :func:`spatrace_sc.pl.spatial`.
+
+    Returns
+    -------
+    What :func:`spatrace_sc.pl.spatial` returns.
+    """
+    warn(
+        "`st.pl.activity_map` is now named `st.pl.spatial`, which draws the second coordinate "
+        "downwards unless `invert_y=False`; the former name still works.",
+        FutureWarning,
+    )
+    return spatial(adata, *args, **{"invert_y": False} | kwargs)
 
 
 def _panels(
@@ -139,15 +171,4 @@ def _panels(
 ) -> list[Panel]:
     """Return one panel per slice, with its cells around its centre."""
     xy = coordinates(cells, spatial_key)[:, :2]
-    panels = []
-    for title, mask in groups:
-        low, high = xy[mask].min(axis=0), xy[mask].max(axis=0)
-        panels.append(Panel(title, xy[mask] - (low + high) / 2, value[mask]))
-    return panels
-
-
-def _half_size(panels: list[Panel]) -> NDArray[np.float64]:
-    """Return half the width and height that every slice fits in."""
-    half = np.max([np.abs(panel.xy).max(axis=0) for panel in panels], axis=0)
-    size: NDArray[np.float64] = np.maximum(MARGIN * half, MIN_RATIO * max(half.max(), 1e-9))
-    return size
+    return [Panel(title, centred(xy[mask]), value[mask]) for title, mask in groups]

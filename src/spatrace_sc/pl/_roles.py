@@ -1,0 +1,176 @@
+"""Cell types as senders and as receivers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from .. import _keys
+from ._marks import SIGNIFICANT, count_line, fit_title
+from ._shared import new_axes, nothing_left, settle
+from ._shortened import LONGEST_OF_TWO, shortened
+from ._side_legends import dot, side_legends
+from ._signals import Signals, read_signals, type_colours
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Diameter of the largest and of the smallest dot in points, and room between a dot and its ring.
+LARGEST, SMALLEST, RING_GAP = 12.0, 3.5, 3.0
+#: Number of types up to which names are larger and the figure smaller, and both sizes in points.
+FEW, NAME_SIZES = 16, (8.0, 6.0)
+#: How adjustText moves names apart.
+FORCES = {"force_text": (0.3, 0.6), "expand": (1.05, 1.25), "iter_lim": 500}
+#: Inches of a new figure of few and of many types.
+SIZE, LARGE_SIZE = (5.6, 3.8), (7.1, 5.4)
+
+
+def roles(
+    adata: AnnData,
+    *,
+    pair: str | tuple[str, str] | None = None,
+    top_n: int | None = None,
+    max_q: float | None = None,
+    stage: str | None = None,
+    key: str = _keys.RESULT,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw how much every cell type sends and receives.
+
+    A dot is a cell type: to the right if its signals to all types have a large sum of scores, high
+    up if the signals that it receives have one. Its area is the number of pairs by which it sends
+    or receives. It has a ring if one of these rows is significant (q ≤ 0.1). Labels are moved
+    apart if the package adjustText is installed.
+
+    Parameters
+    ----------
+    adata
+        With a result of :func:`spatrace_sc.tl.infer_ccc`.
+    pair
+        Only this pair: ``"ligand^receptor"`` or ``(ligand, receptor)``. None: the sum over pairs.
+    top_n
+        Pairs to sum, those with the largest sum over types first. None: all pairs of
+        :func:`spatrace_sc.get.communication`. It cannot be combined with ``pair``.
+    max_q
+        Only rows sender × receiver × pair with at most this q. None: all.
+    stage
+        None: the whole data set. A stage: scores and q there.
+    key
+        Name of the result.
+    ax
+        Axes to draw in. None: a new figure.
+
+    Returns
+    -------
+    The Axes; the dots are ``ax.collections[0]``, the rings ``ax.collections[1]``.
+
+    Raises
+    ------
+    MissingKeyError
+        ``adata`` has no such result.
+    InvalidArgumentError
+        An argument is out of range, or names nothing in the result.
+
+    Examples
+    --------
+    >>> import spatrace_sc as st
+    >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
+    >>> st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage")
+    >>> st.pl.roles(adata).get_xlabel()
+    'sent (summed score, SD)'
+    """
+    signals = read_signals(adata, key, pair=pair, top_n=top_n, max_q=max_q, stage=stage)
+    ax = new_axes(ax, *(SIZE if len(signals.types) <= FEW else LARGE_SIZE))
+    if signals.nothing:
+        return nothing_left(ax, signals.nothing)
+    table = _prepare(signals)
+    n = int(signals.rows["significant"].sum())
+    line = count_line(n, len(signals.rows), "rows", "their types ringed")
+    title = f"{signals.summed}{signals.suffix}\n{line}"
+    ax.set_title(title, fontsize=10)
+    ax.set_xlabel("sent (summed score, SD)")
+    ax.set_ylabel("received (summed score, SD)")
+    ax.spines[["top", "right"]].set_visible(False)
+    _draw(ax, table, type_colours(adata, list(table.index), key))
+    fit_title(ax, title)
+    return ax
+
+
+def _prepare(signals: Signals) -> pd.DataFrame:
+    """Return ``sent, received, n_pairs, significant`` of every type."""
+    rows = signals.rows
+    sides = {side: rows.assign(type=rows[side]) for side in ("sender", "receiver")}
+    sums = {side: part.groupby("type")["score"].sum() for side, part in sides.items()}
+    both = pd.concat(sides.values()).groupby("type")
+    return pd.DataFrame(
+        {
+            "sent": sums["sender"].reindex(signals.types, fill_value=0.0),
+            "received": sums["receiver"].reindex(signals.types, fill_value=0.0),
+            "n_pairs": both["pair"].nunique().reindex(signals.types, fill_value=0),
+            "significant": both["significant"].any().reindex(signals.types, fill_value=False),
+        },
+        index=signals.types,
+    ).astype({"significant": bool})
+
+
+def _draw(ax: Axes, table: pd.DataFrame, colours: dict[str, str]) -> None:
+    """Draw dots, rings, names and the legend."""
+    most = max(int(table["n_pairs"].max()), 1)
+    size = _diameter(table["n_pairs"].to_numpy(), most)
+    x, y = table["sent"].to_numpy(), table["received"].to_numpy()
+    shade: dict[str, Any] = {"edgecolors": "0.3", "linewidths": 0.5, "alpha": 0.9}
+    shade["c"] = [colours[name] for name in table.index]
+    dots = ax.scatter(x, y, s=size**2, zorder=2, **shade)
+    ringed = table["significant"].to_numpy()
+    ax.scatter(
+        *(x[ringed], y[ringed]),
+        s=(size[ringed] + RING_GAP) ** 2,
+        facecolors="none",
+        edgecolors="black",
+        linewidths=1.0,
+        zorder=3,
+        label=SIGNIFICANT,
+    )
+    ax.margins(0.12)
+    side_legends(ax, _legend(most), "pairs")
+    _draw_names(ax, list(table.index), x, y, dots)
+
+
+def _diameter(n_pairs: Any, most: int) -> Any:
+    """Return the diameter of dots in points; the area grows with the number of pairs."""
+    share = np.asarray(n_pairs) / most
+    return np.sqrt(SMALLEST**2 + (LARGEST**2 - SMALLEST**2) * share)
+
+
+def _legend(most: int) -> list[Any]:
+    """Return the entries of the legend: sizes, and a ring."""
+    numbers = sorted({most, max(most // 4, 1)}, reverse=True)
+    sizes = [dot(str(n), float(_diameter(n, most))) for n in numbers]
+    ring = dot(SIGNIFICANT, 9.0, markerfacecolor="none", markeredgecolor="black")
+    return [*sizes, ring]
+
+
+def _draw_names(ax: Axes, types: list[str], x: Any, y: Any, dots: Any) -> None:
+    """Write the names beside the dots, moved apart where adjustText is installed."""
+    fontsize = NAME_SIZES[len(types) > FEW]
+    names = shortened(types, LONGEST_OF_TWO)
+    try:
+        from adjustText import adjust_text
+    except ImportError:
+        for name, sent, received, area in zip(names, x, y, dots.get_sizes(), strict=True):
+            shift: dict[str, Any] = {
+                "xytext": (area**0.5 / 2 + 3, 0),
+                "textcoords": "offset points",
+            }
+            ax.annotate(name, (sent, received), **shift, va="center", fontsize=fontsize)
+        return
+    settle(ax)
+    texts = [
+        ax.text(sent, received, name, fontsize=fontsize, va="center")
+        for name, sent, received in zip(names, x, y, strict=True)
+    ]
+    arrow = {"arrowstyle": "-", "color": "0.5", "linewidth": 0.5}
+    adjust_text(texts, x=x, y=y, objects=dots, ax=ax, arrowprops=arrow, **FORCES)

@@ -1,0 +1,29 @@
+"""Long names in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+#: Longest name of a label, and of a cell type where several share the room.
+LONGEST, LONGEST_OF_TWO = 24, 16
+
+
+def shortened(names: Iterable[object], longest: int = LONGEST) -> list[str]:
+    """Return the names with an ellipsis in the middle of long ones; different ones stay so.
+
+    If two names became equal, all are longer, as far as needed.
+    """
+    full = [str(name) for name in names]
+    for length in range(longest, max(map(len, full), default=0)):
+        short = [_short(name, length) for name in full]
+        if len(set(short)) == len(set(full)):
+            return short
+    return full
+
+
+def _short(name: str, length: int) -> str:
+    """Return one name with at most this many characters."""
+    if len(name) <= length:
+        return name
+    end = (length - 1) // 2
+    return f"{name[: length - 1 - end]}…{name[len(name) - end :]}"
