@@ -259,6 +259,13 @@ def test_the_model_is_restored(stored):
     np.testing.assert_array_equal(restored.fit.target_sd, slots(stored)["model"]["target_sd"])
 
 
+def test_partial_residuals_of_a_stored_result(adata):
+    edge = st.get.tf_targets(adata).iloc[0]
+    st.tl.partial_residuals(adata, edge["tf"], edge["target"])
+    table = st.get.partial_residuals(adata, edge["tf"], edge["target"])
+    assert np.sign(table["slope"].iloc[0]) == np.sign(edge["effect"])
+
+
 def test_a_knockout_gives_what_version_0_1_0_gave(adata):
     kept = slots(adata)["knockouts"]["ligand-LIG000"]
     cells = adata.obsm["spatrace_knockout_ligand-LIG000"].copy()
