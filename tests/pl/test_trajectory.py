@@ -129,7 +129,9 @@ def test_other_cells_are_left_out_of_an_embedding() -> None:
     adata = grid((1, 0))
     keep = np.arange(adata.n_obs) >= SIDE
     adata.obsp["transitions"] = sparse.diags(keep.astype(float)) @ adata.obsp["transitions"]
-    ax = st.pl.trajectory(adata)
+    adata.obs["own"] = np.where(keep, "drawn", "left out")
+    ax = st.pl.trajectory(adata, color="own")
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["drawn"]
     assert len(ax.collections[0].get_offsets()) == keep.sum()
 
 

@@ -77,10 +77,9 @@ def smoothed(
 
 
 def _axis(half: float, step: float) -> NDArray[np.float64]:
-    """Return grid points at equal steps around 0, at least three."""
-    n = max(1, round(half / step))
-    axis: NDArray[np.float64] = step * np.arange(-n, n + 1, dtype=np.float64)
-    return axis
+    """Return grid points at equal steps around 0, half a step from the ends, at least two."""
+    n = max(2, round(2 * half / step))
+    return np.asarray(step * (np.arange(n) - (n - 1) / 2), dtype=np.float64)
 
 
 def long_arrow(fields: list[Field]) -> float:
@@ -110,7 +109,6 @@ def draw_field(ax: Axes, field: Field, longest: float, style: str) -> None:
             "scale": longest / (LONGEST * step),
             "pivot": "mid",
             "minlength": 0.3,
-            "clip_on": False,
         }
         ax.quiver(x[known], y[known], u[known], v[known], color=COLOUR, zorder=3, **options)
         return

@@ -66,8 +66,11 @@ class CellColours:
             _legend(axes[-1], list(named), self.label)
 
 
-def cell_colours(adata: AnnData, column: str | None) -> CellColours:
-    """Return colours by a column of ``obs``; by pseudotime, if there is one, for None."""
+def cell_colours(adata: AnnData, column: str | None, shown: NDArray[np.bool_]) -> CellColours:
+    """Return colours by a column of ``obs``; by pseudotime, if there is one, for None.
+
+    The legend lists the categories of the cells that are ``shown``.
+    """
     from matplotlib import colormaps
     from matplotlib.colors import to_rgba
 
@@ -87,7 +90,9 @@ def cell_colours(adata: AnnData, column: str | None) -> CellColours:
     categories = [str(name) for name in pd.Categorical(stored).categories]
     names = category_colours(adata, column, categories)
     rgba = np.array([to_rgba(names.get(name, NO_RECEIVER)) for name in text]).reshape(-1, 4)
-    return CellColours(rgba, column, names, None)
+    present = set(text[shown])
+    named = {name: colour for name, colour in names.items() if name in present}
+    return CellColours(rgba, column, named, None)
 
 
 def draw_coloured(

@@ -52,7 +52,8 @@ def trajectory(
 
     Arrows are its mean over the cells around a grid point. Their length is relative: the longest
     are a little longer than one step between arrows. Cells without a successor have no
-    displacement. An embedding distorts distances, so compare directions rather than lengths. Only
+    displacement. An embedding distorts distances, so compare directions rather than lengths. In a
+    cloud of cells of one state, arrows point to its middle, because successors are averaged. Only
     cells with transitions are drawn in an embedding, and all cells with ``sample_key``.
 
     Parameters
@@ -117,13 +118,13 @@ def trajectory(
         flag(invert_y, "invert_y")
     matrix = get.transitions(adata, key=key)
     position = basis_positions(adata, basis)
-    colours = cell_colours(adata, color)
     sample = _slice_of_cells(adata, basis, sample_key)
     names = in_natural_order(sample)
     vectors, used = _displacements(matrix, position, sample)
     shown = np.isfinite(position[:, 0])
     if sample_key is None:
         shown &= np.diff(matrix.indptr) > 0
+    colours = cell_colours(adata, color, shown)
     masks = [(sample == name) & shown for name in names]
     drawn = [(n, m) for n, m in zip(names, masks, strict=True) if m.any()]
     if not drawn or not np.isfinite(vectors).any():
