@@ -70,6 +70,6 @@ def add_later_results(adata: AnnData) -> AnnData:
     if "transitions" not in adata.obsp and "dpt_pseudotime" in adata.obs:
         st.pp.transitions(adata, cell_type_key=st.get.params(adata)["cell_type_key"])
     sc.pp.pca(adata, n_comps=min(30, adata.n_vars - 1))
-    sc.pp.neighbors(adata)
+    sc.pp.neighbors(adata, transformer="sklearn")
     sc.tl.umap(adata)
     return adata
