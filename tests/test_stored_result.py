@@ -241,10 +241,20 @@ def test_a_result_of_version_0_1_0_holds_no_attention(stored):
         st.get.attention(stored, kind="lr_targets")
 
 
+def test_readers_between_cells_and_over_time(stored):
+    matrix = st.get.cell_communication(stored)
+    assert matrix.shape == (stored.n_obs, stored.n_obs)
+    assert matrix.sum() > 0
+    direction = st.get.signal_direction(stored)
+    assert len(direction)
+    trend = st.get.trend(stored)
+    assert len(trend)
+
+
 def test_every_reader_is_tried_here(stored):
     """A new reader of results needs a line in this file."""
     tried = Path(__file__).read_text(encoding="utf-8")
-    readers = set(st.get.__all__) - {"transition_reach"}
+    readers = set(st.get.__all__) - {"transition_reach", "transitions"}  # of no result
     indirect = {"tf_targets", "lr_targets", "lr_pairs"}
     assert not [name for name in readers - indirect if f"st.get.{name}(" not in tried]
 

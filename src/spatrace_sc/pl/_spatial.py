@@ -154,6 +154,13 @@ def activity_map(adata: AnnData, *args: Any, **kwargs: Any) -> Axes | NDArray[An
     Returns
     -------
     What :func:`spatrace_sc.pl.spatial` returns.
+
+    Examples
+    --------
+    >>> import spatrace_sc as st
+    >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
+    >>> st.tl.infer_ccc(adata, sample_key="sample")
+    >>> axes = st.pl.activity_map(adata)
     """
     warn(
         "`st.pl.activity_map` is now named `st.pl.spatial`, which draws the second coordinate "

@@ -10,6 +10,8 @@ from ..records import Problem
 #: Smallest residual variance of a target, as a share of its variance: with a correction for noise
 #: the estimate can be 0 or below.
 MIN_RESIDUAL_SHARE = 0.01
+#: Largest share of the residual variance of a TF that a covariate explains.
+LARGEST_SHARE = 1.0 - 1e-12
 
 
 def robustness_value(f2: Tensor) -> Tensor:
@@ -50,8 +52,9 @@ def confounder_strengths(
         solved = torch.linalg.solve(
             inverse[columns, columns], torch.cat([of_tfs, of_targets], dim=1)
         )
-        x = (of_tfs * solved[:, :n_f]).sum(0)[:, None] / precision
-        rise = (of_targets * solved[:, n_f:]).sum(0)
+        # both are shares or variances; rounding must not leave their range
+        x = ((of_tfs * solved[:, :n_f]).sum(0)[:, None] / precision).clamp(0.0, LARGEST_SHARE)
+        rise = (of_targets * solved[:, n_f:]).sum(0).clamp_min(0.0)
         strongest = torch.fmax(strongest, x / (1.0 - x) * (rise / (residual + rise)))
     f2 = slope[:n_f].square() / (precision * residual)
     return robustness_value(f2), robustness_value(strongest)
