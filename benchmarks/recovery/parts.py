@@ -72,7 +72,7 @@ DATA = {
     "B65": DATASETS["B65"],
     "E": DATASETS["E"],
     **{name: TISSUES[name] for name in ("undisturbed", "fields", "courses", "depth gradient")},
-    **{name: TISSUES[name] for name in ("shallow cells", "all", "hidden", "overdispersion .5")},
+    **{name: TISSUES[name] for name in ("shallow cells", "all", "overdispersion .5")},
     **{name: TISSUES[name] for name in ("50 TFs", "midbrain cells", "embryo cells", "lineages")},
     "agents": lambda seed: as_tissue(WORLDS["agents"](seed)),
     "agents_deep": lambda seed: as_tissue(WORLDS["agents_deep"](seed)),

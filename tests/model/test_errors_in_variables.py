@@ -268,6 +268,20 @@ def test_tfs_that_are_not_selected_leave_the_regression():
     assert not np.allclose(actual.se[0, 0], every.se[0, 0], rtol=1e-3)
 
 
+def test_a_target_for_which_no_tf_is_selected_has_nothing():
+    problem, _, _ = followed(n=900)
+    selected = torch.ones((4, 2), dtype=torch.bool)
+    selected[:, 1] = False
+    for _ in range(3):  # memory that was used before must not show
+        torch.full((2, 4, 2), 7.0).double()
+        actual = corrected(problem, selected=selected)
+        assert np.isnan(actual.robustness[:, 1]).all()
+        assert np.isnan(actual.benchmark[:, 1]).all()
+        assert np.isinf(actual.se[:, 1]).all()
+        assert (actual.effect[:, 1] == 0).all()
+        assert not actual.test.tested[:, 1].any()
+
+
 def test_too_many_tfs_for_the_cells(caplog):
     rng = np.random.default_rng(0)
     actual = corrected(problem_of(rng.normal(size=(40, 25)), rng.normal(size=(40, 2))))

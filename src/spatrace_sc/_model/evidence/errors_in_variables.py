@@ -107,7 +107,8 @@ def corrected_effects(
     covariance = z.T @ z / n - torch.diag(noise)
     block = torch.unique(problem.block[rows], return_inverse=True)[1]
     effect = torch.zeros((n_f, y.shape[1]), dtype=torch.float64, device=z.device)
-    se, strengths = torch.full_like(effect, torch.inf), effect.new_empty((2, *effect.shape))
+    se = torch.full_like(effect, torch.inf)
+    strengths = effect.new_full((2, *effect.shape), torch.nan)
     for targets, chosen in _batches(selected):
         inverse = _inverse_of(covariance, chosen)
         slope, error, left = _regress(z, y[:, targets], inverse, noise, block, n_f)
