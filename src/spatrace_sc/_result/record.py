@@ -22,7 +22,7 @@ from .._regulators import Regulators
 from .._study.source import Source
 from .checks import cell_names, check_cells, find_slots, match_cells, stored_values
 from .labels import require_own_labels
-from .parts import FORMER_TABLES, Attention, Comparison, Knockout, Restoration
+from .parts import FORMER_TABLES, Attention, Comparison, Controls, Knockout, Restoration
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -228,8 +228,6 @@ class Result:
         slots = self.slots.get("restoration")
         return None if slots is None else Restoration.from_slots(slots)
 
-    # --- values per cell ----------------------------------------------------------------------
-
     @property
     def activity_pairs(self) -> pd.DataFrame:
         """Pairs with a stored activity, strongest first: ligand, receptor, score, p and q."""
@@ -258,8 +256,6 @@ class Result:
         call = f"st.tl.infer_ccc(adata, key_added={self.key!r})"
         return stored_values(self.adata, self.cell_slots[values], "the inference", call)
 
-    # --- results of later verbs ---------------------------------------------------------------
-
     def _derived(self, name: str, call: str) -> Any:
         if name not in self.slots:
             raise MissingKeyError(
@@ -278,6 +274,11 @@ class Result:
         return Comparison.from_slots(
             self._derived("comparison", "st.tl.compare(adata, groups=..., ")
         )
+
+    @property
+    def controls(self) -> Controls:
+        """Negative and positive controls on this tissue."""
+        return Controls.from_slots(self._derived("controls", "st.tl.controls(adata, "))
 
     @property
     def modules(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from .._regulators import Regulators
 from .._version import __version__
 from .checks import FORM, is_result
 from .labels import labels_of_cells
-from .parts import Comparison, Knockout, Restoration
+from .parts import Comparison, Controls, Knockout, Restoration
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -172,6 +172,11 @@ def add_communication(
 def add_comparison(adata: AnnData, key: str, comparison: Comparison) -> None:
     """Store differences between groups."""
     _merge(adata, key, {"comparison": comparison.to_slots()})
+
+
+def add_controls(adata: AnnData, key: str, controls: Controls) -> None:
+    """Store the controls of a result."""
+    _merge(adata, key, {"controls": controls.to_slots()})
 
 
 def add_modules(
