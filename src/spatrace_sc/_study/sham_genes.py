@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._core.gene_features import FEATURES
-from .._core.matching import match_one_to_one, standardised_distances
+from .._core.matching import MIN_SD, match_one_to_one, standardised_distances
 from .._data.matrix_forms import InMemory
 from .._data.on_disk import OnDisk
 from .._errors import DataError
@@ -175,7 +175,8 @@ def _balance(genes: pd.DataFrame) -> pd.DataFrame:
         for feature in FEATURES:
             sham, real = table[feature], table[f"{feature}_of_real"]
             difference, sd = float(sham.mean() - real.mean()), float(real.std(ddof=0))
-            scaled = difference / sd if sd > 0 else 0.0 if difference == 0 else np.nan
+            equal = 0.0 if abs(difference) <= MIN_SD else np.nan
+            scaled = difference / sd if sd > MIN_SD else equal
             records.append((role, feature, real.mean(), sham.mean(), scaled))
     names = ["role", "feature", "mean_real", "mean_sham", "standardised_difference"]
     return pd.DataFrame(records, columns=names)
