@@ -223,7 +223,7 @@ def test_too_few_genes(small, caplog):
     sham = draw(small[:, genes].copy())
     assert sorted(sham.genes["gene"]) == ["other_01", "other_02", "twin_LA"]
     assert sham.genes["role"].tolist() == ["ligand", "receptor", "tf"]
-    assert "stand in for only 1 of 2 ligands, 1 of 2 receptors, 1 of 2 TFs." in caplog.text
+    assert "enough for only 1 of 2 ligands, 1 of 2 receptors, 1 of 2 TFs." in caplog.text
 
 
 def test_a_role_without_candidates_is_empty(small, caplog):
@@ -276,12 +276,32 @@ def test_seeds_draw_different_genes_of_a_large_pool():
     assert pools == [{"ligand": 66, "receptor": 66, "tf": 66}] * 3
 
 
+def test_seeds_draw_different_targets_where_nearly_all_genes_are_targets():
+    adata = tissue()
+    targets = adata.var_names[adata.var_names.str.match("other|twin")].drop("other_07").to_numpy()
+    candidates = candidates_of(adata, names=NAMES | {"targets": targets})
+    draws = [draw_sham_genes(candidates, ALL, np.random.default_rng(s)).genes for s in (0, 1, 2)]
+    assert len({frozenset(genes["gene"]) for genes in draws}) > 1
+    for genes in draws:
+        assert {"other_07", "G0", "G1", "G2"} < set(genes["gene"])
+        assert genes["is_target"].sum() == 2
+
+
 @pytest.mark.parametrize("axis", ["cells", "genes"])
 def test_order_does_not_matter(axis):
     adata = tissue()
     order = np.random.default_rng(1).permutation(adata.n_obs if axis == "cells" else adata.n_vars)
     moved = adata[order].copy() if axis == "cells" else adata[:, order].copy()
     pd.testing.assert_frame_equal(draw(moved).genes, draw(adata).genes)
+
+
+def test_the_order_of_cells_does_not_choose_among_equally_near_neighbours():
+    adata = tissue(8)
+    adata.obsm["spatial"] = np.column_stack([np.arange(N) % 20, np.arange(N) // 20]).astype(float)
+    order = np.random.default_rng(1).permutation(N)
+    moved = candidates_of(adata[order].copy())
+    for role, features in candidates_of(adata).features.items():
+        np.testing.assert_allclose(moved.features[role], features, rtol=1e-9, atol=1e-12)
 
 
 def test_nothing_of_the_data_is_changed(small):

@@ -1,4 +1,4 @@
-"""Features of genes by which genes without a role are matched to genes with one."""
+"""Features by which genes without a role are matched to genes with one."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def nearest_weights(
             continue
         index = cKDTree(coords[cells]).query(coords[cells], k=n_near + 1)[1]
         others = index != np.arange(len(cells))[:, None]
-        # several cells in one position may hide a cell from its own search: the last one goes
+        # among cells at one position, a search may miss the cell itself: drop its last neighbour
         others[others.all(axis=1), -1] = False
         rows.append(np.repeat(cells, n_near))
         columns.append(cells[index[others]])

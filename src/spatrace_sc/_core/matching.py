@@ -45,13 +45,13 @@ def match_one_to_one(
         (candidates,) mask.
     n_nearest
         Each item chooses from this many nearest candidates, or from as many as there are items if
-        these are more. Others cannot improve the sum: one of those is always free.
+        these are more. Farther ones cannot reduce the sum: one of these is always free.
     """
     n_items, n_candidates = distance.shape
     if not n_items:
         return np.empty(0, dtype=np.intp)
     allowed = np.isfinite(distance)
-    # one step is more than all distances together
+    # one step exceeds the sum of any matching
     step = 1.0 + n_items * float(distance[allowed].max(initial=0.0))
     cost = np.where(allowed, distance, (n_items + 1) * step) + step * last_resort
     n_near = min(n_candidates, max(n_nearest, n_items))

@@ -34,7 +34,7 @@ class ShamCandidates:
     """Genes that cannot signal, and the real genes, with their features.
 
     ``genes`` (C,) are in alphabetical order, ``is_target`` (C,) marks targets. By role:
-    ``detected`` (C,) marks the genes that are detected well enough, ``features`` (C, 4) and
+    ``detected`` (C,) marks the genes detected in enough cells, ``features`` (C, 4) and
     ``real_features`` (R, 4) describe candidates and the R genes ``real``. ``excluded`` counts the
     other genes by reason.
     """

@@ -1,4 +1,4 @@
-"""Sham genes: genes of the tissue that cannot signal, matched one to one to genes that may."""
+"""Sham genes: genes of the tissue that cannot signal, matched one to one to genes with a role."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from .sham_candidates import GROUP_OF_ROLE, MIN_DETECTED, ShamCandidates, read_c
 
 logger = logging.getLogger("spatrace_sc")
 
-#: A random half of the candidates is left out of a draw if there are this many times as many as
-#: are wanted, so that draws differ.
+#: Each draw leaves out a random half of the candidates, so that draws differ, if they outnumber
+#: the wanted genes at least by this factor.
 MIN_SURPLUS = 4
 
 
@@ -36,8 +36,8 @@ class ShamGenes:
       the real genes; and every feature of either, ``<feature>`` and ``<feature>_of_real``.
     - ``pool``: role → number of candidates.
     - ``balance``: ``role``, ``feature``, means of both sides, and their
-      ``standardised_difference``, in standard deviations of the partners. It is NaN where the
-      partners are equal and differ from the sham genes.
+      ``standardised_difference``, in standard deviations of the partners. It is NaN where all
+      partners are equal but differ from the sham genes.
     """
 
     genes: pd.DataFrame
@@ -66,8 +66,8 @@ def draw_sham_genes(
 ) -> ShamGenes:
     """Return sham genes for some genes of each role, drawn at random, or for all of them.
 
-    ``n`` is role → number wanted. No gene stands in for two. Targets are used only for lack of
-    other candidates. Where candidates are scarce, roles share them in proportion to what is
+    ``n`` is role → number wanted. No gene stands in for two others. Targets are used only when
+    other candidates run out. Where candidates are scarce, roles share them in proportion to what is
     wanted, with a warning in the log.
 
     Raises
@@ -79,26 +79,37 @@ def draw_sham_genes(
     number = _numbers(wanted, candidates.detected)
     if any(wanted.values()) and not any(number.values()):
         raise DataError(_no_candidates(candidates.excluded))
-    pool = {role: int(mask.sum()) for role, mask in candidates.detected.items()}
     partners = {
         role: np.sort(rng.choice(len(candidates.real[role]), number[role], replace=False))
         for role in GROUP_OF_ROLE
     }
-    others = {role: mask & ~candidates.is_target for role, mask in candidates.detected.items()}
-    allowed = candidates.detected
-    if _numbers(wanted, others) == wanted:
-        pool = {role: int(mask.sum()) for role, mask in others.items()}
-        allowed = _random_half(others, wanted, rng)
+    pool, targets = _split_by_target(candidates)
+    if _numbers(wanted, pool) == wanted:
+        allowed = _random_half(pool, wanted, rng)
+    else:
+        half = _random_half(targets, wanted, rng)
+        allowed = {role: mask | half[role] for role, mask in pool.items()}
+        pool = candidates.detected
     genes = _matched(candidates, partners, allowed)
     _report(wanted, number, int(genes["is_target"].sum()))
-    by_column = {_keys.ROLES[role]: size for role, size in pool.items()}
-    return ShamGenes(genes, by_column, _balance(genes))
+    size = {_keys.ROLES[role]: int(mask.sum()) for role, mask in pool.items()}
+    return ShamGenes(genes, size, _balance(genes))
+
+
+def _split_by_target(
+    candidates: ShamCandidates,
+) -> tuple[dict[str, NDArray[np.bool_]], dict[str, NDArray[np.bool_]]]:
+    """Return the candidates that are not targets, and those that are, as (C,) masks by role."""
+    others = {role: mask & ~candidates.is_target for role, mask in candidates.detected.items()}
+    targets = {role: mask & candidates.is_target for role, mask in candidates.detected.items()}
+    return others, targets
 
 
 def _numbers(wanted: Mapping[str, int], allowed: Mapping[str, NDArray[np.bool_]]) -> dict[str, int]:
-    """Role → number of sham genes that the candidates suffice for, as (C,) masks by role.
+    """Return role → number of sham genes for which there are enough allowed candidates.
 
-    Receptors and TFs share the candidates detected in receivers, and all roles all candidates.
+    ``allowed`` has (C,) masks. Receptors and TFs share the candidates detected in receivers, and
+    all three roles share all candidates.
     """
     number = dict(wanted)
     for roles in (("ligands",), ("receptors", "tfs"), tuple(GROUP_OF_ROLE)):
@@ -122,9 +133,9 @@ def _in_proportion(wanted: dict[str, int], limit: int) -> dict[str, int]:
 def _random_half(
     allowed: dict[str, NDArray[np.bool_]], wanted: Mapping[str, int], rng: np.random.Generator
 ) -> dict[str, NDArray[np.bool_]]:
-    """Return a random half of the candidates, as masks by role, where they are many enough.
+    """Return a random half of the candidates as masks by role, or all if they are too few.
 
-    Each set of candidates that are allowed in the same roles is halved for itself.
+    Candidates that are allowed in the same roles are halved separately, so no role runs short.
     """
     surplus = {role: MIN_SURPLUS * number for role, number in wanted.items()}
     if _numbers(surplus, allowed) != surplus:
@@ -191,12 +202,12 @@ def _report(wanted: Mapping[str, int], number: Mapping[str, int], n_targets: int
     ]
     if scarce:
         logger.warning(
-            "Sham genes: too few genes that cannot signal; they stand in for only %s.",
+            "Sham genes: the data have too few genes that cannot signal, enough for only %s.",
             ", ".join(scarce),
         )
     if n_targets:
         logger.info(
-            "Sham genes: %d of %d are also targets, for lack of other genes that cannot signal.",
+            "Sham genes: %d of %d are also targets, because genes without any role ran out.",
             *(n_targets, sum(number.values())),
         )
 
