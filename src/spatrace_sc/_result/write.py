@@ -175,8 +175,14 @@ def add_comparison(adata: AnnData, key: str, comparison: Comparison) -> None:
 
 
 def add_controls(adata: AnnData, key: str, controls: Controls) -> None:
-    """Store the controls of a result."""
-    _merge(adata, key, {"controls": controls.to_slots()})
+    """Store the controls of a result; a table of settings replaces only that table."""
+    former = dict(adata.uns[key].get("controls", {}))
+    slots = controls.to_slots()
+    if set(controls.tables) == {"settings"}:
+        slots = {"params": {}, "sentences": slots["sentences"]} | former | controls.tables
+    else:
+        slots = {name: former[name] for name in ("settings",) if name in former} | slots
+    _merge(adata, key, {"controls": slots})
 
 
 def add_modules(

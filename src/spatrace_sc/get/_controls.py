@@ -7,12 +7,13 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import one_of
+from .._errors import MissingKeyError
 from .._result import Result
 
 #: Tables of controls, by the word that names them.
 TABLES = (
     *("false_discoveries", "power", "limits", "with_more", "implants", "sham_genes"),
-    *("balance", "draws"),
+    *("balance", "draws", "settings"),
 )
 
 
@@ -34,6 +35,7 @@ def controls(
         - ``"sham_genes"``: every sham gene and the real gene it stands for.
         - ``"balance"``: how well sham genes match the genes they stand for.
         - ``"draws"``: every inference, its time and its calls.
+        - ``"settings"``: power of the settings that were compared with ``over``.
     key
         Name of the result.
 
@@ -59,6 +61,10 @@ def controls(
     - ``right_sign``: share of those found whose effect has the right sign.
     - ``rival_share``: share of those missed in whose place another regulator is called.
 
+    ``"settings"``: one row per ``setting`` and ``table``: held-out ``r2``; ``max_q``, the largest q
+    at which misplaced senders expect a tenth of the calls to be false; ``power``, the share of the
+    ``n`` implants with at most this q, and its 95 % interval ``low`` to ``high``.
+
     ``"limits"``: ``share`` of the variance found with probability .8, its interval ``share_low``
     to ``share_high``, and the same as an ``effect``, in standard deviations of the target per
     standard deviation of the signal (the square root of the share). NaN where there is no limit.
@@ -66,7 +72,7 @@ def controls(
     Raises
     ------
     MissingKeyError
-        If :func:`spatrace_sc.tl.controls` has not been called.
+        If :func:`spatrace_sc.tl.controls` has not been called, or not for this table.
     InvalidArgumentError
         If ``table`` is not one of those above.
 
@@ -80,4 +86,11 @@ def controls(
     ['misplaced senders']
     """
     one_of(table, "table", TABLES)
-    return Result.read(adata, key).controls.tables[table]
+    tables = Result.read(adata, key).controls.tables
+    if table not in tables:
+        call = "over={'radius': [...]}" if table == "settings" else "n_implants=3"
+        raise MissingKeyError(
+            f"`adata.uns[{key!r}]` has no table {table!r} of controls; call "
+            f"`st.tl.controls(adata, {call}, key={key!r})` first."
+        )
+    return tables[table]

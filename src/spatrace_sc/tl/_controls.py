@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from anndata import AnnData
 
 from .. import _keys
-from .._check import flag, labels, number_in, whole
+from .._check import flag, labels, number_in, one_of, positive, whole
+from .._data.covariates import covariate_names
 from .._data.table import as_table, check_copy
 from .._errors import InvalidArgumentError
-from .._result import Result, add_controls
+from .._result import Controls, Result, add_controls
 from .._settings import resolve_device
 from .._study.prior_penalties import Prior
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
+    from .._inference.controls.settings import Settings
+
 logger = logging.getLogger("spatrace_sc")
 
+#: Arguments of the inference that can be compared.
+COMPARED = ("radius", "transitions_key", "covariates")
 #: Shares of the variance of a target that implants explain.
 SIZES = (0.02, 0.05, 0.1, 0.2, 0.3)
 
@@ -36,6 +41,7 @@ def controls(
     sizes: Sequence[float] = SIZES,
     known: Collection[str] | None = None,
     prior: Prior | None = None,
+    over: Mapping[str, Sequence[Any]] | None = None,
     n_jobs: int = 1,
     checkpoint: str | os.PathLike[str] | None = None,
     seed: int = 0,
@@ -82,6 +88,14 @@ def controls(
         liana is installed, so are the ligands and receptors of its consensus.
     prior
         The prior of the inference, if it had one: it is not stored with the result.
+    over
+        Values of one argument of the inference to compare, for instance
+        ``{"radius": [30.0, 60.0, 120.0]}``: ``"radius"``, ``"transitions_key"`` or
+        ``"covariates"`` (a list of lists). Every value is run on the same implants and on
+        misplaced senders, ``n_implants`` and ``n_misplaced`` times, and compared by power at an
+        equal false discovery rate, never by the number of edges. Sham genes and halves are left
+        out. The ranges of implanted pairs are drawn from all radii. Other controls that are
+        stored stay.
     n_jobs
         Number of inferences at a time, each in a process of its own. −1: one per core.
     checkpoint
@@ -131,7 +145,7 @@ def controls(
     ['lr_pairs', 'lr_targets', 'tf_targets']
     """
     from .._inference.controls.draws import KINDS, Design
-    from .._inference.controls.run_controls import run_controls
+    from .._inference.controls.run_controls import run_controls, run_settings
     from .._inference.restore import restore
 
     adata = as_table(data, table_key)
@@ -141,6 +155,7 @@ def controls(
     _check_jobs(n_jobs)
     whole(seed, "seed", low=0)
     flag(copy, "copy")
+    settings = None if over is None else _settings(over, n_implants, n_misplaced)
     _check_prior(Result.read(adata, key), prior)
     restored = restore(adata, key)
     if not restored.study.noise_known:
@@ -150,18 +165,22 @@ def controls(
     design = Design(
         n_draws=dict(zip(KINDS, n_draws, strict=True)),
         sizes=shares,
-        known=_known(known),
+        known=_known(known) if n_sham and over is None else frozenset(),
         seed=int(seed),
     )
-    done = run_controls(
-        *(adata, restored, design, prior),
-        device=str(resolve_device(device)),
-        checkpoint=checkpoint,
-        n_jobs=(os.cpu_count() or 1) if n_jobs == -1 else int(n_jobs),
-    )
-    add_controls(adata, key, done)
-    for sentence in done.sentences:
-        logger.info("%s", sentence)
+    execution: dict[str, Any] = {
+        "device": str(resolve_device(device)),
+        "checkpoint": checkpoint,
+        "n_jobs": (os.cpu_count() or 1) if n_jobs == -1 else int(n_jobs),
+    }
+    if settings is not None:
+        table = run_settings(adata, restored, design, settings, prior, **execution)
+        add_controls(adata, key, Controls({"settings": table}, [], {}))
+    else:
+        done = run_controls(adata, restored, design, prior, **execution)
+        add_controls(adata, key, done)
+        for sentence in done.sentences:
+            logger.info("%s", sentence)
     return adata if copy else None
 
 
@@ -200,6 +219,37 @@ def _sizes(sizes: Sequence[float]) -> tuple[float, ...]:
     for size in listed:
         number_in(size, "sizes", 1e-4, 0.9)
     return tuple(listed)
+
+
+def _settings(over: Mapping[str, Sequence[Any]], n_implants: int, n_misplaced: int) -> Settings:
+    """Return the settings to compare."""
+    from .._inference.controls.settings import Settings
+
+    if not isinstance(over, Mapping) or len(over) != 1:
+        finding = list(over) if isinstance(over, Mapping) else type(over).__name__
+        raise InvalidArgumentError(
+            "`over` must be a dictionary with one argument, such as "
+            f"{{'radius': [30.0, 60.0]}}, found {finding!r}."
+        )
+    argument, values = next(iter(over.items()))
+    one_of(argument, "over", COMPARED)
+    if isinstance(values, str) or not isinstance(values, Iterable) or len(list(values)) < 2:
+        raise InvalidArgumentError(
+            f"`over[{argument!r}]` must list at least two values, found {values!r}."
+        )
+    if not n_implants or not n_misplaced:
+        raise InvalidArgumentError(
+            "`over` compares power at an equal false discovery rate: `n_implants` and "
+            f"`n_misplaced` must be at least 1, found {n_implants} and {n_misplaced}."
+        )
+    listed: list[Any] = list(values)
+    if argument == "radius":
+        for value in listed:
+            positive(value, "over['radius']")
+        return Settings(argument, tuple(sorted({float(value) for value in listed})))
+    if argument == "covariates":
+        return Settings(argument, tuple(covariate_names(value) for value in listed))
+    return Settings(argument, tuple(listed))
 
 
 def _check_jobs(n_jobs: object) -> None:

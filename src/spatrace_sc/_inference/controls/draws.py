@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from ..._study.implants import plant
 from ..._study.misplaced_senders import misplace_senders
@@ -15,7 +14,7 @@ from ..._study.records import Study
 from ..._study.subsets import half_of_molecules, half_of_receivers
 from ..restore import Restored
 from .plan import plan_implants
-from .sham_tissues import ShamTissues
+from .tissues import Tissues
 
 SHAM, MISPLACED, IMPLANTS = "sham genes", "misplaced senders", "implants"
 HALF_RECEIVERS, HALF_MOLECULES = "half the receivers", "half the molecules"
@@ -57,13 +56,12 @@ class Design:
 
 
 def control_tissues(
-    adata: AnnData, restored: Restored, design: Design, skip: set[str]
+    tissues: Tissues, restored: Restored, design: Design, skip: set[str]
 ) -> Iterator[ControlTissue]:
     """Yield the control tissues of a design, without those whose names are to be skipped.
 
     A tissue is built when it is asked for, so that few are in memory at a time.
     """
-    sham = ShamTissues(adata, restored, design.known)
     for kind in KINDS:
         for number in range(design.n_draws[kind]):
             name = f"{kind} {number + 1}"
@@ -72,7 +70,7 @@ def control_tissues(
             rng = np.random.default_rng([design.seed, KINDS.index(kind), number])
             seed = int(rng.integers(2**31))
             if kind == SHAM:
-                study, genes, balance = sham.draw(rng)
+                study, genes, balance = tissues.with_sham_genes(rng)
                 yield ControlTissue(name, kind, study, seed, sham=genes, balance=balance)
             elif kind == MISPLACED:
                 study = misplace_senders(restored.study, rng)

@@ -56,8 +56,8 @@ def _edge(
     )
     found = q <= MAX_SIGNIFICANT_Q
     in_group = "group_q_value" in own and bool((own["group_q_value"] <= MAX_SIGNIFICANT_Q).any())
-    may_replace = ~itself & same.any(axis=0) if kind is LR_TARGETS else ~itself
-    new = _significant_names(on_target.loc[may_replace], kind.source) - _significant_names(
+    may_replace = np.asarray(~itself & same.any(axis=0) if kind is LR_TARGETS else ~itself)
+    new = _significant_names(on_target[may_replace], kind.source) - _significant_names(
         _on(real[kind.name], implant["target"]), kind.source
     )
     return {

@@ -19,13 +19,15 @@ from ..._regulators import ROLES
 from ..._result import Controls
 from ..._study.prior_penalties import Prior
 from ..restore import Restored
-from .draws import Design, control_tissues
+from .draws import IMPLANTS, MISPLACED, Design, control_tissues
 from .execute import Checkpoint, execute, fingerprint
 from .false_discoveries import false_discoveries
 from .implant_results import implant_results
 from .outcomes import Outcome, n_significant, named_edges
 from .power import detection_limits, power_by_size, with_more
 from .sentences import sentences
+from .settings import Settings, compare_settings, setting_tissues
+from .tissues import Tissues
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -51,8 +53,9 @@ def run_controls(
     """
     result = restored.result
     folder = Checkpoint(checkpoint, fingerprint(result, design))
+    tissues = Tissues(adata, restored, design.known)
     outcomes = execute(
-        partial(control_tissues, adata, restored, design),
+        partial(control_tissues, tissues, restored, design),
         sum(design.n_draws.values()),
         *(result.config, device, prior, folder),
         n_jobs=n_jobs,
@@ -86,6 +89,40 @@ def run_controls(
             "seed": design.seed,
             "n_known": len(design.known),
         },
+    )
+
+
+def run_settings(
+    adata: AnnData,
+    restored: Restored,
+    design: Design,
+    settings: Settings,
+    prior: Prior | None,
+    *,
+    device: str,
+    checkpoint: str | os.PathLike[str] | None,
+    n_jobs: int,
+) -> pd.DataFrame:
+    """Return the power of every setting at an equal false discovery rate.
+
+    Errors are those of :func:`run_controls`.
+    """
+    result = restored.result
+    folder = Checkpoint(checkpoint, fingerprint(result, design, settings.names()))
+    tissues = Tissues(adata, restored, design.known)
+    n_draws = design.n_draws[IMPLANTS] + design.n_draws[MISPLACED]
+    outcomes = execute(
+        partial(setting_tissues, tissues.with_source, restored, design, settings),
+        n_draws * len(settings.values),
+        *(result.config, device, prior, folder),
+        n_jobs=n_jobs,
+    )
+    tables = {kind.name: result.table(kind) for kind in TESTED_KINDS}
+    implants = implant_results(outcomes, named_edges(restored.genes, tables))
+    table = compare_settings(outcomes, implants)
+    order = {name: position for position, name in enumerate(settings.names())}
+    return table.sort_values(
+        "setting", key=lambda s: s.map(order), kind="stable", ignore_index=True
     )
 
 

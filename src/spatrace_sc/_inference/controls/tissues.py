@@ -1,4 +1,4 @@
-"""The study of a result, with sham genes beside the real ones."""
+"""The study of a result, read again: with sham genes, or with other settings."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..._study.read import assemble_study, in_data_order, load_tissue, read_cell
 from ..._study.records import Study
 from ..._study.sham_candidates import ShamCandidates, read_candidates
 from ..._study.sham_genes import ShamGenes, draw_sham_genes
+from ..._study.source import Source
 from ..restore import Restored, quiet
 
 #: Sham genes per real gene of their role.
@@ -25,8 +26,8 @@ SHAM_SHARE = 0.5
 SHAM_ROLES = ("ligands", "receptors", "tfs")
 
 
-class ShamTissues:
-    """Reads the data of a result again with sham genes; candidates are described once."""
+class Tissues:
+    """Reads the data of a result again; candidates for sham genes are described once."""
 
     def __init__(self, adata: AnnData, restored: Restored, known: frozenset[str]):
         self._adata, self._restored, self._known = adata, restored, known
@@ -49,7 +50,7 @@ class ShamTissues:
             self._adata, self._names, cells, matrix, known=self._known, symbols=symbols
         )
 
-    def draw(self, rng: np.random.Generator) -> tuple[Study, pd.DataFrame, pd.DataFrame]:
+    def with_sham_genes(self, rng: np.random.Generator) -> tuple[Study, pd.DataFrame, pd.DataFrame]:
         """Return a study with sham genes, their table, and their balance.
 
         Genes have the names that results show. Transitions, states and overdispersion are those of
@@ -69,18 +70,34 @@ class ShamTissues:
             gene=[self._labels[gene] for gene in sham.genes["gene"]],
             stands_for=[self._labels[gene] for gene in sham.genes["stands_for"]],
         )
-        with quiet():
-            return self._read(names), table, sham.balance
+        return self._read(names, self._restored.result.source), table, sham.balance
 
-    def _read(self, names: dict[str, NDArray[np.str_]]) -> Study:
-        adata, source, study = self._adata, self._restored.result.source, self._restored.study
+    def with_source(self, source: Source) -> Study:
+        """Return the study of the same genes, read with other settings."""
+        return self._read(self._names, source)
+
+    def _read(self, names: dict[str, NDArray[np.str_]], source: Source) -> Study:
+        """Read a study; transitions are found again only if they are other ones."""
+        adata, study = self._adata, self._restored.study
+        same = source.transitions_key == self._restored.result.source.transitions_key
+        with quiet():
+            return self._assembled(adata, names, source, study if same else None)
+
+    def _assembled(
+        self,
+        adata: AnnData,
+        names: dict[str, NDArray[np.str_]],
+        source: Source,
+        like: Study | None,
+    ) -> Study:
+        """Read a study with the transitions of another one, or with its own."""
         matrix, unmeasured = expression_by_slice(adata, source.layer, source.slice_column)
         cells = read_cells(adata, source)
         tissue = load_tissue(adata, matrix, cells, names, self._labels, unmeasured)
         return assemble_study(
             *(adata, in_data_order(adata, tissue), source),
-            Ancestors(study.backward, study.state),
-            overdispersion=study.noise.overdispersion,
+            None if like is None else Ancestors(like.backward, like.state),
+            overdispersion=self._restored.study.noise.overdispersion,
         )
 
 
