@@ -16,6 +16,7 @@ from .._data.table import as_table, check_copy
 from .._errors import InvalidArgumentError
 from .._result import Controls, Result, add_controls
 from .._settings import resolve_device
+from .._settings import settings as show_settings
 from .._study.prior_penalties import Prior
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def controls(
     from .._inference.controls.draws import KINDS, Design
     from .._inference.controls.run_controls import run_controls, run_settings
     from .._inference.restore import restore
+    from .._model.runtime.distributed import shows
 
     adata = as_table(data, table_key)
     check_copy(adata, copy)
@@ -172,6 +174,7 @@ def controls(
         "device": str(resolve_device(device)),
         "checkpoint": checkpoint,
         "n_jobs": (os.cpu_count() or 1) if n_jobs == -1 else int(n_jobs),
+        "progress": shows(restored.config.progress and show_settings.progress),
     }
     if settings is not None:
         table = run_settings(adata, restored, design, settings, prior, **execution)

@@ -102,6 +102,7 @@ def execute(
     checkpoint: Checkpoint,
     *,
     n_jobs: int,
+    progress: bool,
 ) -> list[Outcome]:
     """Return the outcomes of all control tissues, those of the checkpoint first.
 
@@ -122,9 +123,7 @@ def execute(
             delayed(outcome_of)(tissue, silent, device, prior) for tissue in waiting
         )
     )
-    bar = tqdm(
-        outcomes, "controls", total=n_tissues, initial=len(done), disable=not config.progress
-    )
+    bar = tqdm(outcomes, "controls", total=n_tissues, initial=len(done), disable=not progress)
     for number, outcome in enumerate(bar):
         checkpoint.add(outcome)
         done[outcome.name] = outcome

@@ -41,6 +41,7 @@ def run_controls(
     device: str,
     checkpoint: str | os.PathLike[str] | None,
     n_jobs: int,
+    progress: bool,
 ) -> Controls:
     """Return the controls of a result.
 
@@ -59,6 +60,7 @@ def run_controls(
         sum(design.n_draws.values()),
         *(result.config, device, prior, folder),
         n_jobs=n_jobs,
+        progress=progress,
     )
     tables = {kind.name: result.table(kind) for kind in TESTED_KINDS}
     real = named_edges(restored.genes, tables)
@@ -102,6 +104,7 @@ def run_settings(
     device: str,
     checkpoint: str | os.PathLike[str] | None,
     n_jobs: int,
+    progress: bool,
 ) -> pd.DataFrame:
     """Return the power of every setting at an equal false discovery rate.
 
@@ -116,6 +119,7 @@ def run_settings(
         n_draws * len(settings.values),
         *(result.config, device, prior, folder),
         n_jobs=n_jobs,
+        progress=progress,
     )
     tables = {kind.name: result.table(kind) for kind in TESTED_KINDS}
     implants = implant_results(outcomes, named_edges(restored.genes, tables))
