@@ -5,7 +5,7 @@ python -m benchmarks.controls.real [--data embryo heart] [--radii 0.4 1 2] [--ou
 
 The tissues are those of the gallery (``benchmarks.gallery``). Prints what the controls say, draws
 ``controls_<data>.png``, and compares radii, in multiples of the default. Draws that are in
-``--out`` are not run again. It takes about ten times as long as the inference; ``--jobs 2`` halves it.
+``--out`` are not run again. It takes about ten times as long as the inference.
 """
 
 from __future__ import annotations
