@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +11,6 @@ from anndata import AnnData
 from benchmarks.calibration.nuisances import Nuisances, disturbed
 from benchmarks.calibration.tissues import NUISANCES, from_truth, true_edges
 from benchmarks.recovery.tissue import Tissue
-
-import spatrace_sc as st
 
 #: Genes of the simulation. Half of the ligands and receptors do not act.
 GENES: dict[str, Any] = {
@@ -46,9 +45,10 @@ def controlled_tissue(name: str, seed: int) -> ControlledTissue:
     """
     nuisances = Nuisances(**NUISANCES[name][0])
     adata = disturbed(seed, nuisances, **GENES)
-    deep = st.datasets.simulated(
-        seed, dispersion=1.0 / nuisances.overdispersion, depth=DEEP, **GENES
+    levels = replace(
+        nuisances, leakage=0.0, markers=False, wrong_types=0.0, capture=1.0, shallow=0.0
     )
+    deep = disturbed(seed, levels, depth=DEEP, **GENES)
     sizes = _sizes(adata, deep[adata.obs_names])
     _hide(adata, np.random.default_rng([seed, 11]))
     tissue = from_truth(adata)
