@@ -72,6 +72,7 @@ def run_controls(
             n_receivers[outcome.kind] = outcome.n_receivers
     limits = detection_limits(implants, n_receivers, np.random.default_rng(design.seed))
     more = with_more(limits)
+    balance = _of_draws(outcomes, "balance")
     n_called = {name: n_significant(edges, MAX_SIGNIFICANT_Q) for name, edges in real.items()}
     return Controls(
         tables={
@@ -81,10 +82,10 @@ def run_controls(
             "with_more": more,
             "implants": implants,
             "sham_genes": _of_draws(outcomes, "sham"),
-            "balance": _of_draws(outcomes, "balance"),
+            "balance": balance,
             "draws": _draws(outcomes),
         },
-        sentences=sentences(false, limits, more, n_called),
+        sentences=sentences(false, limits, more, balance, n_called),
         params={
             "n_draws": dict(design.n_draws),
             "sizes": np.array(design.sizes),

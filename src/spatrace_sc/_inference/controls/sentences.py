@@ -12,11 +12,23 @@ from ..._keys import MAX_SIGNIFICANT_Q
 from .false_discoveries import summary
 from .power import POWER
 
+#: What sham genes should share with real genes, and the largest difference without a warning, in
+#: standard deviations of the real genes.
+FEATURE_WORDS = {
+    "type_share": "cell-type specificity",
+    "morans_i": "spatial autocorrelation",
+    "time_share": "course in time",
+}
+MAX_DIFFERENCE = 1.0
 NOUNS = {"tf_targets": "TF → target edges", "lr_targets": "pair → target edges"}
 
 
 def sentences(
-    false: pd.DataFrame, limits: pd.DataFrame, more: pd.DataFrame, n_called: dict[str, int]
+    false: pd.DataFrame,
+    limits: pd.DataFrame,
+    more: pd.DataFrame,
+    balance: pd.DataFrame,
+    n_called: dict[str, int],
 ) -> list[str]:
     """Return what the controls say of each table, in one paragraph per table.
 
@@ -35,7 +47,7 @@ def sentences(
             parts += _on_more(more[more["table"] == kind.name], limit[kind.name])
         if parts:
             result.append(" ".join(parts))
-    return result
+    return [*result, *_on_balance(balance)]
 
 
 def _noun(kind: EdgeKind) -> str:
@@ -85,3 +97,22 @@ def _on_more(more: pd.DataFrame, limit: dict[Any, Any]) -> list[str]:
         )
         result.append(f"{n} would bring this to {row['effect_with_twice']:.2f}.")
     return result
+
+
+def _on_balance(balance: pd.DataFrame) -> list[str]:
+    """Return a warning where sham genes are less structured than the real genes they stand for."""
+    if not len(balance):
+        return []
+    mean = balance.groupby(["role", "feature"], sort=False)["standardised_difference"].mean()
+    lower = [
+        f"{role}s in {FEATURE_WORDS[feature]} ({-difference:.1f} standard deviations)"
+        for (role, feature), difference in mean.items()
+        if feature in FEATURE_WORDS and difference < -MAX_DIFFERENCE
+    ]
+    if not lower:
+        return []
+    return [
+        f"Sham genes are less structured than the real genes they stand for: {', '.join(lower)}. "
+        "They are called less often than real genes without effect, so the expected false shares "
+        "may be too low."
+    ]
