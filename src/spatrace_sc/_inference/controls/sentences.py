@@ -103,11 +103,14 @@ def _on_balance(balance: pd.DataFrame) -> list[str]:
     """Return a warning where sham genes are less structured than the real genes they stand for."""
     if not len(balance):
         return []
-    mean = balance.groupby(["role", "feature"], sort=False)["standardised_difference"].mean()
+    mean = balance.groupby(["role", "feature"], sort=False, as_index=False)[
+        "standardised_difference"
+    ].mean()
     lower = [
-        f"{role}s in {FEATURE_WORDS[feature]} ({-difference:.1f} standard deviations)"
-        for (role, feature), difference in mean.items()
-        if feature in FEATURE_WORDS and difference < -MAX_DIFFERENCE
+        f"{row['role']}s in {FEATURE_WORDS[row['feature']]} "
+        f"({-row['standardised_difference']:.1f} standard deviations)"
+        for row in mean.to_dict("records")
+        if row["feature"] in FEATURE_WORDS and row["standardised_difference"] < -MAX_DIFFERENCE
     ]
     if not lower:
         return []
