@@ -103,9 +103,8 @@ def _on_balance(balance: pd.DataFrame) -> list[str]:
     """Return a warning where sham genes are less structured than the real genes they stand for."""
     if not len(balance):
         return []
-    mean = balance.groupby(["role", "feature"], sort=False, as_index=False)[
-        "standardised_difference"
-    ].mean()
+    columns = ["role", "feature", "standardised_difference"]
+    mean = balance[columns].groupby(columns[:2], sort=False).mean().reset_index()
     lower = [
         f"{row['role']}s in {FEATURE_WORDS[row['feature']]} "
         f"({-row['standardised_difference']:.1f} standard deviations)"
