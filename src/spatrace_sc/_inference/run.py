@@ -21,10 +21,12 @@ from .._model.evidence.prior_trust import calibrate_prior
 from .._model.evidence.resample import refits_at_a_time, resample
 from .._model.evidence.screen_pairs import screen
 from .._model.evidence.silencing import SilencingEffects, silencing_effects
-from .._model.fit import Fit, fit
+from .._model.fit import Fit
 from .._model.network.checkpoint import to_arrays
 from .._model.records import Problem
 from .._model.runtime.memory import Sizes, check_memory
+from .._model.runtime.stored_steps import ArrayStore
+from .._model.stored_fit import stored_fit
 from .._result import NewResult, Restoration
 from .._study.histories import decoy_drawer
 from .._study.prior_penalties import Prior
@@ -56,14 +58,22 @@ ACTIVITY_PAIRS = ["ligand", "receptor", "score", "p_value", "q_value"]
 
 
 def run(
-    study: Study, config: Config, seed: int, device: torch.device, prior: Prior | None
+    study: Study,
+    config: Config,
+    seed: int,
+    device: torch.device,
+    prior: Prior | None,
+    store: ArrayStore | None = None,
 ) -> NewResult:
-    """Return the result of an inference: fit, refits, tests and summaries."""
-    started = _start(study, config, seed, device, prior)
+    """Return the result of an inference: fit, refits, tests and summaries.
+
+    The fit and the refits are kept in the ``store``, and read from it if they are there.
+    """
+    started = _start(study, config, seed, device, prior, store)
     problem, fitted, streams = started.problem, started.fit, started.streams
     silenced = silencing_effects(problem, fitted, config, seed=streams["silence"])
     tokens = pair_tokens(problem, fitted, config, seed=streams["pair_tokens"])
-    edges = _test(study, started, silenced, config)
+    edges = _test(study, started, silenced, config, store)
     evidence = edges.evidence
     top = _strongest_pairs(evidence.pair_score, config.max_activity)
     strength = evidence.pair_score[top].astype(np.float32)
@@ -133,7 +143,12 @@ class _Started(NamedTuple):
 
 
 def _start(
-    study: Study, config: Config, seed: int, device: torch.device, prior: Prior | None
+    study: Study,
+    config: Config,
+    seed: int,
+    device: torch.device,
+    prior: Prior | None,
+    store: ArrayStore | None = None,
 ) -> _Started:
     """Check the memory, build the problem and fit the model."""
     genes = study.genes
@@ -146,18 +161,22 @@ def _start(
     _log_sizes(study, problem, device)
     streams = _random_streams(seed)
     problem, trust = calibrate_prior(problem, config, seed=streams["fit"])
-    return _Started(problem, fit(problem, config, seed=streams["fit"]), trust, streams)
+    fitted = stored_fit(problem, config, seed=streams["fit"], store=store)
+    return _Started(problem, fitted, trust, streams)
 
 
 def _test(
-    study: Study, started: _Started, silenced: SilencingEffects, config: Config
+    study: Study,
+    started: _Started,
+    silenced: SilencingEffects,
+    config: Config,
+    store: ArrayStore | None = None,
 ) -> EdgeEvidence:
     """Refit against decoys and test all edges."""
     problem, fitted, _, streams = started
     draw = decoy_drawer(study, config.model.n_lags)
-    evidence = resample(
-        screen(problem, fitted, config), fitted, draw, config, seed=streams["resample"]
-    )
+    screened = screen(problem, fitted, config)
+    evidence = resample(screened, fitted, draw, config, seed=streams["resample"], store=store)
     return assess_edges(study, problem, fitted, evidence, silenced, config, seed=streams["order"])
 
 

@@ -21,6 +21,7 @@ from .._model.config import Config
 from .._regulators import Regulators
 from .._study.source import Source
 from .checks import cell_names, check_cells, find_slots, match_cells, stored_values
+from .compact_tables import expand
 from .labels import require_own_labels
 from .parts import FORMER_TABLES, Attention, Comparison, Controls, Knockout, Restoration
 
@@ -188,7 +189,7 @@ class Result:
     def communication(self, *, by_stage: bool = False) -> pd.DataFrame:
         """Return the table of sender type × receiver type × pair."""
         table: pd.DataFrame = self.slots["communication_by_stage" if by_stage else "communication"]
-        return table
+        return expand(table)
 
     @property
     def has_new_communication(self) -> bool:

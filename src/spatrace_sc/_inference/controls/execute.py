@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
+from ... import _keys
+from ..._data.checkpoint_folder import CheckpointFolder
 from ..._edges import TESTED_KINDS
-from ..._errors import InvalidArgumentError
 from ..._model.config import Config
 from ..._result import Result
 from ..._study.prior_penalties import Prior
@@ -24,73 +23,47 @@ from .outcomes import Outcome, outcome_of
 
 logger = logging.getLogger("spatrace_sc")
 
-#: File of a checkpoint folder that says what it belongs to.
-LABEL = "controls.json"
+
+def open_outcomes(
+    path: str | os.PathLike[str] | None, result: Result, *settings: object
+) -> CheckpointFolder | None:
+    """Return the folder of a checkpoint of controls, None without a path."""
+    if path is None:
+        return None
+    label = {
+        "kind": "controls",
+        "result": _digest_of(result),
+        "settings": hashlib.sha256(repr(settings).encode()).hexdigest()[:24],
+        "version": _keys.CHECKPOINT_FORM,
+    }
+    return CheckpointFolder(path, label)
 
 
-class Checkpoint:
-    """A folder that holds the outcome of every draw that is done.
+def _stored(folder: CheckpointFolder | None) -> dict[str, Outcome]:
+    """Return the stored outcomes by name."""
+    if folder is None:
+        return {}
+    contents = (folder.read_json(name) for name in folder.names(".draw.json"))
+    outcomes = [Outcome.from_json(content) for content in contents if content is not None]
+    return {outcome.name: outcome for outcome in outcomes}
 
-    Every file is written under a temporary name and then moved into place, so that a run that is
-    killed leaves whole files only.
-    """
 
-    def __init__(self, path: str | os.PathLike[str] | None, fingerprint: str):
-        self._path = None if path is None else Path(path)
-        if self._path is None:
-            return
-        if self._path.exists() and not self._path.is_dir():
-            raise InvalidArgumentError(
-                f"`checkpoint={os.fspath(self._path)!r}` is a file; name a folder."
-            )
-        label = self._path / LABEL
-        if label.exists():
-            found = json.loads(label.read_text()).get("fingerprint")
-            if found != fingerprint:
-                raise InvalidArgumentError(
-                    f"`checkpoint={os.fspath(self._path)!r}` holds the controls of another result "
-                    "or of other settings. Name another folder, or delete this one."
-                )
-        elif self._path.exists() and any(self._path.iterdir()):
-            raise InvalidArgumentError(
-                f"`checkpoint={os.fspath(self._path)!r}` is a folder with other files; name a new "
-                "or an empty one."
-            )
-        self._path.mkdir(parents=True, exist_ok=True)
-        self._write(LABEL, {"fingerprint": fingerprint})
-
-    def done(self) -> dict[str, Outcome]:
-        """Return the stored outcomes by name."""
-        if self._path is None:
-            return {}
-        files = sorted(f for f in self._path.glob("draw *.json"))
-        outcomes = [Outcome.from_json(json.loads(file.read_text())) for file in files]
-        return {outcome.name: outcome for outcome in outcomes}
-
-    def add(self, outcome: Outcome) -> None:
-        """Store an outcome."""
+def _store(folder: CheckpointFolder | None, outcome: Outcome) -> None:
+    if folder is not None:
         digest = hashlib.sha256(outcome.name.encode()).hexdigest()[:12]
-        self._write(f"draw {digest}.json", outcome.to_json())
-
-    def _write(self, name: str, content: object) -> None:
-        if self._path is None:
-            return
-        temporary = self._path / f".{name}.{os.getpid()}"
-        temporary.write_text(json.dumps(content))
-        temporary.replace(self._path / name)
+        folder.write_json(f"{digest}.draw.json", outcome.to_json())
 
 
-def fingerprint(result: Result, *settings: object) -> str:
-    """Return a digest of a result and of the settings of its controls."""
+def _digest_of(result: Result) -> str:
+    """Return a digest of a result."""
     digest = hashlib.sha256()
     params = {k: v for k, v in result.params.items() if k != "device"}
     digest.update(repr(sorted((k, str(v)) for k, v in params.items())).encode())
-    digest.update(repr(settings).encode())
     digest.update(np.round(result.target_moments, 4).tobytes())
     for kind in TESTED_KINDS:
         table = result.table(kind)
         digest.update(np.round(table["q_value"].to_numpy(dtype=float), 3).tobytes())
-    return digest.hexdigest()
+    return digest.hexdigest()[:24]
 
 
 def execute(
@@ -99,7 +72,7 @@ def execute(
     config: Config,
     device: str,
     prior: Prior | None,
-    checkpoint: Checkpoint,
+    folder: CheckpointFolder | None,
     *,
     n_jobs: int,
     progress: bool,
@@ -109,7 +82,7 @@ def execute(
     ``tissues`` yields the tissues whose names are not in its argument. With ``n_jobs`` above 1
     each tissue is run in a process of its own.
     """
-    done = checkpoint.done()
+    done = _stored(folder)
     if done:
         logger.info(
             "%d of %d control inferences are taken from the checkpoint.", *(len(done), n_tissues)
@@ -125,7 +98,7 @@ def execute(
     )
     bar = tqdm(outcomes, "controls", total=n_tissues, initial=len(done), disable=not progress)
     for number, outcome in enumerate(bar):
-        checkpoint.add(outcome)
+        _store(folder, outcome)
         done[outcome.name] = outcome
         if number == 0 and len(done) < n_tissues:
             logger.info(

@@ -20,7 +20,7 @@ from ..._result import Controls
 from ..._study.prior_penalties import Prior
 from ..restore import Restored
 from .draws import IMPLANTS, MISPLACED, Design, control_tissues
-from .execute import Checkpoint, execute, fingerprint
+from .execute import execute, open_outcomes
 from .false_discoveries import false_discoveries
 from .implant_results import implant_results
 from .outcomes import Outcome, n_significant, named_edges
@@ -53,7 +53,7 @@ def run_controls(
         If ``checkpoint`` holds something else.
     """
     result = restored.result
-    folder = Checkpoint(checkpoint, fingerprint(result, design))
+    folder = open_outcomes(checkpoint, result, design)
     tissues = Tissues(adata, restored, design.known)
     outcomes = execute(
         partial(control_tissues, tissues, restored, design),
@@ -112,7 +112,7 @@ def run_settings(
     Errors are those of :func:`run_controls`.
     """
     result = restored.result
-    folder = Checkpoint(checkpoint, fingerprint(result, design, settings.names()))
+    folder = open_outcomes(checkpoint, result, design, settings.names())
     tissues = Tissues(adata, restored, design.known)
     n_draws = design.n_draws[IMPLANTS] + design.n_draws[MISPLACED]
     outcomes = execute(
