@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from benchmarks.calibration.nuisances import Nuisances, disturbed
 from benchmarks.calibration.tissues import NUISANCES, from_truth, true_edges
+from benchmarks.controls.edge_shares import edge_shares
 from benchmarks.recovery.tissue import Tissue
 
 #: Genes of the simulation. Half of the ligands and receptors do not act.
@@ -22,8 +22,6 @@ GENES: dict[str, Any] = {
 }
 #: Share of the ligands and receptors that do not act, and of the targets, that lose their role.
 HIDDEN_SHARE = {"ligand": 0.6, "receptor": 0.6, "target": 0.25}
-#: Molecules per cell at which levels count as known.
-DEEP = 200_000.0
 
 
 class ControlledTissue(NamedTuple):
@@ -45,11 +43,7 @@ def controlled_tissue(name: str, seed: int) -> ControlledTissue:
     """
     nuisances = Nuisances(**NUISANCES[name][0])
     adata = disturbed(seed, nuisances, **GENES)
-    levels = replace(
-        nuisances, leakage=0.0, markers=False, wrong_types=0.0, capture=1.0, shallow=0.0
-    )
-    deep = disturbed(seed, levels, depth=DEEP, **GENES)
-    sizes = _sizes(adata, deep[adata.obs_names])
+    sizes = edge_shares(adata, seed, nuisances, GENES)
     _hide(adata, np.random.default_rng([seed, 11]))
     tissue = from_truth(adata)
     targets = set(adata.var_names[adata.var["target"]])
@@ -72,49 +66,6 @@ def _hide(adata: AnnData, rng: np.random.Generator) -> None:
             genes = genes[~genes.isin(pairs[role])]
         hidden = rng.choice(genes, round(share * len(genes)), replace=False)
         adata.var.loc[hidden, role] = False
-
-
-def _sizes(adata: AnnData, deep: AnnData) -> pd.DataFrame:
-    """Return the share of the variance of its target that every direct edge explains.
-
-    Each target is regressed on the true levels of all its regulators: TFs in a deep simulation of
-    the same tissue, and true signals of pairs.
-    """
-    receives = adata.obs["dpt_pseudotime"].notna().to_numpy()
-    truth, signal = adata.uns["truth"], adata.obsm["true_signal"]
-    level = deep[receives].to_df()
-    y = adata[receives].to_df()
-    direct = truth["lr_targets"][truth["lr_targets"]["kind"] == "direct"]
-    edges = pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "table": "lr_targets",
-                    "regulator": direct["ligand"] + "^" + direct["receptor"],
-                    "target": direct["target"],
-                }
-            ),
-            pd.DataFrame(
-                {
-                    "table": "tf_targets",
-                    "regulator": truth["tf_targets"]["tf"],
-                    "target": truth["tf_targets"]["target"],
-                }
-            ),
-        ],
-        ignore_index=True,
-    )
-    shares = np.zeros(len(edges))
-    for target, rows in edges.groupby("target").groups.items():
-        names = edges.loc[rows, "regulator"]
-        x = np.column_stack(
-            [signal.loc[receives, n] if "^" in n else level[n] for n in names]
-        ).astype(float)
-        x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-9)
-        target_level = y[target].to_numpy(dtype=float)
-        slope = np.linalg.lstsq(x, target_level - target_level.mean(), rcond=None)[0]
-        shares[edges.index.get_indexer(rows)] = slope**2 / max(float(target_level.var()), 1e-12)
-    return edges.assign(share=shares)
 
 
 __all__ = ["ControlledTissue", "controlled_tissue", "true_edges"]

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from .._core.exposure import ligand_exposure, linear
 from .._core.posterior_levels import draw_levels
+from .expected_levels import expected_levels, mean_of_nearest
 from .records import Study
 
 #: Standardised signals are cut here, and fold changes lie between 1 / MAX_FOLD and MAX_FOLD.
 MAX_SIGNAL, MAX_FOLD = 3.0, 8.0
 #: Largest logarithmic fold change per standard deviation of the signal, and steps of bisection.
 MAX_SLOPE, N_BISECTIONS = 1.5, 8
-#: Expectation of the molecules of a ligand in senders of one type and slice, at least.
-MIN_MOLECULES = 1e-3
 #: Columns of the table of implants.
 COLUMNS = ["kind", "regulator", "target", "sign", "size", "reached"]
 
@@ -44,9 +43,10 @@ class TrueLevels:
     What the package reads is counted, and counting is noisy. An implant that followed the counts
     would be easier to find than a real signal, which follows the true levels. So levels are drawn
     from their posterior distribution given the counts
-    (:func:`spatrace_sc._core.posterior_levels.draw_levels`). Expectations come from earlier cells
-    of the same state, for ligands from senders of the same type and slice. Where the data are not
-    counts, the values are taken as they are.
+    (:func:`spatrace_sc._core.posterior_levels.draw_levels`). Expectations are linear in the mean of
+    near cells of the same type, and in that of earlier cells of the same state (of all senders of
+    the type and slice for ligands). Where the data are not counts, the values are taken as they
+    are.
     """
 
     def __init__(self, study: Study, rng: np.random.Generator):
@@ -70,19 +70,22 @@ class TrueLevels:
 
     def _of_senders(self) -> NDArray[np.float64]:
         """(senders, L) linear levels of the ligands."""
-        study = self.study
-        unit = None if study.unit is None else study.unit[study.senders]
-        values = pd.DataFrame(study.sender_ligand.astype(np.float64))
+        study, senders = self.study, self.study.senders
+        values = study.sender_ligand.astype(np.float64)
+        unit = None if study.unit is None else study.unit[senders]
         strata = [study.sender_types, study.sender_sample]
-        expected = values.groupby(strata).transform("mean").to_numpy()
-        if unit is not None:
-            expected = np.maximum(expected, MIN_MOLECULES * unit[:, None])
-        return self._draw(study.sender_ligand, expected, unit)
+        near = mean_of_nearest(values, study.cells.coords[senders], strata)
+        whole = pd.DataFrame(values).groupby(strata).transform("mean").to_numpy()
+        return self._draw(values, expected_levels(values, [near, whole]), unit)
 
     def of_receivers(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """(receivers, genes) linear levels of genes of receivers, from linear values."""
-        unit = None if self.study.unit is None else self.study.unit[self.study.receivers]
-        return self._draw(values, self.study.state @ values, unit)
+        study = self.study
+        unit = None if study.unit is None else study.unit[study.receivers]
+        strata = [study.receiver_types, study.receiver_sample]
+        near = mean_of_nearest(values, study.coords, strata)
+        same_state = np.asarray(study.state @ values, dtype=np.float64)
+        return self._draw(values, expected_levels(values, [near, same_state]), unit)
 
     def signal(
         self, is_pair: bool, regulator: int, study: Study | None = None
