@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -109,3 +111,18 @@ def test_given_axes_and_an_empty_table(result: AnnData, silent: AnnData, caplog)
     assert empty.texts[0].get_text().startswith("No communication with a score above 0")
     assert "the table of communication is empty" in caplog.text
     assert not empty.collections
+
+
+def test_small_axes_hold_what_can_be_read(monkeypatch) -> None:
+    table = type_table([f"{LONG[:38]}{k:02d}" for k in range(40)], 6)
+    figure, ax = plt.subplots(figsize=(85 / 25.4, 3.0), layout="constrained")
+    st.pl.dotplot(read_instead(monkeypatch, table), ax=ax)
+    figure.draw_without_rendering()
+    shown = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+    assert 5 < len(shown) < 24
+    assert all(b.x0 > a.x0 + 0.7 * a.width for a, b in pairwise(shown))
+    assert f"{len(shown)} of 1600 combinations" in ax.get_title()
+    assert ax.get_window_extent().width > 0.35 * figure.bbox.width
+    every = st.pl.dotplot(AnnData(), top_types=None, ax=figure.subplots())
+    assert "1600 combinations" in every.get_title()
+    assert " of 1600 combinations" not in every.get_title()

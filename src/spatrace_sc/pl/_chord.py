@@ -13,8 +13,8 @@ from .._check import count
 from .._errors import InvalidArgumentError, MissingPackageError
 from ._marks import fit_title
 from ._network import links_title, strongest_links
-from ._shared import new_axes, nothing_left
-from ._shortened import LONGEST_OF_TWO, shortened
+from ._shared import new_axes, nothing_left, settle
+from ._shortened import LONGEST_OF_TWO, name_length, shortened
 from ._signals import read_signals, type_colours
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def chord(
     gap = min(GAP, GAPS / len(sizes)) if len(sizes) > 1 else 0.0
     circos = circos_class(sizes, space=gap)
     colours = type_colours(adata, signals.types, key)
-    _add_types(circos, colours)
+    _add_types(circos, colours, name_length(ax, LONGEST_OF_TWO))
     for arc in arcs.sort_values("score", ascending=False, kind="stable").itertuples():
         circos.link(
             *((arc.sender, arc.start, arc.end), (arc.receiver, arc.to_start, arc.to_end)),
@@ -124,6 +124,7 @@ def chord(
         )
     circos.plotfig(ax=ax)
     fit_title(ax, links_title(signals, links, drawn, "outlined", "links"))
+    _lift_title(ax)
     return ax
 
 
@@ -176,11 +177,21 @@ def _prepare(drawn: pd.DataFrame, types: list[str]) -> tuple[pd.DataFrame, dict[
     return arcs, {name: size for name, size in sizes.items() if size > 0}
 
 
-def _add_types(circos: Any, colours: dict[str, str]) -> None:
+def _lift_title(ax: Axes) -> None:
+    """Move the title above the names, which reach beyond the axes."""
+    title, size = ax.get_title(), ax.title.get_fontsize()
+    for _ in range(2):  # a higher title leaves the circle less room
+        top = max(text.get_window_extent().y1 for text in ax.texts if text.get_text())
+        box = ax.get_window_extent()
+        ax.set_title(title, y=1 + max(top - box.y1, 0.0) / box.height, fontsize=size)
+        settle(ax)
+
+
+def _add_types(circos: Any, colours: dict[str, str], longest: int) -> None:
     """Add the ring of types with their names, which point away from the centre."""
     names = [sector.name for sector in circos.sectors]
     size = next((size for n, size in NAME_SIZES if len(names) <= n), SMALLEST_NAME)
-    for sector, text in zip(circos.sectors, shortened(names, LONGEST_OF_TWO), strict=True):
+    for sector, text in zip(circos.sectors, shortened(names, longest), strict=True):
         track = sector.add_track(RING)
         track.axis(fc=colours[sector.name], ec="black", lw=0.5)
         middle = (sector.start + sector.end) / 2
