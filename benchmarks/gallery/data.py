@@ -42,6 +42,14 @@ def heart() -> AnnData:
     return adata
 
 
+#: Figures of real tissue on the page, a choice of those that show most.
+CHOSEN = {
+    "embryo": (
+        *("spatial", "spatial_target", "flow", "trend_pseudotime", "communication", "dotplot"),
+        *("chord", "layers", "top_edges"),
+    ),
+    "heart": ("spatial", "flow", "roles", "pair_heatmap", "sankey", "edge"),
+}
 #: Name of the data → how they are made and analysed.
 DATA: dict[str, Callable[[], AnnData]] = {
     function.__name__: function for function in (simulated, embryo, heart)

@@ -31,8 +31,8 @@ def test_dots_are_the_rows_of_the_table(monkeypatch) -> None:
         score, area = found[f"{row.ligand} → {row.receptor}", f"{row.sender} → {row.receiver}"]
         assert score == pytest.approx(row.score)
         largest = ax.collections[0].get_sizes().max()
-        top = 0.1 + 0.9 * evidence.max() / 3
-        assert area / largest == pytest.approx((0.1 + 0.9 * level / 3) / top)
+        top = 0.25 + 0.75 * evidence.max() / 3
+        assert area / largest == pytest.approx((0.25 + 0.75 * level / 3) / top)
     rings = {tuple(p) for p in np.asarray(ax.collections[1].get_offsets()).astype(int)}
     significant = table[table["q_value"] <= 0.1]
     rows, columns = names(ax.yaxis), names(ax.xaxis)
@@ -47,7 +47,7 @@ def test_dots_are_the_rows_of_the_table(monkeypatch) -> None:
     words = [text.get_text() for text in ax.get_legend().get_texts()]
     assert words == ["q = 1", "q = 0.1", "q = 0.01", "q ≤ 0.001", "significant"]
     shown = [handle.get_markersize() ** 2 for handle in ax.get_legend().legend_handles[:4]]
-    np.testing.assert_allclose(np.array(shown) / shown[3], [0.1, 0.4, 0.7, 1.0])
+    np.testing.assert_allclose(np.array(shown) / shown[3], [0.25, 0.5, 0.75, 1.0])
     assert inside(ax)
 
 

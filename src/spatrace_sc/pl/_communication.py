@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .. import _keys
 from ._marks import count_line, fit_title, mark_fields
 from ._shared import draw_matrix, label_width, new_axes, nothing_left
-from ._shortened import name_length, shortened
+from ._shortened import LONGEST, name_length, shortened
 from ._signals import read_signals
 
 if TYPE_CHECKING:
@@ -92,10 +92,11 @@ def communication(
     side = WRITTEN if written else EMPTY
     width = BAR + label_width(shortened(scores.index)) + max(side[0] * m, 2.5)
     height = 0.9 + label_width(shortened(scores.columns)) + max(side[1] * n, 1.8)
+    given = ax is not None
     ax = new_axes(ax, width, height)
     if signals.nothing:
         return nothing_left(ax, signals.nothing)
-    length = name_length(ax)
+    length = name_length(ax) if given else LONGEST
     rows, columns = (shortened(types, length) for types in (scores.index, scores.columns))
     names = scores.set_axis(rows).set_axis(columns, axis=1)
     names = names.rename_axis(index="sender", columns="receiver")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Evidence −log10 q from which on dots are equally large.
 LARGEST_EVIDENCE = 3.0
 #: Area of a dot without evidence, as a share of the largest.
-SMALLEST_AREA = 0.1
+SMALLEST_AREA = 0.25
 #: Diameter of the largest dot as a share of its field, and at most in points.
 WIDEST_SHARE, WIDEST = 0.72, 11.0
 #: Room between a dot and its ring in points, and width of the ring.

@@ -33,6 +33,8 @@ BEND = 0.18
 LOOP, LOOP_AT = 0.085, 1.09
 #: Distance from the centre that is always inside the axes, and radius from which on sizes are full.
 INSIDE, FULL_RADIUS = 1.25, 100.0
+#: Sine of the angle above which a flat name is above or below its node.
+STEEP = 0.8
 #: Smallest radius of the circle in points.
 SMALLEST_RADIUS = 10.0
 #: Distance of names from the centre, beside a loop and without one.
@@ -174,8 +176,7 @@ def _draw_names(ax: Axes, place: dict[str, NDArray[np.float64]], with_loop: set[
         angle, left = float(np.degrees(np.arctan2(y, x))), x < -1e-9
         distance = NAME_BY_LOOP if name in with_loop else NAME_AT
         style: dict[str, Any] = {"va": "center", "fontsize": size, "rotation_mode": "anchor"}
-        style["rotation"] = angle + 180 if left else angle
-        style["ha"] = "right" if left else "left"
+        style |= _direction(angle, left, flat=len(types) <= NAME_SIZES[0][0])
         names.append(ax.text(distance * x, distance * y, text, **style))
     half = np.array(points(ax)) / 2
     to_points = 72 / ax.figure.dpi
@@ -186,6 +187,17 @@ def _draw_names(ax: Axes, place: dict[str, NDArray[np.float64]], with_loop: set[
     ax.set(xlim=(-across, across), ylim=(-up, up))
     ax.set_aspect("equal")
     return float(np.clip(min(radius / FULL_RADIUS, 2 * np.pi * radius / (20 * len(types))), 0.3, 1))
+
+
+def _direction(angle: float, left: bool, *, flat: bool) -> dict[str, Any]:
+    """Return rotation and alignment of a name: away from the circle, or flat if there are few."""
+    if not flat:
+        return {"rotation": angle + 180 if left else angle, "ha": "right" if left else "left"}
+    steep = abs(np.sin(np.radians(angle))) > STEEP
+    vertical = ("bottom" if angle > 0 else "top") if steep else "center"
+    horizontal = "right" if left else "left"
+    at_an_end = abs(np.cos(np.radians(angle))) < 1 - STEEP
+    return {"va": vertical, "ha": "center" if at_an_end else horizontal}
 
 
 def _largest_radius(name: Text, half: NDArray[np.float64], to_points: float) -> float:

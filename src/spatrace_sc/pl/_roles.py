@@ -26,6 +26,8 @@ FULL_SIDE, SMALLEST_SCALE = 190.0, 0.5
 FEW, NAME_SIZES = 16, (8.0, 6.0)
 #: Area of the axes in points² that a name needs, so that names do not collide, and the fewest.
 AREA_OF_NAME, FEWEST_NAMES = 5000.0, 6
+#: Share of the largest sum from which on a type is named.
+NAMED_SHARE = 0.1
 #: How adjustText moves names apart.
 FORCES = {"force_text": (0.3, 0.6), "expand": (1.05, 1.25), "iter_lim": 500}
 #: Inches of a new figure of few and of many types.
@@ -47,8 +49,9 @@ def roles(
     A dot is a cell type: to the right if its signals to all types have a large sum of scores, high
     up if the signals that it receives have one. Its area is the number of pairs by which it sends
     or receives. It has a ring if one of these rows is significant (q ≤ 0.1). As many types are
-    named as have room, those that send or receive most first; the title says how many. Names are
-    moved apart if the package adjustText is installed.
+    named as have room, those that send or receive most first, but none that does less than a tenth
+    of the largest; the title says how many. Names are moved apart if the package adjustText is
+    installed.
 
     Parameters
     ----------
@@ -147,8 +150,10 @@ def _draw(ax: Axes, table: pd.DataFrame, colours: dict[str, str]) -> int:
     side_legends(ax, _legend(most, scale), "pairs")
     settle(ax)
     width, height = points(ax)
-    most_first = np.argsort(-np.maximum(x / max(x.max(), 1e-9), y / max(y.max(), 1e-9)))
+    share = np.maximum(x / max(x.max(), 1e-9), y / max(y.max(), 1e-9))
+    most_first = np.argsort(-share, kind="stable")
     named = most_first[: max(FEWEST_NAMES, int(width * height / AREA_OF_NAME))]
+    named = named[(share[named] >= NAMED_SHARE) | (len(table) <= FEWEST_NAMES)]
     names = shortened(table.index, name_length(ax, LONGEST_OF_TWO))
     _draw_names(ax, {names[k]: (x[k], y[k]) for k in named}, (x, y), (dots, len(table) > FEW))
     return len(named)

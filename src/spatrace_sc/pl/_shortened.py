@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 #: Longest name of a label, and of a cell type where several share the room.
 LONGEST, LONGEST_OF_TWO = 24, 16
-#: Characters of a name per point of the shorter side of a figure, and the fewest.
+#: Characters of a name per point of the width of a figure, and the fewest.
 PER_POINT, FEWEST = 0.05, 8
 
 
 def name_length(ax: Axes, longest: int = LONGEST) -> int:
-    """Return the largest number of characters of a name, which is smaller in small figures."""
-    width, height = 72 * ax.figure.figure.get_size_inches()
-    return int(min(longest, max(FEWEST, PER_POINT * min(width, height))))
+    """Return the largest number of characters of a name, which is smaller in narrow figures."""
+    width = 72 * ax.figure.figure.get_figwidth()
+    return int(min(longest, max(FEWEST, PER_POINT * width)))
 
 
 def shortened(names: Iterable[object], longest: int = LONGEST) -> list[str]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Opacity of the cells, so that arrows stand out.
 OPACITY = 0.55
+#: Smallest area of a cell, in points².
+SMALLEST = 3.0
 #: Smallest number of cells of a slice whose pull to the middle is estimated.
 MIN_CELLS = 10
 
@@ -166,7 +168,7 @@ def _draw(
         one.set_ylabel(f"{map_style.spatial_key} 2", fontsize=8)
     colours.explain(axes)
     settle(axes[0])
-    area = map_style.size or touching(axes[0], xy, half)
+    area = map_style.size or touching(axes[0], xy, half, SMALLEST)
     known: NDArray[np.bool_] = np.asarray(np.isfinite(vectors).all(axis=1))
     n = n_arrows or arrows_along(len(drawn))
     fields = [
