@@ -74,9 +74,13 @@ class MapStyle:
 
 def centred(xy: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the positions of the cells of a slice around its centre."""
-    low, high = xy.min(axis=0), xy.max(axis=0)
-    around: NDArray[np.float64] = xy - (low + high) / 2
+    around: NDArray[np.float64] = xy - middle(xy)
     return around
+
+
+def middle(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the centre of the box around the cells of a slice."""
+    return np.asarray((xy.min(axis=0) + xy.max(axis=0)) / 2, dtype=np.float64)
 
 
 def half_size(positions: list[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -123,15 +127,20 @@ def draw_panels(
     half: NDArray[np.float64],
     mapped: Quantity,
     style: MapStyle,
+    *,
+    share: float = 1.0,
 ) -> None:
-    """Draw every panel on one colour scale, with a colour bar, a scale bar and a legend."""
+    """Draw every panel on one colour scale, with a colour bar, a scale bar and a legend.
+
+    Unless the user chose a size, cells have a ``share`` of the area at which they touch.
+    """
     values = np.abs(np.concatenate([p.value[np.isfinite(p.value)] for p in panels]))
     norm, cmap = _colour_bar(axes, values, mapped, style)
     frame_panels(axes, [panel.title for panel in panels], half, style)
     if any(np.isnan(p.value).any() for p in panels):
         _grey_legend(axes, mapped.missing)
     settle(axes[0])
-    area = style.size or touching(axes[0], [p.xy for p in panels], half)
+    area = style.size or share * touching(axes[0], [p.xy for p in panels], half)
     for ax, panel in zip(axes, panels, strict=True):
         _draw_cells(ax, panel, area, norm, cmap)
     if not values.any():
