@@ -175,13 +175,11 @@ def _no_scores() -> ScalarMappable:
 
 
 def _label(ax: Axes, fields: Fields) -> None:
-    """Label both axes; labels of one axis change the room of the other."""
+    """Label both axes."""
     ax.set_ylabel("pair")
     ax.set_xlabel("sender → receiver")
     pairs, combinations = fields.labels(name_length(ax, LONGEST_OF_TWO))
-    for _ in range(2):
-        label_ticks(ax, y=pairs)
-        label_ticks(ax, x=combinations, largest=NAME_SIZE)
+    label_ticks(ax, x=combinations, y=pairs, largest_x=NAME_SIZE)
 
 
 def _of(n: int, total: int) -> str:
@@ -243,7 +241,7 @@ def _draw(ax: Axes, fields: Fields, cmap: str) -> None:
     side_legends(ax, _legend(WIDEST), "evidence", **bar)  # takes its room first
     _label(ax, fields)
     side_legends(ax, _legend(WIDEST), "evidence", **bar)  # there may be less height now
-    _label(ax, fields)
+    settle(ax)
     width, height = points(ax)
     widest = min(WIDEST, WIDEST_SHARE * min(width / m, height / n))
     dots.set_sizes(_area(drawn["evidence"].to_numpy(), widest))

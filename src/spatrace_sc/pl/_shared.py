@@ -69,12 +69,13 @@ def label_ticks(
     *,
     x: Sequence[str] | None = None,
     y: Sequence[str] | None = None,
-    largest: float = LARGEST,
+    largest_x: float = LARGEST,
 ) -> None:
     """Label the positions 0, 1, ... with text that fits; call it last.
 
     The text shrinks to the available room, and long names have an ellipsis in their middle. Below a
-    readable size, labels are left out at equal steps. ``largest`` is the largest size in points.
+    readable size, labels are left out at equal steps. ``largest_x`` is the largest size of labels
+    below the axes, in points.
     """
     x, y = (None if names is None else [elided(name) for name in names] for names in (x, y))
     if x is not None:
@@ -85,12 +86,12 @@ def label_ticks(
         settle(ax)
         width, height = points(ax)
         if x is not None:
-            positions, size, room = _fitting(len(x), width, largest)
+            positions, size, room = _fitting(len(x), width, largest_x)
             words = [x[k] for k in positions]
             horizontal = 0.65 * size * max(map(len, words)) < room
             ax.set_xticks(positions, words, rotation=0 if horizontal else 90, fontsize=size)
         if y is not None:
-            positions, size, _ = _fitting(len(y), height, largest)
+            positions, size, _ = _fitting(len(y), height, LARGEST)
             ax.set_yticks(positions, [y[k] for k in positions], fontsize=size)
 
 
