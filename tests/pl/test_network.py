@@ -15,7 +15,7 @@ from matplotlib.patches import Circle
 
 import spatrace_sc as st
 from spatrace_sc.pl._chord import _prepare
-from spatrace_sc.pl._signals import read_signals
+from spatrace_sc.pl._drawing.signals import read_signals
 
 WITH_LINKS = ["network", "chord"]
 

@@ -11,11 +11,11 @@ from anndata import AnnData
 from .. import _keys
 from .._check import count
 from .._errors import InvalidArgumentError, MissingPackageError
-from ._marks import fit_title
+from ._drawing.axes import new_axes, nothing_left, settle
+from ._drawing.marks import fit_title
+from ._drawing.names import LONGEST_OF_TWO, name_length, shortened
+from ._drawing.signals import read_signals, type_colours
 from ._network import links_title, strongest_links
-from ._shared import new_axes, nothing_left, settle
-from ._shortened import LONGEST_OF_TWO, name_length, shortened
-from ._signals import read_signals, type_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,10 +9,10 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
-from ._marks import count_line, fit_title, mark_fields
-from ._shared import draw_matrix, label_width, new_axes, nothing_left
-from ._shortened import LONGEST, name_length, shortened
-from ._signals import read_signals
+from ._drawing.axes import draw_matrix, label_width, new_axes, nothing_left
+from ._drawing.marks import count_line, fit_title, mark_fields
+from ._drawing.names import LONGEST, name_length, shortened
+from ._drawing.signals import read_signals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

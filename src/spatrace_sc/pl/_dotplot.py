@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._check import count
-from ._labels import ARROW, readable
-from ._marks import SIGNIFICANT, count_line, fit_title
-from ._shared import LARGEST, label_ticks, label_width, new_axes, nothing_left, points, settle
-from ._shortened import LONGEST_OF_TWO, name_length, shortened
-from ._side_legends import dot, side_legends
-from ._signals import chosen_types, read_signals
+from ._drawing.axes import LARGEST, label_ticks, label_width, new_axes, nothing_left, points, settle
+from ._drawing.labels import ARROW, readable
+from ._drawing.marks import SIGNIFICANT, count_line, fit_title
+from ._drawing.names import LONGEST_OF_TWO, name_length, shortened
+from ._drawing.side_legends import dot, side_legends
+from ._drawing.signals import chosen_types, read_signals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

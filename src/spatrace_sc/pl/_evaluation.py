@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from .._check import shorten
 from .._errors import InvalidArgumentError
-from ._marks import fit_title
-from ._shared import NEUTRAL, UP, new_axes
-from ._significance import RINGED, ring_handle, rings
+from ._drawing.axes import NEUTRAL, UP, new_axes
+from ._drawing.marks import fit_title
+from ._drawing.significance import RINGED, ring_handle, rings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

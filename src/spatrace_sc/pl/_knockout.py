@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from .. import _keys, get
 from .._check import count
-from ._marks import fit_title
-from ._shared import DOWN, NEUTRAL, UP, label_ticks, label_width, new_axes, nothing_left
-from ._significance import RINGED, THRESHOLD, at_stage, counted, rings
+from ._drawing.axes import DOWN, NEUTRAL, UP, label_ticks, label_width, new_axes, nothing_left
+from ._drawing.marks import fit_title
+from ._drawing.significance import RINGED, THRESHOLD, at_stage, counted, rings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

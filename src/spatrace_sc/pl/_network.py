@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._check import count, one_of
-from ._marks import SIGNIFICANT, count_line, fit_title
-from ._shared import new_axes, nothing_left, points
-from ._shortened import LONGEST_OF_TWO, name_length, shortened
-from ._side_legends import dot, side_legends
-from ._signals import Signals, read_signals, type_colours
+from ._drawing.axes import new_axes, nothing_left, points
+from ._drawing.marks import SIGNIFICANT, count_line, fit_title
+from ._drawing.names import LONGEST_OF_TWO, name_length, shortened
+from ._drawing.side_legends import dot, side_legends
+from ._drawing.signals import Signals, read_signals, type_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

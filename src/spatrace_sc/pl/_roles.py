@@ -9,11 +9,11 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
-from ._marks import SIGNIFICANT, count_line, fit_title
-from ._shared import new_axes, nothing_left, points, settle
-from ._shortened import LONGEST_OF_TWO, name_length, shortened
-from ._side_legends import dot, side_legends
-from ._signals import Signals, read_signals, type_colours
+from ._drawing.axes import new_axes, nothing_left, points, settle
+from ._drawing.marks import SIGNIFICANT, count_line, fit_title
+from ._drawing.names import LONGEST_OF_TWO, name_length, shortened
+from ._drawing.side_legends import dot, side_legends
+from ._drawing.signals import Signals, read_signals, type_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

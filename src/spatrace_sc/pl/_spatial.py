@@ -14,14 +14,22 @@ from .._check import count, flag, positive
 from .._data.cells import coordinates
 from .._edges import ACTIVITY_KINDS, LR_PAIRS, public_word
 from .._errors import warn
-from ._fitted_text import TITLE, wrapped
-from ._images import SHARE_OVER_IMAGE, draw_image, image_of_slices
-from ._labels import ACTIVITY_LABELS
-from ._map_panels import MapStyle, Panel, centred, draw_panels, half_size, middle, panel_axes
-from ._mapped_quantity import quantity
-from ._shared import nothing_left
-from ._slices import slices_of_result
-from ._target_expression import TARGETS, target_expression
+from ._drawing.axes import nothing_left
+from ._drawing.fitted_text import TITLE, wrapped
+from ._drawing.images import SHARE_OVER_IMAGE, draw_image, image_of_slices
+from ._drawing.labels import ACTIVITY_LABELS
+from ._drawing.map_panels import (
+    MapStyle,
+    Panel,
+    centred,
+    draw_panels,
+    half_size,
+    middle,
+    panel_axes,
+)
+from ._drawing.mapped_quantity import quantity
+from ._drawing.slices import slices_of_result
+from ._drawing.target_expression import TARGETS, target_expression
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,8 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys, get
-from ._marks import fit_title
-from ._shared import DOWN, NEUTRAL, UP, new_axes, nothing_left, points, settle
+from ._drawing.axes import DOWN, NEUTRAL, UP, new_axes, nothing_left, points, settle
+from ._drawing.marks import fit_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

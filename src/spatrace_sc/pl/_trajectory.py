@@ -14,12 +14,12 @@ from .. import _keys, get
 from .._check import count, flag, one_of, positive
 from .._data.basis import basis_positions
 from .._data.cells import samples
-from ._arrows import STYLES, arrows_along, draw_field, long_arrow, smoothed
-from ._cell_colours import CellColours, cell_colours, draw_coloured
-from ._fitted_text import TITLE, wrapped
-from ._map_panels import MapStyle, centred, frame_panels, half_size, panel_axes, touching
-from ._shared import nothing_left, settle
-from ._slices import in_natural_order
+from ._drawing.arrows import STYLES, arrows_along, draw_field, long_arrow, smoothed
+from ._drawing.axes import nothing_left, settle
+from ._drawing.cell_colours import CellColours, cell_colours, draw_coloured
+from ._drawing.fitted_text import TITLE, wrapped
+from ._drawing.map_panels import MapStyle, centred, frame_panels, half_size, panel_axes, touching
+from ._drawing.slices import in_natural_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

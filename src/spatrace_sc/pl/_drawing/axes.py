@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ._labels import elided
+from .labels import elided
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

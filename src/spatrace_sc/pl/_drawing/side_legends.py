@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._shared import points, settle
+from .axes import points, settle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._shared import points
+from .axes import points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

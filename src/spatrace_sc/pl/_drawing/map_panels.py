@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import InvalidArgumentError
-from ._fitted_text import LABEL, shortened, wrapped
-from ._mapped_quantity import Quantity
-from ._shared import logger, points, settle
+from ..._errors import InvalidArgumentError
+from .axes import logger, points, settle
+from .fitted_text import LABEL, shortened, wrapped
+from .mapped_quantity import Quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

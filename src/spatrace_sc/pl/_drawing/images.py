@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._check import closest, shorten
-from .._errors import InvalidArgumentError
-from ._shared import points
+from ..._check import closest, shorten
+from ..._errors import InvalidArgumentError
+from .axes import points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
