@@ -33,21 +33,22 @@ def image(transformation, *, swapped: bool = False):
 
 
 @pytest.fixture
-def slide(one_slice: AnnData) -> AnnData:
-    """A slice whose cells are on the frame of the image, in micrometres."""
+def slide(result: AnnData) -> AnnData:
+    """One slice whose cells are on the frame of the image, in micrometres."""
+    adata = result.copy()
+    adata.obs["sample"], adata.obs["stage"] = "s1", "early"
     height, width = PIXEL * FIELD * np.array(LETTER.shape)
-    random = np.random.default_rng(0).random(one_slice.n_obs)
+    random = np.random.default_rng(0).random(adata.n_obs)
     position = np.column_stack([random * width, np.where(random > 0.5, 0.0, height)])
     position[:4] = [(0, 0), (width, 0), (0, height), (width, height)]
-    one_slice.obsm["spatial"] = position + CORNER
-    return one_slice
+    adata.obsm["spatial"] = position + CORNER
+    return adata
 
 
 @pytest.mark.parametrize("invert_y", [True, False])
 @pytest.mark.parametrize("turned", [False, True])
 def test_an_image_lies_under_its_cells(slide: AnnData, invert_y: bool, turned: bool) -> None:
     element = image(TURNED if turned else TO_MICRONS, swapped=turned)
-    slide.obs["sample"] = "s1"
     ax = st.pl.spatial(
         slide,
         sample_key="sample",

@@ -74,4 +74,13 @@ def test_zoom_keeps_the_point_under_the_pointer(browser: Browser) -> None:
     np.testing.assert_allclose(browser.run("where()"), [near[0] + dx, near[1]], atol=1)
     click(browser, "#zoom-all")
     np.testing.assert_allclose(browser.run("where()"), [x, y], atol=1)
-    assert browser.run("document.querySelector('#zoom-out').disabled")
+    assert browser.run("document.querySelector('#zoom-out').ariaDisabled") == "true"
+
+
+def test_a_button_keeps_the_focus(browser: Browser) -> None:
+    click(browser, "#zoom-in")
+    browser.run("document.querySelector('#zoom-out').focus()")
+    browser.press("Enter", 13, "\r")
+    drawn(browser)
+    assert browser.run("VIEW.zoom") == 1
+    assert browser.run("document.activeElement.id") == "zoom-out"

@@ -24,12 +24,20 @@ function moveTo(zoom, x, y) {
   VIEW.zoom = zoom;
   VIEW.x = Math.max(half, Math.min(1 - half, x));
   VIEW.y = Math.max(half, Math.min(1 - half, y));
-  byId("zoom-out").disabled = byId("zoom-all").disabled = zoom === 1;
-  byId("zoom-in").disabled = zoom === MOST_ZOOM;
+  hideTip();
+  showZoom();
+  redrawMap();
+}
+
+// Say in the controls how large the zoom is.
+function showZoom() {
+  const { zoom } = VIEW;
+  const limits = { "zoom-out": 1, "zoom-all": 1, "zoom-in": MOST_ZOOM };
+  for (const [id, limit] of Object.entries(limits)) {
+    byId(id).setAttribute("aria-disabled", String(zoom === limit)); // it keeps the focus
+  }
   byId("zoom-note").textContent = zoom === 1 ? "whole slices" : `${short(zoom)} ×`;
   byId("panels").classList.toggle("zoomed", zoom > 1);
-  hideTip();
-  redrawMap();
 }
 
 let waiting = 0;
@@ -95,5 +103,5 @@ function connectZoom() {
   for (const end of ["pointerup", "pointercancel"]) {
     window.addEventListener(end, () => { drag = null; });
   }
-  moveTo(1, 0.5, 0.5);
+  showZoom();
 }
