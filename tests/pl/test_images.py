@@ -36,7 +36,7 @@ def image(transformation, *, swapped: bool = False):
 def slide(result: AnnData) -> AnnData:
     """One slice whose cells are on the frame of the image, in micrometres."""
     adata = result.copy()
-    adata.obs["sample"], adata.obs["stage"] = "s1", "early"
+    adata.obs["sample"] = "s1"
     height, width = PIXEL * FIELD * np.array(LETTER.shape)
     random = np.random.default_rng(0).random(adata.n_obs)
     position = np.column_stack([random * width, np.where(random > 0.5, 0.0, height)])
@@ -45,6 +45,7 @@ def slide(result: AnnData) -> AnnData:
     return adata
 
 
+@pytest.mark.filterwarnings("ignore:.*have cells of several values:UserWarning")
 @pytest.mark.parametrize("invert_y", [True, False])
 @pytest.mark.parametrize("turned", [False, True])
 def test_an_image_lies_under_its_cells(slide: AnnData, invert_y: bool, turned: bool) -> None:

@@ -13,7 +13,7 @@ from .._check import count
 from .._errors import InvalidArgumentError, MissingPackageError
 from ._drawing.axes import new_axes, nothing_left, settle
 from ._drawing.marks import fit_title
-from ._drawing.names import LONGEST_OF_TWO, name_length, shortened
+from ._drawing.names import FEW, LONGEST_OF_TWO, name_length, name_size, shortened
 from ._drawing.signals import read_signals, type_colours
 from ._network import links_title, strongest_links
 
@@ -28,9 +28,6 @@ GAP, GAPS = 4.0, 100.0
 OUTLINE, OPACITY = 1.0, 0.65
 #: Inches of a side of a new figure of few and of many types.
 SIDE, LARGE_SIDE = 5.2, 6.8
-#: Size of the names of up to these numbers of types, in points, and of more.
-NAME_SIZES = ((16, 8.0), (30, 7.0))
-SMALLEST_NAME = 6.0
 
 
 def chord(
@@ -106,7 +103,7 @@ def chord(
     links = signals.links()
     drawn = strongest_links(links, top_links)
     arcs, sizes = _prepare(drawn, signals.types)
-    ax = _polar(ax, SIDE if len(sizes) <= NAME_SIZES[0][0] else LARGE_SIDE)
+    ax = _polar(ax, SIDE if len(sizes) <= FEW else LARGE_SIDE)
     gap = min(GAP, GAPS / len(sizes)) if len(sizes) > 1 else 0.0
     circos = circos_class(sizes, space=gap)
     colours = type_colours(adata, signals.types, key)
@@ -190,7 +187,7 @@ def _lift_title(ax: Axes) -> None:
 def _add_types(circos: Any, colours: dict[str, str], longest: int) -> None:
     """Add the ring of types with their names, which point away from the centre."""
     names = [sector.name for sector in circos.sectors]
-    size = next((size for n, size in NAME_SIZES if len(names) <= n), SMALLEST_NAME)
+    size = name_size(len(names))
     for sector, text in zip(circos.sectors, shortened(names, longest), strict=True):
         track = sector.add_track(RING)
         track.axis(fc=colours[sector.name], ec="black", lw=0.5)

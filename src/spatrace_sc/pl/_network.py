@@ -13,7 +13,7 @@ from .. import _keys
 from .._check import count, one_of
 from ._drawing.axes import new_axes, nothing_left, points
 from ._drawing.marks import SIGNIFICANT, count_line, fit_title
-from ._drawing.names import LONGEST_OF_TWO, name_length, shortened
+from ._drawing.names import FEW, LONGEST_OF_TWO, name_length, name_size, shortened
 from ._drawing.side_legends import dot, side_legends
 from ._drawing.signals import Signals, read_signals, type_colours
 
@@ -41,9 +41,6 @@ SMALLEST_RADIUS = 10.0
 NAME_AT, NAME_BY_LOOP = 1.1, 1.22
 #: Inches of a new figure of few and of many types.
 SIZE, LARGE_SIZE = (6.2, 4.4), (7.1, 5.6)
-#: Size of the names of up to these numbers of types, in points, and of more.
-NAME_SIZES = ((16, 8.0), (30, 7.0))
-SMALLEST_NAME = 6.0
 
 
 def network(
@@ -109,7 +106,7 @@ def network(
     one_of(kind, "kind", KINDS)
     count(top_links, "top_links")
     signals = read_signals(adata, key, pair=pair, top_n=top_n, max_q=max_q, stage=stage)
-    many = len(signals.types) > NAME_SIZES[0][0]
+    many = len(signals.types) > FEW
     ax = new_axes(ax, *(LARGE_SIZE if many else SIZE))
     if signals.nothing:
         return nothing_left(ax, signals.nothing)
@@ -168,7 +165,7 @@ def _draw_names(ax: Axes, place: dict[str, NDArray[np.float64]], with_loop: set[
     Returns the factor for sizes in points: 1, or less if the circle is small or full.
     """
     types = list(place)
-    size = next((size for n, size in NAME_SIZES if len(types) <= n), SMALLEST_NAME)
+    size = name_size(len(types))
     names = []
     ax.set_aspect("auto")
     for text, name in zip(shortened(types, name_length(ax, LONGEST_OF_TWO)), types, strict=True):
@@ -176,7 +173,7 @@ def _draw_names(ax: Axes, place: dict[str, NDArray[np.float64]], with_loop: set[
         angle, left = float(np.degrees(np.arctan2(y, x))), x < -1e-9
         distance = NAME_BY_LOOP if name in with_loop else NAME_AT
         style: dict[str, Any] = {"va": "center", "fontsize": size, "rotation_mode": "anchor"}
-        style |= _direction(angle, left, flat=len(types) <= NAME_SIZES[0][0])
+        style |= _direction(angle, left, flat=len(types) <= FEW)
         names.append(ax.text(distance * x, distance * y, text, **style))
     half = np.array(points(ax)) / 2
     to_points = 72 / ax.figure.dpi

@@ -11,7 +11,7 @@ from anndata import AnnData
 from .. import _keys
 from ._drawing.axes import new_axes, nothing_left, points, settle
 from ._drawing.marks import SIGNIFICANT, count_line, fit_title
-from ._drawing.names import LONGEST_OF_TWO, name_length, shortened
+from ._drawing.names import FEW, LONGEST_OF_TWO, name_length, name_size, shortened
 from ._drawing.side_legends import dot, side_legends
 from ._drawing.signals import Signals, read_signals, type_colours
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 LARGEST, SMALLEST, RING_GAP = 12.0, 3.5, 3.0
 #: Shorter side of the axes in points from which on dots have their full size, and the least share.
 FULL_SIDE, SMALLEST_SCALE = 190.0, 0.5
-#: Number of types up to which names are larger and the figure smaller, and both sizes in points.
-FEW, NAME_SIZES = 16, (8.0, 6.0)
 #: Area of the axes in points² that a name needs, so that names do not collide, and the fewest.
 AREA_OF_NAME, FEWEST_NAMES = 5000.0, 6
 #: Share of the largest sum from which on a type is named.
@@ -155,7 +153,7 @@ def _draw(ax: Axes, table: pd.DataFrame, colours: dict[str, str]) -> int:
     named = most_first[: max(FEWEST_NAMES, int(width * height / AREA_OF_NAME))]
     named = named[(share[named] >= NAMED_SHARE) | (len(table) <= FEWEST_NAMES)]
     names = shortened(table.index, name_length(ax, LONGEST_OF_TWO))
-    _draw_names(ax, {names[k]: (x[k], y[k]) for k in named}, (x, y), (dots, len(table) > FEW))
+    _draw_names(ax, {names[k]: (x[k], y[k]) for k in named}, (x, y), dots, len(table))
     return len(named)
 
 
@@ -174,11 +172,10 @@ def _legend(most: int, scale: float) -> list[Any]:
 
 
 def _draw_names(
-    ax: Axes, names: dict[str, tuple[float, float]], every: Any, given: tuple[Any, bool]
+    ax: Axes, names: dict[str, tuple[float, float]], every: Any, dots: Any, n_types: int
 ) -> None:
     """Write names beside their dots, moved apart from all dots where adjustText is installed."""
-    dots, many = given
-    fontsize = NAME_SIZES[many]
+    fontsize = name_size(n_types)
     try:
         from adjustText import adjust_text
     except ImportError:

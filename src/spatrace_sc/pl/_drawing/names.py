@@ -12,6 +12,15 @@ if TYPE_CHECKING:
 LONGEST, LONGEST_OF_TWO = 24, 16
 #: Characters of a name per point of the width of a figure, and the fewest.
 PER_POINT, FEWEST = 0.05, 8
+#: Size of the names of up to these numbers of types, in points, and of more.
+SIZES, SMALLEST = ((16, 8.0), (30, 7.0)), 6.0
+#: Largest number of types that are few.
+FEW = SIZES[0][0]
+
+
+def name_size(n: int) -> float:
+    """Return the size of the names of n cell types, in points."""
+    return next((size for most, size in SIZES if n <= most), SMALLEST)
 
 
 def name_length(ax: Axes, longest: int = LONGEST) -> int:
