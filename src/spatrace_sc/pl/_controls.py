@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from .. import _keys, get
 from .._edges import TESTED_KINDS
 from .._errors import InvalidArgumentError
-from ._colours import OKABE_ITO
-from ._fitted_text import TITLE, wrapped
-from ._shared import NEUTRAL, nothing_left, points, settle
+from ._drawing.axes import NEUTRAL, nothing_left, points, settle
+from ._drawing.colours import OKABE_ITO
+from ._drawing.fitted_text import TITLE, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
