@@ -1,0 +1,74 @@
+"""Small studies without an inference, and made-up outcomes of control tissues."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from _helpers import FEW_GENES, NO_ROLES, source
+
+import spatrace_sc as st
+from spatrace_sc._edges import TESTED_KINDS
+from spatrace_sc._inference.controls.draws import SHAM
+from spatrace_sc._inference.controls.outcomes import Outcome
+from spatrace_sc._study.read import read_study
+from spatrace_sc._study.records import Study
+
+#: Radii in whose units the slices of 125 are wide, and too small for misplaced senders.
+SMALL_RADIUS, LARGE_RADIUS = 12.0, 60.0
+
+
+@lru_cache(maxsize=4)
+def study_of(radius: float = SMALL_RADIUS, n_slices: int = 1) -> Study:
+    """Study of 450 cells with 20 targets: one or more slices at each of three stages."""
+    adata = st.datasets.simulated(
+        5, n_cells=450, n_targets=20, n_background=20, n_slices=n_slices, depth=3000, **FEW_GENES
+    )
+    return read_study(adata, NO_ROLES, source(radius=radius))
+
+
+def molecules(study: Study) -> np.ndarray:
+    """(receivers, targets) molecules, before rounding."""
+    unit = study.unit[study.receivers]
+    return np.expm1(study.target.astype(np.float64)) / unit[:, None]
+
+
+def result_with(**tables: pd.DataFrame) -> Any:
+    """Stand-in for a result with some compact tables, and no rows in the others."""
+    empty = {
+        kind.name: pd.DataFrame({c: np.empty(0, dtype=np.int64) for c in kind.columns}).assign(
+            q_value=np.empty(0)
+        )
+        for kind in TESTED_KINDS
+    }
+    return SimpleNamespace(table=lambda kind: (empty | tables)[kind.name])
+
+
+def edges(columns: list[str], *rows: tuple[Any, ...]) -> pd.DataFrame:
+    """Edges as an outcome has them: names, q, effect."""
+    table = pd.DataFrame(list(rows), columns=[*columns, "q_value", "effect"])
+    return table.astype(dict.fromkeys(columns, object) | {"q_value": float, "effect": float})
+
+
+def tables(
+    tf: list[tuple[Any, ...]] = (), lr: list[tuple[Any, ...]] = (), pairs: list[Any] = ()
+) -> dict[str, pd.DataFrame]:
+    """Edges of all tested kinds, from rows of names, q and effect."""
+    rows = {"tf_targets": tf, "lr_targets": lr, "lr_pairs": pairs}
+    return {kind.name: edges(kind.columns, *rows[kind.name]) for kind in TESTED_KINDS}
+
+
+def outcome(name: str = "one", kind: str = SHAM, **changes: Any) -> Outcome:
+    """Outcome of a control tissue of two genes of each role, in which nothing is called."""
+    values: dict[str, Any] = {
+        "setting": "",
+        "n_receivers": 100,
+        "r2": 0.5,
+        "seconds": 1.0,
+        "n_genes": {"ligands": 2, "receptors": 2, "tfs": 2, "targets": 4},
+        "edges": tables(),
+    }
+    return Outcome(name=name, kind=kind, **values | changes)
