@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +28,9 @@ def study_of(radius: float = SMALL_RADIUS, n_slices: int = 1) -> Study:
     adata = st.datasets.simulated(
         5, n_cells=450, n_targets=20, n_background=20, n_slices=n_slices, depth=3000, **FEW_GENES
     )
-    return read_study(adata, NO_ROLES, source(radius=radius))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`radius=60` is", st.SpatraceWarning)
+        return read_study(adata, NO_ROLES, source(radius=radius))
 
 
 def molecules(study: Study) -> np.ndarray:
