@@ -69,7 +69,7 @@ def false_discoveries(
                     _row(
                         *(kind, MISPLACED, threshold, calls, len(edges)),
                         *(sum(n_significant(e, threshold) for e in edges), 1.0 / len(edges)),
-                        _dispersion(clusters, n_real[ROLES[0]]),
+                        _dispersion(clusters, len(edges) * n_real[ROLES[0]]),
                     )
                 )
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -94,7 +94,8 @@ def _of_sham_genes(
         any_sham = np.logical_or.reduce(list(is_sham.values()))
         calls += int((~any_sham).sum())
         clusters += [table[c][mask].value_counts() for c, mask in is_sham.items()]
-        n_sham_genes += 0 if outcome.sham is None else len(outcome.sham)
+        if outcome.sham is not None:
+            n_sham_genes += int(outcome.sham["role"].isin(list(is_sham)).sum())
     dispersion = _dispersion(clusters, n_sham_genes)
     expected = {name: float(np.dot(numbers[name], scales[name])) / n_draws for name in numbers}
     rows = [
@@ -157,7 +158,8 @@ def _called(table: pd.DataFrame, threshold: float, column: str) -> pd.Series:
 def _dispersion(clusters: Sequence[pd.Series], n_genes: int) -> float:
     """Return variance over mean of the calls per gene, at least 1.
 
-    ``clusters`` count the calls of genes that have any; ``n_genes`` is the number of all genes.
+    ``clusters`` count the calls of genes that have any; ``n_genes`` is the number of all genes,
+    each of them counted in every draw.
     """
     counts = np.concatenate([np.empty(0), *(c.to_numpy(dtype=float) for c in clusters)])
     n = max(n_genes, len(counts))
