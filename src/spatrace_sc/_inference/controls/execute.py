@@ -45,13 +45,12 @@ class Checkpoint:
             )
         label = self._path / LABEL
         if label.exists():
-            found = json.loads(label.read_text()).get("fingerprint")
-            if found != fingerprint:
+            if _fingerprint_in(label) != fingerprint:
                 raise InvalidArgumentError(
                     f"`checkpoint={os.fspath(self._path)!r}` holds the controls of another result "
                     "or of other settings. Name another folder, or delete this one."
                 )
-        elif self._path.exists() and any(self._path.iterdir()):
+        elif self._path.exists() and any(_is_foreign(file) for file in self._path.iterdir()):
             raise InvalidArgumentError(
                 f"`checkpoint={os.fspath(self._path)!r}` is a folder with other files; name a new "
                 "or an empty one."
@@ -80,12 +79,29 @@ class Checkpoint:
         temporary.replace(self._path / name)
 
 
+def _fingerprint_in(label: Path) -> object:
+    """Return the fingerprint in a label, None if the file is not a label."""
+    try:
+        content = json.loads(label.read_text())
+    except ValueError:
+        return None
+    return content.get("fingerprint") if isinstance(content, dict) else None
+
+
+def _is_foreign(file: Path) -> bool:
+    """Whether a file is not what a run leaves that was killed before it had written its label."""
+    return not file.name.startswith(f".{LABEL}.")
+
+
 def fingerprint(result: Result, *settings: object) -> str:
-    """Return a digest of a result and of the settings of its controls."""
+    """Return a digest of a result and of the settings of its controls.
+
+    It is the same after the result has been written to a file and read.
+    """
     digest = hashlib.sha256()
-    params = {k: v for k, v in result.params.items() if k != "device"}
-    digest.update(repr(sorted((k, str(v)) for k, v in params.items())).encode())
-    digest.update(repr(settings).encode())
+    config = replace(result.config, progress=False)
+    inference = (result.source, config, result.seed, str(result.params.get("prior") or ""))
+    digest.update(repr((inference, settings)).encode())
     digest.update(np.round(result.target_moments, 4).tobytes())
     for kind in TESTED_KINDS:
         table = result.table(kind)
