@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from _helpers import FEW_GENES, NO_ROLES, source
+from _helpers import FEW_GENES, NO_ROLES, TWO_OF_EACH, infer_quietly, source, tiny_config
+from anndata import AnnData
 
 import spatrace_sc as st
 from spatrace_sc._edges import TESTED_KINDS
-from spatrace_sc._inference.controls.draws import SHAM
+from spatrace_sc._inference.controls.draws import SHAM, ControlTissue
 from spatrace_sc._inference.controls.outcomes import Outcome
 from spatrace_sc._study.read import read_study
 from spatrace_sc._study.records import Study
@@ -75,3 +76,45 @@ def outcome(name: str = "one", kind: str = SHAM, **changes: Any) -> Outcome:
         "edges": tables(),
     }
     return Outcome(name=name, kind=kind, **values | changes)
+
+
+@lru_cache(maxsize=1)
+def _inferred() -> AnnData:
+    genes = {role: names for role, names in TWO_OF_EACH.items() if role != "targets"}
+    adata = st.datasets.simulated(
+        5, n_cells=330, n_targets=8, n_background=30, depth=3000, **FEW_GENES
+    )
+    keys = {"sample_key": "sample", "stage_key": "stage", "radius": 20.0, "device": "cpu"}
+    infer_quietly(adata, **genes, **keys, config=tiny_config())
+    return adata
+
+
+def inferred() -> AnnData:
+    """Copy of a tissue with a result of two ligands, receptors and TFs on eight targets."""
+    return _inferred().copy()
+
+
+def pretend(tissue: ControlTissue, *_: Any) -> Outcome:
+    """Outcome of a control tissue without an inference: a few edges that its seed decides."""
+    rng = np.random.default_rng(tissue.seed)
+    genes = tissue.study.genes
+
+    def drawn(n: int, *names: np.ndarray) -> list[tuple[Any, ...]]:
+        rows = {tuple(str(rng.choice(of)) for of in names) for _ in range(n)}
+        return [(*row, float(rng.uniform(0, 0.3)), float(rng.normal())) for row in sorted(rows)]
+
+    return outcome(
+        tissue.name,
+        tissue.kind,
+        setting=tissue.setting,
+        n_receivers=len(tissue.study.time),
+        n_genes={role: len(names) for role, names in genes.to_mapping().items()},
+        edges=tables(
+            drawn(6, genes.tfs, genes.targets),
+            drawn(6, genes.ligands, genes.receptors, genes.targets),
+            drawn(3, genes.ligands, genes.receptors),
+        ),
+        implants=tissue.implants,
+        sham=tissue.sham,
+        balance=tissue.balance,
+    )
