@@ -114,9 +114,7 @@ def test_outcomes_come_in_the_order_of_their_names(monkeypatch):
 def test_the_first_inference_gives_an_estimate(monkeypatch, caplog):
     with caplog.at_level(logging.INFO, "spatrace_sc"):
         run(monkeypatch)
-    assert caplog.messages == [
-        "One control inference took 3 s; the other 3 take about 0.1 min."
-    ]
+    assert caplog.messages == ["One control inference took 3 s; the other 3 take about 0.1 min."]
 
 
 def test_a_killed_run_continues_with_what_is_left(monkeypatch, tmp_path, caplog):

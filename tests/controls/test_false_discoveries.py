@@ -221,7 +221,11 @@ def test_the_summary_names_the_worse_control_of_every_table():
 
 
 def test_the_order_of_outcomes_is_irrelevant():
-    draws = [sham(), sham("two", edges=tables(lr=lr("SL0", "R0", 7))), misplaced("m", lr("L0", "R0", 2))]
+    draws = [
+        sham(),
+        sham("two", edges=tables(lr=lr("SL0", "R0", 7))),
+        misplaced("m", lr("L0", "R0", 2)),
+    ]
     one = false_discoveries(draws, NO_EDGES, N_REAL)
     other = false_discoveries(draws[::-1], NO_EDGES, N_REAL)
     pd.testing.assert_frame_equal(one, other)

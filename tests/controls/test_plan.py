@@ -33,9 +33,7 @@ def grown(study, n):
     """The study with its targets n times, under other names."""
     genes = study.genes
     names = np.array([f"{name}_{k}" for k in range(n) for name in genes.targets])
-    return replace(
-        study, genes=replace(genes, targets=names), target=np.tile(study.target, (1, n))
-    )
+    return replace(study, genes=replace(genes, targets=names), target=np.tile(study.target, (1, n)))
 
 
 def pair_table(study, pairs, q):

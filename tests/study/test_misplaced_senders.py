@@ -77,6 +77,7 @@ def test_the_distribution_of_exposure_stays(study):
 
 def test_neighbours_still_have_similar_exposure(study):
     """A permutation of the receivers would lose the spatial autocorrelation of the exposure."""
+
     def autocorrelation(exposure):
         total = np.log1p(exposure.sum(axis=1))
         shares = []

@@ -14,6 +14,7 @@ from _helpers import (
     NOTHING_SIGNIFICANT,
     assert_unchanged,
     infer_again,
+    slow,
     snapshot,
     written_and_read,
 )
@@ -161,7 +162,7 @@ def test_one_kind_alone(adata, pretended, kind, tmp_path):
     st.pl.controls(back)
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+@pytest.mark.parametrize("form", ["h5ad", slow("zarr")])
 def test_controls_survive_a_file(adata, pretended, form, tmp_path):
     tables = controlled(adata)
     st.tl.controls(adata, **FEW, over={"radius": [20, 30]})
