@@ -6,6 +6,7 @@ import warnings
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,9 @@ from _helpers import FEW_GENES, NO_ROLES, TWO_OF_EACH, infer_quietly, source, ti
 from anndata import AnnData
 
 import spatrace_sc as st
+from spatrace_sc._data import known_signaling
 from spatrace_sc._edges import TESTED_KINDS
+from spatrace_sc._inference.controls import execute as execution
 from spatrace_sc._inference.controls.draws import SHAM, ControlTissue
 from spatrace_sc._inference.controls.outcomes import Outcome
 from spatrace_sc._study.read import read_study
@@ -118,3 +121,44 @@ def pretend(tissue: ControlTissue, *_: Any) -> Outcome:
         sham=tissue.sham,
         balance=tissue.balance,
     )
+
+
+def measured(tissue: ControlTissue, *_: Any) -> Outcome:
+    """Outcome of a control tissue without an inference: covariances of regulators and targets."""
+    study = tissue.study
+    genes, target = study.genes, study.target - study.target.mean(axis=0)
+
+    def effects(levels: np.ndarray, names: list[tuple[str, ...]]) -> list[tuple[Any, ...]]:
+        values = levels.T.astype(float) @ target / len(target)
+        return [
+            (*name, str(gene), 0.05, value)
+            for name, row in zip(names, values, strict=True)
+            for gene, value in zip(genes.targets, row, strict=True)
+        ]
+
+    pairs = [(str(ligand), str(r)) for ligand in genes.ligands for r in genes.receptors]
+    signal = study.exposure[:, :, None] * study.receptor[:, None, :]
+    return outcome(
+        tissue.name,
+        tissue.kind,
+        n_receivers=len(study.time),
+        r2=float(study.exposure.mean()),
+        n_genes={role: len(names) for role, names in genes.to_mapping().items()},
+        edges=tables(
+            effects(study.tf, [(str(tf),) for tf in genes.tfs]),
+            effects(signal.reshape(len(target), -1), pairs),
+            [(*pair, 0.05, 0.0) for pair in pairs],
+        ),
+        implants=tissue.implants,
+        sham=tissue.sham,
+        balance=tissue.balance,
+    )
+
+
+def run_measured(data: Any, **arguments: Any) -> None:
+    """Run one draw of every kind, with :func:`measured` in place of the inference."""
+    with (
+        patch.object(execution, "outcome_of", measured),
+        patch.object(known_signaling, "listed_by_liana", frozenset),
+    ):
+        st.tl.controls(data, **{"n_sham": 1, "n_misplaced": 1, "n_implants": 1} | arguments)
