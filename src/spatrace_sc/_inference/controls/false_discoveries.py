@@ -68,8 +68,9 @@ def false_discoveries(
                 rows.append(
                     _row(
                         *(kind, MISPLACED, threshold, calls, len(edges)),
-                        *(sum(n_significant(e, threshold) for e in edges), 1.0 / len(edges)),
-                        _dispersion(clusters, len(edges) * n_real[ROLES[0]]),
+                        control_calls=sum(n_significant(e, threshold) for e in edges),
+                        scale=1.0 / len(edges),
+                        dispersion=_dispersion(clusters, len(edges) * n_real[ROLES[0]]),
                     )
                 )
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -101,7 +102,9 @@ def _of_sham_genes(
     rows = [
         _row(
             *(kind, f"sham {name}", threshold, calls / n_draws, n_draws),
-            *(sum(numbers[name]), float(np.mean(scales[name])) / n_draws, dispersion),
+            control_calls=sum(numbers[name]),
+            scale=float(np.mean(scales[name])) / n_draws,
+            dispersion=dispersion,
         )
         for name in numbers
     ]
@@ -113,7 +116,14 @@ def _of_sham_genes(
     scale = (
         total / count if count else float(np.mean([np.mean(s) for s in scales.values()])) / n_draws
     )
-    rows.append(_row(kind, SHAM, threshold, calls / n_draws, n_draws, count, scale, dispersion))
+    rows.append(
+        _row(
+            *(kind, SHAM, threshold, calls / n_draws, n_draws),
+            control_calls=count,
+            scale=scale,
+            dispersion=dispersion,
+        )
+    )
     return rows
 
 
@@ -176,6 +186,7 @@ def _row(
     threshold: float,
     calls: float,
     n_draws: int,
+    *,
     control_calls: float,
     scale: float,
     dispersion: float,
