@@ -10,7 +10,14 @@ import pytest
 from _controls import LARGE_RADIUS, molecules, study_of
 
 from spatrace_sc._core.exposure import ligand_exposure
-from spatrace_sc._study.implants import COLUMNS, MAX_SIGNAL, Plan, TrueLevels, plant
+from spatrace_sc._study.implants import (
+    COLUMNS,
+    MAX_SIGNAL,
+    Plan,
+    TrueLevels,
+    _with_folds,
+    plant,
+)
 
 #: A pair whose signal varies, and a TF.
 PAIR, TF = 8, 2
@@ -76,6 +83,14 @@ def test_the_mean_level_of_a_target_stays(study):
     ratio = molecules(after).mean(axis=0)[genes] / before.mean(axis=0)[genes]
     np.testing.assert_allclose(ratio, 1.0, atol=0.12)
     assert np.mean(ratio) == pytest.approx(1.0, abs=0.05)
+
+
+def test_fold_changes_are_relative_to_their_mean(study):
+    """The same fold change in all cells changes nothing."""
+    double = np.full(len(study.time), 2.0)
+    after = _with_folds(study, 3, double, np.random.default_rng(0))
+    whole = np.abs(molecules(study)[:, 3] % 1 - 0.5) > 0.49
+    np.testing.assert_allclose(after[whole], study.target[whole, 3], atol=1e-3)
 
 
 def test_counts_stay_whole_numbers(study):
