@@ -16,11 +16,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from _controls import run_measured
 from _helpers import dense, page_data
 from _same import EXACT, changes, plain
 from _scenes import RECEIVERS, STAGES, Scene, config, genes, solved_problem, tissue
 
 import spatrace_sc as st
+from spatrace_sc.get._controls import TABLES as TABLES_OF_CONTROLS
 from spatrace_sc.pl._report._pack import unpack, unpack_table
 
 #: Verbs that read no AnnData of the user's, and why.
@@ -124,6 +126,11 @@ def _partial_residuals(scene: Scene) -> Any:
     return st.get.partial_residuals(scene.adata)
 
 
+def _controls(scene: Scene) -> None:
+    """Controls whose tissues are measured: every form of the data has the same ones."""
+    run_measured(scene.data)
+
+
 def _attention(scene: Scene) -> list[Any]:
     stage = st.get.stages(scene.adata)[0]
     return [
@@ -223,6 +230,7 @@ CASES: dict[str, Callable[[Scene], Any]] = {
     "tl.compare": _compare,
     "tl.evaluate": _evaluate,
     "tl.partial_residuals": _partial_residuals,
+    "tl.controls": _controls,
     "get.params": _params,
     "get.attention": _attention,
     "get.activity": lambda s: [
@@ -246,6 +254,9 @@ CASES: dict[str, Callable[[Scene], Any]] = {
         f"get.{name}": partial(_whole, getattr(st.get, name))
         for name in ("comparison", "knockout_cells", "knockouts", "sent_received", "stages")
     },
+    "get.controls": lambda s: [
+        st.get.controls(s.adata, table) for table in TABLES_OF_CONTROLS if table != "settings"
+    ],
     "get.partial_residuals": lambda s: st.get.partial_residuals(s.adata),
     "get.training_history": lambda s: st.get.training_history(s.adata),
     "get.cell_communication": lambda s: _between_cells(s, st.get.cell_communication(s.adata)),
