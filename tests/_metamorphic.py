@@ -120,6 +120,11 @@ def _evaluate(scene: Scene) -> Any:
     return st.tl.evaluate(scene.data, truth["tf_targets"], n_random=3)
 
 
+def _ranges(scene: Scene) -> Any:
+    st.tl.ranges(scene.data, max_q=1.0)
+    return st.get.ranges(scene.adata, profile=True).drop(columns="preferred")
+
+
 def _partial_residuals(scene: Scene) -> Any:
     edge = st.get.tf_targets(scene.adata).iloc[0]
     st.tl.partial_residuals(scene.data, str(edge["tf"]), str(edge["target"]), n_bins=4)
@@ -231,6 +236,7 @@ CASES: dict[str, Callable[[Scene], Any]] = {
     "tl.evaluate": _evaluate,
     "tl.partial_residuals": _partial_residuals,
     "tl.controls": _controls,
+    "tl.ranges": _ranges,
     "get.params": _params,
     "get.attention": _attention,
     "get.activity": lambda s: [
@@ -257,6 +263,7 @@ CASES: dict[str, Callable[[Scene], Any]] = {
     "get.controls": lambda s: [
         st.get.controls(s.adata, table) for table in TABLES_OF_CONTROLS if table != "settings"
     ],
+    "get.ranges": _ranges,
     "get.partial_residuals": lambda s: st.get.partial_residuals(s.adata),
     "get.training_history": lambda s: st.get.training_history(s.adata),
     "get.cell_communication": lambda s: _between_cells(s, st.get.cell_communication(s.adata)),

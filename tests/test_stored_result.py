@@ -282,6 +282,13 @@ def test_partial_residuals_of_a_stored_result(adata):
     assert np.sign(table["slope"].iloc[0]) == np.sign(edge["effect"])
 
 
+def test_ranges_of_a_stored_result(adata):
+    st.tl.ranges(adata, max_q=1.0)
+    table = st.get.ranges(adata)
+    listed = st.get.lr_targets(adata)
+    assert set(table["ligand"]) == set(listed.loc[listed["score"] > 0, "ligand"])
+
+
 def test_a_knockout_gives_what_version_0_1_0_gave(adata):
     kept = slots(adata)["knockouts"]["ligand-LIG000"]
     cells = adata.obsm["spatrace_knockout_ligand-LIG000"].copy()
