@@ -1,7 +1,7 @@
 """Controls on real tissue, a mouse embryo and a human heart, and on the simulated tissue.
 
-python -m benchmarks.controls.real [--data simulated embryo heart erythroid] [--radii 0.4 1 2] [--out results]
-                                   [--figures docs/_static]
+python -m benchmarks.controls.real [--data simulated embryo heart erythroid] [--radii 0.4 1 2]
+                                   [--out results] [--figures docs/_static]
 
 "embryo" (its somite lineage) and "heart" are those of the gallery (``benchmarks.gallery``), with
 the most variable genes; "erythroid" is the lineage of ``benchmarks.worlds.known_regulation``.
