@@ -57,7 +57,7 @@ def _noun(kind: EdgeKind) -> str:
 def _on_false(kind: EdgeKind, row: dict[Any, Any], n_called: int) -> str:
     """Return the sentence on the expected share of false discoveries."""
     control = str(row["control"])
-    if not np.isfinite(row["false_share"]):
+    if not n_called or not np.isfinite(row["false_share"]):
         calls, draws = int(row["control_calls"]), int(row["n_draws"])
         chance = f"{calls} call{'s' * (calls != 1)} in {draws} draw{'s' * (draws != 1)}"
         return (
