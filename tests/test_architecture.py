@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "datasets": BASE | {"_check", "_core", "_data", "_settings"},
     "get": BASE | {"_check", "_core", "_data", "_edges", "_result"},
     "pl": BASE | {"_check", "_data", "_edges", "get"},
-    "pp": BASE | {"_check", "_core", "_data"},
+    "pp": BASE | {"_check", "_core", "_data", "datasets"},
     "tl": BASE
     | {"_check", "_core", "_data", "_edges", "_inference", "_model", "_result", "_settings"}
     | {"_study", "get"},

@@ -18,6 +18,7 @@ from .._data.genes import default_targets, match, symbols_of
 from .._data.missing_genes import rarely_detected
 from .._data.table import as_table, detach_view
 from .._errors import DataError, InvalidArgumentError
+from ._published_lists import published_lists
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -28,10 +29,12 @@ logger = logging.getLogger("spatrace_sc")
 def gene_roles(
     data: AnnData | SpatialData,
     *,
+    organism: str | None = None,
     ligands: Sequence[str] | None = None,
     receptors: Sequence[str] | None = None,
     tfs: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
+    orthologs: pd.DataFrame | None = None,
     gene_symbols: str | None = None,
     sample_key: str | None = None,
     layer: str | None = None,
@@ -47,15 +50,26 @@ def gene_roles(
     ----------
     data
         AnnData, or SpatialData with ``table_key``.
+    organism
+        Organism whose published lists stand in for lists that are not given: ``"human"``,
+        ``"mouse"``, ``"rat"``, ``"zebrafish"`` or ``"chicken"``. Ligands and receptors come from
+        the installed liana (human and mouse). The TFs come from Lambert et al. 2018 (human) or
+        AnimalTFDB 4.0, which are downloaded once. Genes of these lists that are detected in fewer
+        than 1 % of the cells are left out (logged). None: all three lists must be given.
     ligands, receptors, tfs
-        Names as in ``var_names`` or in ``var[gene_symbols]``; all three are required. Names that
-        are not in the data are left out; their number is logged, with similar names of the data.
-        Blanks around a name do not matter, nor does the version of an Ensembl id where only one
-        gene fits. The subunits of a complex are genes of their own.
+        Names as in ``var_names`` or in ``var[gene_symbols]``. A list that is given is used as it
+        is, whatever ``organism``. Names that are not in the data are left out; their number is
+        logged, with similar names of the data. Blanks around a name do not matter, nor does the
+        version of an Ensembl id where only one gene fits. The subunits of a complex are genes of
+        their own.
     targets
-        The genes to explain. None: the highly variable genes if ``var["highly_variable"]``
-        exists, otherwise the 1000 most variable genes that are detected in at least 5 % of cells;
-        in both cases without the genes of the other three roles.
+        The genes to explain. None: the most variable genes that are detected in at least 5 % of
+        cells, at most 300; only highly variable genes if ``var["highly_variable"]`` exists. The
+        genes of the other three roles are never among them.
+    orthologs
+        Table ``source, target``: ``source`` is a name in the data, ``target`` the human symbol.
+        It translates human lists for an organism without lists of its own; for one that is not
+        listed above, pass ``organism="human"``. The columns may also be ``human`` and the organism.
     gene_symbols
         Column of ``var`` with the names to match, e.g. ``"symbol"`` where ``var_names`` are
         Ensembl ids. All genes that share a symbol are flagged. The column is stored, so that
@@ -79,8 +93,13 @@ def gene_roles(
     Raises
     ------
     InvalidArgumentError
-        If ligands, receptors or TFs are not given or are no lists of names, or if ``var`` has a
-        column of the name of a role that is something else and would be lost.
+        If a list is neither given nor published for ``organism``, or is no list of names, or if
+        ``var`` has a column of the name of a role that is something else and would be lost.
+    MissingPackageError
+        If liana is needed for ligands and receptors and is not installed.
+    DownloadError
+        If a list of TFs is not in the cache and cannot be downloaded. The message names the
+        address, and the path at which to place the file by hand.
     DataError
         If a role has no gene in the data. The message suggests another column, ``adata.raw`` or a
         difference in case where that would help.
@@ -109,7 +128,7 @@ def gene_roles(
     """
     adata = as_table(data, table_key)
     lists = {"ligands": ligands, "receptors": receptors, "tfs": tfs}
-    _check_given(lists)
+    published = _published(lists, organism, orthologs)
     if not copy:
         _check_columns(adata)
     symbols = symbols_of(adata, gene_symbols)
@@ -117,12 +136,15 @@ def gene_roles(
         matrix_of(adata, layer)
     flags = pd.DataFrame(
         {
-            _keys.ROLES[name]: match(adata, genes, name, symbols, gene_symbols)
-            for name, genes in lists.items()
+            _keys.ROLES[name]: match(
+                adata, genes, name, symbols, gene_symbols, published=name in published
+            )
+            for name, genes in {**lists, **published}.items()
             if genes is not None
         },
         index=adata.var_names,
     )
+    _leave_out_rare(adata, flags, published, layer)
     if targets is None:
         regulators = set(adata.var_names[flags.any(axis=1).to_numpy()])
         matrix, unmeasured = expression_by_slice(adata, layer, sample_key)
@@ -181,15 +203,52 @@ def _log_replaced(adata: AnnData, flags: pd.DataFrame) -> None:
             )
 
 
-def _check_given(lists: dict[str, Sequence[str] | None]) -> None:
-    """Require all three lists."""
-    lacking = [f"`{name}`" for name, genes in lists.items() if genes is None]
-    if lacking:
+def _published(
+    lists: dict[str, Sequence[str] | None],
+    organism: str | None,
+    orthologs: pd.DataFrame | None,
+) -> dict[str, list[str]]:
+    """Return published lists for the roles without a list of the user's."""
+    lacking = [name for name, genes in lists.items() if genes is None]
+    if organism is not None:
+        return published_lists(organism, lacking, orthologs)
+    if orthologs is not None:
         raise InvalidArgumentError(
-            f"{' and '.join(lacking)} {'was' if len(lacking) == 1 else 'were'} not given: "
-            "`st.pp.gene_roles(adata, ligands=[...], receptors=[...], tfs=[...])`, three lists of "
-            "gene names. The README lists sources of gene lists "
-            '("Where gene lists come from").'
+            "`orthologs` translates published lists, and no `organism` was given. Pass "
+            "`organism='human'` for human lists, or leave it out."
+        )
+    if lacking:
+        names = [f"`{name}`" for name in lacking]
+        raise InvalidArgumentError(
+            f"{' and '.join(names)} {'was' if len(names) == 1 else 'were'} not given: "
+            "`st.pp.gene_roles(adata, organism='mouse')` takes published lists, "
+            "`st.pp.gene_roles(adata, ligands=[...], receptors=[...], tfs=[...])` your own."
+        )
+    return {}
+
+
+def _leave_out_rare(
+    adata: AnnData, flags: pd.DataFrame, published: dict[str, list[str]], layer: str | None
+) -> None:
+    """Remove the flags of published genes that are rarely detected, with a message in the log."""
+    if not published or not has_matrix(adata, layer):
+        return
+    matrix, _ = matrix_of(adata, layer)
+    for role in published:
+        column = _keys.ROLES[role]
+        flagged = flags[column].to_numpy()
+        rare, n_cells = rarely_detected(matrix, flagged)
+        if not rare.any():
+            continue
+        if (rare == flagged).all():
+            raise DataError(
+                f"all {int(rare.sum())} published `{role}` in the data are above 0 in fewer than "
+                f"1 % of {n_cells} cells. Pass your own list as `{role}` to use them."
+            )
+        flags[column] = flagged & ~rare
+        logger.info(
+            "%s: %d published genes above 0 in fewer than 1 %% of %d cells are left out.",
+            *(role, int(rare.sum()), n_cells),
         )
 
 

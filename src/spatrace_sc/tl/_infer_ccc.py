@@ -92,8 +92,8 @@ def infer_ccc(
         expression.
     ligands, receptors, tfs, targets
         Genes of each role. None: the flags that :func:`spatrace_sc.pp.gene_roles` wrote to
-        ``var``; without a flag for targets, highly variable genes. All ligand × receptor pairs
-        are candidates, except those of a gene with itself (``homophilic``).
+        ``var``; without a flag for targets, at most 300 of the most variable genes. All ligand ×
+        receptor pairs are candidates, except those of a gene with itself (``homophilic``).
     cell_type_key
         Column of ``obs`` with cell types.
     sample_key
