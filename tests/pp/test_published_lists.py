@@ -82,7 +82,7 @@ def test_rarely_detected_published_genes_are_left_out(caplog):
     with caplog.at_level(logging.INFO, logger="spatrace_sc"):
         st.pp.gene_roles(adata, organism="mouse")
     assert flagged(adata, "ligand") == {"Fgf2"}
-    assert "ligands: 1 published genes above 0 in fewer than 1 % of 60 cells" in caplog.text
+    assert "ligands: 1 published ones above 0 in fewer than 1 % of 60 cells" in caplog.text
     st.pp.gene_roles(adata, organism="mouse", ligands=["Wnt5a", "Fgf2"])
     assert flagged(adata, "ligand") == {"Wnt5a", "Fgf2"}
     adata.X[:, :2] = 0

@@ -114,16 +114,18 @@ def match(
     column: str | None = None,
     *,
     published: bool = False,
+    needed: bool = True,
 ) -> NDArray[np.bool_]:
     """Return the (genes,) mask of the named genes, and log how many names matched.
 
     Fewer than half draw a warning, unless the list is ``published``; none at all is an error that
-    names a likely reason. ``symbols`` are the names to match, taken from ``column`` of ``var``.
+    names a likely reason, if any gene is ``needed``. ``symbols`` are the names to match, taken
+    from ``column`` of ``var``.
     """
     wanted = listed_names(names, argument)
     available = np.asarray(adata.var_names if symbols is None else symbols, dtype=str)
     matched = find_genes(wanted, available, argument)
-    if not matched:
+    if not matched and needed:
         raise DataError(
             f"none of the {len(wanted)} `{argument}` is in the data "
             f"({shorten(sorted(wanted), 3)} against {shorten(available, 3)})."

@@ -19,7 +19,7 @@ from .._edges import EdgeKind
 from .._errors import InvalidArgumentError, MissingKeyError
 from .._model.config import Config
 from .._regulators import Regulators
-from .._study.source import Source
+from .._study.source import Source, complexes_in
 from .checks import cell_names, check_cells, find_slots, match_cells, stored_values
 from .labels import require_own_labels
 from .parts import FORMER_TABLES, Attention, Comparison, Knockout, Restoration
@@ -91,8 +91,10 @@ class Result:
     @cached_property
     def genes(self) -> Regulators:
         """Genes by role and their numbering."""
-        homophilic = self.slots.get("params", {}).get("homophilic", True)
-        return Regulators.from_mapping(self.slots["genes"], homophilic=bool(homophilic))
+        params = self.slots.get("params", {})
+        homophilic, complexes = bool(params.get("homophilic", True)), complexes_in(params)
+        genes = self.slots["genes"]
+        return Regulators.from_mapping(genes, homophilic=homophilic, complexes=complexes)
 
     @cached_property
     def source(self) -> Source:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import product
 
 import pandas as pd
+from anndata import AnnData
 
 from .._check import closest, one_of, shorten
+from .._data.complexes import Subunits
+from .._data.expression import has_matrix, matrix_of
 from .._data.gene_names import NO_NAME, name_of, subunits_of
-from .._errors import InvalidArgumentError
+from .._data.missing_genes import rarely_detected
+from .._errors import DataError, InvalidArgumentError
+from .._keys import ROLES
 from ..datasets._tf_lists import read_tfs, tf_lists
 from ._resources import read_liana
 
@@ -27,6 +32,30 @@ LIANA_CITATION = (
     "Dimitrov et al., Nature Cell Biology 26, 1613-1622 (2024), doi 10.1038/s41556-024-01469-w, "
     "and the databases in the resource"
 )
+
+
+def lists_of_organism(
+    lists: dict[str, Sequence[str] | None],
+    organism: str | None,
+    orthologs: pd.DataFrame | None,
+) -> dict[str, list[str]]:
+    """Return published lists for the roles without a list of the user's."""
+    lacking = [name for name, genes in lists.items() if genes is None]
+    if organism is not None:
+        return published_lists(organism, lacking, orthologs)
+    if orthologs is not None:
+        raise InvalidArgumentError(
+            "`orthologs` translates published lists, and no `organism` was given. Pass "
+            "`organism='human'` for human lists, or leave it out."
+        )
+    if lacking:
+        names = [f"`{name}`" for name in lacking]
+        raise InvalidArgumentError(
+            f"{' and '.join(names)} {'was' if len(names) == 1 else 'were'} not given: "
+            "`st.pp.gene_roles(adata, organism='mouse')` takes published lists, "
+            "`st.pp.gene_roles(adata, ligands=[...], receptors=[...], tfs=[...])` your own."
+        )
+    return {}
 
 
 def published_lists(
@@ -147,3 +176,41 @@ def translate(listed: list[str], names_of: dict[str, list[str]], role: str) -> l
 def _subunits(name: str, names_of: dict[str, list[str]]) -> list[str]:
     """Return the genes of a complex; the name itself where it is a gene."""
     return [name] if name in names_of else subunits_of(name)
+
+
+def leave_out_rare(
+    adata: AnnData,
+    flags: pd.DataFrame,
+    complexes: dict[str, Subunits],
+    published: dict[str, list[str]],
+    layer: str | None,
+) -> None:
+    """Remove published genes and complexes that are rarely detected, with a message in the log.
+
+    A complex is left out if one of its subunits is.
+    """
+    if not published or not has_matrix(adata, layer):
+        return
+    matrix, _ = matrix_of(adata, layer)
+    for role in published:
+        column, of_role = ROLES[role], complexes[role]
+        flagged = flags[column].to_numpy()
+        subunits = [gene for genes in of_role.values() for gene in genes]
+        rare, n_cells = rarely_detected(matrix, flagged | adata.var_names.isin(subunits))
+        names = set(adata.var_names[rare])
+        rare_complexes = [name for name, genes in of_role.items() if names.intersection(genes)]
+        n_rare = int((rare & flagged).sum()) + len(rare_complexes)
+        if not n_rare:
+            continue
+        if n_rare == int(flagged.sum()) + len(of_role):
+            raise DataError(
+                f"all {n_rare} published `{role}` in the data are above 0 in fewer than "
+                f"1 % of {n_cells} cells. Pass your own list as `{role}` to use them."
+            )
+        flags[column] = flagged & ~rare
+        for name in rare_complexes:
+            del of_role[name]
+        logger.info(
+            "%s: %d published ones above 0 in fewer than 1 %% of %d cells are left out.",
+            *(role, n_rare, n_cells),
+        )

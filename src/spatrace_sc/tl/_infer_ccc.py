@@ -13,6 +13,7 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import flag, whole
+from .._data.complexes import check_level
 from .._data.covariates import covariate_names
 from .._data.notices import hint_at_symbols, log_limits, review_columns, warn_if_none_significant
 from .._data.table import as_table, check_copy
@@ -50,6 +51,7 @@ def infer_ccc(
     transitions_key: str | None = None,
     gene_symbols: str | None = None,
     homophilic: bool = False,
+    complex_level: str = "minimum",
     covariates: Sequence[str] | None = None,
     prior: Prior | None = None,
     config: Config | None = None,
@@ -93,7 +95,8 @@ def infer_ccc(
     ligands, receptors, tfs, targets
         Genes of each role. None: the flags that :func:`spatrace_sc.pp.gene_roles` wrote to
         ``var``; without a flag for targets, at most 300 of the most variable genes. All ligand ×
-        receptor pairs are candidates, except those of a gene with itself (``homophilic``).
+        receptor pairs are candidates, except those of a gene with itself (``homophilic``). A ligand
+        or receptor ``"A_B"`` that is no gene itself is a complex: one regulator, with one level.
     cell_type_key
         Column of ``obs`` with cell types.
     sample_key
@@ -131,7 +134,10 @@ def infer_ccc(
         Whether a gene that is both a ligand and a receptor may pair with itself. By default such
         a pair is no candidate and in no table: the expression of a gene in a cell and in its
         neighbours is similar for many reasons. True: for genes that do bind themselves, such as
-        cadherins.
+        cadherins. Complexes with a subunit in common count as one gene.
+    complex_level
+        ``"minimum"``: the level of a complex is that of the subunit with the least (linear)
+        expression in the cell. ``"geometric mean"``: the geometric mean of all subunits.
     covariates
         Columns of ``obs`` and slots of ``obsm`` that compete with the regulators, as cell type,
         slice and time always do: a batch, a region, a cell-cycle score, proportions of cell types.
@@ -221,20 +227,13 @@ def infer_ccc(
     *Ranking of TF edges.* ``effect`` also holds what silencing a TF changes in a transformer
     whose tokens are the TFs of the cell, as far as count noise allows
     (:func:`spatrace_sc.get.attention`; ``docs/method.md``, section 9). p and q do not use it.
-    A further network has the pairs that the sparse fit keeps as tokens, too; no table of edges
-    uses it.
 
-    *Pooled effects.* A receptor may change the activity of a TF and not its transcription. Its
-    pair then acts on the targets of the TF. Where the effects of pairs follow those of single
-    TFs more closely than by chance, they are pooled over the targets of a TF
-    (``docs/method.md``, section 5; logged).
-
-    *Shared credit.* Where TFs predict the level of a receptor, receptors predict the targets as
-    well as TFs do, and pairs do no better than decoys, part of the credit goes to the route
-    exposure → receptor → target (``docs/method.md``, section 5; logged).
-
-    Edges that have an effect for one of these two reasons alone rank below those with q ≤ 0.1.
-    They have q = 1, the p of their strength against decoys, and ``evidence`` "co-variation".
+    *Pooled effects and shared credit* (``docs/method.md``, section 5; logged). A receptor may
+    change the activity of a TF and not its transcription: where the effects of pairs follow those
+    of single TFs, they are pooled over the targets of a TF. Where TFs predict the level of a
+    receptor and pairs do no better than decoys, part of the credit goes to the route exposure →
+    receptor → target. Edges that have an effect for one of these two reasons alone rank below
+    those with q ≤ 0.1, and have q = 1 and ``evidence`` "co-variation".
 
     References
     ----------
@@ -270,6 +269,7 @@ def infer_ccc(
         *(senders, receivers, radius),
         homophilic=bool(homophilic),
         covariates=covariate_names(covariates),
+        complex_level=check_level(complex_level),
     )
     roles = {"ligands": ligands, "receptors": receptors, "tfs": tfs, "targets": targets}
     study = read_study(adata, roles, source)
@@ -284,7 +284,7 @@ def infer_ccc(
     used = source.resolved(
         np.unique(study.sender_types).tolist(),
         np.unique(study.receiver_types).tolist(),
-        study.radius,
+        *(study.radius, study.genes.complexes),
     )
     params = used.to_params() | {
         "prior": describe_prior(prior),
