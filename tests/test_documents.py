@@ -54,7 +54,7 @@ def test_five_lines_of_the_readme_run_on_a_file(tmp_path, monkeypatch):
     }
     adata = adata[:, [gene for genes in lists.values() for gene in genes]].copy()
     read = partial(published, lists)
-    monkeypatch.setattr("spatrace_sc.pp._gene_roles.published_lists", read)
+    monkeypatch.setattr("spatrace_sc.pp._published_lists.published_lists", read)
     monkeypatch.chdir(tmp_path)
     adata.write_h5ad("yours.h5ad")
     exec(compile(code, "README.md", "exec"), {})

@@ -32,6 +32,7 @@ from .._data.load_genes import load_genes
 from .._data.matrix_forms import InMemory
 from .._data.missing_genes import warn_of_unmeasured_genes
 from .._data.on_disk import OnDisk
+from .._data.platforms import radius_in_units
 from .._data.radius import resolve_radius
 from .._data.repeated_cells import repeats, warn_of_repeated_cells
 from .._data.size_factors import load_rescaled, log_size_factors
@@ -182,8 +183,9 @@ def assemble_study(
     ``obsp``. ``overdispersion`` of the counts; None: it is estimated.
     """
     cells, matrix, names = tissue.cells, tissue.matrix, tissue.names
+    given = radius_in_units(source.radius, source.scale, cells.coords, cells.sample)
     radius = radius_or_stored(
-        *(adata, source.radius, cells.coords, cells.sample),
+        *(adata, given, cells.coords, cells.sample),
         spatial_key=source.spatial_key,
         sample_key=source.sample_key,
     )

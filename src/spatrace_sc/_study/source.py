@@ -24,7 +24,8 @@ class Source:
     """The reading keys of :func:`spatrace_sc.tl.infer_ccc`, under the names of its arguments.
 
     ``senders`` and ``receivers`` are cell types and ``radius`` a length in the units of the
-    coordinates; None until the data have been read, when the user gave none. ``homophilic``:
+    coordinates; until the data have been read they are as the user gave them: None, a name of a
+    platform, or µm with a ``scale`` (µm per unit), which is not stored. ``homophilic``:
     whether a gene may pair with itself. ``covariates`` are sorted columns of ``obs`` and slots
     of ``obsm``. ``complexes``: names in results of the subunits of every complex, known once the
     data have been read; ``complex_level``: how its level follows from theirs.
@@ -40,11 +41,12 @@ class Source:
     gene_symbols: str | None
     senders: Sequence[str] | None
     receivers: Sequence[str] | None
-    radius: float | None
+    radius: float | str | None
     homophilic: bool = False
     covariates: tuple[str, ...] = ()
     complexes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     complex_level: str = MINIMUM
+    scale: float | None = None
 
     @property
     def stage_column(self) -> str | None:
@@ -69,8 +71,8 @@ class Source:
         complexes: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Source:
         """Return the source with the cell types, the radius and the complexes that were used."""
-        used = replace(self, senders=list(senders), receivers=list(receivers), radius=radius)
-        return replace(used, complexes=dict(complexes or {}))
+        used = replace(self, senders=list(senders), receivers=list(receivers), scale=None)
+        return replace(used, radius=radius, complexes=dict(complexes or {}))
 
     def to_params(self) -> dict[str, Any]:
         """Return plain values that every file format takes."""
