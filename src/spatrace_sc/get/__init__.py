@@ -10,6 +10,7 @@ from ._knockout import knockout, knockout_cells, knockouts
 from ._modules import modules
 from ._parameters import params, stages, training_history
 from ._partial_residuals import partial_residuals
+from ._sample_features import sample_features
 from ._signal_direction import signal_direction
 from ._tables import lr_pairs, lr_targets, tf_targets
 from ._transitions import transition_reach, transitions
@@ -31,6 +32,7 @@ __all__ = [
     "modules",
     "params",
     "partial_residuals",
+    "sample_features",
     "sent_received",
     "signal_direction",
     "stages",
