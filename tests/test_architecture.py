@@ -179,7 +179,7 @@ MATRICES = {"X", "layers", "raw", "to_df", "obs_vector", "var_vector", "chunk_X"
 #: `_core` and `_model` know no AnnData, `datasets` builds them.
 READERS = sorted(set(ROOMS) - {"_core", "_data", "_model", "datasets"})
 #: Files that read matrices which the package has built itself, with `get`.
-READ_BUILT_MATRICES = {"pl/_mapped_quantity.py", "tl/_compare.py"}
+READ_BUILT_MATRICES = {"get/_sample_features.py", "pl/_mapped_quantity.py", "tl/_compare.py"}
 
 
 def matrices_read(name):

@@ -60,8 +60,7 @@ def sample_features(
     - ``"long"``: one row per sample and feature, with the columns ``sample``, ``kind``,
       ``feature``, ``value`` and ``n_receivers``.
 
-    Samples are in the order of their categories, otherwise in alphabetical order. A sample without
-    receivers has ``n_receivers`` 0 and NaN.
+    Samples are in alphabetical order. A sample without receivers has ``n_receivers`` 0 and NaN.
 
     Raises
     ------
@@ -93,7 +92,7 @@ def sample_features(
             "`adata.obs` with the unit of a row as `sample_key`."
         )
     samples = obs_column(adata, column, "sample_key")
-    names = _names(samples)
+    names = sorted(set(samples.dropna().astype(str)))
     code = pd.Index(names).get_indexer(pd.Index(samples.astype(str)))
     receives = np.isfinite(result.per_cell("tf_activity")).all(axis=1) & (code >= 0)
     n_receivers = np.bincount(code[receives], minlength=len(names))
@@ -119,14 +118,6 @@ def _kinds(result: Result, kinds: Sequence[str] | str | None) -> list[str]:
     except MissingKeyError:
         has_modules = False
     return [kind for kind in ACTIVITY_KINDS if kind != "modules" or has_modules]
-
-
-def _names(samples: pd.Series) -> list[str]:
-    """Return the samples that occur, in the order of their categories or of the alphabet."""
-    present = set(samples.dropna().astype(str))
-    if isinstance(samples.dtype, pd.CategoricalDtype):
-        return [str(name) for name in samples.cat.categories if str(name) in present]
-    return sorted(present)
 
 
 def _means(
