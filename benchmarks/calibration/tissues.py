@@ -110,6 +110,8 @@ LISTS: dict[str, dict[str, int]] = {
     "200 TFs": {"n_tfs": 200, "n_targets": 100},
     "40 x 40 pairs": {"n_ligands": 40, "n_receptors": 40, "n_pairs": 20},
     "100 x 100 pairs": {"n_ligands": 100, "n_receptors": 100, "n_pairs": 20},
+    "50 TFs, 12 000 receivers": {"n_cells": 20_000, "n_tfs": 50, "n_targets": 200},
+    "200 TFs, 12 000 receivers": {"n_cells": 20_000, "n_tfs": 200, "n_targets": 200},
 }
 #: Cells of real tissue, under the expression of the simulator and medium fields.
 REAL_CELLS = ("midbrain cells", "embryo cells")

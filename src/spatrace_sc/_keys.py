@@ -36,6 +36,8 @@ PSEUDOTIME = "pseudotime"
 REACH = "reach"
 REACH_COLUMNS = ["steps", "cells", "time_back"]
 
+#: Form of checkpoints; it changes when a checkpoint of before cannot be continued.
+CHECKPOINT_FORM = "1"
 #: Edges with at most this q are significant.
 MAX_SIGNIFICANT_Q = 0.1
 

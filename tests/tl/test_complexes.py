@@ -231,6 +231,15 @@ def test_data_without_a_subunit_cannot_be_restored():
         st.tl.knockout(adata, tf="TF000")
 
 
+def test_controls_of_a_result_with_complexes():
+    adata = inferred().copy()
+    st.tl.controls(adata, n_sham=1, n_misplaced=1, n_implants=0, n_halves=0)
+    sham = adata.uns["spatrace"]["controls"]["sham_genes"]
+    subunits = {"REC000", "REC001", "REC002", *(f"LIG00{k}" for k in range(4)), *TFS}
+    assert set(sham["stands_for"].astype(str)) <= subunits
+    assert not subunits & set(sham["gene"].astype(str))
+
+
 def test_flags_and_stored_complexes_are_lists(tmp_path):
     adata = tissue()
     for column in ("ligand", "receptor", "tf", "target"):

@@ -24,7 +24,7 @@ from spatrace_sc._inference import restore as restoring
 from spatrace_sc._inference import run
 from spatrace_sc._inference.levels import regulator_levels
 from spatrace_sc._inference.moved_senders import activity_at_exposure
-from spatrace_sc._inference.restore import _quiet, restore
+from spatrace_sc._inference.restore import quiet, restore
 from spatrace_sc._model.fit import fit
 from spatrace_sc._study import problem as problem_of_study
 from spatrace_sc._study.data_order import rank_genes
@@ -287,7 +287,7 @@ def test_messages_of_the_inference_are_not_repeated(order, caplog):
 def test_other_threads_are_heard(caplog):
     from threading import Thread
 
-    with caplog.at_level(logging.INFO, "spatrace_sc"), _quiet():
+    with caplog.at_level(logging.INFO, "spatrace_sc"), quiet():
         for level in (logging.WARNING, logging.ERROR):
             logging.getLogger("spatrace_sc").log(level, "here %d", level)
         other = Thread(target=lambda: logging.getLogger("spatrace_sc").info("there"))

@@ -83,7 +83,7 @@ def restore(adata: AnnData, key: str) -> Restored:
     result = Result.read(adata, key, of_cells=None)
     order = np.arange(adata.n_obs) if result.in_data_order else _order_by_name(result)
     moved = not np.array_equal(order, np.arange(adata.n_obs))
-    with _quiet():
+    with quiet():
         restored = _restored(replace(result, adata=adata[order]) if moved else result, order)
     logger.info(
         "Restored the fitted model of `uns[%r]`: %d receivers%s.",
@@ -106,7 +106,7 @@ def _order_by_name(result: Result) -> NDArray[np.intp]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence this thread's log up to warnings: the inference has already reported them."""
     thread = threading.get_ident()
 

@@ -6,6 +6,7 @@ This module imports torch: import it when it is called.
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,10 +21,12 @@ from .._model.evidence.prior_trust import calibrate_prior
 from .._model.evidence.resample import refits_at_a_time, resample
 from .._model.evidence.screen_pairs import screen
 from .._model.evidence.silencing import SilencingEffects, silencing_effects
-from .._model.fit import Fit, fit
+from .._model.fit import Fit
 from .._model.network.checkpoint import to_arrays
 from .._model.records import Problem
 from .._model.runtime.memory import Sizes, check_memory
+from .._model.runtime.stored_steps import ArrayStore
+from .._model.stored_fit import stored_fit
 from .._result import NewResult, Restoration
 from .._study.histories import decoy_drawer
 from .._study.prior_penalties import Prior
@@ -42,7 +45,7 @@ from .edge_tables import (
     Values,
     refit_weights,
 )
-from .edge_tests import assess_edges
+from .edge_tests import EdgeEvidence, assess_edges
 from .restore import MAX_STORED_TRANSITIONS, target_moments
 from .stage_levels import stage_factors_of
 
@@ -55,27 +58,22 @@ ACTIVITY_PAIRS = ["ligand", "receptor", "score", "p_value", "q_value"]
 
 
 def run(
-    study: Study, config: Config, seed: int, device: torch.device, prior: Prior | None
+    study: Study,
+    config: Config,
+    seed: int,
+    device: torch.device,
+    prior: Prior | None,
+    store: ArrayStore | None = None,
 ) -> NewResult:
-    """Return the result of an inference: fit, refits, tests and summaries."""
-    genes = study.genes
-    sizes = Sizes(
-        *(len(study.time), config.model.n_lags, genes.n_tfs),
-        *(genes.n_ligands, genes.n_receptors, genes.n_targets, config.max_edges),
-    )
-    check_memory(sizes, refits_at_a_time(config, device), device)
-    problem = build_problem(study, config, prior).to(device)
-    _log_sizes(study, problem, device)
-    streams = _random_streams(seed)
-    problem, trust = calibrate_prior(problem, config, seed=streams["fit"])
-    fitted = fit(problem, config, seed=streams["fit"])
+    """Return the result of an inference: fit, refits, tests and summaries.
+
+    The fit and the refits are kept in the ``store``, and read from it if they are there.
+    """
+    started = _start(study, config, seed, device, prior, store)
+    problem, fitted, streams = started.problem, started.fit, started.streams
     silenced = silencing_effects(problem, fitted, config, seed=streams["silence"])
     tokens = pair_tokens(problem, fitted, config, seed=streams["pair_tokens"])
-    draw = decoy_drawer(study, config.model.n_lags)
-    evidence = resample(
-        screen(problem, fitted, config), fitted, draw, config, seed=streams["resample"]
-    )
-    edges = assess_edges(study, problem, fitted, evidence, silenced, config, seed=streams["order"])
+    edges = _test(study, started, silenced, config, store)
     evidence = edges.evidence
     top = _strongest_pairs(evidence.pair_score, config.max_activity)
     strength = evidence.pair_score[top].astype(np.float32)
@@ -96,7 +94,7 @@ def run(
         "target_moments": target_moments(study),
         "refits": refit_weights(evidence.refits, config.max_edges),
         "stage_factors": stage_factors_of(study, problem, fitted, edges.tables[LR_PAIRS.name]),
-        "fit": _fit_summary(fitted, silenced, trust) | {"order_share": edges.order_share},
+        "fit": _fit_summary(fitted, silenced, started.trust) | {"order_share": edges.order_share},
         "attention": attention_of_regulators(study, silenced, config.max_edges),
         "attention_to_pairs": attention_of_pairs(study, tokens, config.max_edges),
         "history": pd.DataFrame(fitted.history, columns=_keys.HISTORY),
@@ -105,7 +103,7 @@ def run(
         "tf_scores": tf_strength.astype(float),
     }
     return NewResult(
-        genes=genes,
+        genes=study.genes,
         stages=study.stages,
         senders=study.sender_rows,
         receivers=study.receiver_rows,
@@ -118,6 +116,68 @@ def run(
         restoration=_restoration(study, fitted, streams),
         values=values,
     )
+
+
+def run_tests(
+    study: Study, config: Config, seed: int, device: torch.device, prior: Prior | None
+) -> tuple[EdgeEvidence, dict[str, float]]:
+    """Return the tested edges, and held-out R² by stage of the fit, of a shorter inference.
+
+    p and q are those of :func:`run`. What does not enter them is left out: networks in which TFs
+    are silenced, activity and communication.
+    """
+    started = _start(study, config, seed, device, prior)
+    shape = (started.problem.n_tf_genes, started.problem.targets.shape[1])
+    silenced = SilencingEffects(np.zeros(shape), np.full(shape, np.inf))
+    edges = _test(study, started, silenced, config)
+    return edges, {stage: float(value) for stage, value in started.fit.r2.items()}
+
+
+class _Started(NamedTuple):
+    """A fitted problem, the trust in its prior, and the seeds of all steps."""
+
+    problem: Problem
+    fit: Fit
+    trust: dict[str, float]
+    streams: dict[str, int]
+
+
+def _start(
+    study: Study,
+    config: Config,
+    seed: int,
+    device: torch.device,
+    prior: Prior | None,
+    store: ArrayStore | None = None,
+) -> _Started:
+    """Check the memory, build the problem and fit the model."""
+    genes = study.genes
+    sizes = Sizes(
+        *(len(study.time), config.model.n_lags, genes.n_tfs),
+        *(genes.n_ligands, genes.n_receptors, genes.n_targets, config.max_edges),
+    )
+    check_memory(sizes, refits_at_a_time(config, device), device)
+    problem = build_problem(study, config, prior).to(device)
+    _log_sizes(study, problem, device)
+    streams = _random_streams(seed)
+    problem, trust = calibrate_prior(problem, config, seed=streams["fit"])
+    fitted = stored_fit(problem, config, seed=streams["fit"], store=store)
+    return _Started(problem, fitted, trust, streams)
+
+
+def _test(
+    study: Study,
+    started: _Started,
+    silenced: SilencingEffects,
+    config: Config,
+    store: ArrayStore | None = None,
+) -> EdgeEvidence:
+    """Refit against decoys and test all edges."""
+    problem, fitted, _, streams = started
+    draw = decoy_drawer(study, config.model.n_lags)
+    screened = screen(problem, fitted, config)
+    evidence = resample(screened, fitted, draw, config, seed=streams["resample"], store=store)
+    return assess_edges(study, problem, fitted, evidence, silenced, config, seed=streams["order"])
 
 
 def _log_sizes(study: Study, problem: Problem, device: torch.device) -> None:

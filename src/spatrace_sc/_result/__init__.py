@@ -1,12 +1,13 @@
 """The stored result: the only room that knows its slots in ``uns``, ``obsm`` and ``obsp``."""
 
-from .parts import Attention, Comparison, Knockout, Restoration
+from .parts import Attention, Comparison, Controls, Knockout, Restoration
 from .record import Result
 from .write import (
     NewResult,
     add_cascades,
     add_communication,
     add_comparison,
+    add_controls,
     add_knockout,
     add_modules,
     add_partial_residuals,
@@ -19,6 +20,7 @@ from .write import (
 __all__ = [
     "Attention",
     "Comparison",
+    "Controls",
     "Knockout",
     "NewResult",
     "Restoration",
@@ -26,6 +28,7 @@ __all__ = [
     "add_cascades",
     "add_communication",
     "add_comparison",
+    "add_controls",
     "add_knockout",
     "add_modules",
     "add_partial_residuals",

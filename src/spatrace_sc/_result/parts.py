@@ -182,3 +182,28 @@ class Comparison:
             "replicate_key": self.replicate_key or "",
         }
         return params | self.tables
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Stored controls: ``tables`` by name, what they say in ``sentences``, and the arguments."""
+
+    tables: dict[str, pd.DataFrame]
+    sentences: list[str]
+    params: dict[str, Any]
+
+    def to_slots(self) -> dict[str, Any]:
+        """Return plain values for ``uns``."""
+        return {
+            "params": self.params,
+            "sentences": np.array(self.sentences, dtype=object),
+            **self.tables,
+        }
+
+    @classmethod
+    def from_slots(cls, slots: Mapping[str, Any]) -> Controls:
+        """Build from what :meth:`to_slots` returned, after a file has been written and read."""
+        tables = {
+            n: v.reset_index(drop=True) for n, v in slots.items() if isinstance(v, pd.DataFrame)
+        }
+        return cls(tables, [str(s) for s in slots["sentences"]], dict(slots["params"]))

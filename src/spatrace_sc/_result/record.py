@@ -21,8 +21,9 @@ from .._model.config import Config
 from .._regulators import Regulators
 from .._study.source import Source, complexes_in
 from .checks import cell_names, check_cells, find_slots, match_cells, stored_values
+from .compact_tables import expand
 from .labels import require_own_labels
-from .parts import FORMER_TABLES, Attention, Comparison, Knockout, Restoration
+from .parts import FORMER_TABLES, Attention, Comparison, Controls, Knockout, Restoration
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -91,9 +92,8 @@ class Result:
     @cached_property
     def genes(self) -> Regulators:
         """Genes by role and their numbering."""
-        params = self.slots.get("params", {})
+        params, genes = self.slots.get("params", {}), self.slots["genes"]
         homophilic, complexes = bool(params.get("homophilic", True)), complexes_in(params)
-        genes = self.slots["genes"]
         return Regulators.from_mapping(genes, homophilic=homophilic, complexes=complexes)
 
     @cached_property
@@ -190,7 +190,7 @@ class Result:
     def communication(self, *, by_stage: bool = False) -> pd.DataFrame:
         """Return the table of sender type × receiver type × pair."""
         table: pd.DataFrame = self.slots["communication_by_stage" if by_stage else "communication"]
-        return table
+        return expand(table)
 
     @property
     def has_new_communication(self) -> bool:
@@ -230,8 +230,6 @@ class Result:
         slots = self.slots.get("restoration")
         return None if slots is None else Restoration.from_slots(slots)
 
-    # --- values per cell ----------------------------------------------------------------------
-
     @property
     def activity_pairs(self) -> pd.DataFrame:
         """Pairs with a stored activity, strongest first: ligand, receptor, score, p and q."""
@@ -260,8 +258,6 @@ class Result:
         call = f"st.tl.infer_ccc(adata, key_added={self.key!r})"
         return stored_values(self.adata, self.cell_slots[values], "the inference", call)
 
-    # --- results of later verbs ---------------------------------------------------------------
-
     def _derived(self, name: str, call: str) -> Any:
         if name not in self.slots:
             raise MissingKeyError(
@@ -277,9 +273,13 @@ class Result:
     @property
     def comparison(self) -> Comparison:
         """Differences between groups."""
-        return Comparison.from_slots(
-            self._derived("comparison", "st.tl.compare(adata, groups=..., ")
-        )
+        call = "st.tl.compare(adata, groups=..., "
+        return Comparison.from_slots(self._derived("comparison", call))
+
+    @property
+    def controls(self) -> Controls:
+        """Negative and positive controls on this tissue."""
+        return Controls.from_slots(self._derived("controls", "st.tl.controls(adata, "))
 
     @property
     def modules(self) -> dict[str, Any]:

@@ -20,8 +20,9 @@ from .._errors import InvalidArgumentError
 from .._regulators import Regulators
 from .._version import __version__
 from .checks import FORM, is_result
+from .compact_tables import compact
 from .labels import labels_of_cells
-from .parts import Comparison, Knockout, Restoration
+from .parts import Comparison, Controls, Knockout, Restoration
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -95,7 +96,7 @@ def write_result(adata: AnnData, key: str, new: NewResult, params: Mapping[str, 
         "stages": np.array(new.stages, dtype=object),
         "candidates": new.n_candidates,
         "evidence": EVIDENCE,
-        **new.tables,
+        **_with_compact_communication(new.tables),
         "groups": np.array(new.groups, dtype=object),
         **new.values,
         "restoration": new.restoration.to_slots(),
@@ -112,6 +113,14 @@ def write_result(adata: AnnData, key: str, new: NewResult, params: Mapping[str, 
         adata.obsm[slot] = spread_over_cells(values, new.receivers, adata.n_obs)
     slot = _keys.communication_key(key)
     adata.obsp[slot] = between_cells(new.matrix, new.senders, new.receivers, adata.n_obs)
+
+
+def _with_compact_communication(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return the tables, those of communication in their small form."""
+    return {
+        name: compact(table) if name.startswith("communication") else table
+        for name, table in tables.items()
+    }
 
 
 def spread_over_cells(
@@ -166,12 +175,24 @@ def add_communication(
     adata: AnnData, key: str, tables: Mapping[str, pd.DataFrame], params: Mapping[str, Any]
 ) -> None:
     """Store the tables of sender and receiver types, and how they were computed."""
-    _merge(adata, key, {**tables, "communication_params": dict(params)})
+    compacted = _with_compact_communication(tables)
+    _merge(adata, key, {**compacted, "communication_params": dict(params)})
 
 
 def add_comparison(adata: AnnData, key: str, comparison: Comparison) -> None:
     """Store differences between groups."""
     _merge(adata, key, {"comparison": comparison.to_slots()})
+
+
+def add_controls(adata: AnnData, key: str, controls: Controls) -> None:
+    """Store the controls of a result; a table of settings replaces only that table."""
+    former = dict(adata.uns[key].get("controls", {}))
+    slots = controls.to_slots()
+    if set(controls.tables) == {"settings"}:
+        slots = {"params": {}, "sentences": slots["sentences"]} | former | controls.tables
+    else:
+        slots = {name: former[name] for name in ("settings",) if name in former} | slots
+    _merge(adata, key, {"controls": slots})
 
 
 def add_modules(

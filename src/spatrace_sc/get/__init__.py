@@ -5,6 +5,7 @@ from ._attention import attention
 from ._cascades import cascades, lr_tfs
 from ._communication import cell_communication, communication, sent_received
 from ._comparison import comparison
+from ._controls import controls
 from ._exports import to_decoupler, to_liana, to_networkx
 from ._knockout import knockout, knockout_cells, knockouts
 from ._modules import modules
@@ -23,6 +24,7 @@ __all__ = [
     "cell_communication",
     "communication",
     "comparison",
+    "controls",
     "knockout",
     "knockout_cells",
     "knockouts",

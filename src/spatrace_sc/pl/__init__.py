@@ -6,6 +6,7 @@ from ._chord import chord
 from ._communication import communication
 from ._communication_stages import communication_stages
 from ._comparison import comparison
+from ._controls import controls
 from ._dotplot import dotplot
 from ._edge import edge
 from ._effect_heatmap import effect_heatmap
@@ -35,6 +36,7 @@ __all__ = [
     "communication",
     "communication_stages",
     "comparison",
+    "controls",
     "dotplot",
     "edge",
     "effect_heatmap",

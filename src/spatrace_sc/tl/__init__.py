@@ -3,6 +3,7 @@
 from ._cascades import cascades
 from ._communication import communication
 from ._compare import compare
+from ._controls import controls
 from ._evaluate import evaluate
 from ._infer_ccc import infer_ccc
 from ._knockout import knockout
@@ -13,6 +14,7 @@ __all__ = [
     "cascades",
     "communication",
     "compare",
+    "controls",
     "evaluate",
     "infer_ccc",
     "knockout",

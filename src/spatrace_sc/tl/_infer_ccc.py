@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import time as clock
+import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +17,8 @@ from .._data.notices import hint_at_symbols, log_limits, review_columns, warn_if
 from .._data.table import as_table, check_copy
 from .._errors import InvalidArgumentError
 from .._result import check_key, write_result
-from .._settings import resolve_device, settings
-from .._study.prior_penalties import Prior, describe_prior
+from .._settings import resolve_device
+from .._study.prior_penalties import Prior
 from .._study.read import read_study
 from .._study.source import Source
 
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
     from .._model.config import Config
-
-logger = logging.getLogger("spatrace_sc")
 
 
 def infer_ccc(
@@ -58,6 +54,7 @@ def infer_ccc(
     config: Config | None = None,
     seed: int = 0,
     device: str = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
     table_key: str = _keys.TABLE,
     key_added: str = _keys.RESULT,
     copy: bool = False,
@@ -165,6 +162,9 @@ def infer_ccc(
     device
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ... ``"auto"`` is ``st.settings.device``: by default
         a CUDA GPU if there is one, otherwise the CPU (logged).
+    checkpoint
+        Folder in which the fit and every refit are stored when they are done. The same call after
+        an interruption continues there, to the same tables. None: nothing is stored.
     table_key
         Table of a SpatialData.
     key_added
@@ -248,9 +248,9 @@ def infer_ccc(
     ['ligand', 'receptor', 'score', 'p_value', 'score_se', 'group_q_value', 'group', 'limited_by',
      'q_value', 'stability', 'evidence']
     """
-    from .._inference.run import run
     from .._model.config import Config as Configuration
-    from .._model.runtime.distributed import init_from_environment, shows
+    from .._model.runtime.distributed import init_from_environment
+    from ._inferred import inferred
 
     adata = as_table(data, table_key)
     check_copy(adata, copy)
@@ -277,22 +277,8 @@ def infer_ccc(
     columns = {k: getattr(source, k) for k in ("cell_type_key", "sample_key", "stage_key")}
     review_columns(adata, columns, np.union1d(study.sender_rows, study.receiver_rows))
     hint_at_symbols(adata, gene_symbols, any(genes is None for genes in roles.values()))
-    started = clock.perf_counter()
-    shown = replace(config, progress=shows(config.progress and settings.progress))
-    result = run(study, shown, int(seed), chosen_device, prior)
-    logger.info("Inference took %.1f s on %s.", clock.perf_counter() - started, chosen_device)
+    result, params = inferred(study, source, config, int(seed), chosen_device, prior, checkpoint)
     reasons = log_limits(result.tables, result.n_candidates, config.max_edges)
-    used = source.resolved(
-        np.unique(study.sender_types).tolist(),
-        np.unique(study.receiver_types).tolist(),
-        *(study.radius, study.genes.complexes),
-    )
-    params = used.to_params() | {
-        "prior": describe_prior(prior),
-        "seed": int(seed),
-        "device": str(chosen_device),
-        "config": config.to_dict(),
-    }
     if copy:
         adata = adata.copy()
     write_result(adata, key_added, result, params)

@@ -14,11 +14,14 @@ from tqdm.auto import tqdm
 
 from ..config import Config
 from ..fit import Fit
-from ..records import Draw, Edges, Evidence, History, Problem
+from ..records import Draw, Edges, Evidence, History, Problem, RefitWeights
 from ..runtime.distributed import gather_results, is_active, share_tasks, shows
+from ..runtime.stored_steps import ArrayStore, stored_step
 from .edge_strength import listed_edges
 from .refit import Refit, refit
 
+#: Records that the result of a refit is made of.
+REFIT_RECORDS = {record.__name__: record for record in (Refit, Draw, RefitWeights)}
 #: Draws the history of decoy genes, with the shapes and marginal distributions of the real one
 #: and no relation to the targets.
 DrawDecoys = Callable[[np.random.Generator], History]
@@ -26,7 +29,13 @@ DrawDecoys = Callable[[np.random.Generator], History]
 
 @torch.no_grad()
 def resample(
-    problem: Problem, fit: Fit, draw_decoys: DrawDecoys, config: Config, *, seed: int
+    problem: Problem,
+    fit: Fit,
+    draw_decoys: DrawDecoys,
+    config: Config,
+    *,
+    seed: int,
+    store: ArrayStore | None = None,
 ) -> Evidence:
     """Evidence from refits of the weights on random blocks, real regulators against decoys.
 
@@ -44,18 +53,22 @@ def resample(
 
     Several processes take turns (:mod:`spatrace_sc._model.runtime.distributed`). Refits are
     independent tasks on ``config.evidence.n_workers`` threads. Each has its own random stream and
-    runs on one core, so the results do not depend on the number of workers.
+    runs on one core, so the results do not depend on the number of workers. A refit that is in the
+    ``store`` is read there.
     """
     options = config.evidence
     streams = np.random.default_rng(seed).spawn(options.n_resamples)
     device = problem.targets.device
     listed = listed_edges(problem, fit, config.max_edges)
 
-    def task(stream: np.random.Generator) -> Refit:
+    def new(stream: np.random.Generator) -> Refit:
         rows = _random_blocks(problem.block, problem.usable, options.sample_share, stream)
         return refit(problem, fit, draw_decoys(stream).to(device), rows, listed, config)
 
-    local = [streams[index] for index in share_tasks(len(streams))]
+    def task(index: int) -> Refit:
+        return stored_step(store, f"refit_{index}", lambda: new(streams[index]), REFIT_RECORDS)
+
+    local = list(share_tasks(len(streams)))
     n_threads = refits_at_a_time(config, device)
     with _one_core_each(), ThreadPoolExecutor(n_threads) as pool:
         # A thread would keep its own memory, so a single worker runs without one, unless other

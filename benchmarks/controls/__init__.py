@@ -1,0 +1,1 @@
+"""Whether controls on a tissue estimate its true false share and power."""

@@ -1,0 +1,1 @@
+"""Negative and positive controls on the tissue of a result."""

@@ -1,0 +1,120 @@
+"""Controls in sentences, for the log and for a paper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..._edges import LR_PAIRS, TESTED_KINDS, EdgeKind
+from ..._keys import MAX_SIGNIFICANT_Q
+from .false_discoveries import summary
+from .power import POWER
+
+#: What sham genes should share with real genes, and the largest difference without a warning, in
+#: standard deviations of the real genes.
+FEATURE_WORDS = {
+    "type_share": "cell-type specificity",
+    "morans_i": "spatial autocorrelation",
+    "time_share": "course in time",
+}
+MAX_DIFFERENCE = 1.0
+NOUNS = {"tf_targets": "TF → target edges", "lr_targets": "pair → target edges"}
+
+
+def sentences(
+    false: pd.DataFrame,
+    limits: pd.DataFrame,
+    more: pd.DataFrame,
+    balance: pd.DataFrame,
+    n_called: dict[str, int],
+) -> list[str]:
+    """Return what the controls say of each table, in one paragraph per table.
+
+    Tables are those of :mod:`.false_discoveries` and :mod:`.power`; ``n_called`` are the numbers
+    of significant edges of the result.
+    """
+    worst = {row["table"]: row for row in summary(false, MAX_SIGNIFICANT_Q).to_dict("records")}
+    limit = {row["table"]: row for row in limits.to_dict("records") if row["tissue"] == "whole"}
+    result = []
+    for kind in TESTED_KINDS:
+        parts = []
+        if kind.name in worst:
+            parts.append(_on_false(kind, worst[kind.name], n_called[kind.name]))
+        if kind.name in limit:
+            parts.append(_on_power(kind, limit[kind.name]))
+            parts += _on_more(more[more["table"] == kind.name], limit[kind.name])
+        if parts:
+            result.append(" ".join(parts))
+    return [*result, *_on_balance(balance)]
+
+
+def _noun(kind: EdgeKind) -> str:
+    return NOUNS.get(kind.name, "ligand–receptor pairs")
+
+
+def _on_false(kind: EdgeKind, row: dict[Any, Any], n_called: int) -> str:
+    """Return the sentence on the expected share of false discoveries."""
+    control = str(row["control"])
+    if not np.isfinite(row["false_share"]):
+        chance = f"{row['control_calls']:.0f} calls in {row['n_draws']} draws"
+        return (
+            f"No {_noun(kind)} are significant at q ≤ {MAX_SIGNIFICANT_Q:g}; the controls "
+            f"({control}) have {chance}."
+        )
+    return (
+        f"On this tissue {row['false_share']:.0%} [{row['low']:.0%}–{row['high']:.0%}] of the "
+        f"{_noun(kind)} with q ≤ {MAX_SIGNIFICANT_Q:g} ({n_called} in the result) are expected to "
+        f"be false, by {control}."
+    )
+
+
+def _on_power(kind: EdgeKind, row: dict[Any, Any]) -> str:
+    """Return the sentence on the detection limit."""
+    what = "on each of their targets " if kind is LR_PAIRS else ""
+    if not np.isfinite(row["effect"]):
+        return (
+            f"No size of effect {what}is found with probability {POWER:g}: what is missing from "
+            "this table may well act."
+        )
+    return (
+        f"Effects of {row['effect']:.2f} standard deviations {what}are found with probability "
+        f"{POWER:g}; smaller ones are often missed."
+    )
+
+
+def _on_more(more: pd.DataFrame, limit: dict[Any, Any]) -> list[str]:
+    """Return the sentences on twice the receivers and twice the molecules."""
+    result = []
+    for row in more.to_dict("records"):
+        if not np.isfinite(row["effect_with_twice"]):
+            continue
+        n = (
+            f"{limit['n_receivers']} more receivers"
+            if row["twice_the"] == "receivers"
+            else ("Twice the molecules per cell")
+        )
+        result.append(f"{n} would bring this to {row['effect_with_twice']:.2f}.")
+    return result
+
+
+def _on_balance(balance: pd.DataFrame) -> list[str]:
+    """Return a warning where sham genes are less structured than the real genes they stand for."""
+    if not len(balance):
+        return []
+    columns = ["role", "feature", "standardised_difference"]
+    mean = balance[columns].groupby(columns[:2], sort=False).mean().reset_index()
+    lower = [
+        f"{row['role']}s in {FEATURE_WORDS[row['feature']]} "
+        f"({-row['standardised_difference']:.1f} standard deviations)"
+        for row in mean.to_dict("records")
+        if row["feature"] in FEATURE_WORDS and row["standardised_difference"] < -MAX_DIFFERENCE
+    ]
+    if not lower:
+        return []
+    return [
+        f"Sham genes are less structured than the real genes they stand for: {', '.join(lower)}. "
+        "They are called less often than real genes without effect, so the expected false shares "
+        "may be too low."
+    ]

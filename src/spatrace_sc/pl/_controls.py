@@ -1,0 +1,238 @@
+"""Calls on the tissue beside calls on its controls, and power against the size of a signal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from .. import _keys, get
+from .._edges import TESTED_KINDS
+from .._errors import InvalidArgumentError
+from ._colours import OKABE_ITO
+from ._fitted_text import TITLE, wrapped
+from ._shared import NEUTRAL, nothing_left, points, settle
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Rows of a table in the left panel: control, label, colour.
+CONTROLS = (
+    (("sham TFs", "sham genes"), "expected false, by sham genes", "#D55E00"),
+    (("misplaced senders",), "expected false, by misplaced senders", "#0072B2"),
+)
+#: Colour of the calls on the tissue, height of a bar, power that is marked by a line.
+CALLS, BAR, GOOD_POWER = "0.75", 0.26, 0.8
+#: Short names of the tables.
+NAMES = {"tf_targets": "TF → target", "lr_targets": "pair → target", "lr_pairs": "pairs"}
+#: Colours and markers of the tables in the right panel, and their shift in log10 of the size.
+STYLES = dict(zip(NAMES, zip(OKABE_ITO[:3], "os^", (-0.02, 0.0, 0.02), strict=True), strict=True))
+
+
+def controls(
+    adata: AnnData,
+    *,
+    max_q: float = _keys.MAX_SIGNIFICANT_Q,
+    key: str = _keys.RESULT,
+    ax: Sequence[Axes] | None = None,
+) -> NDArray[Any]:
+    """Draw the calls on the tissue beside those expected to be false, and power against size.
+
+    Left: the number of edges with q ≤ ``max_q``, and how many of them negative controls expect to
+    be false, with a 95 % interval. Right: share of implanted signals found at q ≤ 0.1, with a 95 %
+    interval, against the share of the target's variance that they explain. A cross marks the
+    detection limit: the size that is found with probability 0.8.
+
+    Parameters
+    ----------
+    adata
+        After :func:`spatrace_sc.tl.controls`.
+    max_q
+        One of the thresholds of :func:`spatrace_sc.get.controls`.
+    key
+        Name of the result.
+    ax
+        Two axes to draw in, from left to right. None: a new figure.
+
+    Returns
+    -------
+    Array of the two Axes.
+
+    Raises
+    ------
+    MissingKeyError
+        ``adata`` has no such result, or no controls.
+    InvalidArgumentError
+        ``max_q`` is no threshold of the controls, or ``ax`` does not have two axes.
+
+    Examples
+    --------
+    >>> import spatrace_sc as st
+    >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
+    >>> st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage")
+    >>> st.tl.controls(adata, n_sham=0, n_misplaced=1, n_implants=1, n_halves=0)
+    >>> len(st.pl.controls(adata))
+    2
+    """
+    false = get.controls(adata, "false_discoveries", key=key)
+    power, limits = (get.controls(adata, table, key=key) for table in ("power", "limits"))
+    thresholds = np.unique(false["threshold"].to_numpy(dtype=float))
+    if len(false) and not np.isclose(thresholds, max_q).any():
+        raise InvalidArgumentError(
+            f"`max_q={max_q!r}` is not among the thresholds of the controls: "
+            f"{', '.join(f'{t:g}' for t in thresholds)}."
+        )
+    given = None if ax is None else np.ravel(np.array(ax, dtype=object))
+    if given is not None and len(given) != 2:
+        raise InvalidArgumentError(
+            f"`ax` has {len(given)} axes, but there are 2 panels; give 2 axes or none."
+        )
+    axes = _new_axes() if given is None else given
+    _draw_false(axes[0], false[np.isclose(false["threshold"].astype(float), max_q)], max_q)
+    whole = power[power["tissue"] == "whole"]
+    _draw_power(axes[1], whole, limits[limits["tissue"] == "whole"])
+    return axes
+
+
+def _new_axes() -> NDArray[Any]:
+    """Return two new axes side by side."""
+    import matplotlib.pyplot as plt
+
+    return np.asarray(plt.subplots(1, 2, figsize=(7.6, 3.4), layout="constrained")[1])
+
+
+def _draw_false(ax: Axes, table: pd.DataFrame, max_q: float) -> None:
+    """Draw bars of calls, and under each the numbers expected to be false."""
+    if table.empty:
+        nothing_left(ax, "No negative controls were run: `st.tl.controls(adata, n_sham=3)`")
+        return
+    names = [kind.name for kind in TESTED_KINDS if (table["table"] == kind.name).any()]
+    labelled: set[str] = set()
+    for position, name in enumerate(names):
+        rows = table[table["table"] == name]
+        calls = _calls(rows)
+        ax.barh(
+            position - BAR,
+            calls,
+            height=BAR,
+            color=CALLS,
+            label=_once("calls on the tissue", labelled),
+        )
+        ax.annotate(
+            f"{calls:.0f}",
+            (calls, position - BAR),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
+        for k, (controls_of, label, colour) in enumerate(CONTROLS):
+            row = rows[rows["control"].isin(controls_of)]
+            if row.empty:
+                continue
+            y = position + BAR * k
+            expected, low, high = _expected(row.iloc[0], calls)
+            ax.barh(y, expected, height=BAR, color=colour, label=_once(label, labelled))
+            ax.errorbar(
+                *((low + high) / 2, y),
+                xerr=(high - low) / 2,
+                color="black",
+                elinewidth=1.0,
+                capsize=2.5,
+            )
+    ax.set_yticks(range(len(names)), [NAMES[name] for name in names])
+    ax.set_ylim(len(names) - 0.5, -0.6)
+    ax.set_xlim(left=0)
+    ax.margins(x=0.12)
+    ax.set_xlabel(f"edges with q ≤ {max_q:g}")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False, fontsize=7.5)
+    settle(ax)
+    ax.set_title(wrapped([_false_title(table, names)], points(ax)[0], TITLE), fontsize=TITLE)
+
+
+def _once(label: str, labelled: set[str]) -> str:
+    """Return the label the first time, later one that legends leave out."""
+    first = label not in labelled
+    labelled.add(label)
+    return label if first else f"_{label}"
+
+
+def _calls(rows: pd.DataFrame) -> float:
+    """Return the calls of the result if they are listed, else those beside sham genes."""
+    of_result = rows[rows["control"] == "misplaced senders"]
+    chosen = of_result if len(of_result) else rows
+    return float(chosen["calls"].iloc[0])
+
+
+def _expected(row: pd.Series, calls: float) -> tuple[float, float, float]:
+    """Return how many of the calls are expected to be false, and the interval; 0 without calls."""
+    share, low, high = (float(row[c]) * calls for c in ("false_share", "low", "high"))
+    return (share, low, high) if np.isfinite(share) else (0.0, 0.0, 0.0)
+
+
+def _false_title(table: pd.DataFrame, names: list[str]) -> str:
+    """Return the largest expected false share of each table."""
+    parts = []
+    judged = [control for group, _, _ in CONTROLS for control in group]
+    for name in names:
+        rows = table[(table["table"] == name) & table["control"].isin(judged)]
+        share = rows["false_share"].astype(float).max()
+        if np.isfinite(share):
+            parts.append(f"{share:.0%} of {NAMES[name]}")
+    return f"Expected false: {', '.join(parts)}" if parts else "Nothing is called"
+
+
+def _draw_power(ax: Axes, power: pd.DataFrame, limits: pd.DataFrame) -> None:
+    """Draw power against size for every table, and the detection limits."""
+    if power.empty:
+        nothing_left(ax, "No signals were implanted: `st.tl.controls(adata, n_implants=3)`")
+        return
+    for name, (colour, marker, shift) in STYLES.items():
+        rows = power[power["table"] == name].sort_values("size")
+        if rows.empty:
+            continue
+        x = rows["size"].to_numpy(dtype=float) * 10.0**shift
+        y, low, high = (rows[c].to_numpy(dtype=float) for c in ("power", "low", "high"))
+        ax.errorbar(
+            *(x, y),
+            yerr=np.maximum([y - low, high - y], 0.0),
+            color=colour,
+            marker=marker,
+            ms=5,
+            lw=1.3,
+            elinewidth=0.8,
+            label=NAMES[name],
+        )
+        limit = limits.loc[limits["table"] == name, "share"].astype(float)
+        if len(limit) and np.isfinite(limit.iloc[0]):
+            ax.plot(limit.iloc[0], GOOD_POWER, marker="x", ms=9, mew=2.2, color=colour)
+    ax.axhline(GOOD_POWER, color=NEUTRAL, lw=0.8, ls=":", zorder=0)
+    sizes = np.unique(power["size"].to_numpy(dtype=float))
+    ax.set_xscale("log")
+    ax.set_xticks(sizes, [f"{100 * size:g}" for size in sizes], fontsize=8)
+    ax.set_xticks([], minor=True)
+    ax.set_ylim(-0.03, 1.03)
+    ax.set_xlabel("implanted share of the target's variance (%)", fontsize=9)
+    ax.set_ylabel("share found (q ≤ 0.1)")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="upper left", frameon=False, fontsize=7.5)
+    settle(ax)
+    ax.set_title(wrapped([_power_title(limits)], points(ax)[0], TITLE), fontsize=TITLE)
+
+
+def _power_title(limits: pd.DataFrame) -> str:
+    """Return the effects that are found with probability .8."""
+    effect = {row["table"]: float(row["effect"]) for row in limits.to_dict("records")}
+    parts = [
+        f"{NAMES[name]} {effect[name]:.2f} SD"
+        for name in NAMES
+        if np.isfinite(effect.get(name, np.nan))
+    ]
+    if not parts:
+        return "No size is found with probability 0.8"
+    return f"Found with probability 0.8: {', '.join(parts)}"

@@ -1,0 +1,278 @@
+"""Negative and positive controls on the tissue of a result."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from anndata import AnnData
+
+from .. import _keys
+from .._check import flag, labels, number_in, one_of, positive, whole
+from .._data.covariates import covariate_names
+from .._data.table import as_table, check_copy
+from .._errors import InvalidArgumentError
+from .._result import Controls, Result, add_controls
+from .._settings import resolve_device
+from .._settings import settings as show_settings
+from .._study.prior_penalties import Prior
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+    from .._inference.controls.settings import Settings
+
+logger = logging.getLogger("spatrace_sc")
+
+#: Arguments of the inference that can be compared.
+COMPARED = ("radius", "transitions_key", "covariates")
+#: Shares of the variance of a target that implants explain.
+SIZES = (0.02, 0.05, 0.1, 0.2, 0.3)
+
+
+def controls(
+    data: AnnData | SpatialData,
+    *,
+    n_sham: int = 3,
+    n_misplaced: int = 2,
+    n_implants: int = 3,
+    n_halves: int = 1,
+    sizes: Sequence[float] = SIZES,
+    known: Collection[str] | None = None,
+    prior: Prior | None = None,
+    over: Mapping[str, Sequence[Any]] | None = None,
+    n_jobs: int = 1,
+    checkpoint: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    key: str = _keys.RESULT,
+    table_key: str = _keys.TABLE,
+    copy: bool = False,
+) -> AnnData | None:
+    """Measure on your own tissue what the inference finds, and what it finds falsely.
+
+    The inference is run again, with the settings of the result, on tissues that are the user's but
+    for one change whose truth is known. *Negative controls* estimate the false discovery rate on
+    this tissue:
+
+    - **Sham genes** cannot signal: they are in no list of ligands, receptors or TFs. They compete
+      beside the real genes in these roles, each matched to a real gene for level, cell-type
+      specificity, spatial autocorrelation and course in time. They share the geography, leakage,
+      batches and depth of the tissue, so what is called of them measures confounding by hidden
+      fields as well as chance.
+    - **Misplaced senders**: every receiver gets the senders of a location more than three radii
+      away. No signal can act there. This measures chance and smoothness, *not* hidden fields.
+
+    *Positive controls* measure power. Signals of ligand–receptor pairs and TFs without effect are
+    **implanted** into the counts of targets: molecules are removed or added so that the signal
+    explains a given share of the target's variance. Expression, depth, neighbours and types stay
+    those of the tissue. Implants are repeated on half of the receivers and with half of the
+    molecules, which tells what more data would bring.
+
+    Parameters
+    ----------
+    data
+        AnnData, or SpatialData with ``table_key``, with a result of
+        :func:`spatrace_sc.tl.infer_ccc`.
+    n_sham, n_misplaced, n_implants
+        Number of inferences with sham genes, misplaced senders and implants. 0: none.
+    n_halves
+        Number of inferences with implants on half of the receivers, and as many with half of the
+        molecules (only if the data are counts). 0: none.
+    sizes
+        Shares of the variance of a target that implants explain, between 0 and 1.
+    known
+        Further genes that can signal, and so are no sham genes: names as in ``var_names``, in any
+        case. The genes of the result, and those that ``var`` flags, are always excluded. If
+        liana is installed, so are the ligands and receptors of its consensus.
+    prior
+        The prior of the inference, if it had one: it is not stored with the result.
+    over
+        Values of one argument of the inference to compare, for instance
+        ``{"radius": [30.0, 60.0, 120.0]}``: ``"radius"``, ``"transitions_key"`` or
+        ``"covariates"`` (a list of lists). Every value is run on the same implants and on
+        misplaced senders, ``n_implants`` and ``n_misplaced`` times, and compared by power at an
+        equal false discovery rate, never by the number of edges. Sham genes and halves are left
+        out. The ranges of implanted pairs are drawn from all radii. Other controls that are
+        stored stay.
+    n_jobs
+        Number of inferences at a time, each in a process of its own. −1: one per core.
+    checkpoint
+        Folder in which every inference is stored when it is done. A call with the same result
+        and settings continues there. None: nothing is stored.
+    seed
+        Seed of all random draws.
+    device
+        As in :func:`spatrace_sc.tl.infer_ccc`.
+    key
+        Name of the result.
+    table_key
+        Table of a SpatialData.
+    copy
+        Return an annotated copy instead of changing the data.
+
+    Returns
+    -------
+    None, or with ``copy=True`` an AnnData with the controls. Writes ``uns[key]["controls"]``,
+    which :func:`spatrace_sc.get.controls` reads and :func:`spatrace_sc.pl.controls` draws.
+
+    Raises
+    ------
+    MissingKeyError
+        If there is no result.
+    DataError
+        If the cells or genes are not those of the result; if no slice is large enough for
+        misplaced senders; if no gene of the tissue can be a sham gene; or if too few targets have
+        enough molecules for implants. The message says which argument leaves the control out.
+    InvalidArgumentError
+        If an argument is out of range, the result had a prior and none is given, or
+        ``checkpoint`` belongs to something else.
+
+    Notes
+    -----
+    Each inference takes about as long as :func:`spatrace_sc.tl.infer_ccc`, or less; the defaults
+    are ten of them. ``docs/controls.md`` says how the estimates compare with the truth on simulated
+    tissues, and where they are wrong.
+
+    Examples
+    --------
+    >>> import spatrace_sc as st
+    >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
+    >>> st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage")
+    >>> st.tl.controls(adata, n_sham=1, n_misplaced=0, n_implants=1, n_halves=0)
+    >>> list(st.get.controls(adata, "power")["table"].unique())
+    ['lr_pairs', 'lr_targets', 'tf_targets']
+    """
+    from .._inference.controls.draws import KINDS, Design
+    from .._inference.controls.run_controls import run_controls, run_settings
+    from .._inference.restore import restore
+    from .._model.runtime.distributed import shows
+
+    adata = as_table(data, table_key)
+    check_copy(adata, copy)
+    n_draws = _numbers(n_sham, n_misplaced, n_implants, n_halves)
+    shares = _sizes(sizes)
+    _check_jobs(n_jobs)
+    whole(seed, "seed", low=0)
+    flag(copy, "copy")
+    settings = None if over is None else _settings(over, n_implants, n_misplaced)
+    _check_prior(Result.read(adata, key), prior)
+    restored = restore(adata, key)
+    if not restored.study.noise_known:
+        n_draws[-1] = 0
+    if copy:
+        adata = adata.copy()
+    design = Design(
+        n_draws=dict(zip(KINDS, n_draws, strict=True)),
+        sizes=shares,
+        known=_known(known) if n_sham and over is None else frozenset(),
+        seed=int(seed),
+    )
+    execution: dict[str, Any] = {
+        "device": str(resolve_device(device)),
+        "checkpoint": checkpoint,
+        "n_jobs": (os.cpu_count() or 1) if n_jobs == -1 else int(n_jobs),
+        "progress": shows(restored.config.progress and show_settings.progress),
+    }
+    if settings is not None:
+        table = run_settings(adata, restored, design, settings, prior, **execution)
+        add_controls(adata, key, Controls({"settings": table}, [], {}))
+    else:
+        done = run_controls(adata, restored, design, prior, **execution)
+        add_controls(adata, key, done)
+        for sentence in done.sentences:
+            logger.info("%s", sentence)
+    return adata if copy else None
+
+
+def _numbers(n_sham: int, n_misplaced: int, n_implants: int, n_halves: int) -> list[int]:
+    """Return the number of draws of every kind."""
+    given = {
+        "n_sham": n_sham,
+        "n_misplaced": n_misplaced,
+        "n_implants": n_implants,
+        "n_halves": n_halves,
+    }
+    for name, value in given.items():
+        whole(value, name, low=0)
+    if not any(given.values()):
+        raise InvalidArgumentError(
+            "`n_sham`, `n_misplaced`, `n_implants` and `n_halves` are all 0: nothing to do."
+        )
+    if n_halves and not n_implants:
+        raise InvalidArgumentError(
+            "`n_halves` compares halves with the whole tissue, so it needs `n_implants` of at "
+            "least 1. Set `n_halves=0`."
+        )
+    return [int(n) for n in (n_sham, n_misplaced, n_implants, n_halves, n_halves)]
+
+
+def _sizes(sizes: Sequence[float]) -> tuple[float, ...]:
+    """Return the sizes in ascending order."""
+    try:
+        listed = sorted({float(size) for size in sizes})
+    except (TypeError, ValueError):
+        raise InvalidArgumentError(
+            f"`sizes` must be a list of numbers between 0 and 1, found {sizes!r}."
+        ) from None
+    if not listed:
+        raise InvalidArgumentError("`sizes` is empty; give shares such as [0.05, 0.2].")
+    for size in listed:
+        number_in(size, "sizes", 1e-4, 0.9)
+    return tuple(listed)
+
+
+def _settings(over: Mapping[str, Sequence[Any]], n_implants: int, n_misplaced: int) -> Settings:
+    """Return the settings to compare."""
+    from .._inference.controls.settings import Settings
+
+    if not isinstance(over, Mapping) or len(over) != 1:
+        finding = list(over) if isinstance(over, Mapping) else type(over).__name__
+        raise InvalidArgumentError(
+            "`over` must be a dictionary with one argument, such as "
+            f"{{'radius': [30.0, 60.0]}}, found {finding!r}."
+        )
+    argument, values = next(iter(over.items()))
+    one_of(argument, "over", COMPARED)
+    if isinstance(values, str) or not isinstance(values, Iterable) or len(list(values)) < 2:
+        raise InvalidArgumentError(
+            f"`over[{argument!r}]` must list at least two values, found {values!r}."
+        )
+    if not n_implants or not n_misplaced:
+        raise InvalidArgumentError(
+            "`over` compares power at an equal false discovery rate: `n_implants` and "
+            f"`n_misplaced` must be at least 1, found {n_implants} and {n_misplaced}."
+        )
+    listed: list[Any] = list(values)
+    if argument == "radius":
+        for value in listed:
+            positive(value, "over['radius']")
+        return Settings(argument, tuple(sorted({float(value) for value in listed})))
+    if argument == "covariates":
+        return Settings(argument, tuple(covariate_names(value) for value in listed))
+    return Settings(argument, tuple(listed))
+
+
+def _check_jobs(n_jobs: object) -> None:
+    if n_jobs != -1:
+        whole(n_jobs, "n_jobs", low=1, note=", or -1 for all cores")
+
+
+def _check_prior(result: Result, prior: Prior | None) -> None:
+    """Require the prior of the inference if it had one."""
+    described = result.params.get("prior")
+    if described and prior is None:
+        raise InvalidArgumentError(
+            f"the inference had a prior ({described}), which is not stored: pass it again as "
+            "`prior`, so that the controls are run with it."
+        )
+
+
+def _known(known: Collection[str] | None) -> frozenset[str]:
+    """Return the genes that can signal: those given, and those of liana where it is installed."""
+    from .._data.known_signaling import listed_by_liana
+
+    given = set() if known is None else set(labels(list(known), "known"))
+    return frozenset(given | listed_by_liana())
