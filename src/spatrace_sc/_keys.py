@@ -126,6 +126,9 @@ PARTIAL_RESIDUALS = [
     *("regulator", "target", "against", "role", "stage", "sample", "bin"),
     *(*BINNED, *FITTED_LINE),
 ]
+#: Columns of ranges of ligands, and of the likelihood at every radius.
+RANGES = ["ligand", "n_edges", "radius", "low", "high", "determined"]
+RANGE_PROFILE = ["ligand", "radius", "log_likelihood", "preferred"]
 HISTORY = ["phase", "epoch", "train", "held_out"]
 #: Exports.
 DECOUPLER = ["source", "target", "weight"]

@@ -107,7 +107,7 @@ def _order_by_name(result: Result) -> NDArray[np.intp]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence this thread's log up to warnings: the inference has already reported them."""
+    """Silence this thread's log and the warnings of the package: the inference has given them."""
     thread = threading.get_ident()
 
     def passes(record: logging.LogRecord) -> bool:
@@ -115,7 +115,9 @@ def quiet() -> Iterator[None]:
 
     logger.addFilter(passes)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SpatraceWarning)
+            yield
     finally:
         logger.removeFilter(passes)
 
@@ -164,23 +166,21 @@ def _read_again(result: Result) -> Study:
     labels = {name: label for label, name in name_of.items()}
     if result.form == 1:  # which ordered genes by their names in `var_names`
         labels = {name: name for name in labels}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SpatraceWarning)  # the inference has given them
-        matrix, unmeasured = expression_by_slice(adata, source.layer, source.slice_column)
-        cells = read_cells(adata, source)
-        tissue = load_tissue(
-            *(adata, matrix, cells, names, labels, unmeasured),
-            complexes=complexes_of(source, name_of),
-            rescaled=result.form >= FIRST_WITH_SIZE_FACTORS,
-        )
-        _check_receivers(result, tissue.cells.receivers)
-        if result.in_data_order:
-            tissue = in_data_order(adata, tissue, names_too=False)
-        stored = result.restoration
-        study = assemble_study(
-            *(adata, tissue, source, _stored_ancestors(stored)),
-            overdispersion=0.0 if stored is None else stored.overdispersion,
-        )
+    matrix, unmeasured = expression_by_slice(adata, source.layer, source.slice_column)
+    cells = read_cells(adata, source)
+    tissue = load_tissue(
+        *(adata, matrix, cells, names, labels, unmeasured),
+        complexes=complexes_of(source, name_of),
+        rescaled=result.form >= FIRST_WITH_SIZE_FACTORS,
+    )
+    _check_receivers(result, tissue.cells.receivers)
+    if result.in_data_order:
+        tissue = in_data_order(adata, tissue, names_too=False)
+    stored = result.restoration
+    study = assemble_study(
+        *(adata, tissue, source, _stored_ancestors(stored)),
+        overdispersion=0.0 if stored is None else stored.overdispersion,
+    )
     if result.stages != study.stages:
         stages = f"its stages were {shorten(result.stages)}, now they are {shorten(study.stages)}"
         raise _changed(result, stages)

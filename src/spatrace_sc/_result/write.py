@@ -195,6 +195,11 @@ def add_controls(adata: AnnData, key: str, controls: Controls) -> None:
     _merge(adata, key, {"controls": slots})
 
 
+def add_ranges(adata: AnnData, key: str, table: pd.DataFrame, profile: pd.DataFrame) -> None:
+    """Store the ranges of ligands, and the likelihood at every radius."""
+    _merge(adata, key, {"ranges": table, "range_profile": profile})
+
+
 def add_modules(
     adata: AnnData, key: str, tables: Mapping[str, Any], scores: NDArray[np.float32]
 ) -> None:

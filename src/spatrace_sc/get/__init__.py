@@ -11,6 +11,7 @@ from ._knockout import knockout, knockout_cells, knockouts
 from ._modules import modules
 from ._parameters import params, stages, training_history
 from ._partial_residuals import partial_residuals
+from ._ranges import ranges
 from ._sample_features import sample_features
 from ._signal_direction import signal_direction
 from ._tables import lr_pairs, lr_targets, tf_targets
@@ -34,6 +35,7 @@ __all__ = [
     "modules",
     "params",
     "partial_residuals",
+    "ranges",
     "sample_features",
     "sent_received",
     "signal_direction",

@@ -17,6 +17,7 @@ from ._layers import layers
 from ._modules import modules
 from ._network import network
 from ._pair_heatmap import pair_heatmap
+from ._ranges import ranges
 from ._report import report
 from ._roles import roles
 from ._sankey import sankey
@@ -47,6 +48,7 @@ __all__ = [
     "modules",
     "network",
     "pair_heatmap",
+    "ranges",
     "report",
     "roles",
     "sankey",

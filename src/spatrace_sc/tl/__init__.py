@@ -9,6 +9,7 @@ from ._infer_ccc import infer_ccc
 from ._knockout import knockout
 from ._modules import modules
 from ._partial_residuals import partial_residuals
+from ._ranges import ranges
 
 __all__ = [
     "cascades",
@@ -20,4 +21,5 @@ __all__ = [
     "knockout",
     "modules",
     "partial_residuals",
+    "ranges",
 ]
