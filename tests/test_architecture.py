@@ -179,7 +179,11 @@ MATRICES = {"X", "layers", "raw", "to_df", "obs_vector", "var_vector", "chunk_X"
 #: `_core` and `_model` know no AnnData, `datasets` builds them.
 READERS = sorted(set(ROOMS) - {"_core", "_data", "_model", "datasets"})
 #: Files that read matrices which the package has built itself, with `get`.
-READ_BUILT_MATRICES = {"get/_sample_features.py", "pl/_mapped_quantity.py", "tl/_compare.py"}
+READ_BUILT_MATRICES = {
+    "get/_sample_features.py",
+    "pl/_drawing/mapped_quantity.py",
+    "tl/_compare.py",
+}
 
 
 def matrices_read(name):
@@ -204,8 +208,8 @@ TABLES = {"obs", "obsm", "obsp", "var", "varm"}
 #: Files that read such values themselves, and why. All others read them with `_data`.
 READ_TABLES = {
     "get/_knockout.py": "slots that tl.knockout wrote, returned as they are",
-    "pl/_mapped_quantity.py": "the AnnData that get.activity has built",
-    "pl/_slices.py": "the AnnData that get.activity has built",
+    "pl/_drawing/mapped_quantity.py": "the AnnData that get.activity has built",
+    "pl/_drawing/slices.py": "the AnnData that get.activity has built",
     "pp/_gene_roles.py": "values of a column that is in the way, for the message",
     "pp/_overwrite_checks.py": "values that were written before, compared as they are",
     "pp/_pseudotime.py": "an AnnData of its own, for scanpy",

@@ -170,7 +170,7 @@ def test_groups_and_reference_take_numbers():
 
 
 def test_slices_of_a_map_take_numbers():
-    from spatrace_sc.pl._slices import slices
+    from spatrace_sc.pl._drawing.slices import slices
 
     adata, _ = numbered("float")
     ((title, mask),) = slices(adata, "sample", None, 1, [])

@@ -1,6 +1,7 @@
 """Draw the figures of the gallery and write its page.
 
 python -m benchmarks.gallery [--only maps types edges report] [--data simulated embryo heart]
+    [--every]
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 from anndata import AnnData
-from benchmarks.gallery.data import DATA, load
+from benchmarks.gallery.data import CHOSEN, DATA, load
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -90,14 +91,16 @@ def write_page(sections: dict[str, str]) -> None:
     PAGE.write_text(text, encoding="utf-8")
 
 
-def draw(modules: dict[str, ModuleType], data: list[str]) -> list[str]:
-    """Draw every figure on every data set; return what failed."""
+def draw(modules: dict[str, ModuleType], data: list[str], *, every: bool) -> list[str]:
+    """Draw the chosen figures, or every one, of every data set; return what failed."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     failed = []
     for name in data:
         adata = load(name)
         for module in modules.values():
             for key, function in module.FIGURES.items():
+                if not every and key not in CHOSEN.get(name, module.FIGURES):
+                    continue
                 try:
                     size = save(function(adata), PICTURES / f"{name}_{key}.png")
                 except Exception as error:  # noqa: BLE001 the other figures are drawn
@@ -112,13 +115,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--data", nargs="+", choices=list(DATA), default=["simulated"])
+    parser.add_argument("--every", action="store_true", help="not only the chosen figures")
     given = parser.parse_args()
     modules = {
         name: import_module(f"benchmarks.gallery.{name}")
         for name in given.only
         if find_spec(f"benchmarks.gallery.{name}") is not None
     }
-    failed = draw(modules, given.data)
+    failed = draw(modules, given.data, every=given.every)
     write_page({name: section(name, module) for name, module in modules.items()})
     if failed:
         raise SystemExit("not drawn:\n" + "\n".join(failed))

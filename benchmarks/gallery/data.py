@@ -34,15 +34,22 @@ def embryo() -> AnnData:
 
 
 def heart() -> AnnData:
-    """Return the spots of the human embryonic heart."""
-    from benchmarks.road.heart import ROOT, flag_roles, read_heart
+    """Return the spots of the human embryonic heart, with the most variable genes of each role."""
+    from benchmarks.worlds.tissues_atlas import heart as heart_spots
 
-    adata = flag_roles(read_heart(), 0.2, 700)
-    st.pp.transitions(adata, root=ROOT, cell_type_key="region")
-    st.tl.infer_ccc(adata, cell_type_key="region", sample_key="section", device="cpu")
+    adata = heart_spots(0)
+    st.tl.infer_ccc(adata, sample_key="sample", device="cpu")
     return adata
 
 
+#: Figures of real tissue on the page, a choice of those that show most.
+CHOSEN = {
+    "embryo": (
+        *("spatial", "spatial_target", "flow", "trend_pseudotime", "communication", "dotplot"),
+        *("chord", "layers", "top_edges"),
+    ),
+    "heart": ("spatial", "flow", "roles", "pair_heatmap", "sankey", "edge"),
+}
 #: Name of the data → how they are made and analysed.
 DATA: dict[str, Callable[[], AnnData]] = {
     function.__name__: function for function in (simulated, embryo, heart)

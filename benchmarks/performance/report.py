@@ -28,13 +28,21 @@ REPEATS = 5
 GENES = {"n_ligands": 24, "n_receptors": 24, "n_tfs": 80, "n_targets": 100, "n_pairs": 24}
 
 
-def tissue(n_cells: int) -> AnnData:
-    """A result whose cells are copies of 1500 simulated ones, in slices side by side."""
+def small_tissue() -> AnnData:
+    """Return the result for 1500 simulated cells."""
     small = st.datasets.simulated(0, n_cells=1500, **GENES)
     training = st.TrainingConfig(max_epochs=1, n_penalties=4)
     evidence = st.EvidenceConfig(n_resamples=2, n_permutations=9)
     config = st.Config(progress=False, training=training, evidence=evidence)
     st.tl.infer_ccc(small, sample_key="sample", stage_key="stage", config=config, device="cpu")
+    return small
+
+
+def repeated(small: AnnData, n_cells: int) -> AnnData:
+    """Return a result whose cells are copies of those of a small one, in slices side by side.
+
+    Expression is left out.
+    """
     copy, cell = np.divmod(np.arange(n_cells), small.n_obs)
     obs = small.obs.iloc[cell].copy()
     obs.index = [str(k) for k in range(n_cells)]
@@ -68,7 +76,7 @@ def seconds_to_open(path: Path) -> float:
 def main(n_cells: int) -> None:
     """Print megabytes and seconds."""
     warnings.simplefilter("ignore")
-    adata = tissue(n_cells)
+    adata = repeated(small_tissue(), n_cells)
     columns = sum(st.get.activity(adata, kind).n_vars for kind in ("lr_pairs", "tfs"))
     print(f"{columns} pairs and TFs with an activity")
     print(f"{adata.n_obs} cells          MB   s to write   s to open")

@@ -54,3 +54,12 @@ def test_only_the_section_is_replaced(tmp_path, monkeypatch):
 def test_the_page_has_a_section_for_every_module():
     text = gallery.PAGE.read_text(encoding="utf-8")
     assert all(f"<!-- {n} -->" in text and f"<!-- end of {n} -->" in text for n in MODULES)
+
+
+def test_chosen_figures_exist_and_are_drawn():
+    modules = [import_module(f"benchmarks.gallery.{n}") for n in MODULES]
+    known = {key for module in modules for key in module.FIGURES}
+    for data, chosen in gallery.CHOSEN.items():
+        assert set(chosen) <= known
+        drawn = {p.stem.removeprefix(f"{data}_") for p in gallery.PICTURES.glob(f"{data}_*.png")}
+        assert drawn == set(chosen)

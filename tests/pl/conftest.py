@@ -7,6 +7,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pytest
 from _helpers import FEW_GENES, infer_quietly
+from _report_page import browser, chromium, page  # noqa: F401 fixtures
 from anndata import AnnData
 
 import spatrace_sc as st

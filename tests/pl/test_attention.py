@@ -10,7 +10,7 @@ from anndata import AnnData
 from matplotlib.colors import to_rgba
 
 import spatrace_sc as st
-from spatrace_sc.pl._labels import elided
+from spatrace_sc.pl._drawing.labels import elided
 
 UP, DOWN = to_rgba("#D55E00"), to_rgba("#0072B2")
 

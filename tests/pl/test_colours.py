@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from spatrace_sc.pl._colours import OKABE_ITO, category_colours
+from spatrace_sc.pl._drawing.colours import OKABE_ITO, category_colours
 
 
 def cells(n_types=3, colours=None):

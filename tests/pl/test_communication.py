@@ -8,7 +8,7 @@ import pytest
 from _type_table import LONG, inside, names, read_instead, type_table, with_score
 
 import spatrace_sc as st
-from spatrace_sc.pl._shortened import shortened
+from spatrace_sc.pl._drawing.names import shortened
 
 
 def marked(ax) -> set[tuple[int, int]]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -29,8 +31,8 @@ def test_dots_are_the_rows_of_the_table(monkeypatch) -> None:
         score, area = found[f"{row.ligand} → {row.receptor}", f"{row.sender} → {row.receiver}"]
         assert score == pytest.approx(row.score)
         largest = ax.collections[0].get_sizes().max()
-        top = 0.1 + 0.9 * evidence.max() / 3
-        assert area / largest == pytest.approx((0.1 + 0.9 * level / 3) / top)
+        top = 0.25 + 0.75 * evidence.max() / 3
+        assert area / largest == pytest.approx((0.25 + 0.75 * level / 3) / top)
     rings = {tuple(p) for p in np.asarray(ax.collections[1].get_offsets()).astype(int)}
     significant = table[table["q_value"] <= 0.1]
     rows, columns = names(ax.yaxis), names(ax.xaxis)
@@ -45,7 +47,7 @@ def test_dots_are_the_rows_of_the_table(monkeypatch) -> None:
     words = [text.get_text() for text in ax.get_legend().get_texts()]
     assert words == ["q = 1", "q = 0.1", "q = 0.01", "q ≤ 0.001", "significant"]
     shown = [handle.get_markersize() ** 2 for handle in ax.get_legend().legend_handles[:4]]
-    np.testing.assert_allclose(np.array(shown) / shown[3], [0.1, 0.4, 0.7, 1.0])
+    np.testing.assert_allclose(np.array(shown) / shown[3], [0.25, 0.5, 0.75, 1.0])
     assert inside(ax)
 
 
@@ -109,3 +111,18 @@ def test_given_axes_and_an_empty_table(result: AnnData, silent: AnnData, caplog)
     assert empty.texts[0].get_text().startswith("No communication with a score above 0")
     assert "the table of communication is empty" in caplog.text
     assert not empty.collections
+
+
+def test_small_axes_hold_what_can_be_read(monkeypatch) -> None:
+    table = type_table([f"{LONG[:38]}{k:02d}" for k in range(40)], 6)
+    figure, ax = plt.subplots(figsize=(85 / 25.4, 3.0), layout="constrained")
+    st.pl.dotplot(read_instead(monkeypatch, table), ax=ax)
+    figure.draw_without_rendering()
+    shown = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+    assert 5 < len(shown) < 24
+    assert all(b.x0 > a.x0 + 0.7 * a.width for a, b in pairwise(shown))
+    assert f"{len(shown)} of 1600 combinations" in ax.get_title()
+    assert ax.get_window_extent().width > 0.35 * figure.bbox.width
+    every = st.pl.dotplot(AnnData(), top_types=None, ax=figure.subplots())
+    assert "1600 combinations" in every.get_title()
+    assert " of 1600 combinations" not in every.get_title()

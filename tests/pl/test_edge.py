@@ -7,7 +7,7 @@ from anndata import AnnData
 from matplotlib.collections import PathCollection
 
 import spatrace_sc as st
-from spatrace_sc.pl._significance import SIGNIFICANT
+from spatrace_sc.pl._drawing.significance import SIGNIFICANT
 
 
 @pytest.fixture(scope="module")

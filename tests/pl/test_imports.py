@@ -7,7 +7,8 @@ import pytest
 
 import spatrace_sc as st
 
-MODULES = sorted(Path(st.pl.__file__).parent.glob("*.py"))
+FOLDER = Path(st.pl.__file__).parent
+MODULES = sorted([*FOLDER.glob("*.py"), *FOLDER.glob("_drawing/*.py")])
 
 
 def test_every_function_is_exported() -> None:

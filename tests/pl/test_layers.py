@@ -11,8 +11,8 @@ from matplotlib.colors import to_hex
 
 import spatrace_sc as st
 from spatrace_sc.pl import _layers
-from spatrace_sc.pl._significance import SIGNIFICANT
-from spatrace_sc.pl._steps import _crossings, ordered_columns
+from spatrace_sc.pl._drawing.significance import SIGNIFICANT
+from spatrace_sc.pl._drawing.steps import _crossings, ordered_columns
 
 
 def tables(length: int = 4) -> dict[str, pd.DataFrame]:

@@ -15,7 +15,7 @@ from matplotlib.patches import Circle
 
 import spatrace_sc as st
 from spatrace_sc.pl._chord import _prepare
-from spatrace_sc.pl._signals import read_signals
+from spatrace_sc.pl._drawing.signals import read_signals
 
 WITH_LINKS = ["network", "chord"]
 
@@ -75,6 +75,19 @@ def test_the_significant_links_come_first(monkeypatch, name: str) -> None:
         f"{n} of 1600 {noun} significant at q ≤ 0.1 ({mark}; 20 drawn)",
     ]
     assert inside(ax)
+
+
+@pytest.mark.parametrize("name", WITH_LINKS)
+def test_names_are_below_the_title_in_small_axes(monkeypatch, name: str) -> None:
+    adata = read_instead(monkeypatch, type_table([f"{LONG[:38]}{k:02d}" for k in range(40)], 1))
+    polar = {"projection": "polar"} if name == "chord" else {}
+    figure, ax = plt.subplots(figsize=(3.35, 3.0), layout="constrained", subplot_kw=polar)
+    getattr(st.pl, name)(adata, ax=ax)
+    figure.draw_without_rendering()
+    names = [text.get_window_extent() for text in ax.texts if text.get_text()]
+    assert len(names) > 20
+    assert max(box.y1 for box in names) <= ax.title.get_window_extent().y0 + 1
+    assert max(box.x1 for box in names) <= figure.bbox.x1 + 2
 
 
 @pytest.mark.parametrize("name", [*WITH_LINKS, "roles"])

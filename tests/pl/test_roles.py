@@ -57,3 +57,16 @@ def test_given_axes_are_used(result: AnnData) -> None:
     ax = plt.subplots()[1]
     assert st.pl.roles(result, ax=ax, stage="adult") is ax
     assert ax.get_title().splitlines()[0].endswith("stage adult")
+
+
+def test_small_axes_name_the_strongest_types(monkeypatch) -> None:
+    adata = read_instead(monkeypatch, type_table([f"{LONG[:38]}{k:02d}" for k in range(40)], 2))
+    ax = plt.subplots(figsize=(85 / 25.4, 3.0), layout="constrained")[1]
+    st.pl.roles(adata, ax=ax)
+    named = [text for text in ax.texts if text.get_text()]
+    place = np.asarray(ax.collections[0].get_offsets())
+    assert len(named) == 6
+    assert ax.get_title().splitlines()[-1].startswith("the 6 of 40 types")
+    strongest = np.argsort(-(place / place.max(axis=0)).max(axis=1))[:6]
+    assert {text.get_text()[-2:] for text in named} == {f"{k:02d}" for k in strongest}
+    assert inside(ax)

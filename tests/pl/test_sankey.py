@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 
 import spatrace_sc as st
 from spatrace_sc.pl import _sankey
-from spatrace_sc.pl._significance import SIGNIFICANT
+from spatrace_sc.pl._drawing.significance import SIGNIFICANT
 
 #: Height of all flows together.
 FLOW = 3.0

@@ -8,7 +8,7 @@ import pytest
 from anndata import AnnData
 
 import spatrace_sc as st
-from spatrace_sc.pl._significance import SIGNIFICANT, counted
+from spatrace_sc.pl._drawing.significance import SIGNIFICANT, counted
 
 TABLES = (
     "lr_targets",

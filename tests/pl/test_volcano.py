@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgba
 
 import spatrace_sc as st
 from spatrace_sc.pl import _volcano
-from spatrace_sc.pl._significance import SIGNIFICANT
+from spatrace_sc.pl._drawing.significance import SIGNIFICANT
 
 UP, DOWN = to_rgba("#D55E00", 0.6), to_rgba("#0072B2", 0.6)
 

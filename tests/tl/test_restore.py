@@ -37,11 +37,11 @@ pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
 def test_the_model_is_the_one_that_was_fitted(monkeypatch):
     seen = []
 
-    def spy(problem, config, *, seed):
+    def spy(problem, config, *, seed, **_store):
         seen.append((problem, fit(problem, config, seed=seed)))
         return seen[-1][1]
 
-    monkeypatch.setattr(run, "fit", spy)
+    monkeypatch.setattr(run, "stored_fit", spy)
     adata = st.datasets.simulated(n_cells=400, n_targets=8, **FEW_GENES)
     st.tl.infer_ccc(
         adata, sample_key="sample", stage_key="stage", config=tiny_config(), device="cpu", seed=3
@@ -100,12 +100,12 @@ def test_the_held_out_cells_are_those_of_the_fit(seed, monkeypatch):
     """Also from the form of version 0.1.0, which stored no mask: then it is drawn again."""
     masks = []
 
-    def recorded(problem, config, *, seed):
+    def recorded(problem, config, *, seed, **_store):
         fitted = fit(problem, config, seed=seed)
         masks.append(fitted.held_out.clone())
         return fitted
 
-    monkeypatch.setattr(run, "fit", recorded)
+    monkeypatch.setattr(run, "stored_fit", recorded)
     adata = in_order_of_inference(tissue())
     keys = {"sample_key": "sample", "stage_key": "stage"}
     st.tl.infer_ccc(adata, **keys, config=tiny_config(), device="cpu", seed=seed)

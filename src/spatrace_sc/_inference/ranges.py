@@ -45,7 +45,7 @@ def ranges_of_ligands(
     *,
     seed: int,
     progress: bool,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, ...]:
     """Return the range of every ligand with an edge at ``max_q``, and the likelihood at each.
 
     For one ligand, the contribution of all of its pairs is added back to the residuals of the
@@ -72,9 +72,11 @@ def ranges_of_ligands(
             (name, radius, float(g), float(s))
             for radius, g, s in zip(radii, gain, share, strict=True)
         ]
-    return (
-        pd.DataFrame(rows, columns=_keys.RANGES),
-        pd.DataFrame(profiles, columns=_keys.RANGE_PROFILE),
+    types = {"ligand": object, "n_edges": int, "determined": bool}
+    types |= dict.fromkeys(("radius", "low", "high", "log_likelihood", "preferred"), float)
+    return tuple(
+        pd.DataFrame(values, columns=names).astype({name: types[name] for name in names})
+        for values, names in ((rows, _keys.RANGES), (profiles, _keys.RANGE_PROFILE))
     )
 
 

@@ -12,7 +12,7 @@ from .. import _keys, get
 from .._check import count
 from .._edges import EDGE_KINDS, TARGET_KINDS, TF_TARGETS, EdgeKind, public_word
 from .._errors import warn
-from ._shared import (
+from ._drawing.axes import (
     DOWN,
     NEUTRAL,
     UP,
@@ -23,7 +23,7 @@ from ._shared import (
     nothing_left,
     points,
 )
-from ._significance import at_stage
+from ._drawing.significance import at_stage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,10 +10,10 @@ from anndata import AnnData
 from .. import _keys, get
 from .._check import count
 from .._edges import LR_TFS, TF_TARGETS, EdgeKind
-from ._labels import edge_names, elided
-from ._shared import NEUTRAL, label_width, new_axes, nothing_left
-from ._significance import SIGNIFICANT, counted, is_significant
-from ._steps import draw_steps, heights_of
+from ._drawing.axes import NEUTRAL, label_width, new_axes, nothing_left
+from ._drawing.labels import edge_names, elided
+from ._drawing.significance import SIGNIFICANT, counted, is_significant
+from ._drawing.steps import draw_steps, heights_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,11 +11,11 @@ from anndata import AnnData
 from .. import _keys
 from .._check import count
 from .._errors import InvalidArgumentError, MissingPackageError
-from ._marks import fit_title
+from ._drawing.axes import new_axes, nothing_left, settle
+from ._drawing.marks import fit_title
+from ._drawing.names import FEW, LONGEST_OF_TWO, name_length, name_size, shortened
+from ._drawing.signals import read_signals, type_colours
 from ._network import links_title, strongest_links
-from ._shared import new_axes, nothing_left
-from ._shortened import LONGEST_OF_TWO, shortened
-from ._signals import read_signals, type_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,9 +28,6 @@ GAP, GAPS = 4.0, 100.0
 OUTLINE, OPACITY = 1.0, 0.65
 #: Inches of a side of a new figure of few and of many types.
 SIDE, LARGE_SIDE = 5.2, 6.8
-#: Size of the names of up to these numbers of types, in points, and of more.
-NAME_SIZES = ((16, 8.0), (30, 7.0))
-SMALLEST_NAME = 6.0
 
 
 def chord(
@@ -106,11 +103,11 @@ def chord(
     links = signals.links()
     drawn = strongest_links(links, top_links)
     arcs, sizes = _prepare(drawn, signals.types)
-    ax = _polar(ax, SIDE if len(sizes) <= NAME_SIZES[0][0] else LARGE_SIDE)
+    ax = _polar(ax, SIDE if len(sizes) <= FEW else LARGE_SIDE)
     gap = min(GAP, GAPS / len(sizes)) if len(sizes) > 1 else 0.0
     circos = circos_class(sizes, space=gap)
     colours = type_colours(adata, signals.types, key)
-    _add_types(circos, colours)
+    _add_types(circos, colours, name_length(ax, LONGEST_OF_TWO))
     for arc in arcs.sort_values("score", ascending=False, kind="stable").itertuples():
         circos.link(
             *((arc.sender, arc.start, arc.end), (arc.receiver, arc.to_start, arc.to_end)),
@@ -124,6 +121,7 @@ def chord(
         )
     circos.plotfig(ax=ax)
     fit_title(ax, links_title(signals, links, drawn, "outlined", "links"))
+    _lift_title(ax)
     return ax
 
 
@@ -176,11 +174,21 @@ def _prepare(drawn: pd.DataFrame, types: list[str]) -> tuple[pd.DataFrame, dict[
     return arcs, {name: size for name, size in sizes.items() if size > 0}
 
 
-def _add_types(circos: Any, colours: dict[str, str]) -> None:
+def _lift_title(ax: Axes) -> None:
+    """Move the title above the names, which reach beyond the axes."""
+    title, size = ax.get_title(), ax.title.get_fontsize()
+    for _ in range(2):  # a higher title leaves the circle less room
+        top = max(text.get_window_extent().y1 for text in ax.texts if text.get_text())
+        box = ax.get_window_extent()
+        ax.set_title(title, y=1 + max(top - box.y1, 0.0) / box.height, fontsize=size)
+        settle(ax)
+
+
+def _add_types(circos: Any, colours: dict[str, str], longest: int) -> None:
     """Add the ring of types with their names, which point away from the centre."""
     names = [sector.name for sector in circos.sectors]
-    size = next((size for n, size in NAME_SIZES if len(names) <= n), SMALLEST_NAME)
-    for sector, text in zip(circos.sectors, shortened(names, LONGEST_OF_TWO), strict=True):
+    size = name_size(len(names))
+    for sector, text in zip(circos.sectors, shortened(names, longest), strict=True):
         track = sector.add_track(RING)
         track.axis(fc=colours[sector.name], ec="black", lw=0.5)
         middle = (sector.start + sector.end) / 2

@@ -9,10 +9,10 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
-from ._marks import count_line, fit_title, mark_fields
-from ._shared import draw_matrix, label_width, new_axes, nothing_left
-from ._shortened import shortened
-from ._signals import read_signals
+from ._drawing.axes import draw_matrix, label_width, new_axes, nothing_left
+from ._drawing.marks import count_line, fit_title, mark_fields
+from ._drawing.names import LONGEST, name_length, shortened
+from ._drawing.signals import read_signals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,14 +88,18 @@ def communication(
     signals = read_signals(adata, key, pair=pair, top_n=top_n, max_q=max_q, stage=stage)
     scores, significant = signals.matrices()
     n, m = scores.shape
-    names = scores.set_axis(shortened(scores.index)).set_axis(shortened(scores.columns), axis=1)
-    names = names.rename_axis(index="sender", columns="receiver")
     written = max(n, m) <= MAX_TYPES_WRITTEN
     side = WRITTEN if written else EMPTY
-    width = BAR + label_width(names.index) + max(side[0] * m, 2.5)
-    ax = new_axes(ax, width, 0.9 + label_width(names.columns) + max(side[1] * n, 1.8))
+    width = BAR + label_width(shortened(scores.index)) + max(side[0] * m, 2.5)
+    height = 0.9 + label_width(shortened(scores.columns)) + max(side[1] * n, 1.8)
+    given = ax is not None
+    ax = new_axes(ax, width, height)
     if signals.nothing:
         return nothing_left(ax, signals.nothing)
+    length = name_length(ax) if given else LONGEST
+    rows, columns = (shortened(types, length) for types in (scores.index, scores.columns))
+    names = scores.set_axis(rows).set_axis(columns, axis=1)
+    names = names.rename_axis(index="sender", columns="receiver")
     values = scores.to_numpy()
     line = count_line(int(significant.sum()), int((values > 0).sum()), "fields", "dots")
     image = draw_matrix(

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from .. import _keys, get
 from .._check import count
 from .._errors import InvalidArgumentError
-from ._labels import ARROW
+from ._drawing.axes import label_width
+from ._drawing.labels import ARROW
+from ._drawing.names import shortened
+from ._drawing.signals import Signals, chosen_types, read_signals
+from ._drawing.significance import THRESHOLD, is_significant, stage_word, up_to
 from ._pair_heatmap import draw_scores, nothing_in, score_matrices
-from ._shared import label_width
-from ._shortened import shortened
-from ._signals import Signals, chosen_types, read_signals
-from ._significance import THRESHOLD, is_significant, stage_word, up_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

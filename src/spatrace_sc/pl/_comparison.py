@@ -12,9 +12,17 @@ from numpy.typing import NDArray
 from .. import _keys, get
 from .._check import count
 from .._edges import COMPARED_COLUMNS, LEVELS, public_word
-from ._labels import COMPARED_LABELS, edge_names
-from ._shared import DOWN, NEUTRAL, UP, label_ticks, label_width, new_axes, nothing_left
-from ._significance import MARK, RINGED, THRESHOLD, counted, is_significant, ring_handle, rings
+from ._drawing.axes import DOWN, NEUTRAL, UP, label_ticks, label_width, new_axes, nothing_left
+from ._drawing.labels import COMPARED_LABELS, edge_names
+from ._drawing.significance import (
+    MARK,
+    RINGED,
+    THRESHOLD,
+    counted,
+    is_significant,
+    ring_handle,
+    rings,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from .. import _keys, get
 from .._edges import TESTED_KINDS
 from .._errors import InvalidArgumentError
-from ._colours import OKABE_ITO
-from ._fitted_text import TITLE, wrapped
-from ._shared import NEUTRAL, nothing_left, points, settle
+from ._drawing.axes import NEUTRAL, nothing_left, points, settle
+from ._drawing.colours import OKABE_ITO
+from ._drawing.fitted_text import TITLE, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,7 +92,9 @@ def controls(
             f"`ax` has {len(given)} axes, but there are 2 panels; give 2 axes or none."
         )
     axes = _new_axes() if given is None else given
-    _draw_false(axes[0], false[np.isclose(false["threshold"].astype(float), max_q)], max_q)
+    calls = {name: _calls(adata, name, max_q, key) for name in NAMES}
+    at = false[np.isclose(false["threshold"].astype(float), max_q)]
+    _draw_false(axes[0], at, calls, max_q)
     whole = power[power["tissue"] == "whole"]
     _draw_power(axes[1], whole, limits[limits["tissue"] == "whole"])
     return axes
@@ -105,7 +107,7 @@ def _new_axes() -> NDArray[Any]:
     return np.asarray(plt.subplots(1, 2, figsize=(7.6, 3.4), layout="constrained")[1])
 
 
-def _draw_false(ax: Axes, table: pd.DataFrame, max_q: float) -> None:
+def _draw_false(ax: Axes, table: pd.DataFrame, calls: dict[str, int], max_q: float) -> None:
     """Draw bars of calls, and under each the numbers expected to be false."""
     if table.empty:
         nothing_left(ax, "No negative controls were run: `st.tl.controls(adata, n_sham=3)`")
@@ -114,17 +116,17 @@ def _draw_false(ax: Axes, table: pd.DataFrame, max_q: float) -> None:
     labelled: set[str] = set()
     for position, name in enumerate(names):
         rows = table[table["table"] == name]
-        calls = _calls(rows)
+        n = calls[name]
         ax.barh(
             position - BAR,
-            calls,
+            n,
             height=BAR,
             color=CALLS,
             label=_once("calls on the tissue", labelled),
         )
         ax.annotate(
-            f"{calls:.0f}",
-            (calls, position - BAR),
+            f"{n}",
+            (n, position - BAR),
             xytext=(3, 0),
             textcoords="offset points",
             va="center",
@@ -135,7 +137,7 @@ def _draw_false(ax: Axes, table: pd.DataFrame, max_q: float) -> None:
             if row.empty:
                 continue
             y = position + BAR * k
-            expected, low, high = _expected(row.iloc[0], calls)
+            expected, low, high = _expected(row.iloc[0], n)
             ax.barh(y, expected, height=BAR, color=colour, label=_once(label, labelled))
             ax.errorbar(
                 *((low + high) / 2, y),
@@ -146,13 +148,15 @@ def _draw_false(ax: Axes, table: pd.DataFrame, max_q: float) -> None:
             )
     ax.set_yticks(range(len(names)), [NAMES[name] for name in names])
     ax.set_ylim(len(names) - 0.5, -0.6)
-    ax.set_xlim(left=0)
-    ax.margins(x=0.12)
+    ax.set_xlim(0, 1.15 * max(1, *(calls[name] for name in names)))
     ax.set_xlabel(f"edges with q ≤ {max_q:g}")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False, fontsize=7.5)
     settle(ax)
-    ax.set_title(wrapped([_false_title(table, names)], points(ax)[0], TITLE), fontsize=TITLE)
+    ax.set_title(
+        wrapped([_false_title(table, [n for n in names if calls[n]])], points(ax)[0], TITLE),
+        fontsize=TITLE,
+    )
 
 
 def _once(label: str, labelled: set[str]) -> str:
@@ -162,14 +166,13 @@ def _once(label: str, labelled: set[str]) -> str:
     return label if first else f"_{label}"
 
 
-def _calls(rows: pd.DataFrame) -> float:
-    """Return the calls of the result if they are listed, else those beside sham genes."""
-    of_result = rows[rows["control"] == "misplaced senders"]
-    chosen = of_result if len(of_result) else rows
-    return float(chosen["calls"].iloc[0])
+def _calls(adata: AnnData, name: str, max_q: float, key: str) -> int:
+    """Return the number of edges of the result with at most this q."""
+    edges: pd.DataFrame = getattr(get, name)(adata, key=key)
+    return int((edges["q_value"].to_numpy(dtype=float) <= max_q).sum())
 
 
-def _expected(row: pd.Series, calls: float) -> tuple[float, float, float]:
+def _expected(row: pd.Series, calls: int) -> tuple[float, float, float]:
     """Return how many of the calls are expected to be false, and the interval; 0 without calls."""
     share, low, high = (float(row[c]) * calls for c in ("false_share", "low", "high"))
     return (share, low, high) if np.isfinite(share) else (0.0, 0.0, 0.0)
@@ -184,7 +187,7 @@ def _false_title(table: pd.DataFrame, names: list[str]) -> str:
         share = rows["false_share"].astype(float).max()
         if np.isfinite(share):
             parts.append(f"{share:.0%} of {NAMES[name]}")
-    return f"Expected false: {', '.join(parts)}" if parts else "Nothing is called"
+    return f"Expected false: {', '.join(parts)}" if parts else "Nothing is significant"
 
 
 def _draw_power(ax: Axes, power: pd.DataFrame, limits: pd.DataFrame) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,33 +13,36 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._check import count
-from ._labels import ARROW, readable
-from ._marks import SIGNIFICANT, count_line, fit_title
-from ._shared import label_ticks, label_width, new_axes, nothing_left, points
-from ._shortened import LONGEST, LONGEST_OF_TWO, shortened
-from ._side_legends import dot, side_legends
-from ._signals import chosen_types, read_signals
+from ._drawing.axes import LARGEST, label_ticks, label_width, new_axes, nothing_left, points, settle
+from ._drawing.labels import ARROW, readable
+from ._drawing.marks import SIGNIFICANT, count_line, fit_title
+from ._drawing.names import LONGEST_OF_TWO, name_length, shortened
+from ._drawing.side_legends import dot, side_legends
+from ._drawing.signals import chosen_types, read_signals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
 
 #: Evidence −log10 q from which on dots are equally large.
 LARGEST_EVIDENCE = 3.0
 #: Area of a dot without evidence, as a share of the largest.
-SMALLEST_AREA = 0.1
+SMALLEST_AREA = 0.25
 #: Diameter of the largest dot as a share of its field, and at most in points.
 WIDEST_SHARE, WIDEST = 0.72, 11.0
 #: Room between a dot and its ring in points, and width of the ring.
 RING_GAP, RING_WIDTH = 2.0, 1.0
-#: Inches of a row or a column.
-FIELD = 0.19
+#: Inches of a row or a column, and the smallest number of points in which its label is readable.
+FIELD, READABLE = 0.17, 6.5
+#: Largest size of the names of combinations, in points.
+NAME_SIZE = 7.0
 
 
 def dotplot(
     adata: AnnData,
     *,
     top_n: int | None = 20,
-    top_types: int | None = 30,
+    top_types: int | None = 24,
     senders: str | Sequence[str] | None = None,
     receivers: str | Sequence[str] | None = None,
     max_q: float | None = None,
@@ -59,9 +63,10 @@ def dotplot(
     adata
         With a result of :func:`spatrace_sc.tl.infer_ccc`.
     top_n
-        Pairs to draw. None: all.
+        Largest number of pairs; only as many are drawn as the axes have room for their names.
+        None: all.
     top_types
-        Combinations of sender and receiver to draw. None: all.
+        Largest number of combinations of sender and receiver, likewise. None: all.
     senders, receivers
         Cell types to draw. None: all.
     max_q
@@ -101,29 +106,80 @@ def dotplot(
     of_receivers = chosen_types(receivers, "receivers", signals.receivers)
     rows = signals.rows
     rows = rows[rows["sender"].isin(of_senders) & rows["receiver"].isin(of_receivers)]
-    pairs, combinations, drawn = _prepare(rows, top_n, top_types, of_senders, of_receivers)
-    labels = [
-        shortened([readable(pair) for pair in pairs], LONGEST),
-        _combination_labels(combinations),
-    ]
-    width, height = label_width(labels[0]), label_width(labels[1])
-    n, m = len(pairs), len(combinations)
-    size = (1.9 + width + FIELD * max(m, 6), 0.8 + height + FIELD * max(n, 12))
-    ax = new_axes(ax, *size)
+    order = of_senders, of_receivers
+    fields = _prepare(rows, (top_n, top_types), order)
+    ax = new_axes(ax, *_size(fields))
     if rows.empty:
         reason = signals.nothing or f"No communication between these types{signals.suffix}"
         return nothing_left(ax, reason)
+    ax.set_title(" \n ", fontsize=10)  # room for the title
+    fields = _prepare(rows, _room(ax, fields, (top_n, top_types)), order)
+    n, m = len(fields.pairs), len(fields.combinations)
     every = rows.groupby(["sender", "receiver"], sort=False).ngroups
     total = rows["pair"].nunique()
-    ax.set_title(" \n ", fontsize=10)  # room for the title
     title = f"{_of(n, total)} pairs, {_of(m, every)} combinations of types{signals.suffix}"
     significant = int(rows["significant"].sum())
     line = count_line(
-        *(significant, len(rows), "rows", "ringed"), drawn=int(drawn["significant"].sum())
+        *(significant, len(rows), "rows", "ringed"), drawn=int(fields.rows["significant"].sum())
     )
-    _draw(ax, drawn, labels, cmap)
+    _draw(ax, fields, cmap)
     fit_title(ax, f"{title}\n{line}")
     return ax
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Pairs from top to bottom, combinations of types from left to right, and their rows."""
+
+    pairs: list[str]
+    combinations: list[tuple[str, str]]
+    rows: pd.DataFrame
+
+    def labels(self, longest: int) -> tuple[list[str], list[str]]:
+        """Return the labels of pairs and combinations, with an ellipsis in long names."""
+        pairs = shortened([readable(pair) for pair in self.pairs], 2 * longest)
+        types = list(dict.fromkeys(name for both in self.combinations for name in both))
+        short = dict(zip(types, shortened(types, longest), strict=True))
+        return pairs, [f"{short[sender]}{ARROW}{short[to]}" for sender, to in self.combinations]
+
+
+def _size(fields: Fields) -> tuple[float, float]:
+    """Return the size of a new figure in inches."""
+    pairs, combinations = fields.labels(LONGEST_OF_TWO)
+    width = 1.9 + label_width(pairs) + FIELD * max(len(combinations), 6)
+    below = label_width(combinations) * NAME_SIZE / LARGEST
+    return width, 0.8 + below + FIELD * max(len(pairs), 12)
+
+
+def _room(
+    ax: Axes, fields: Fields, most: tuple[int | None, int | None]
+) -> tuple[int | None, int | None]:
+    """Return how many pairs and combinations have room for their labels, at most ``most``."""
+    _label(ax, fields)
+    side_legends(ax, _legend(WIDEST), "evidence", mappable=_no_scores(), label="score")
+    settle(ax)
+    width, height = points(ax)
+    fitting = int(height // READABLE), int(width // READABLE)
+    rows, columns = (
+        None if limit is None else min(limit, max(fit, 3))
+        for limit, fit in zip(most, fitting, strict=True)
+    )
+    return rows, columns
+
+
+def _no_scores() -> ScalarMappable:
+    """Return what a colour bar is drawn for before there are dots."""
+    from matplotlib.cm import ScalarMappable
+
+    return ScalarMappable()
+
+
+def _label(ax: Axes, fields: Fields) -> None:
+    """Label both axes."""
+    ax.set_ylabel("pair")
+    ax.set_xlabel("sender → receiver")
+    pairs, combinations = fields.labels(name_length(ax, LONGEST_OF_TWO))
+    label_ticks(ax, x=combinations, y=pairs, largest_x=NAME_SIZE)
 
 
 def _of(n: int, total: int) -> str:
@@ -133,17 +189,18 @@ def _of(n: int, total: int) -> str:
 
 def _prepare(
     rows: pd.DataFrame,
-    top_n: int | None,
-    top_types: int | None,
-    senders: list[str],
-    receivers: list[str],
-) -> tuple[list[str], list[tuple[str, str]], pd.DataFrame]:
-    """Return the pairs, the combinations of types, and the rows of both with their positions."""
-    pairs = list(_ranked(rows, ["pair"])[:top_n])
+    most: tuple[int | None, int | None],
+    order: tuple[list[str], list[str]],
+) -> Fields:
+    """Return the first pairs and combinations, in the order of the senders and receivers.
+
+    Rows have their position (``row``, ``column``) and ``evidence``.
+    """
+    pairs = list(_ranked(rows, ["pair"])[: most[0]])
     rows = rows[rows["pair"].isin(pairs)]
-    names = list(_ranked(rows, ["sender", "receiver"])[:top_types])
+    names = list(_ranked(rows, ["sender", "receiver"])[: most[1]])
     combinations = sorted(
-        names, key=lambda types: (senders.index(types[0]), receivers.index(types[1]))
+        names, key=lambda types: (order[0].index(types[0]), order[1].index(types[1]))
     )
     index = pd.MultiIndex.from_frame(rows[["sender", "receiver"]])
     position = pd.Series({types: k for k, types in enumerate(combinations)}, dtype=np.float64)
@@ -151,7 +208,7 @@ def _prepare(
     row = pd.Index(pairs).get_indexer(rows["pair"])
     evidence = -np.log10(np.maximum(rows["q_value"].to_numpy(), 10**-LARGEST_EVIDENCE))
     rows = rows.assign(row=row, column=column, evidence=evidence)
-    return pairs, combinations, rows[np.isfinite(column)]
+    return Fields(pairs, combinations, rows[np.isfinite(column)])
 
 
 def _ranked(rows: pd.DataFrame, columns: list[str]) -> pd.Index:
@@ -161,20 +218,11 @@ def _ranked(rows: pd.DataFrame, columns: list[str]) -> pd.Index:
     return table.sort_values(["significant", "score"], ascending=False, kind="stable").index
 
 
-def _combination_labels(combinations: list[tuple[str, str]]) -> list[str]:
-    """Return ``"sender → receiver"``, with an ellipsis in long names."""
-    types = list(dict.fromkeys(name for both in combinations for name in both))
-    short = dict(zip(types, shortened(types, LONGEST_OF_TWO), strict=True))
-    return [f"{short[sender]}{ARROW}{short[receiver]}" for sender, receiver in combinations]
-
-
-def _draw(ax: Axes, drawn: pd.DataFrame, labels: list[list[str]], cmap: str) -> None:
+def _draw(ax: Axes, fields: Fields, cmap: str) -> None:
     """Draw dots, rings, labels and legends."""
-    n, m = map(len, labels)
+    drawn, n, m = fields.rows, len(fields.pairs), len(fields.combinations)
     ax.set_xlim(-0.6, m - 0.4)
     ax.set_ylim(n - 0.4, -0.6)
-    ax.set_ylabel("pair")
-    ax.set_xlabel("sender → receiver")
     ax.tick_params(length=0)
     ax.grid(color="0.92", linewidth=0.6)
     ax.set_axisbelow(True)
@@ -191,11 +239,9 @@ def _draw(ax: Axes, drawn: pd.DataFrame, labels: list[list[str]], cmap: str) -> 
     )
     bar: dict[str, Any] = {"mappable": dots, "label": "score (SD)"}
     side_legends(ax, _legend(WIDEST), "evidence", **bar)  # takes its room first
-    for _ in range(2):  # labels of one axis change the room of the other
-        label_ticks(ax, y=labels[0])
-        label_ticks(ax, x=labels[1])
+    _label(ax, fields)
     side_legends(ax, _legend(WIDEST), "evidence", **bar)  # there may be less height now
-    label_ticks(ax, x=labels[1])
+    settle(ax)
     width, height = points(ax)
     widest = min(WIDEST, WIDEST_SHARE * min(width / m, height / n))
     dots.set_sizes(_area(drawn["evidence"].to_numpy(), widest))

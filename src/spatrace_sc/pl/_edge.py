@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from .. import _keys, get
 from .._edges import LR_TARGETS, PAIR_SEPARATOR, TF_TARGETS
 from .._errors import InvalidArgumentError
-from ._colours import OKABE_ITO, category_colours
-from ._labels import elided, readable
-from ._shared import NEUTRAL, nothing_left
-from ._significance import RINGED, THRESHOLD, is_significant, ring_handle, rings, stage_word
+from ._drawing.axes import NEUTRAL, nothing_left
+from ._drawing.colours import OKABE_ITO, category_colours
+from ._drawing.labels import elided, readable
+from ._drawing.significance import RINGED, THRESHOLD, is_significant, ring_handle, rings, stage_word
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

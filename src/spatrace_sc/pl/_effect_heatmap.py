@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from .. import _keys, get
 from .._check import count
 from .._edges import EDGE_KINDS, TARGET_KINDS, public_word
-from ._labels import ACTIVITY_LABELS, EDGE_LABELS, edge_names
-from ._shared import draw_matrix, label_width, new_axes, nothing_left
-from ._significance import at_stage, counted, dots, is_significant, up_to
+from ._drawing.axes import draw_matrix, label_width, new_axes, nothing_left
+from ._drawing.labels import ACTIVITY_LABELS, EDGE_LABELS, edge_names
+from ._drawing.significance import at_stage, counted, dots, is_significant, up_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

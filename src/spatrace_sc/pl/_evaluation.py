@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from .._check import shorten
 from .._errors import InvalidArgumentError
-from ._shared import NEUTRAL, UP, new_axes
-from ._significance import ring_handle, rings
+from ._drawing.axes import NEUTRAL, UP, new_axes
+from ._drawing.marks import fit_title
+from ._drawing.significance import RINGED, ring_handle, rings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +30,7 @@ def evaluation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
     A dot is the value of a measure. A grey bar is the mean over random networks with the same
     degrees, with two standard deviations to each side. A ring marks a value that at most 5 % of
-    the random networks reach (column ``p_value``).
+    the random networks reach (column ``p_value``), and the title counts them.
 
     Parameters
     ----------
@@ -92,7 +94,18 @@ def evaluation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.legend(
         handles=handles, frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0)
     )
+    fit_title(ax, _title(table, better if "p_value" in rows else None))
+    return ax
+
+
+def _title(table: pd.DataFrame, better: NDArray[np.bool_] | None) -> str:
+    """Return the number of true edges, and of measures that are better than random networks."""
+    lines = []
     if "n_true" in table:
         n_true, n_candidates = (int(table[c].iloc[0]) for c in ("n_true", "n_candidates"))
-        ax.set_title(f"{n_true} of {n_candidates} candidate edges are true", fontsize=10)
-    return ax
+        lines.append(f"{n_true} of {n_candidates} candidate edges are true")
+    if better is not None:
+        mark = f" ({RINGED})" if better.any() else ""
+        share = f"{int(better.sum())} of {len(better)} measures"
+        lines.append(f"{share} better than random networks at p ≤ {MAX_P:g}{mark}")
+    return "\n".join(lines)

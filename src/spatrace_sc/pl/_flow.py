@@ -14,14 +14,14 @@ from .. import _keys, get
 from .._check import count, flag, one_of, positive
 from .._data.cells import coordinates
 from .._edges import LR_PAIRS, public_word
-from ._arrows import LONGEST, STYLES, arrows_along, draw_field, long_arrow, smoothed
-from ._fitted_text import TITLE, wrapped
-from ._labels import ACTIVITY_LABELS
-from ._map_panels import MapStyle, Panel, centred, draw_panels, half_size, panel_axes
-from ._mapped_quantity import Quantity, quantity
-from ._shared import nothing_left
-from ._significance import THRESHOLD, is_significant
-from ._slices import slices_of_result
+from ._drawing.arrows import LONGEST, STYLES, arrows_along, draw_field, long_arrow, smoothed
+from ._drawing.axes import nothing_left
+from ._drawing.fitted_text import TITLE, wrapped
+from ._drawing.labels import ACTIVITY_LABELS
+from ._drawing.map_panels import MapStyle, Panel, centred, draw_panels, half_size, panel_axes
+from ._drawing.mapped_quantity import Quantity, quantity
+from ._drawing.significance import THRESHOLD, is_significant
+from ._drawing.slices import slices_of_result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from .. import _keys, get
 from .._check import count
-from ._shared import DOWN, NEUTRAL, UP, label_ticks, label_width, new_axes, nothing_left
-from ._significance import RINGED, THRESHOLD, at_stage, counted, rings
+from ._drawing.axes import DOWN, NEUTRAL, UP, label_ticks, label_width, new_axes, nothing_left
+from ._drawing.marks import fit_title
+from ._drawing.significance import RINGED, THRESHOLD, at_stage, counted, rings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,12 +103,13 @@ def knockout(
     number = f"{len(top)} of {len(changed)} targets that change"
     title = f"Without {label}: {number}{at_stage(adata, stage, key)}"
     line = counted(significant, mark=RINGED, predicate="with an edge significant")
-    ax.set_title(f"{title}\n{line}", fontsize=10)
     ax.axvline(0.0, color=NEUTRAL, lw=0.8)
     ax.set_ylim(len(top) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.set_title(" \n ", fontsize=10)  # room for the title
     label_ticks(ax, y=targets)
+    fit_title(ax, f"{title}\n{line}")
     return ax
 
 

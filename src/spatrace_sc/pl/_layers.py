@@ -9,10 +9,10 @@ from anndata import AnnData
 
 from .. import _keys, get
 from .._check import count
-from ._labels import elided
-from ._shared import NEUTRAL, label_width, new_axes, nothing_left
-from ._significance import SIGNIFICANT, at_stage, counted, is_significant, up_to
-from ._steps import draw_steps, heights_of, ordered_columns
+from ._drawing.axes import NEUTRAL, label_width, new_axes, nothing_left
+from ._drawing.labels import elided
+from ._drawing.significance import SIGNIFICANT, at_stage, counted, is_significant, up_to
+from ._drawing.steps import draw_steps, heights_of, ordered_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

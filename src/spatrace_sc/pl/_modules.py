@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from .. import _keys, get
 from .._check import count
 from .._errors import InvalidArgumentError
-from ._labels import edge_names
-from ._shared import label_ticks, label_width, new_axes, nothing_left
-from ._significance import counted, dots, is_significant, stage_word
+from ._drawing.axes import label_ticks, label_width, new_axes, nothing_left
+from ._drawing.labels import edge_names
+from ._drawing.significance import counted, dots, is_significant, stage_word
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

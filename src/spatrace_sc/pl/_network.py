@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from .. import _keys
 from .._check import count, one_of
-from ._marks import SIGNIFICANT, count_line, fit_title
-from ._shared import new_axes, nothing_left, points, settle
-from ._shortened import LONGEST_OF_TWO, shortened
-from ._side_legends import dot, side_legends
-from ._signals import Signals, read_signals, type_colours
+from ._drawing.axes import new_axes, nothing_left, points
+from ._drawing.marks import SIGNIFICANT, count_line, fit_title
+from ._drawing.names import FEW, LONGEST_OF_TWO, name_length, name_size, shortened
+from ._drawing.side_legends import dot, side_legends
+from ._drawing.signals import Signals, read_signals, type_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.text import Text
 
 #: Kinds of networks.
 KINDS = ("types",)
@@ -30,17 +31,16 @@ NODE, MARK = 13.0, 4.0
 BEND = 0.18
 #: Radius and distance of the loop of a type that signals to itself.
 LOOP, LOOP_AT = 0.085, 1.09
-#: Steps in which the axes are widened for the names, which do not shrink with them.
-N_WIDENINGS = 5
 #: Distance from the centre that is always inside the axes, and radius from which on sizes are full.
 INSIDE, FULL_RADIUS = 1.25, 100.0
+#: Sine of the angle above which a flat name is above or below its node.
+STEEP = 0.8
+#: Smallest radius of the circle in points.
+SMALLEST_RADIUS = 10.0
 #: Distance of names from the centre, beside a loop and without one.
 NAME_AT, NAME_BY_LOOP = 1.1, 1.22
 #: Inches of a new figure of few and of many types.
 SIZE, LARGE_SIZE = (6.2, 4.4), (7.1, 5.6)
-#: Size of the names of up to these numbers of types, in points, and of more.
-NAME_SIZES = ((16, 8.0), (30, 7.0))
-SMALLEST_NAME = 6.0
 
 
 def network(
@@ -106,7 +106,7 @@ def network(
     one_of(kind, "kind", KINDS)
     count(top_links, "top_links")
     signals = read_signals(adata, key, pair=pair, top_n=top_n, max_q=max_q, stage=stage)
-    many = len(signals.types) > NAME_SIZES[0][0]
+    many = len(signals.types) > FEW
     ax = new_axes(ax, *(LARGE_SIZE if many else SIZE))
     if signals.nothing:
         return nothing_left(ax, signals.nothing)
@@ -118,15 +118,14 @@ def network(
     ax.set_axis_off()
     ax.set_aspect("equal")
     title = links_title(signals, links, drawn, "dots", "arrows")
-    ax.set_title(title, fontsize=10)
     side_legends(ax, _legend(links, 1.0), "score (SD)")  # takes its room first
+    fit_title(ax, title)
     with_loop = set(drawn["sender"][drawn["sender"] == drawn["receiver"]])
     scale = _draw_names(ax, place, with_loop)
     _draw_arrows(ax, drawn, place, colours, scale)
     _draw_nodes(ax, place, colours, scale)
     _draw_marks(ax, drawn, place, scale)
     side_legends(ax, _legend(links, scale), "score (SD)")
-    fit_title(ax, title)
     return ax
 
 
@@ -161,31 +160,50 @@ def _width(score: Any, largest: float) -> Any:
 
 
 def _draw_names(ax: Axes, place: dict[str, NDArray[np.float64]], with_loop: set[str]) -> float:
-    """Write the names, which point away from the circle, and widen the axes until all are inside.
+    """Write the names, which point away from the circle, and choose limits that hold them all.
 
     Returns the factor for sizes in points: 1, or less if the circle is small or full.
     """
     types = list(place)
-    size = next((size for n, size in NAME_SIZES if len(types) <= n), SMALLEST_NAME)
+    size = name_size(len(types))
     names = []
-    for text, name in zip(shortened(types, LONGEST_OF_TWO), types, strict=True):
+    ax.set_aspect("auto")
+    for text, name in zip(shortened(types, name_length(ax, LONGEST_OF_TWO)), types, strict=True):
         x, y = place[name]
         angle, left = float(np.degrees(np.arctan2(y, x))), x < -1e-9
         distance = NAME_BY_LOOP if name in with_loop else NAME_AT
         style: dict[str, Any] = {"va": "center", "fontsize": size, "rotation_mode": "anchor"}
-        style["rotation"] = angle + 180 if left else angle
-        style["ha"] = "right" if left else "left"
+        style |= _direction(angle, left, flat=len(types) <= FEW)
         names.append(ax.text(distance * x, distance * y, text, **style))
-    reach = np.array([INSIDE, INSIDE])
-    for _ in range(N_WIDENINGS):
-        ax.set_xlim(-reach[0], reach[0])
-        ax.set_ylim(-reach[1], reach[1])
-        settle(ax)
-        to_data = ax.transData.inverted()
-        corners = [to_data.transform(name.get_window_extent().get_points()) for name in names]
-        reach = np.maximum(np.abs(np.concatenate(corners)).max(axis=0), INSIDE)
-    radius = points(ax)[0] / (2 * reach[0])
+    half = np.array(points(ax)) / 2
+    to_points = 72 / ax.figure.dpi
+    fitting = (_largest_radius(name, half, to_points) for name in names)
+    radius = min(float(half.min()) / INSIDE, *fitting)
+    radius = max(radius, SMALLEST_RADIUS)
+    across, up = half / radius
+    ax.set(xlim=(-across, across), ylim=(-up, up))
+    ax.set_aspect("equal")
     return float(np.clip(min(radius / FULL_RADIUS, 2 * np.pi * radius / (20 * len(types))), 0.3, 1))
+
+
+def _direction(angle: float, left: bool, *, flat: bool) -> dict[str, Any]:
+    """Return rotation and alignment of a name: away from the circle, or flat if there are few."""
+    if not flat:
+        return {"rotation": angle + 180 if left else angle, "ha": "right" if left else "left"}
+    steep = abs(np.sin(np.radians(angle))) > STEEP
+    vertical = ("bottom" if angle > 0 else "top") if steep else "center"
+    horizontal = "right" if left else "left"
+    at_an_end = abs(np.cos(np.radians(angle))) < 1 - STEEP
+    return {"va": vertical, "ha": "center" if at_an_end else horizontal}
+
+
+def _largest_radius(name: Text, half: NDArray[np.float64], to_points: float) -> float:
+    """Return the radius of the circle, in points, at which a name just ends inside the axes."""
+    box = name.get_window_extent()
+    anchor = name.get_transform().transform(name.get_position())
+    beyond = np.abs(box.get_points() - anchor).max(axis=0) * to_points
+    at = np.abs(np.array(name.get_position()))
+    return float(((half - beyond) / np.maximum(at, 1e-9)).min())
 
 
 def _draw_arrows(

@@ -14,11 +14,11 @@ from .. import _keys, get
 from .._check import count
 from .._edges import LR_PAIRS
 from .._errors import InvalidArgumentError
-from ._labels import edge_names
-from ._marks import SIGNIFICANT, count_line, fit_title, mark_fields
-from ._shared import LARGEST, label_ticks, label_width, new_axes, nothing_left
-from ._shortened import LONGEST, shortened
-from ._significance import at_stage, is_significant, up_to
+from ._drawing.axes import LARGEST, label_ticks, label_width, new_axes, nothing_left
+from ._drawing.labels import edge_names
+from ._drawing.marks import SIGNIFICANT, count_line, fit_title, mark_fields
+from ._drawing.names import LONGEST, shortened
+from ._drawing.significance import at_stage, is_significant, up_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from anndata import AnnData
 
 from .. import _keys, get
 from .._check import count
-from ._shared import NEUTRAL, label_ticks, nothing_left
+from ._drawing.axes import NEUTRAL, label_ticks, nothing_left
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

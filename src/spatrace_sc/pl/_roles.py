@@ -9,19 +9,23 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
-from ._marks import SIGNIFICANT, count_line, fit_title
-from ._shared import new_axes, nothing_left, settle
-from ._shortened import LONGEST_OF_TWO, shortened
-from ._side_legends import dot, side_legends
-from ._signals import Signals, read_signals, type_colours
+from ._drawing.axes import new_axes, nothing_left, points, settle
+from ._drawing.marks import SIGNIFICANT, count_line, fit_title
+from ._drawing.names import FEW, LONGEST_OF_TWO, name_length, name_size, shortened
+from ._drawing.side_legends import dot, side_legends
+from ._drawing.signals import Signals, read_signals, type_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Diameter of the largest and of the smallest dot in points, and room between a dot and its ring.
 LARGEST, SMALLEST, RING_GAP = 12.0, 3.5, 3.0
-#: Number of types up to which names are larger and the figure smaller, and both sizes in points.
-FEW, NAME_SIZES = 16, (8.0, 6.0)
+#: Shorter side of the axes in points from which on dots have their full size, and the least share.
+FULL_SIDE, SMALLEST_SCALE = 190.0, 0.5
+#: Area of the axes in points² that a name needs, so that names do not collide, and the fewest.
+AREA_OF_NAME, FEWEST_NAMES = 5000.0, 6
+#: Share of the largest sum from which on a type is named.
+NAMED_SHARE = 0.1
 #: How adjustText moves names apart.
 FORCES = {"force_text": (0.3, 0.6), "expand": (1.05, 1.25), "iter_lim": 500}
 #: Inches of a new figure of few and of many types.
@@ -42,8 +46,10 @@ def roles(
 
     A dot is a cell type: to the right if its signals to all types have a large sum of scores, high
     up if the signals that it receives have one. Its area is the number of pairs by which it sends
-    or receives. It has a ring if one of these rows is significant (q ≤ 0.1). Labels are moved
-    apart if the package adjustText is installed.
+    or receives. It has a ring if one of these rows is significant (q ≤ 0.1). As many types are
+    named as have room, those that send or receive most first, but none that does less than a tenth
+    of the largest; the title says how many. Names are moved apart if the package adjustText is
+    installed.
 
     Parameters
     ----------
@@ -94,7 +100,9 @@ def roles(
     ax.set_xlabel("sent (summed score, SD)")
     ax.set_ylabel("received (summed score, SD)")
     ax.spines[["top", "right"]].set_visible(False)
-    _draw(ax, table, type_colours(adata, list(table.index), key))
+    named = _draw(ax, table, type_colours(adata, list(table.index), key))
+    if named < len(table):
+        title += f"\nthe {named} of {len(table)} types that send or receive most are named"
     fit_title(ax, title)
     return ax
 
@@ -116,10 +124,12 @@ def _prepare(signals: Signals) -> pd.DataFrame:
     ).astype({"significant": bool})
 
 
-def _draw(ax: Axes, table: pd.DataFrame, colours: dict[str, str]) -> None:
-    """Draw dots, rings, names and the legend."""
+def _draw(ax: Axes, table: pd.DataFrame, colours: dict[str, str]) -> int:
+    """Draw dots, rings, names and the legend; return the number of names."""
     most = max(int(table["n_pairs"].max()), 1)
-    size = _diameter(table["n_pairs"].to_numpy(), most)
+    settle(ax)
+    scale = float(np.clip(min(points(ax)) / FULL_SIDE, SMALLEST_SCALE, 1.0))
+    size = scale * _diameter(table["n_pairs"].to_numpy(), most)
     x, y = table["sent"].to_numpy(), table["received"].to_numpy()
     shade: dict[str, Any] = {"edgecolors": "0.3", "linewidths": 0.5, "alpha": 0.9}
     shade["c"] = [colours[name] for name in table.index]
@@ -127,7 +137,7 @@ def _draw(ax: Axes, table: pd.DataFrame, colours: dict[str, str]) -> None:
     ringed = table["significant"].to_numpy()
     ax.scatter(
         *(x[ringed], y[ringed]),
-        s=(size[ringed] + RING_GAP) ** 2,
+        s=(size[ringed] + scale * RING_GAP) ** 2,
         facecolors="none",
         edgecolors="black",
         linewidths=1.0,
@@ -135,8 +145,16 @@ def _draw(ax: Axes, table: pd.DataFrame, colours: dict[str, str]) -> None:
         label=SIGNIFICANT,
     )
     ax.margins(0.12)
-    side_legends(ax, _legend(most), "pairs")
-    _draw_names(ax, list(table.index), x, y, dots)
+    side_legends(ax, _legend(most, scale), "pairs")
+    settle(ax)
+    width, height = points(ax)
+    share = np.maximum(x / max(x.max(), 1e-9), y / max(y.max(), 1e-9))
+    most_first = np.argsort(-share, kind="stable")
+    named = most_first[: max(FEWEST_NAMES, int(width * height / AREA_OF_NAME))]
+    named = named[(share[named] >= NAMED_SHARE) | (len(table) <= FEWEST_NAMES)]
+    names = shortened(table.index, name_length(ax, LONGEST_OF_TWO))
+    _draw_names(ax, {names[k]: (x[k], y[k]) for k in named}, (x, y), dots, len(table))
+    return len(named)
 
 
 def _diameter(n_pairs: Any, most: int) -> Any:
@@ -145,32 +163,26 @@ def _diameter(n_pairs: Any, most: int) -> Any:
     return np.sqrt(SMALLEST**2 + (LARGEST**2 - SMALLEST**2) * share)
 
 
-def _legend(most: int) -> list[Any]:
+def _legend(most: int, scale: float) -> list[Any]:
     """Return the entries of the legend: sizes, and a ring."""
     numbers = sorted({most, max(most // 4, 1)}, reverse=True)
-    sizes = [dot(str(n), float(_diameter(n, most))) for n in numbers]
+    sizes = [dot(str(n), scale * float(_diameter(n, most))) for n in numbers]
     ring = dot(SIGNIFICANT, 9.0, markerfacecolor="none", markeredgecolor="black")
     return [*sizes, ring]
 
 
-def _draw_names(ax: Axes, types: list[str], x: Any, y: Any, dots: Any) -> None:
-    """Write the names beside the dots, moved apart where adjustText is installed."""
-    fontsize = NAME_SIZES[len(types) > FEW]
-    names = shortened(types, LONGEST_OF_TWO)
+def _draw_names(
+    ax: Axes, names: dict[str, tuple[float, float]], every: Any, dots: Any, n_types: int
+) -> None:
+    """Write names beside their dots, moved apart from all dots where adjustText is installed."""
+    fontsize = name_size(n_types)
     try:
         from adjustText import adjust_text
     except ImportError:
-        for name, sent, received, area in zip(names, x, y, dots.get_sizes(), strict=True):
-            shift: dict[str, Any] = {
-                "xytext": (area**0.5 / 2 + 3, 0),
-                "textcoords": "offset points",
-            }
-            ax.annotate(name, (sent, received), **shift, va="center", fontsize=fontsize)
+        shift: dict[str, Any] = {"xytext": (LARGEST / 2 + 3, 0), "textcoords": "offset points"}
+        for name, place in names.items():
+            ax.annotate(name, place, **shift, va="center", fontsize=fontsize)
         return
-    settle(ax)
-    texts = [
-        ax.text(sent, received, name, fontsize=fontsize, va="center")
-        for name, sent, received in zip(names, x, y, strict=True)
-    ]
+    texts = [ax.text(*place, name, fontsize=fontsize, va="center") for name, place in names.items()]
     arrow = {"arrowstyle": "-", "color": "0.5", "linewidth": 0.5}
-    adjust_text(texts, x=x, y=y, objects=dots, ax=ax, arrowprops=arrow, **FORCES)
+    adjust_text(texts, x=every[0], y=every[1], objects=dots, ax=ax, arrowprops=arrow, **FORCES)

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from .. import _keys, get
 from .._check import count
-from ._colours import category_colours
-from ._labels import elided
-from ._shared import DOWN, NEUTRAL, UP, new_axes, nothing_left, points, settle
-from ._significance import MARK, SIGNIFICANT, at_stage, counted, is_significant
-from ._steps import DOT, ordered_columns
+from ._drawing.axes import DOWN, NEUTRAL, UP, new_axes, nothing_left, points, settle
+from ._drawing.colours import category_colours
+from ._drawing.labels import elided
+from ._drawing.significance import MARK, SIGNIFICANT, at_stage, counted, is_significant
+from ._drawing.steps import DOT, ordered_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

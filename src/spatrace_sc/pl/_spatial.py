@@ -14,13 +14,22 @@ from .._check import count, flag, positive
 from .._data.cells import coordinates
 from .._edges import ACTIVITY_KINDS, LR_PAIRS, public_word
 from .._errors import warn
-from ._fitted_text import TITLE, wrapped
-from ._labels import ACTIVITY_LABELS
-from ._map_panels import MapStyle, Panel, centred, draw_panels, half_size, panel_axes
-from ._mapped_quantity import quantity
-from ._shared import nothing_left
-from ._slices import slices_of_result
-from ._target_expression import TARGETS, target_expression
+from ._drawing.axes import nothing_left
+from ._drawing.fitted_text import TITLE, wrapped
+from ._drawing.images import SHARE_OVER_IMAGE, draw_image, image_of_slices
+from ._drawing.labels import ACTIVITY_LABELS
+from ._drawing.map_panels import (
+    MapStyle,
+    Panel,
+    centred,
+    draw_panels,
+    half_size,
+    middle,
+    panel_axes,
+)
+from ._drawing.mapped_quantity import quantity
+from ._drawing.slices import slices_of_result
+from ._drawing.target_expression import TARGETS, target_expression
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +51,8 @@ def spatial(
     ncols: int | None = None,
     invert_y: bool = True,
     scale_bar: float | None = None,
+    image: Any = None,
+    coordinate_system: str = "global",
     ax: Axes | Sequence[Axes] | None = None,
 ) -> Axes | NDArray[Any]:
     """Map one pair, TF, module or target, with one panel per slice in order of time.
@@ -90,6 +101,12 @@ def spatial(
     scale_bar
         Length of one unit of the coordinates in µm, e.g. 1.0 if they are µm. The scale bar is then
         labelled in µm or mm. None: in units of the coordinates.
+    image
+        Image to draw under the cells: an image of a SpatialData, such as ``sdata["he"]``, or a
+        dictionary from slices to images. The cells are then smaller.
+    coordinate_system
+        Coordinate system of the positions, to which images are transformed: the one that was given
+        to :func:`spatrace_sc.pp.gather`.
     ax
         Axes to draw in, one per panel. None: a new figure.
 
@@ -139,7 +156,12 @@ def spatial(
         title = wrapped([f"{mapped.name}: {mapped.significance}"], room, TITLE)
         axes[0].figure.suptitle(title, fontsize=TITLE)
     style = MapStyle(spatial_key, cmap, size, vmax, invert_y, scale_bar)
-    draw_panels(axes, panels, half, mapped, style)
+    images = {} if image is None else image_of_slices(image, [panel.title for panel in panels])
+    draw_panels(axes, panels, half, mapped, style, share=SHARE_OVER_IMAGE if images else 1.0)
+    xy = coordinates(cells, spatial_key)[:, :2]
+    for one, (title, mask) in zip(axes, groups, strict=True):
+        if title in images:
+            draw_image(one, images[title], coordinate_system, middle(xy[mask]))
     return axes[0] if len(panels) == 1 else axes
 
 

@@ -11,10 +11,10 @@ from anndata import AnnData
 from .. import _keys, get
 from .._check import count, share_of_one
 from .._edges import EDGE_KINDS, TESTED_KINDS, public_word
-from ._fitted_text import OVERHANG, WIDTH, ellipsis, wrapped
-from ._labels import ARROW, EDGE_LABELS, Label, edge_names
-from ._shared import DOWN, NEUTRAL, UP, new_axes, nothing_left, points, settle
-from ._significance import THRESHOLD, is_significant, stage_word, up_to
+from ._drawing.axes import DOWN, NEUTRAL, UP, new_axes, nothing_left, points, settle
+from ._drawing.fitted_text import OVERHANG, WIDTH, ellipsis, wrapped
+from ._drawing.labels import ARROW, EDGE_LABELS, Label, edge_names
+from ._drawing.significance import THRESHOLD, is_significant, stage_word, up_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

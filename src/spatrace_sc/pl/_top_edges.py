@@ -13,10 +13,10 @@ from .. import _keys, get
 from .._check import count, shorten
 from .._edges import EDGE_KINDS, EdgeKind, public_word
 from .._errors import InvalidArgumentError
-from ._edge_bars import COVARIATION, GROUPED, REPLACEABLE, TRUE, TRUE_OTHER_SIGN, draw_edges
-from ._labels import EDGE_LABELS, edge_names
-from ._shared import DOWN, NEUTRAL, UP, label_width, new_axes, nothing_left
-from ._significance import RINGED, at_stage, counted, up_to
+from ._drawing.axes import DOWN, NEUTRAL, UP, label_width, new_axes, nothing_left
+from ._drawing.edge_bars import COVARIATION, GROUPED, REPLACEABLE, TRUE, TRUE_OTHER_SIGN, draw_edges
+from ._drawing.labels import EDGE_LABELS, edge_names
+from ._drawing.significance import RINGED, at_stage, counted, up_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

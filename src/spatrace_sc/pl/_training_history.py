@@ -9,7 +9,8 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys, get
-from ._shared import DOWN, NEUTRAL, UP, new_axes, nothing_left, points, settle
+from ._drawing.axes import DOWN, NEUTRAL, UP, new_axes, nothing_left, points, settle
+from ._drawing.marks import fit_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,8 +27,9 @@ def training_history(adata: AnnData, *, key: str = _keys.RESULT, ax: Axes | None
     """Draw the error by epoch on training cells and on held-out cells, one phase after the other.
 
     Epoch 0 is the state before a phase. The sparse weights are solved again between the phases, so
-    the curves need not join. A circle marks the epoch with the lowest held-out error. A phase keeps
-    the state of this epoch unless that of an earlier one is practically as good.
+    the curves need not join. The title gives the held-out error at the start and the lowest of the
+    last phase. A circle marks the epoch with the lowest held-out error. A phase keeps the state of
+    this epoch unless that of an earlier one is practically as good.
 
     Parameters
     ----------
@@ -67,9 +69,17 @@ def training_history(adata: AnnData, *, key: str = _keys.RESULT, ax: Axes | None
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(fontsize=8, edgecolor="none", framealpha=0.9)
     settle(ax)
+    fit_title(ax, _title(phases))
     ticks = _ticks(phases, points(ax)[0])
     ax.set_xticks(list(ticks), list(ticks.values()))
     return ax
+
+
+def _title(phases: list[pd.DataFrame]) -> str:
+    """Return the held-out error before and after, and an empty line for the names of phases."""
+    first, last = phases[0]["held_out"].iloc[0], phases[-1]["held_out"].min()
+    n = sum(len(phase) - 1 for phase in phases)
+    return f"held-out error {first:.3g} before, {last:.3g} after {n} epochs (lowest)\n "
 
 
 def _prepare(history: pd.DataFrame) -> list[pd.DataFrame]:

@@ -14,18 +14,20 @@ from .. import _keys, get
 from .._check import count, flag, one_of, positive
 from .._data.basis import basis_positions
 from .._data.cells import samples
-from ._arrows import STYLES, arrows_along, draw_field, long_arrow, smoothed
-from ._cell_colours import CellColours, cell_colours, draw_coloured
-from ._fitted_text import TITLE, wrapped
-from ._map_panels import MapStyle, centred, frame_panels, half_size, panel_axes, touching
-from ._shared import nothing_left, settle
-from ._slices import in_natural_order
+from ._drawing.arrows import STYLES, arrows_along, draw_field, long_arrow, smoothed
+from ._drawing.axes import nothing_left, settle
+from ._drawing.cell_colours import CellColours, cell_colours, draw_coloured
+from ._drawing.fitted_text import TITLE, wrapped
+from ._drawing.map_panels import MapStyle, centred, frame_panels, half_size, panel_axes, touching
+from ._drawing.slices import in_natural_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Opacity of the cells, so that arrows stand out.
 OPACITY = 0.55
+#: Smallest area of a cell, in points².
+SMALLEST = 3.0
 #: Smallest number of cells of a slice whose pull to the middle is estimated.
 MIN_CELLS = 10
 
@@ -166,7 +168,7 @@ def _draw(
         one.set_ylabel(f"{map_style.spatial_key} 2", fontsize=8)
     colours.explain(axes)
     settle(axes[0])
-    area = map_style.size or touching(axes[0], xy, half)
+    area = map_style.size or touching(axes[0], xy, half, SMALLEST)
     known: NDArray[np.bool_] = np.asarray(np.isfinite(vectors).all(axis=1))
     n = n_arrows or arrows_along(len(drawn))
     fields = [

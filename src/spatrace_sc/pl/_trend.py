@@ -12,11 +12,11 @@ from anndata import AnnData
 from .. import _keys, get
 from .._check import count
 from .._edges import ACTIVITY_KINDS, LR_PAIRS, joined, public_word
-from ._colours import OKABE_ITO
-from ._fitted_text import LABEL, OVERHANG, TITLE, ellipsis, wrapped
-from ._labels import ACTIVITY_LABELS, readable
-from ._shared import NEUTRAL, new_axes, nothing_left, points, settle
-from ._significance import THRESHOLD, is_significant, stage_word
+from ._drawing.axes import NEUTRAL, new_axes, nothing_left, points, settle
+from ._drawing.colours import OKABE_ITO
+from ._drawing.fitted_text import LABEL, OVERHANG, TITLE, ellipsis, wrapped
+from ._drawing.labels import ACTIVITY_LABELS, readable
+from ._drawing.significance import THRESHOLD, is_significant, stage_word
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,9 +11,9 @@ from anndata import AnnData
 from .. import _keys, get
 from .._check import one_of, whole
 from .._edges import EDGE_KINDS, public_word
-from ._labels import EDGE_LABELS, edge_names, elided
-from ._shared import DOWN, NEUTRAL, UP, new_axes, nothing_left, points, settle
-from ._significance import (
+from ._drawing.axes import DOWN, NEUTRAL, UP, new_axes, nothing_left, points, settle
+from ._drawing.labels import EDGE_LABELS, edge_names, elided
+from ._drawing.significance import (
     RINGED,
     SIGNIFICANT,
     at_stage,

@@ -227,7 +227,7 @@ def _log_roles(
     n_complexes = {name: len(complexes.get(name, ())) for name in _keys.ROLES}
     counts = ", ".join(
         f"{int(flags[c].sum())} {name}"
-        + (f" and {n_complexes[name]} complexes" if n_complexes[name] else "")
+        + (f" and {n} complex{'es'[: 2 * (n > 1)]}" if (n := n_complexes[name]) else "")
         for name, c in _keys.ROLES.items()
     )
     logger.info("gene roles: %s.", counts)

@@ -15,12 +15,12 @@ from ... import _keys, get
 from ..._data.cells import coordinates, label_text
 from ..._edges import LR_PAIRS, joined
 from ..._errors import MissingKeyError
-from .._colours import category_colours
-from .._labels import ACTIVITY_LABELS
-from .._map_panels import CLIPPED
-from .._mapped_quantity import every_value
-from .._significance import is_significant
-from .._slices import slices
+from .._drawing.colours import category_colours
+from .._drawing.labels import ACTIVITY_LABELS
+from .._drawing.map_panels import CLIPPED
+from .._drawing.mapped_quantity import every_value
+from .._drawing.significance import is_significant
+from .._drawing.slices import slices
 from ._pack import Packed, pack, pack_codes, quantised
 
 #: Bytes of activities in the page, before base64: 140 columns of 50 000 cells.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 #: Scripts in the order in which they are run.
-SCRIPTS = ("data.js", "map.js", "network.js", "tables.js", "main.js")
+SCRIPTS = ("data.js", "map.js", "zoom.js", "network.js", "tables.js", "main.js")
 
 
 def page(title: str, summary: str, data: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from ... import get
 from ..._edges import EDGE_KINDS, LR_PAIRS
-from .._significance import is_significant
+from .._drawing.significance import is_significant
 from ._pack import Packed, pack, pack_table
 
 #: Tables in the page, with their titles and the noun for a row.

@@ -12,8 +12,8 @@ from anndata import AnnData
 from ... import _keys, get
 from ..._check import count, flag
 from ..._errors import InvalidArgumentError
-from .._map_panels import DIVERGING, NO_RECEIVER, SEQUENTIAL
-from .._shared import DOWN, UP
+from .._drawing.axes import DOWN, UP
+from .._drawing.map_panels import DIVERGING, NO_RECEIVER, SEQUENTIAL
 from ._about import about, summary
 from ._cells import activities, pack_activities, pack_cells, shown_cells
 from ._page import colour_table, page

@@ -110,5 +110,6 @@ connect();
 drawTabs();
 drawSuggestions();
 drawAbout();
+connectZoom();
 drawAll();
 document.documentElement.dataset.ready = String(Math.round(performance.now()));

@@ -51,7 +51,7 @@ function drawMap() {
     return element("figure", {}, canvas, caption);
   }));
   byId("panels").dataset.shown = STATE.name || "cell type";
-  drawLegend(activity, scale);
+  drawLegend(activity, scale * VIEW.zoom);
 }
 
 function mapNote(activity) {
@@ -91,9 +91,12 @@ function drawSlice(canvas, k, activity, place) {
   canvas.height = place.height * ratio;
   canvas.style.width = `${place.width}px`;
   canvas.style.height = `${place.height}px`;
-  const pen = canvas.getContext("2d"), step = DATA.cells.step * place.scale;
+  const pen = canvas.getContext("2d"), step = DATA.cells.step * place.scale * VIEW.zoom;
   pen.scale(ratio, ratio);
-  const radius = Math.max(0.7, Math.min(9, 0.55 * DATA.cells.gap * place.scale));
+  const radius = Math.max(0.7, Math.min(9, 0.55 * DATA.cells.gap * place.scale * VIEW.zoom));
+  const [left, top] = zoomed(place, place.left, place.margin);
+  const outside = (x, y) => x < -radius || y < -radius
+    || x > place.width + radius || y > place.height + radius;
   const batches = new Map();
   for (let i = DATA.cells.starts[k]; i < DATA.cells.starts[k + 1]; i++) {
     const [colour, rank] = cellColour(i, activity), key = `${String(rank).padStart(8)} ${colour}`;
@@ -104,7 +107,8 @@ function drawSlice(canvas, k, activity, place) {
     pen.fillStyle = key.slice(9);
     pen.beginPath();
     for (const i of batches.get(key)) {
-      const x = place.left + CELLS.x[i] * step, y = place.margin + CELLS.y[i] * step;
+      const x = left + CELLS.x[i] * step, y = top + CELLS.y[i] * step;
+      if (outside(x, y)) continue;
       if (radius < 1.6) pen.rect(x - radius, y - radius, 2 * radius, 2 * radius);
       else { pen.moveTo(x + radius, y); pen.arc(x, y, radius, 0, 6.2832); }
     }
@@ -169,8 +173,9 @@ function scaleBar(scale) {
 }
 
 function showTip(event, canvas, k, activity, place) {
-  const box = canvas.getBoundingClientRect(), step = DATA.cells.step * place.scale;
-  const x = event.clientX - box.left - place.left, y = event.clientY - box.top - place.margin;
+  const box = canvas.getBoundingClientRect(), step = DATA.cells.step * place.scale * VIEW.zoom;
+  const [left, top] = zoomed(place, place.left, place.margin);
+  const x = event.clientX - box.left - left, y = event.clientY - box.top - top;
   let best = -1, least = 64;
   for (let i = DATA.cells.starts[k]; i < DATA.cells.starts[k + 1]; i++) {
     const d = (CELLS.x[i] * step - x) ** 2 + (CELLS.y[i] * step - y) ** 2;

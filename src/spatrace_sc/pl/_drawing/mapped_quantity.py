@@ -8,13 +8,13 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .. import get
-from .._check import closest, shorten
-from .._edges import LR_PAIRS, PAIR_SEPARATOR, joined
-from .._errors import InvalidArgumentError
-from ._labels import ACTIVITY_LABELS, readable
-from ._pair_name import pair_name, written_name
-from ._significance import THRESHOLD, is_significant
+from ... import get
+from ..._check import closest, shorten
+from ..._edges import LR_PAIRS, PAIR_SEPARATOR, joined
+from ..._errors import InvalidArgumentError
+from .labels import ACTIVITY_LABELS, readable
+from .pair_name import pair_name, written_name
+from .significance import THRESHOLD, is_significant
 
 
 @dataclass(frozen=True)

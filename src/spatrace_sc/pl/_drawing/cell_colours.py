@@ -11,11 +11,11 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .. import _keys
-from .._data.cells import label_text, obs_column, time_column
-from ._colours import category_colours
-from ._fitted_text import LABEL, WIDTH, ellipsis
-from ._map_panels import MARGIN_RIGHT, NO_RECEIVER, SEQUENTIAL
+from ... import _keys
+from ..._data.cells import label_text, obs_column, time_column
+from .colours import category_colours
+from .fitted_text import LABEL, WIDTH, ellipsis
+from .map_panels import MARGIN_RIGHT, NO_RECEIVER, SEQUENTIAL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from .._edges import LR_PAIRS, PAIR_SEPARATOR, joined
+from ..._edges import LR_PAIRS, PAIR_SEPARATOR, joined
 
 #: Separates the genes of an edge in a figure.
 ARROW = " → "

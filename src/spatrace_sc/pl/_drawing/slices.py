@@ -10,11 +10,11 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .._check import closest, find_labels, labels, shorten
-from .._data.cells import categories
-from .._data.reused_samples import warn_of_reused_samples
-from .._errors import InvalidArgumentError
-from ._shared import logger
+from ..._check import closest, find_labels, labels, shorten
+from ..._data.cells import categories
+from ..._data.reused_samples import warn_of_reused_samples
+from ..._errors import InvalidArgumentError
+from .axes import logger
 
 Group = tuple[str, str]
 #: What the user chose: ``sample_key``, ``stage_key`` and the slices to draw.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ._shared import DOWN, UP
-from ._significance import MARK, SIGNIFICANT
+from .axes import DOWN, UP
+from .significance import MARK, SIGNIFICANT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

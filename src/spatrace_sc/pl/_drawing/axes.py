@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ._labels import elided
+from .labels import elided
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,12 +65,17 @@ def points(ax: Axes) -> tuple[float, float]:
 
 
 def label_ticks(
-    ax: Axes, *, x: Sequence[str] | None = None, y: Sequence[str] | None = None
+    ax: Axes,
+    *,
+    x: Sequence[str] | None = None,
+    y: Sequence[str] | None = None,
+    largest_x: float = LARGEST,
 ) -> None:
     """Label the positions 0, 1, ... with text that fits; call it last.
 
     The text shrinks to the available room, and long names have an ellipsis in their middle. Below a
-    readable size, labels are left out at equal steps.
+    readable size, labels are left out at equal steps. ``largest_x`` is the largest size of labels
+    below the axes, in points.
     """
     x, y = (None if names is None else [elided(name) for name in names] for names in (x, y))
     if x is not None:
@@ -81,20 +86,20 @@ def label_ticks(
         settle(ax)
         width, height = points(ax)
         if x is not None:
-            positions, size, room = _fitting(len(x), width)
+            positions, size, room = _fitting(len(x), width, largest_x)
             words = [x[k] for k in positions]
             horizontal = 0.65 * size * max(map(len, words)) < room
             ax.set_xticks(positions, words, rotation=0 if horizontal else 90, fontsize=size)
         if y is not None:
-            positions, size, _ = _fitting(len(y), height)
+            positions, size, _ = _fitting(len(y), height, LARGEST)
             ax.set_yticks(positions, [y[k] for k in positions], fontsize=size)
 
 
-def _fitting(n: int, length: float) -> tuple[list[int], float, float]:
+def _fitting(n: int, length: float, largest: float) -> tuple[list[int], float, float]:
     """Return which of n labels along an axis fit, their size, and the room of each in points."""
     step = max(1, math.ceil(1.25 * SMALLEST * n / max(length, 1.0)))
     room = step * length / n
-    return list(range(0, n, step)), float(np.clip(0.75 * room, SMALLEST, LARGEST)), room
+    return list(range(0, n, step)), float(np.clip(0.75 * room, SMALLEST, largest)), room
 
 
 def draw_matrix(

@@ -7,13 +7,13 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .. import get
-from .._check import closest, shorten
-from .._data.expression import columns, expression_by_slice
-from .._data.genes import names_by_label
-from .._errors import InvalidArgumentError
-from ._mapped_quantity import Quantity
-from ._significance import THRESHOLD, is_significant
+from ... import get
+from ..._check import closest, shorten
+from ..._data.expression import columns, expression_by_slice
+from ..._data.genes import names_by_label
+from ..._errors import InvalidArgumentError
+from .mapped_quantity import Quantity
+from .significance import THRESHOLD, is_significant
 
 #: Kind of a map that shows the expression of a target.
 TARGETS = "targets"

@@ -13,9 +13,9 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .. import _keys, get
-from .._check import share_of_one
-from ._shared import points
+from ... import _keys, get
+from ..._check import share_of_one
+from .axes import points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._shared import points
+from .axes import points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 STYLES = ("arrows", "stream")
 #: Standard deviation of the Gaussian kernel, and the distance at which it ends, in grid steps.
 BANDWIDTH, REACH = 0.7, 2.0
+#: Smallest number of cells around a grid point with an arrow.
+FEWEST_CELLS = 3
+#: Largest distance of the nearest cell from a grid point with an arrow, in grid steps.
+NEAREST = 0.75
 #: Smallest weight of the cells around a grid point, as a share of the median of all points.
 MIN_WEIGHT = 0.4
 #: Length of the arrow that is longer than 95 % of all, in grid steps, and that quantile.
@@ -34,12 +38,14 @@ COLOUR = "#222222"
 class Field:
     """Direction on a grid: (columns,) x, (rows,) y, and (rows, columns, 2) vectors.
 
-    Vectors are NaN where there are too few cells.
+    Vectors are NaN where there are too few cells. ``near`` are the (rows, columns) grid points with
+    several cells close by, which have an arrow; streamlines also cross gaps between cells.
     """
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     vectors: NDArray[np.float64]
+    near: NDArray[np.bool_]
 
 
 def arrows_along(n_panels: int) -> int:
@@ -61,19 +67,21 @@ def smoothed(
     points = np.stack(np.meshgrid(x, y), axis=-1)
     mean = np.full((len(y), len(x), 2), np.nan)
     weight = np.zeros((len(y), len(x)))
+    near = np.zeros(weight.shape, dtype=bool)
     if len(xy):
-        near = cKDTree(xy).query_ball_point(points.reshape(-1, 2), REACH * step)
-        for index, cells in zip(np.ndindex(weight.shape), near, strict=True):
+        around = cKDTree(xy).query_ball_point(points.reshape(-1, 2), REACH * step)
+        for index, cells in zip(np.ndindex(weight.shape), around, strict=True):
             distance = ((xy[cells] - points[index]) ** 2).sum(axis=1) / step**2
             kernel = np.exp(-distance / (2 * BANDWIDTH**2))
             weight[index] = kernel.sum()
             if cells:
                 mean[index] = kernel @ vectors[cells] / kernel.sum()
+                near[index] = len(cells) >= FEWEST_CELLS and distance.min() <= NEAREST**2
     enough: NDArray[np.bool_] = weight > 0
     if enough.any():
         enough = weight >= MIN_WEIGHT * np.median(weight[enough])
     mean[~enough] = np.nan
-    return Field(x, y, mean)
+    return Field(x, y, mean, near)
 
 
 def _axis(half: float, step: float) -> NDArray[np.float64]:
@@ -97,7 +105,7 @@ def draw_field(ax: Axes, field: Field, longest: float, style: str) -> None:
     step = float(field.x[1] - field.x[0])
     if style == "arrows":
         x, y = np.meshgrid(field.x, field.y)
-        known = np.isfinite(u)
+        known = np.isfinite(u) & field.near
         options: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "units": "inches"}
         options |= {
             "width": min(WIDTH, WIDTH_SHARE * _inches(ax, step)),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from anndata import AnnData
 
-from .._data.colours import stored_colours
+from ..._data.colours import stored_colours
 
 #: Colour-blind safe colours (Okabe and Ito), for up to eight categories.
 OKABE_ITO = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .._check import closest, shorten
-from .._edges import PAIR_SEPARATOR
-from .._errors import InvalidArgumentError
+from ..._check import closest, shorten
+from ..._edges import PAIR_SEPARATOR
+from ..._errors import InvalidArgumentError
 
 
 def written_name(pair: str | Sequence[str]) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ._shared import points, settle
-from ._significance import THRESHOLD
+from .axes import points, settle
+from .significance import THRESHOLD
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ._shared import DOWN, NEUTRAL, UP, label_ticks
-from ._significance import MARK, SIGNIFICANT, THRESHOLD, ring_handle, rings
+from .axes import DOWN, NEUTRAL, UP, label_ticks
+from .significance import MARK, SIGNIFICANT, THRESHOLD, ring_handle, rings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import InvalidArgumentError
-from ._fitted_text import LABEL, shortened, wrapped
-from ._mapped_quantity import Quantity
-from ._shared import logger, points, settle
+from ..._errors import InvalidArgumentError
+from .axes import logger, points, settle
+from .fitted_text import LABEL, shortened, wrapped
+from .mapped_quantity import Quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +33,10 @@ MARGIN_RIGHT = 1.1
 IN_A_ROW, MANY_PANELS = 4, 8
 #: Empty margin around the widest slice, and the smallest ratio of the sides of a panel.
 MARGIN, MIN_RATIO = 1.04, 0.02
+#: Smallest area of a receiver, in points².
+SMALLEST_RECEIVER = 2.5
+#: Width of an outline in points, and at most as a share of the diameter of a cell.
+OUTLINE_WIDTH, OUTLINE_SHARE = 0.3, 0.06
 #: Share of the cells, from the most active, that take the last colour.
 CLIPPED = 0.01
 #: Width of a panel, in points, below which scale bar and legend do not fit side by side.
@@ -70,9 +74,13 @@ class MapStyle:
 
 def centred(xy: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the positions of the cells of a slice around its centre."""
-    low, high = xy.min(axis=0), xy.max(axis=0)
-    around: NDArray[np.float64] = xy - (low + high) / 2
+    around: NDArray[np.float64] = xy - middle(xy)
     return around
+
+
+def middle(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the centre of the box around the cells of a slice."""
+    return np.asarray((xy.min(axis=0) + xy.max(axis=0)) / 2, dtype=np.float64)
 
 
 def half_size(positions: list[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -119,15 +127,20 @@ def draw_panels(
     half: NDArray[np.float64],
     mapped: Quantity,
     style: MapStyle,
+    *,
+    share: float = 1.0,
 ) -> None:
-    """Draw every panel on one colour scale, with a colour bar, a scale bar and a legend."""
+    """Draw every panel on one colour scale, with a colour bar, a scale bar and a legend.
+
+    Unless the user chose a size, cells have a ``share`` of the area at which they touch.
+    """
     values = np.abs(np.concatenate([p.value[np.isfinite(p.value)] for p in panels]))
     norm, cmap = _colour_bar(axes, values, mapped, style)
     frame_panels(axes, [panel.title for panel in panels], half, style)
     if any(np.isnan(p.value).any() for p in panels):
         _grey_legend(axes, mapped.missing)
     settle(axes[0])
-    area = style.size or touching(axes[0], [p.xy for p in panels], half)
+    area = style.size or share * touching(axes[0], [p.xy for p in panels], half)
     for ax, panel in zip(axes, panels, strict=True):
         _draw_cells(ax, panel, area, norm, cmap)
     if not values.any():
@@ -208,23 +221,30 @@ def _draw_cells(ax: Axes, panel: Panel, area: float, norm: Any, cmap: str | Colo
     style: dict[str, Any] = {"s": area, "linewidths": 0, "rasterized": True, "clip_on": False}
     x, y = panel.xy[grey].T
     ax.scatter(x, y, color=NO_RECEIVER, zorder=1, **style)
+    style["s"] = area = max(area, SMALLEST_RECEIVER)
     if norm.vmin < 0:  # the middle of such colours is white
-        style |= {"linewidths": 0.3, "edgecolors": OUTLINE}
+        width = min(OUTLINE_WIDTH, OUTLINE_SHARE * area**0.5)
+        style |= {"linewidths": width, "edgecolors": OUTLINE}
     order = np.flatnonzero(~grey)
     order = order[np.argsort(np.abs(panel.value[order]), kind="stable")]
     x, y = panel.xy[order].T
     ax.scatter(x, y, c=panel.value[order], norm=norm, cmap=cmap, zorder=2, **style)
 
 
-def touching(ax: Axes, positions: list[NDArray[np.float64]], half: NDArray[np.float64]) -> float:
-    """Return the marker area at which most neighbouring cells touch."""
+def touching(
+    ax: Axes,
+    positions: list[NDArray[np.float64]],
+    half: NDArray[np.float64],
+    smallest: float = 1.0,
+) -> float:
+    """Return the marker area at which most neighbouring cells touch, at least the smallest."""
     from scipy.spatial import cKDTree
 
     gaps = [np.median(cKDTree(xy).query(xy, k=2)[0][:, 1]) for xy in positions if len(xy) > 1]
     gap = float(np.median(gaps)) if gaps else 0.0
     width, height = points(ax)
     scale = min(width / (2 * half[0]), height / (2 * half[1]))
-    return float(np.clip((1.2 * gap * scale) ** 2, 1.0, 150.0))
+    return float(np.clip((1.2 * gap * scale) ** 2, smallest, 150.0))
 
 
 def _scale_bar(ax: Axes, half: NDArray[np.float64], style: MapStyle) -> None:

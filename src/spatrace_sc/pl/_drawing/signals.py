@@ -9,14 +9,14 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .. import get
-from .._check import closest, count, find_labels, labels, shorten
-from .._edges import LR_PAIRS, joined
-from .._errors import InvalidArgumentError
-from ._colours import category_colours
-from ._labels import readable
-from ._pair_name import pair_name
-from ._significance import at_stage, is_significant, up_to
+from ... import get
+from ..._check import closest, count, find_labels, labels, shorten
+from ..._edges import LR_PAIRS, joined
+from ..._errors import InvalidArgumentError
+from .colours import category_colours
+from .labels import readable
+from .pair_name import pair_name
+from .significance import at_stage, is_significant, up_to
 
 
 @dataclass(frozen=True)

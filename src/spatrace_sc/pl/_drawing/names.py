@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 #: Longest name of a label, and of a cell type where several share the room.
 LONGEST, LONGEST_OF_TWO = 24, 16
+#: Characters of a name per point of the width of a figure, and the fewest.
+PER_POINT, FEWEST = 0.05, 8
+#: Size of the names of up to these numbers of types, in points, and of more.
+SIZES, SMALLEST = ((16, 8.0), (30, 7.0)), 6.0
+#: Largest number of types that are few.
+FEW = SIZES[0][0]
+
+
+def name_size(n: int) -> float:
+    """Return the size of the names of n cell types, in points."""
+    return next((size for most, size in SIZES if n <= most), SMALLEST)
+
+
+def name_length(ax: Axes, longest: int = LONGEST) -> int:
+    """Return the largest number of characters of a name, which is smaller in narrow figures."""
+    width = 72 * ax.figure.figure.get_figwidth()
+    return int(min(longest, max(FEWEST, PER_POINT * width)))
 
 
 def shortened(names: Iterable[object], longest: int = LONGEST) -> list[str]:

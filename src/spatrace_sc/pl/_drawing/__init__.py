@@ -1,0 +1,1 @@
+"""What figures share: axes, labels, colours, marks of significance, arrows and map panels."""
