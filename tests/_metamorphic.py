@@ -16,11 +16,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from _controls import run_measured
 from _helpers import dense, page_data
 from _same import EXACT, changes, plain
 from _scenes import RECEIVERS, STAGES, Scene, config, genes, solved_problem, tissue
 
 import spatrace_sc as st
+from spatrace_sc.get._controls import TABLES as TABLES_OF_CONTROLS
 from spatrace_sc.pl._report._pack import unpack, unpack_table
 
 #: Verbs that read no AnnData of the user's, and why.
@@ -118,10 +120,20 @@ def _evaluate(scene: Scene) -> Any:
     return st.tl.evaluate(scene.data, truth["tf_targets"], n_random=3)
 
 
+def _ranges(scene: Scene) -> Any:
+    st.tl.ranges(scene.data, max_q=1.0)
+    return st.get.ranges(scene.adata, profile=True).drop(columns="preferred")
+
+
 def _partial_residuals(scene: Scene) -> Any:
     edge = st.get.tf_targets(scene.adata).iloc[0]
     st.tl.partial_residuals(scene.data, str(edge["tf"]), str(edge["target"]), n_bins=4)
     return st.get.partial_residuals(scene.adata)
+
+
+def _controls(scene: Scene) -> None:
+    """Controls whose tissues are measured: every form of the data has the same ones."""
+    run_measured(scene.data)
 
 
 def _attention(scene: Scene) -> list[Any]:
@@ -223,6 +235,8 @@ CASES: dict[str, Callable[[Scene], Any]] = {
     "tl.compare": _compare,
     "tl.evaluate": _evaluate,
     "tl.partial_residuals": _partial_residuals,
+    "tl.controls": _controls,
+    "tl.ranges": _ranges,
     "get.params": _params,
     "get.attention": _attention,
     "get.activity": lambda s: [
@@ -246,6 +260,10 @@ CASES: dict[str, Callable[[Scene], Any]] = {
         f"get.{name}": partial(_whole, getattr(st.get, name))
         for name in ("comparison", "knockout_cells", "knockouts", "sent_received", "stages")
     },
+    "get.controls": lambda s: [
+        st.get.controls(s.adata, table) for table in TABLES_OF_CONTROLS if table != "settings"
+    ],
+    "get.ranges": _ranges,
     "get.partial_residuals": lambda s: st.get.partial_residuals(s.adata),
     "get.training_history": lambda s: st.get.training_history(s.adata),
     "get.cell_communication": lambda s: _between_cells(s, st.get.cell_communication(s.adata)),

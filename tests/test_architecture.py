@@ -55,7 +55,7 @@ def files_of(room):
 def test_imports_are_resolved():
     assert len(FILES) > 100
     assert "spatrace_sc._core.exposure" in structure.imports("pp/_ligand_exposure.py")
-    assert structure.rooms_entered("tl/_infer_ccc.py") >= {"_study", "_result", "_inference"}
+    assert structure.rooms_entered("tl/_infer_ccc.py") >= {"_study", "_result", "_data"}
 
 
 def test_every_room_has_a_rule_and_the_rules_have_no_circle():

@@ -10,6 +10,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from _controls import run_measured
 
 import spatrace_sc as st
 from spatrace_sc import _keys
@@ -241,6 +242,11 @@ def test_a_result_of_version_0_1_0_holds_no_attention(stored):
         st.get.attention(stored, kind="lr_targets")
 
 
+def test_a_result_of_version_0_1_0_has_no_controls(stored):
+    with pytest.raises(st.MissingKeyError, match=r"no controls; call `st\.tl\.controls\(adata"):
+        st.get.controls(stored)
+
+
 def test_readers_between_cells_and_over_time(stored):
     matrix = st.get.cell_communication(stored)
     assert matrix.shape == (stored.n_obs, stored.n_obs)
@@ -279,6 +285,13 @@ def test_partial_residuals_of_a_stored_result(adata):
     assert np.sign(table["slope"].iloc[0]) == np.sign(edge["effect"])
 
 
+def test_ranges_of_a_stored_result(adata):
+    st.tl.ranges(adata, max_q=1.0)
+    table = st.get.ranges(adata)
+    listed = st.get.lr_targets(adata)
+    assert set(table["ligand"]) == set(listed.loc[listed["score"] > 0, "ligand"])
+
+
 def test_a_knockout_gives_what_version_0_1_0_gave(adata):
     kept = slots(adata)["knockouts"]["ligand-LIG000"]
     cells = adata.obsm["spatrace_knockout_ligand-LIG000"].copy()
@@ -290,6 +303,14 @@ def test_a_knockout_gives_what_version_0_1_0_gave(adata):
     np.testing.assert_allclose(adata.obsm["spatrace_knockout_again"], cells, rtol=1e-4, atol=1e-5)
     st.tl.knockout(adata, tf="TF000")
     assert (st.get.knockout(adata, "tf:TF000")["change"] != 0).any()
+
+
+def test_controls_of_a_stored_result(adata):
+    n_draws = {"n_sham": 0, "n_implants": 0, "n_halves": 0, "n_misplaced": 1}
+    run_measured(adata, **n_draws)
+    table = st.get.controls(adata)
+    assert set(table["control"]) == {"misplaced senders"}
+    assert (table["control_calls"] > 0).any()
 
 
 def test_a_comparison_gives_what_version_0_1_0_gave(adata):

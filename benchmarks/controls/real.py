@@ -1,7 +1,7 @@
-"""Controls on real tissue: a mouse embryo and a human heart.
+"""Controls on real tissue, a mouse embryo and a human heart, and on the simulated tissue.
 
-python -m benchmarks.controls.real [--data embryo heart erythroid] [--radii 0.4 1 2] [--out results]
-                                   [--figures docs/_static]
+python -m benchmarks.controls.real [--data simulated embryo heart erythroid] [--radii 0.4 1 2]
+                                   [--out results] [--figures docs/_static]
 
 "embryo" (its somite lineage) and "heart" are those of the gallery (``benchmarks.gallery``), with
 the most variable genes; "erythroid" is the lineage of ``benchmarks.worlds.known_regulation``.
@@ -61,7 +61,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--data", nargs="+", choices=("embryo", "heart", "erythroid"), default=["embryo"]
+        "--data",
+        nargs="+",
+        choices=("simulated", "embryo", "heart", "erythroid"),
+        default=["embryo"],
     )
     parser.add_argument("--radii", nargs="*", type=float, default=[])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")

@@ -39,6 +39,12 @@ def cascades(adata: AnnData) -> Figure:
     return st.pl.cascades(adata, top_n=20).figure
 
 
+def ranges(adata: AnnData) -> Figure:
+    """Range of every ligand with a significant edge, with its interval."""
+    st.tl.ranges(adata)
+    return st.pl.ranges(adata).figure
+
+
 def top_edges(adata: AnnData) -> Figure:
     """Strongest edges with sign and stability; significant edges are ringed."""
     return st.pl.top_edges(adata, "tf_targets").figure
@@ -55,6 +61,7 @@ FIGURES: dict[str, Callable[[AnnData], Figure]] = {
     "sankey": sankey,
     "edge": edge,
     "cascades": cascades,
+    "ranges": ranges,
     "top_edges": top_edges,
     "effect_heatmap": effect_heatmap,
 }

@@ -9,6 +9,7 @@ from tempfile import mkdtemp
 import numpy as np
 import pandas as pd
 import pytest
+from _controls import run_measured
 from _helpers import NOTHING_SIGNIFICANT, OTHER_CELLS, dense, slow
 from _metamorphic import CASES, infer, outcomes
 from _same import changes
@@ -26,6 +27,7 @@ PER_CELL = {
     "tl.knockout": lambda a: st.tl.knockout(a, tf="TF000"),
     "tl.modules": lambda a: st.tl.modules(a, max_q=1.0, n_modules=2, progress=False),
     "tl.compare": lambda a: st.tl.compare(a, "half", max_q=1.0),
+    "tl.controls": run_measured,
     "tl.partial_residuals": lambda a: st.tl.partial_residuals(a, "TF000", "TG000"),
     "get.activity": st.get.activity,
     "get.sent_received": st.get.sent_received,
@@ -49,7 +51,7 @@ TABLES = tuple(
     if n.startswith(("get.", "pl.")) and n not in PER_CELL and n not in OF_TRANSITIONS
 )
 GETTERS = tuple(n for n in TABLES if n.startswith("get."))
-RESTORING = ("tl.knockout", "tl.compare", "tl.partial_residuals")
+RESTORING = ("tl.knockout", "tl.compare", "tl.controls", "tl.partial_residuals")
 
 
 @lru_cache(maxsize=1)

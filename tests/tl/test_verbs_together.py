@@ -70,7 +70,9 @@ def test_a_new_result_makes_the_old_ones_void(full):
             READERS[name](adata)
 
 
-@pytest.mark.parametrize("verb", ["cascades", "communication", "compare", "knockout", "modules"])
+@pytest.mark.parametrize(
+    "verb", ["cascades", "communication", "compare", "controls", "knockout", "modules"]
+)
 def test_a_copy_of_a_table_on_disk_is_refused_at_once(full, tmp_path, verb):
     path = tmp_path / "data.h5ad"
     full.write_h5ad(path)

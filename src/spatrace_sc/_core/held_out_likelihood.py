@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 #: Ridge penalty, as a share of a predictor's variance.
 RIDGE = 1e-3
+#: A reliability below this is taken for this, and no true R² is taken to be larger than this.
+MIN_RELIABILITY, MAX_R2 = 0.05, 0.95
 
 Array = NDArray[np.float64]
 
@@ -76,16 +78,53 @@ def _by_block(values: Array, block: NDArray[np.integer], n_blocks: int) -> Array
     return total.T
 
 
-def log_likelihoods(errors: Array, n: int) -> Array:
-    """(R,) Gaussian log-likelihood of (R, G, blocks) errors, up to a constant, over all targets."""
-    return np.asarray(-n / 2.0 * np.log(np.maximum(errors.sum(axis=-1), 1e-12)).sum(axis=-1))
+def log_likelihoods(errors: Array, base: Array, reliability: Array, n: int) -> Array:
+    """(R,) Gaussian log-likelihood relative to no predictor, over all targets.
+
+    A predictor that is measured with noise explains less than the true one by its reliability, so
+    the held-out R² of each target is divided by it. Without this, candidates with less noise would
+    be preferred over the right one.
+
+    Parameters
+    ----------
+    errors
+        (R, G, blocks) sums of squared errors.
+    base
+        (G, blocks) those without a predictor.
+    reliability
+        (R, G) share of the variance of the predictors that is not noise.
+    n
+        Number of cells.
+    """
+    r2 = 1.0 - errors.sum(axis=-1) / np.maximum(base.sum(axis=-1), 1e-12)
+    true = np.where(r2 > 0, r2 / np.clip(reliability, MIN_RELIABILITY, 1.0), r2)
+    return np.asarray(-n / 2.0 * np.log1p(-np.minimum(true, MAX_R2)).sum(axis=-1))
 
 
-def preferred(errors: Array, n: int, rng: np.random.Generator, n_draws: int = 400) -> Array:
+def preferred(
+    errors: Array,
+    base: Array,
+    reliability: Array,
+    n: int,
+    rng: np.random.Generator,
+    n_draws: int = 400,
+) -> Array:
     """(R,) share of the bootstrap draws of blocks in which each candidate is most likely."""
     n_blocks = errors.shape[-1]
     share = np.zeros(len(errors))
     for _ in range(n_draws):
         times = np.bincount(rng.integers(n_blocks, size=n_blocks), minlength=n_blocks)
-        share[int(np.argmax(log_likelihoods(errors * times, n)))] += 1.0 / n_draws
+        drawn = log_likelihoods(errors * times, base * times, reliability, n)
+        share[int(np.argmax(drawn))] += 1.0 / n_draws
     return share
+
+
+def reliability_of_halves(one: Array, other: Array) -> Array:
+    """(P,) reliability of predictors, from two halves (n, P) with independent noise.
+
+    The correlation of the halves, by the formula of Spearman and Brown.
+    """
+    first, second = (x - x.mean(axis=0) for x in (one, other))
+    size = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
+    r = np.clip((first * second).sum(axis=0) / np.maximum(size, 1e-12), 0.0, 1.0)
+    return np.asarray(2.0 * r / (1.0 + r))

@@ -36,7 +36,7 @@ class CheckpointFolder:
             raise InvalidArgumentError(f"{self._name} is a file; name a folder.")
         if (self.path / LABEL).exists():
             self._check_label(dict(label))
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and any(map(_is_foreign, self.path.iterdir())):
             raise InvalidArgumentError(
                 f"{self._name} is a folder with other files; name a new or an empty one."
             )
@@ -111,3 +111,8 @@ class CheckpointFolder:
             f"{self._name} cannot be written ({error.strerror or error}). Make room or name "
             "another folder. What is stored there stays valid, and the same call continues it."
         )
+
+
+def _is_foreign(file: Path) -> bool:
+    """Whether a file is not the unfinished label of a process that was killed."""
+    return not file.name.startswith(f".{LABEL}.")

@@ -21,7 +21,13 @@ from .._core.exposure import (
     nearest_neighbour_distance,
     neighbour_weights,
 )
-from .._core.held_out_likelihood import held_out_errors, log_likelihoods, preferred, without
+from .._core.held_out_likelihood import (
+    held_out_errors,
+    log_likelihoods,
+    preferred,
+    reliability_of_halves,
+    without,
+)
 from .._core.paths import expected_history
 from .._edges import LR_TARGETS
 from .._model.evidence.edge_strength import residual_of
@@ -53,6 +59,10 @@ def ranges_of_ligands(
     covariates and TFs by least squares. Signals then predict the residuals of the targets of these
     pairs in spatial blocks where they were not fitted. The log-likelihood is summed over targets.
     Intervals are those of the preferred radius over bootstrap draws of the blocks.
+
+    A short range averages over few senders, so its exposure holds more counting noise and predicts
+    less even if it is the true one. Counts of the ligand are split at random into two halves; how
+    well signals of both halves agree gives the share of the variance that is not noise.
     """
     model = restore(adata, key)
     radii = _default_radii(model) if radii is None else radii
@@ -64,9 +74,9 @@ def ranges_of_ligands(
     listed = list(table.groupby("ligand", sort=True))
     for ligand, edges in tqdm(listed, "ranges", disable=not progress, leave=False, delay=5):
         name = str(model.genes.ligands[int(ligand)])
-        errors, base, n = reader.errors(int(ligand), edges)
-        gain = log_likelihoods(errors, n) - log_likelihoods(base[None], n)[0]
-        share = preferred(errors, n, rng)
+        evidence = reader.evidence(int(ligand), edges, rng)
+        gain = log_likelihoods(*evidence)
+        share = preferred(*evidence, rng)
         rows.append((name, len(edges), *_interval(radii, gain, share)))
         profiles += [
             (name, radius, float(g), float(s))
@@ -131,9 +141,14 @@ class _Signals:
         ]
 
     @torch.no_grad()
-    def errors(self, ligand: int, edges: pd.DataFrame) -> tuple[Array, Array, int]:
-        """Return (radii, targets, blocks) held-out errors, those without signal, and n cells."""
-        genes = self._model.genes
+    def evidence(
+        self, ligand: int, edges: pd.DataFrame, rng: np.random.Generator
+    ) -> tuple[Array, Array, Array, int]:
+        """Return (radii, targets, blocks) held-out errors, those without signal, reliabilities, n.
+
+        The reliability (radii, targets) is the mean over the pairs that act on a target.
+        """
+        genes, study = self._model.genes, self._model.study
         receptors = np.unique(edges["receptor"].to_numpy())
         targets = np.unique(edges["target"].to_numpy())
         acts = np.zeros((len(receptors), len(targets)), dtype=bool)
@@ -141,10 +156,20 @@ class _Signals:
             np.searchsorted(receptors, edges["receptor"]), np.searchsorted(targets, edges["target"])
         ] = True
         y = without(self._partial_residual(ligand, targets, genes), self._nuisances)
-        signals = [without(signal, self._nuisances) for signal in self._signals(ligand, receptors)]
+        expression = study.sender_ligand[:, ligand]
+        signals = list(self._signals(expression, receptors))
         n_folds = min(N_FOLDS, int(self._block.max()) + 1)
         errors, base = held_out_errors(signals, y, acts, self._block, n_folds)
-        return errors, base, len(y)
+        reliability = np.ones((len(signals), len(receptors)))
+        if study.unit is not None:
+            unit = study.unit[study.senders]
+            counts = np.rint(expression / unit).astype(np.int64)
+            half = rng.binomial(counts, 0.5)
+            halves = [self._signals(2.0 * part * unit, receptors) for part in (half, counts - half)]
+            reliability = np.array(
+                [reliability_of_halves(*pair) for pair in zip(*halves, strict=True)]
+            )
+        return errors, base, reliability @ acts / np.maximum(acts.sum(axis=0), 1), len(y)
 
     def _partial_residual(
         self, ligand: int, targets: NDArray[np.int64], genes: Regulators
@@ -161,14 +186,19 @@ class _Signals:
             residual = residual + signal.T @ weights.values[of_ligand][:, index]
         return residual.double().numpy()
 
-    def _signals(self, ligand: int, receptors: NDArray[np.int64]) -> Iterator[Array]:
-        """Yield (n, receptors) saturating signals of the pairs at every radius."""
+    def _signals(
+        self, expression: NDArray[np.floating], receptors: NDArray[np.int64]
+    ) -> Iterator[Array]:
+        """Yield (n, receptors) saturating signals at every radius, freed of nuisances.
+
+        ``expression`` (senders,) is the linear level of the ligand.
+        """
         model, config = self._model, self._model.config.model
         study, usable = model.study, self._usable.numpy()
         receptor = model.fit.attended.receptor[:, torch.as_tensor(receptors)].double().numpy()
         share = model.fit.attention.exposure.double().numpy()
         for weights in self._weights:
-            exposure = ligand_exposure(weights.tocsr(), np.log1p(study.sender_ligand[:, [ligand]]))
+            exposure = ligand_exposure(weights.tocsr(), np.log1p(expression)[:, None])
             history, _ = expected_history(study.backward, exposure, n_lags=config.n_lags)
             attended = np.einsum("ns,nsl->nl", share, history)
             dose = attended * receptor
@@ -179,4 +209,4 @@ class _Signals:
                 for column in dose.T
             ]
             relative = (dose / np.maximum(half, 1e-12)) ** config.hill_exponent
-            yield (relative / (1.0 + relative))[usable]
+            yield without((relative / (1.0 + relative))[usable], self._nuisances)

@@ -14,6 +14,7 @@ from .._core.gene_features import FEATURES, cell_structure, gene_features
 from .._data.expression import columns
 from .._data.flags import flags_of_role
 from .._data.gene_names import stable_id
+from .._data.genes import gene_labels
 from .._data.matrix_forms import InMemory
 from .._data.on_disk import OnDisk, blocks_of
 from .data_order import order_of_cells
@@ -78,8 +79,13 @@ def read_candidates(
     can_signal = has_role | is_known
     detected = {role: share[group] >= MIN_DETECTED for role, group in GROUP_OF_ROLE.items()}
     chosen = np.flatnonzero(~can_signal & np.any(list(detected.values()), axis=0))
-    chosen = chosen[np.argsort(var_names[chosen])]
-    real = {role: np.sort(np.asarray(names[role], dtype=str)) for role in GROUP_OF_ROLE}
+    # the order of labels, so that draws are the same whatever the identifiers
+    labels = gene_labels(adata, symbols)
+    chosen = np.array(sorted(chosen, key=lambda k: labels[var_names[k]]), dtype=np.intp)
+    real = {
+        role: np.array(sorted(map(str, names[role]), key=labels.__getitem__), dtype=str)
+        for role in GROUP_OF_ROLE
+    }
     real_columns = {role: adata.var_names.get_indexer(genes) for role, genes in real.items()}
     described = np.unique(np.concatenate([chosen, *real_columns.values()]))
     features = _features(matrix, described, cells, rows)

@@ -11,6 +11,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys, get
+from .._check import share_of_one
 from .._edges import TESTED_KINDS
 from .._errors import InvalidArgumentError
 from ._drawing.axes import NEUTRAL, nothing_left, points, settle
@@ -78,6 +79,7 @@ def controls(
     >>> len(st.pl.controls(adata))
     2
     """
+    share_of_one(max_q, "max_q")
     false = get.controls(adata, "false_discoveries", key=key)
     power, limits = (get.controls(adata, table, key=key) for table in ("power", "limits"))
     thresholds = np.unique(false["threshold"].to_numpy(dtype=float))

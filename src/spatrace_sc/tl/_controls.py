@@ -158,7 +158,8 @@ def controls(
     whole(seed, "seed", low=0)
     flag(copy, "copy")
     settings = None if over is None else _settings(over, n_implants, n_misplaced)
-    _check_prior(Result.read(adata, key), prior)
+    _check_folder(checkpoint)
+    _check_prior(Result.read(adata, key, of_cells=True), prior)
     restored = restore(adata, key)
     if not restored.study.noise_known:
         n_draws[-1] = 0
@@ -236,7 +237,8 @@ def _settings(over: Mapping[str, Sequence[Any]], n_implants: int, n_misplaced: i
         )
     argument, values = next(iter(over.items()))
     one_of(argument, "over", COMPARED)
-    if isinstance(values, str) or not isinstance(values, Iterable) or len(list(values)) < 2:
+    listed = [] if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
+    if len(listed) < 2:
         raise InvalidArgumentError(
             f"`over[{argument!r}]` must list at least two values, found {values!r}."
         )
@@ -245,19 +247,36 @@ def _settings(over: Mapping[str, Sequence[Any]], n_implants: int, n_misplaced: i
             "`over` compares power at an equal false discovery rate: `n_implants` and "
             f"`n_misplaced` must be at least 1, found {n_implants} and {n_misplaced}."
         )
-    listed: list[Any] = list(values)
     if argument == "radius":
         for value in listed:
             positive(value, "over['radius']")
-        return Settings(argument, tuple(sorted({float(value) for value in listed})))
-    if argument == "covariates":
-        return Settings(argument, tuple(covariate_names(value) for value in listed))
-    return Settings(argument, tuple(listed))
+        listed = sorted(float(value) for value in listed)
+    elif argument == "covariates":
+        listed = [covariate_names(value) for value in listed]
+    elif not all(value is None or isinstance(value, str) for value in listed):
+        raise InvalidArgumentError(
+            f"`over[{argument!r}]` must list names in `adata.obsp`, or None, found {values!r}."
+        )
+    settings = Settings(argument, tuple(dict.fromkeys(listed)))
+    if len(settings.values) < len(listed):
+        raise InvalidArgumentError(
+            f"`over[{argument!r}]` lists a value twice: {', '.join(settings.names())} remain. "
+            "Give values that differ."
+        )
+    return settings
 
 
 def _check_jobs(n_jobs: object) -> None:
     if n_jobs != -1:
         whole(n_jobs, "n_jobs", low=1, note=", or -1 for all cores")
+
+
+def _check_folder(checkpoint: object) -> None:
+    """Require the path of a folder, or None."""
+    if checkpoint is not None and not isinstance(checkpoint, str | os.PathLike):
+        raise InvalidArgumentError(
+            f"`checkpoint` must be the path of a folder, or None, found {checkpoint!r}."
+        )
 
 
 def _check_prior(result: Result, prior: Prior | None) -> None:
@@ -274,5 +293,5 @@ def _known(known: Collection[str] | None) -> frozenset[str]:
     """Return the genes that can signal: those given, and those of liana where it is installed."""
     from .._data.known_signaling import listed_by_liana
 
-    given = set() if known is None else set(labels(list(known), "known"))
+    given = set() if known is None else set(labels(known, "known"))
     return frozenset(given | listed_by_liana())

@@ -277,7 +277,13 @@ def infer_ccc(
     columns = {k: getattr(source, k) for k in ("cell_type_key", "sample_key", "stage_key")}
     review_columns(adata, columns, np.union1d(study.sender_rows, study.receiver_rows))
     hint_at_symbols(adata, gene_symbols, any(genes is None for genes in roles.values()))
-    result, params = inferred(study, source, config, int(seed), chosen_device, prior, checkpoint)
+    result, params = inferred(
+        *(study, source, config),
+        seed=int(seed),
+        device=chosen_device,
+        prior=prior,
+        checkpoint=checkpoint,
+    )
     reasons = log_limits(result.tables, result.n_candidates, config.max_edges)
     if copy:
         adata = adata.copy()

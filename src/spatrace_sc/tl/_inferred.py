@@ -31,6 +31,7 @@ def inferred(
     study: Study,
     source: Source,
     config: Config,
+    *,
     seed: int,
     device: torch.device,
     prior: Prior | None,

@@ -28,15 +28,17 @@ def open_outcomes(
     path: str | os.PathLike[str] | None, result: Result, *settings: object
 ) -> CheckpointFolder | None:
     """Return the folder of a checkpoint of controls, None without a path."""
-    if path is None:
-        return None
-    label = {
+    return None if path is None else CheckpointFolder(path, label_of(result, *settings))
+
+
+def label_of(result: Result, *settings: object) -> dict[str, str]:
+    """Return what the controls of a result are recognised by."""
+    return {
         "kind": "controls",
         "result": _digest_of(result),
         "settings": hashlib.sha256(repr(settings).encode()).hexdigest()[:24],
         "version": _keys.CHECKPOINT_FORM,
     }
-    return CheckpointFolder(path, label)
 
 
 def _stored(folder: CheckpointFolder | None) -> dict[str, Outcome]:
@@ -55,10 +57,11 @@ def _store(folder: CheckpointFolder | None, outcome: Outcome) -> None:
 
 
 def _digest_of(result: Result) -> str:
-    """Return a digest of a result."""
+    """Return a digest of a result, the same after it has been written to a file and read."""
     digest = hashlib.sha256()
-    params = {k: v for k, v in result.params.items() if k != "device"}
-    digest.update(repr(sorted((k, str(v)) for k, v in params.items())).encode())
+    config = replace(result.config, progress=False)
+    inference = (result.source, config, result.seed, str(result.params.get("prior") or ""))
+    digest.update(repr(inference).encode())
     digest.update(np.round(result.target_moments, 4).tobytes())
     for kind in TESTED_KINDS:
         table = result.table(kind)

@@ -68,8 +68,9 @@ def false_discoveries(
                 rows.append(
                     _row(
                         *(kind, MISPLACED, threshold, calls, len(edges)),
-                        *(sum(n_significant(e, threshold) for e in edges), 1.0 / len(edges)),
-                        _dispersion(clusters, n_real[ROLES[0]]),
+                        control_calls=sum(n_significant(e, threshold) for e in edges),
+                        scale=1.0 / len(edges),
+                        dispersion=_dispersion(clusters, len(edges) * n_real[ROLES[0]]),
                     )
                 )
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -94,13 +95,16 @@ def _of_sham_genes(
         any_sham = np.logical_or.reduce(list(is_sham.values()))
         calls += int((~any_sham).sum())
         clusters += [table[c][mask].value_counts() for c, mask in is_sham.items()]
-        n_sham_genes += 0 if outcome.sham is None else len(outcome.sham)
+        if outcome.sham is not None:
+            n_sham_genes += int(outcome.sham["role"].isin(list(is_sham)).sum())
     dispersion = _dispersion(clusters, n_sham_genes)
     expected = {name: float(np.dot(numbers[name], scales[name])) / n_draws for name in numbers}
     rows = [
         _row(
             *(kind, f"sham {name}", threshold, calls / n_draws, n_draws),
-            *(sum(numbers[name]), float(np.mean(scales[name])) / n_draws, dispersion),
+            control_calls=sum(numbers[name]),
+            scale=float(np.mean(scales[name])) / n_draws,
+            dispersion=dispersion,
         )
         for name in numbers
     ]
@@ -112,7 +116,14 @@ def _of_sham_genes(
     scale = (
         total / count if count else float(np.mean([np.mean(s) for s in scales.values()])) / n_draws
     )
-    rows.append(_row(kind, SHAM, threshold, calls / n_draws, n_draws, count, scale, dispersion))
+    rows.append(
+        _row(
+            *(kind, SHAM, threshold, calls / n_draws, n_draws),
+            control_calls=count,
+            scale=scale,
+            dispersion=dispersion,
+        )
+    )
     return rows
 
 
@@ -157,7 +168,8 @@ def _called(table: pd.DataFrame, threshold: float, column: str) -> pd.Series:
 def _dispersion(clusters: Sequence[pd.Series], n_genes: int) -> float:
     """Return variance over mean of the calls per gene, at least 1.
 
-    ``clusters`` count the calls of genes that have any; ``n_genes`` is the number of all genes.
+    ``clusters`` count the calls of genes that have any; ``n_genes`` is the number of all genes,
+    each of them counted in every draw.
     """
     counts = np.concatenate([np.empty(0), *(c.to_numpy(dtype=float) for c in clusters)])
     n = max(n_genes, len(counts))
@@ -174,6 +186,7 @@ def _row(
     threshold: float,
     calls: float,
     n_draws: int,
+    *,
     control_calls: float,
     scale: float,
     dispersion: float,

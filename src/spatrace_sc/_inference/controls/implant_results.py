@@ -101,7 +101,7 @@ def _pairs(outcome: Outcome) -> list[dict[str, Any]]:
                 "regulator": str(name),
                 "target": "",
                 "sign": 0,
-                "size": float(part["size"].mean()),
+                "size": round(float(part["size"].mean()), 6),
                 "reached": float(part["reached"].mean()),
                 "q_value": q,
                 "effect": np.nan,

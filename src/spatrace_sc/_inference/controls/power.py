@@ -14,8 +14,6 @@ from ..._edges import TF_TARGETS
 POWER = 0.8
 #: Prior standard deviation of the coefficients of the logistic regression.
 PRIOR_SD = 4.0
-#: Largest share of the variance for which a limit is stated.
-MAX_SHARE = 1.0
 N_BOOTSTRAP = 200
 #: Number of receivers beyond which the test of TF edges gains nothing.
 MAX_CELLS_OF_TF_TEST = 5000
@@ -91,14 +89,19 @@ def detection_limits(
 
 
 def limit(log_share: NDArray[np.float64], found: NDArray[np.float64]) -> float:
-    """Return the share that is found with probability .8; NaN above 1 or if nothing was found."""
+    """Return the share that is found with probability .8, NaN if no implanted one is.
+
+    The limit is never below the smallest share, so it is that share where all implants are found.
+    It is not extrapolated beyond the largest share.
+    """
     if not len(found) or not found.any():
         return np.nan
+    smallest = float(log_share.min())
     intercept, slope = logistic(log_share, found)
     if slope <= 0:
-        return np.nan
-    share = float(np.exp((np.log(POWER / (1 - POWER)) - intercept) / slope))
-    return share if share <= MAX_SHARE else np.nan
+        return float(np.exp(smallest)) if found.mean() >= POWER else np.nan
+    log_limit = max((np.log(POWER / (1 - POWER)) - intercept) / slope, smallest)
+    return float(np.exp(log_limit)) if log_limit <= float(log_share.max()) else np.nan
 
 
 def logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
@@ -133,8 +136,8 @@ def with_more(limits: pd.DataFrame) -> pd.DataFrame:
         what = half["tissue"].removeprefix("half the ")
         reference = whole[half["table"]]
         now, then = float(reference["share"]), float(half["share"])
-        # a limit that the half does not have is larger than any share
-        ratio = now / then if np.isfinite(then) else 0.5
+        # where the half has no limit, cells or molecules are taken for independent
+        ratio = now / then if np.isfinite(then) else 0.5 * now / now
         rate = float(np.clip(-np.log2(ratio), 0.0, 1.0)) if np.isfinite(ratio) else np.nan
         at_limit = reference["n_receivers"] >= MAX_CELLS_OF_TF_TEST
         if half["table"] == TF_TARGETS.name and what == "receivers" and at_limit:

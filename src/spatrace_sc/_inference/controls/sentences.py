@@ -58,7 +58,8 @@ def _on_false(kind: EdgeKind, row: dict[Any, Any], n_called: int) -> str:
     """Return the sentence on the expected share of false discoveries."""
     control = str(row["control"])
     if not np.isfinite(row["false_share"]):
-        chance = f"{row['control_calls']:.0f} calls in {row['n_draws']} draws"
+        calls, draws = int(row["control_calls"]), int(row["n_draws"])
+        chance = f"{calls} call{'s' * (calls != 1)} in {draws} draw{'s' * (draws != 1)}"
         return (
             f"No {_noun(kind)} are significant at q ≤ {MAX_SIGNIFICANT_Q:g}; the controls "
             f"({control}) have {chance}."
@@ -75,8 +76,8 @@ def _on_power(kind: EdgeKind, row: dict[Any, Any]) -> str:
     what = "on each of their targets " if kind is LR_PAIRS else ""
     if not np.isfinite(row["effect"]):
         return (
-            f"No size of effect {what}is found with probability {POWER:g}: what is missing from "
-            "this table may well act."
+            f"No implanted size of effect {what}is found with probability {POWER:g}: what is "
+            "missing from this table may well act."
         )
     return (
         f"Effects of {row['effect']:.2f} standard deviations {what}are found with probability "
