@@ -267,6 +267,9 @@ CASES: dict[str, Callable[[Scene], Any]] = {
     "get.partial_residuals": lambda s: st.get.partial_residuals(s.adata),
     "get.training_history": lambda s: st.get.training_history(s.adata),
     "get.cell_communication": lambda s: _between_cells(s, st.get.cell_communication(s.adata)),
+    "get.sample_features": lambda s: [
+        st.get.sample_features(s.adata, form=form).reset_index() for form in ("wide", "long")
+    ],
     "get.signal_direction": lambda s: st.get.signal_direction(s.adata),
     "get.transitions": lambda s: [
         st.pp.transitions(s.data, **s.keys("layer"), n_pcs=5),

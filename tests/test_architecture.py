@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "datasets": BASE | {"_check", "_core", "_data", "_settings"},
     "get": BASE | {"_check", "_core", "_data", "_edges", "_result"},
     "pl": BASE | {"_check", "_data", "_edges", "get"},
-    "pp": BASE | {"_check", "_core", "_data"},
+    "pp": BASE | {"_check", "_core", "_data", "datasets"},
     "tl": BASE
     | {"_check", "_core", "_data", "_edges", "_inference", "_model", "_result", "_settings"}
     | {"_study", "get"},
@@ -179,7 +179,11 @@ MATRICES = {"X", "layers", "raw", "to_df", "obs_vector", "var_vector", "chunk_X"
 #: `_core` and `_model` know no AnnData, `datasets` builds them.
 READERS = sorted(set(ROOMS) - {"_core", "_data", "_model", "datasets"})
 #: Files that read matrices which the package has built itself, with `get`.
-READ_BUILT_MATRICES = {"pl/_drawing/mapped_quantity.py", "tl/_compare.py"}
+READ_BUILT_MATRICES = {
+    "get/_sample_features.py",
+    "pl/_drawing/mapped_quantity.py",
+    "tl/_compare.py",
+}
 
 
 def matrices_read(name):

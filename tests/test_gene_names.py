@@ -177,20 +177,21 @@ def test_ensembl_ids_against_symbols():
 # Complexes
 
 
-@pytest.mark.parametrize("name", ["LIG000_LIG001", "LIG000&LIG001", "LIG000+X", "complex:X_LIG000"])
-def test_complexes_are_named_as_such(name):
+@pytest.mark.parametrize("name", ["TG000_TG001", "TG000&TG001", "TG000+X", "complex:X_TG000"])
+def test_complexes_of_targets_are_named_as_such(name):
+    """Only ligands and receptors are taken as complexes."""
     with pytest.raises(st.DataError, match=r"1 names look like complexes.*subunits") as caught:
-        ligands_of([name])
+        ligands_of("LIG000", targets=[name])
     assert ("1 of these complexes have all" in str(caught.value)) == ("X" not in name)
     with pytest.warns(st.SpatraceWarning, match="2 of 5 names.*look like complexes"):
-        ligands_of(["LIG000", "LIG001", name, "Y&Z", "nowhere"])
+        ligands_of("LIG000", targets=["TG000", "TG001", name, "Y&Z", "nowhere"])
 
 
 def test_complexes_among_few_missing_names(caplog):
-    ligands_of(["LIG000", "LIG001", "LIG000_LIG002", "A_B"])
+    ligands_of("LIG000", targets=["TG000", "TG001", "TG000_TG002", "A_B"])
     assert "2 of 4 found" in caplog.text
     assert (
-        "2 names look like complexes ('A_B', 'LIG000_LIG002'). Name their subunits, which are genes"
+        "2 names look like complexes ('A_B', 'TG000_TG002'). Name their subunits, which are genes"
         " of their own: 1 of these complexes have all subunits in the data, 0 some." in caplog.text
     )
 

@@ -255,6 +255,9 @@ def test_readers_between_cells_and_over_time(stored):
     assert len(direction)
     trend = st.get.trend(stored)
     assert len(trend)
+    features = st.get.sample_features(stored)
+    assert len(features) == stored.obs[slots(stored)["params"]["sample_key"]].nunique()
+    assert np.isfinite(features.to_numpy(dtype=float)).all()
 
 
 def test_every_reader_is_tried_here(stored):

@@ -116,3 +116,53 @@ def own() -> Path:
     adata.obsm["spatial"] = made.obsm["spatial"]
     adata.write_h5ad(folder / "mine.h5ad")
     return folder
+
+
+def _lists(made: AnnData) -> dict[str, list[str]]:
+    """Gene lists as arguments of ``st.pp.gene_roles``."""
+    roles = ("ligand", "receptor", "tf", "target")
+    return {f"{role}s": list(made.var_names[made.var[role]]) for role in roles}
+
+
+def spots() -> tuple[Path, dict[str, list[str]]]:
+    """Write a Visium-like file: counts of several cells per spot, positions in pixels.
+
+    Returns the file, and gene lists, which stand in for ``organism=``.
+    """
+    made = st.datasets.simulated(11, n_cells=4800, n_slices=2, depth=DEPTH, n_targets=20)
+    xy, spacing, pixels = made.obsm["spatial"], 22.0, 137.0
+    row = np.rint(xy[:, 1] / (spacing * np.sqrt(3) / 2)).astype(int)
+    column = np.rint(xy[:, 0] / spacing - 0.5 * (row % 2))
+    keys = [made.obs[key].astype(str).to_numpy() for key in ("sample", "stage")]
+    code, groups = pd.factorize(pd.MultiIndex.from_arrays([*keys, row, column]))
+    member = np.zeros((len(groups), made.n_obs), dtype=np.float32)
+    member[code, np.arange(made.n_obs)] = 1.0
+    types = pd.crosstab(code, made.obs["cell_type"].astype(str).to_numpy())
+    obs = pd.DataFrame(index=[f"spot_{k}" for k in range(len(groups))])
+    obs["section"] = pd.Categorical([group[0] for group in groups])
+    obs["day"] = pd.Series([group[1] for group in groups]).str[1:].astype(float).to_numpy()
+    obs["region"] = pd.Categorical(types.idxmax(axis=1).to_numpy())
+    counts = member @ made.layers["counts"].astype(np.float32)
+    adata = ad.AnnData(counts, obs=obs, var=pd.DataFrame(index=made.var_names))
+    place = np.array([[c + 0.5 * (r % 2), r * np.sqrt(3) / 2] for *_, r, c in groups])
+    adata.obsm["spatial"] = place * pixels
+    file = Path(tempfile.mkdtemp()) / "visium.h5ad"
+    adata.write_h5ad(file)
+    return file, _lists(made)
+
+
+def single_cells() -> tuple[Path, dict[str, list[str]]]:
+    """Write a Xenium-like file: counts of single cells on three days, positions in µm.
+
+    Returns the file, and gene lists, which stand in for ``organism=``.
+    """
+    made = st.datasets.simulated(12, n_cells=1800, n_slices=2, depth=DEPTH, n_targets=20)
+    obs = made.obs[["cell_type"]].copy()
+    obs["slide"] = made.obs["sample"].to_numpy()
+    obs["day"] = made.obs["stage"].cat.codes.to_numpy() * 2.0 + 3.0
+    counts = made.layers["counts"].astype(np.float32)
+    adata = ad.AnnData(counts, obs=obs, var=pd.DataFrame(index=made.var_names))
+    adata.obsm["spatial"] = made.obsm["spatial"]
+    file = Path(tempfile.mkdtemp()) / "xenium.h5ad"
+    adata.write_h5ad(file)
+    return file, _lists(made)

@@ -26,6 +26,8 @@ CITATION = "citation"
 RESULT = "spatrace"
 #: Slot of ``uns`` with the arguments of :func:`spatrace_sc.pp.gene_roles`.
 GENE_ROLES = "gene_roles"
+#: Key in that slot of the complexes.
+COMPLEXES = "complexes"
 EXPOSURE = "ligand_exposure"
 TRANSITIONS = "transitions"
 #: Sorted values of the pseudotime computed for transitions, by which it is recognised.

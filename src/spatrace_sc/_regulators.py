@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -35,6 +35,8 @@ class Regulators:
     targets: NDArray[np.str_]
     homophilic: bool = True
     """Whether the pair of a gene with itself is a candidate. It has an index either way."""
+    complexes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of the subunits of every ligand and receptor that is a complex."""
 
     @classmethod
     def from_mapping(
@@ -42,10 +44,11 @@ class Regulators:
         genes: Mapping[str, Sequence[str] | NDArray[np.generic]],
         *,
         homophilic: bool = True,
+        complexes: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Regulators:
         """Build from a dictionary of role → names."""
         names = {role: np.array([str(name) for name in genes[role]], dtype=str) for role in ROLES}
-        return cls(**names, homophilic=homophilic)
+        return cls(**names, homophilic=homophilic, complexes=dict(complexes or {}))
 
     def __getitem__(self, role: str) -> NDArray[np.str_]:
         """Names of the genes of a role."""
@@ -86,12 +89,27 @@ class Regulators:
         """F + L · R"""
         return self.n_tfs + self.n_pairs
 
+    def genes_of(self, name: str) -> tuple[str, ...]:
+        """Return the subunits of a complex; of a gene its name."""
+        return tuple(self.complexes.get(name, (name,)))
+
+    def share_gene(self, one: NDArray[np.str_], other: NDArray[np.str_]) -> NDArray[np.bool_]:
+        """(len(one), len(other)) mask of names that are one gene or have a subunit in common."""
+        shared: NDArray[np.bool_] = one[:, None] == other
+        if self.complexes and shared.size:
+            genes, others = ([set(self.genes_of(str(n))) for n in names] for names in (one, other))
+            shared = np.array([[bool(a & b) for b in others] for a in genes])
+        return shared
+
     @property
     def excluded_pairs(self) -> Indices:
-        """Pairs that are no candidates: a gene with itself, unless ``homophilic``."""
+        """Pairs that are no candidates: a gene with itself, unless ``homophilic``.
+
+        A ligand and a receptor with a subunit in common count as a gene with itself.
+        """
         if self.homophilic:
             return np.empty(0, dtype=np.int64)
-        return self.pair(*np.nonzero(self.ligands[:, None] == self.receptors))
+        return self.pair(*np.nonzero(self.share_gene(self.ligands, self.receptors)))
 
     def n_indices(self, kind: EdgeKind) -> int:
         """Return the number of indices of a kind, those of excluded pairs among them."""

@@ -34,6 +34,7 @@ PER_CELL = {
     "get.cell_communication": st.get.cell_communication,
     "get.signal_direction": st.get.signal_direction,
     "get.trend": st.get.trend,
+    "get.sample_features": st.get.sample_features,
     "get.knockout_cells": st.get.knockout_cells,
     "pl.report": lambda a: st.pl.report(a, f"{mkdtemp()}/report.html"),
     "pl.activity_map": st.pl.activity_map,

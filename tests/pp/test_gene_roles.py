@@ -257,6 +257,26 @@ def test_the_order_of_default_targets_follows_the_layer(monkeypatch):
     assert flagged(adata, "target") == {"Actb"}
 
 
+def test_default_targets_are_at_most_the_most_variable_ones(monkeypatch, caplog):
+    from spatrace_sc._data import genes
+
+    adata = mouse()
+    adata.var["highly_variable"] = [True, False, False, False, False, True, True, True]
+    st.pp.gene_roles(adata, **GENES)
+    assert flagged(adata, "target") == {"Gata1", "Actb", "Myod1"}
+    monkeypatch.setattr(genes, "MAX_DEFAULT_TARGETS", 2)
+    adata.X[:, 6] = 0
+    adata.X[0, 6] = 9  # variable, but in one cell only
+    with caplog.at_level(logging.INFO, logger="spatrace_sc"):
+        st.pp.gene_roles(adata, **GENES)
+    assert flagged(adata, "target") == {"Gata1", "Myod1"}
+    assert "the 2 most variable of 2 highly variable genes without another role" in caplog.text
+    del adata.var["highly_variable"]
+    monkeypatch.setattr(genes, "MAX_DEFAULT_TARGETS", 1)
+    st.pp.gene_roles(adata, **GENES)
+    assert flagged(adata, "target") < {"Gata1", "Myod1"}
+
+
 @pytest.mark.parametrize("given", [(), ("ligands",), ("ligands", "tfs")])
 def test_lists_that_were_not_given(given):
     with pytest.raises(

@@ -222,7 +222,7 @@ def test_bad_groups(result):
         st.tl.compare(result, "same")
     with pytest.raises(st.MissingKeyError, match=r"`groups='stag'`.*Did you mean 'stage'"):
         st.tl.compare(result, "stag")
-    for value in (["stage"], None, 3):
+    for value in ({"stage"}, None, 3):
         with pytest.raises(st.InvalidArgumentError, match="`groups` must be the name of a column"):
             st.tl.compare(result, value)
     with pytest.raises(st.InvalidArgumentError, match=r"unknown groups 'E9'.*'E1', 'E2', 'E3'"):

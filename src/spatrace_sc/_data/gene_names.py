@@ -138,6 +138,14 @@ def subunits_of(name: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()] or [name]
 
 
+def looks_like_complex(name: str, names: Set[str]) -> bool:
+    """Return whether a name that is no gene stands for several; ``names`` are those of the data."""
+    parts = subunits_of(name)
+    if COMPLEX_PREFIX.match(name):
+        return True
+    return len(parts) > 1 and bool(re.search("[&+]", name) or any(p in names for p in parts))
+
+
 def complex_hint(missing: Iterable[str], available: Sequence[str] | NDArray[np.str_]) -> str:
     """Return ``" n names look like complexes: ..."`` or ``""``."""
     names = {str(name) for name in available}
@@ -146,8 +154,7 @@ def complex_hint(missing: Iterable[str], available: Sequence[str] | NDArray[np.s
     looking_so = {
         name: present
         for name, present in complexes.items()
-        if COMPLEX_PREFIX.match(name)
-        or (len(present) > 1 and (re.search("[&+]", name) or any(present)))
+        if looks_like_complex(name, names)
         or (len(present) > 1 and not underscores_are_usual and _all_begin_with_a_letter(name))
     }
     if not looking_so:

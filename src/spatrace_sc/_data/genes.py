@@ -21,8 +21,8 @@ from .on_disk import OnDisk, blocks_of
 
 logger = logging.getLogger("spatrace_sc")
 
-#: Number of default targets where no highly variable genes are flagged.
-MAX_DEFAULT_TARGETS = 1000
+#: Largest number of default targets.
+MAX_DEFAULT_TARGETS = 300
 #: Default targets are detected in at least this share of the cells.
 MIN_DETECTED = 0.05
 
@@ -53,34 +53,38 @@ def default_targets(
 ) -> list[str]:
     """Return the targets to take when none are named; never a regulator.
 
-    They are the highly variable genes where these are flagged, otherwise the most variable genes
-    among those detected in 5 % of the cells. ``n_measured`` (genes,) are the cells in which each
-    gene was measured; in the others the matrix holds 0. None: all.
+    They are the most variable genes among those detected in 5 % of the cells, at most 300; only
+    highly variable genes where these are flagged. Up to 300 of those are taken as they are.
+    ``n_measured`` (genes,) are the cells in which each gene was measured; in the others the
+    matrix holds 0. None: all.
     """
+    candidates, kind = ~np.isin(adata.var_names.astype(str), list(regulators)), "genes"
     if "highly_variable" in adata.var:
-        variable = adata.var_names[is_flagged(adata, "highly_variable")]
-        targets = [g for g in variable if g not in regulators]
-        if not targets:
+        variable = is_flagged(adata, "highly_variable")
+        candidates, kind = candidates & variable, "highly variable genes"
+        if not candidates.any():
             raise DataError(
-                f"`targets` was not given, and none of the {len(variable)} genes that "
+                f"`targets` was not given, and none of the {int(variable.sum())} genes that "
                 "`adata.var['highly_variable']` flags is without another role; name the genes to "
                 "explain as `targets`."
             )
-        logger.info("targets: %d highly variable genes without another role.", len(targets))
-        return targets
+        if candidates.sum() <= MAX_DEFAULT_TARGETS:
+            logger.info(
+                "targets: %d highly variable genes without another role.", int(candidates.sum())
+            )
+            return list(adata.var_names[candidates])
     mean, square, share = _moments(matrix, n_measured)
-    detected = share >= MIN_DETECTED
-    variance = np.where(detected, square - mean**2, -1.0)
-    order = [
-        k
-        for k in np.argsort(-variance, kind="stable")
-        if variance[k] > 0 and adata.var_names[k] not in regulators
-    ]
+    candidates &= share >= MIN_DETECTED
+    variance = np.where(candidates, square - mean**2, -1.0)
+    order = [k for k in np.argsort(-variance, kind="stable") if variance[k] > 0]
+    chosen = order[:MAX_DEFAULT_TARGETS]
     logger.info(
-        "targets: the %d most variable of %d genes detected in at least 5 %% of cells.",
-        *(min(len(order), MAX_DEFAULT_TARGETS), int(detected.sum())),
+        "targets: the %d most variable of %d %s without another role detected in at least 5 %% "
+        "of cells.%s",
+        *(len(chosen), int(candidates.sum()), kind),
+        " Pass `targets` to choose others." if len(order) > len(chosen) else "",
     )
-    return list(adata.var_names[np.array(order[:MAX_DEFAULT_TARGETS], dtype=np.intp)])
+    return list(adata.var_names[np.array(chosen, dtype=np.intp)])
 
 
 def _moments(
@@ -108,23 +112,29 @@ def match(
     argument: str,
     symbols: NDArray[np.object_] | None = None,
     column: str | None = None,
+    *,
+    published: bool = False,
+    needed: bool = True,
 ) -> NDArray[np.bool_]:
     """Return the (genes,) mask of the named genes, and log how many names matched.
 
-    Fewer than half draw a warning; none at all is an error that names a likely reason.
-    ``symbols`` are the names to match, taken from ``column`` of ``var``.
+    Fewer than half draw a warning, unless the list is ``published``; none at all is an error that
+    names a likely reason, if any gene is ``needed``. ``symbols`` are the names to match, taken
+    from ``column`` of ``var``.
     """
     wanted = listed_names(names, argument)
     available = np.asarray(adata.var_names if symbols is None else symbols, dtype=str)
     matched = find_genes(wanted, available, argument)
-    if not matched:
+    if not matched and needed:
         raise DataError(
             f"none of the {len(wanted)} `{argument}` is in the data "
             f"({shorten(sorted(wanted), 3)} against {shorten(available, 3)})."
             f"{explain_no_match(adata, set(wanted), available)}"
         )
     missing = sorted(set(wanted) - set(matched))
-    report_missing(adata, missing, len(wanted), argument, available, column=column)
+    report_missing(
+        *(adata, missing, len(wanted), argument, available), column=column, published=published
+    )
     return np.isin(available, list(matched.values()))
 
 

@@ -48,13 +48,17 @@ def report_missing(
     available: NDArray[np.str_],
     *,
     column: str | None,
+    published: bool = False,
 ) -> None:
     """Log how many names of a list are in the data; warn if less than half are.
 
     Missing names are shown beside similar ones of the data. A few missing names are logged as a
-    warning, because they may be typing errors.
+    warning, because they may be typing errors. Of a ``published`` list many names may be missing.
     """
     n_matched = n_wanted - len(missing)
+    if published:
+        logger.info("%s: %d of %d published names are in the data.", argument, n_matched, n_wanted)
+        return
     complexes = complex_hint(missing, available)
     few = 0 < len(missing) <= N_SHOWN and n_matched >= MIN_MATCHED * n_wanted
     detail = f"; not in the data: {_with_similar(missing, available)}" if missing else ""

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from .._core.knockout import Paths, agreement, group_means, limit_growth, roll_forward
 from .._model.evidence.errors_in_variables import noise_share
+from .._regulators import Regulators
 from .._settings import settings
 from .._study.histories import build_history
 from .ensemble import Ensemble, read_ensemble
@@ -176,10 +177,16 @@ def _changed_pairs(model: Restored, removed: Removed) -> NDArray[np.int64]:
     pair = np.arange(genes.n_pairs)
     if removed.sender:
         return pair
-    ligand = np.isin(genes.ligands, removed.ligand)[genes.ligand_of(pair)]
-    receptor = np.isin(genes.receptors, removed.receptor)[genes.receptor_of(pair)]
+    ligand = _without(genes, genes.ligands, removed.ligand)[genes.ligand_of(pair)]
+    receptor = _without(genes, genes.receptors, removed.receptor)[genes.receptor_of(pair)]
     both = removed.ligand and removed.receptor
     return np.flatnonzero(ligand & receptor if both else ligand | receptor)
+
+
+def _without(genes: Regulators, names: NDArray[np.str_], removed: list[str]) -> NDArray[np.bool_]:
+    """Return which names are removed; a complex is if it or one of its subunits is."""
+    gone = [bool({name, *genes.genes_of(name)} & set(removed)) for name in map(str, names)]
+    return np.array(gone, dtype=bool)
 
 
 def _tf_levels(model: Restored) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .._check import shorten
 from .._core.exposure import linear, neighbour_weights
 from .._data.cells import categories, coordinates
+from .._data.complexes import Complexes
 from .._data.empty_cells import empty_cells, shallow_cells
 from .._data.expression import columns, expression_by_slice
 from .._data.genes import names_by_label
@@ -17,12 +18,14 @@ from .._data.imputation import imputed
 from .._data.matrix_forms import InMemory
 from .._data.on_disk import OnDisk
 from .._data.size_factors import load_rescaled
+from .._data.unmeasured import Unmeasured
 from .._errors import DataError
 from .._regulators import ROLES
 from .._result import Result
 from .._result.checks import FIRST_WITH_SIZE_FACTORS
 from .._study.data_order import order_of_cells, take_cells
 from .._study.records import Cells
+from .._study.roles import complexes_of
 from .._study.source import Source
 from .communication import CommunicationInput, communication_input
 
@@ -41,7 +44,7 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
     """
     source, genes = result.source, result.genes
     matrix, unmeasured = expression_by_slice(adata, source.layer, source.slice_column)
-    ligand, empty, shallow = _read_ligands(adata, result, matrix)
+    ligand, empty, shallow = _read_ligands(adata, result, matrix, unmeasured)
     values = result.per_cell("activity")
     in_file = _read_cells(adata, result, empty)
     receives = in_file.receivers & ~(shallow & ~np.isfinite(values).all(axis=1))
@@ -59,9 +62,6 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
             f"`st.tl.infer_ccc(adata, key_added={result.key!r})` again."
         )
     _check_senders(cells, result)
-    if unmeasured is not None:
-        missing = unmeasured.missing(_positions(adata, result, "ligands"))
-        ligand = imputed(ligand, missing, in_file.types, ~empty & ~shallow)
     weights = neighbour_weights(
         *(cells.coords, cells.sample, cells.receivers, cells.senders),
         radius=float(source.radius or 0.0),
@@ -77,40 +77,54 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
 
 
 def _read_ligands(
-    adata: AnnData, result: Result, matrix: InMemory | OnDisk
+    adata: AnnData, result: Result, matrix: InMemory | OnDisk, unmeasured: Unmeasured | None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
     """Return (cells, L) levels of the ligands as in the inference, empty cells and shallow cells.
 
-    Genes with another role that were removed since count as genes without one.
+    Values that were not measured are means. Genes with another role that were removed since count
+    as genes without one.
     """
-    position = _positions(adata, result, "ligands")
+    complexes, names = _genes(adata, result, "ligands")
+    genes = complexes.genes_of(names)
+    position = adata.var_names.get_indexer(genes)
+    types = categories(adata, result.source.cell_type_key, "cell_type_key")
     if result.form < FIRST_WITH_SIZE_FACTORS:
         empty = empty_cells(matrix)
-        return columns(matrix, position), empty, np.zeros_like(empty)
-    others = [_positions(adata, result, role, required=False) for role in ROLES]
-    sample = _samples(adata, result.source)
-    loaded = load_rescaled(matrix, np.unique(np.concatenate(others)), sample)
-    types = categories(adata, result.source.cell_type_key, "cell_type_key")
-    shallow = shallow_cells(loaded.molecules, sample, types, loaded.empty)
-    return columns(loaded.matrix, position), loaded.empty, shallow
+        levels, shallow = columns(matrix, position), np.zeros_like(empty)
+    else:
+        used = [n for role in ROLES for n in _genes(adata, result, role, required=False)[1]]
+        sample = _samples(adata, result.source)
+        index = adata.var_names.get_indexer(complexes.genes_of(used))
+        loaded = load_rescaled(matrix, index, sample)
+        levels, empty = columns(loaded.matrix, position), loaded.empty
+        shallow = shallow_cells(loaded.molecules, sample, types, empty)
+    if unmeasured is not None:
+        levels = imputed(levels, unmeasured.missing(position), types, ~empty & ~shallow)
+    ligands, by_gene = complexes.among(names), pd.Index(genes)
+    everything = np.asarray(ligands.appended(levels, by_gene))
+    return everything[:, ligands.index(by_gene, names)], empty, shallow
 
 
-def _positions(
+def _genes(
     adata: AnnData, result: Result, role: str, *, required: bool = True
-) -> NDArray[np.intp]:
-    """Return the columns of the genes of a role; all of them must exist if they are required."""
+) -> tuple[Complexes, list[str]]:
+    """Return the complexes of the result, and the names of a role as in ``var_names``.
+
+    All genes of the role must exist if they are required.
+    """
     name_of = names_by_label(adata, result.source.gene_symbols)
+    complexes = complexes_of(result.source, name_of)
     genes = [str(gene) for gene in result.genes[role]]
-    missing = [gene for gene in genes if gene not in name_of]
+    missing = [g for name in genes for g in result.genes.genes_of(name) if g not in name_of]
     if missing and required:
         raise DataError(
             f"the data lack the {role} {shorten(missing)}, with which "
             f"`adata.uns[{result.key!r}]` was inferred. Undo the change, or call "
             f"`st.tl.infer_ccc(adata, key_added={result.key!r})` again."
         )
-    present = [name_of[gene] for gene in genes if gene in name_of]
-    position: NDArray[np.intp] = adata.var_names.get_indexer(pd.Index(present))
-    return position
+    known = set(adata.var_names.astype(str))
+    names = [name_of.get(name, name) for name in genes]
+    return complexes, [n for n in names if known.issuperset(complexes.subunits.get(n, (n,)))]
 
 
 def _samples(adata: AnnData, source: Source) -> NDArray[np.object_]:

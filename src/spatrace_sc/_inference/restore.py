@@ -30,6 +30,7 @@ from .._study.ancestors import Ancestors
 from .._study.problem import build_problem
 from .._study.read import assemble_study, in_data_order, load_tissue, read_cells
 from .._study.records import Study
+from .._study.roles import complexes_of
 from .levels import per_standard_deviation, regulator_levels
 
 logger = logging.getLogger("spatrace_sc")
@@ -152,10 +153,16 @@ def _read_again(result: Result) -> Study:
     """Read the study with the stored keys and genes."""
     adata, source, genes = result.adata, result.source, result.genes
     name_of = names_by_label(adata, source.gene_symbols)
-    missing = sorted({str(g) for role in ROLES for g in genes[role]} - set(name_of))
+    required = {
+        gene for role in ROLES for name in genes[role] for gene in genes.genes_of(str(name))
+    }
+    missing = sorted(required - set(name_of))
     if missing:
         raise _changed(result, f"the genes {shorten(missing, 5)} are missing")
-    names = {role: np.array([name_of[str(g)] for g in genes[role]], dtype=str) for role in ROLES}
+    names = {
+        role: np.array([name_of.get(str(g), str(g)) for g in genes[role]], dtype=str)
+        for role in ROLES
+    }
     labels = {name: label for label, name in name_of.items()}
     if result.form == 1:  # which ordered genes by their names in `var_names`
         labels = {name: name for name in labels}
@@ -163,6 +170,7 @@ def _read_again(result: Result) -> Study:
     cells = read_cells(adata, source)
     tissue = load_tissue(
         *(adata, matrix, cells, names, labels, unmeasured),
+        complexes=complexes_of(source, name_of),
         rescaled=result.form >= FIRST_WITH_SIZE_FACTORS,
     )
     _check_receivers(result, tissue.cells.receivers)

@@ -19,7 +19,7 @@ from .._edges import EdgeKind
 from .._errors import InvalidArgumentError, MissingKeyError
 from .._model.config import Config
 from .._regulators import Regulators
-from .._study.source import Source
+from .._study.source import Source, complexes_in
 from .checks import cell_names, check_cells, find_slots, match_cells, stored_values
 from .compact_tables import expand
 from .labels import require_own_labels
@@ -92,8 +92,9 @@ class Result:
     @cached_property
     def genes(self) -> Regulators:
         """Genes by role and their numbering."""
-        homophilic = self.slots.get("params", {}).get("homophilic", True)
-        return Regulators.from_mapping(self.slots["genes"], homophilic=bool(homophilic))
+        params, genes = self.slots.get("params", {}), self.slots["genes"]
+        homophilic, complexes = bool(params.get("homophilic", True)), complexes_in(params)
+        return Regulators.from_mapping(genes, homophilic=homophilic, complexes=complexes)
 
     @cached_property
     def source(self) -> Source:
@@ -272,9 +273,8 @@ class Result:
     @property
     def comparison(self) -> Comparison:
         """Differences between groups."""
-        return Comparison.from_slots(
-            self._derived("comparison", "st.tl.compare(adata, groups=..., ")
-        )
+        call = "st.tl.compare(adata, groups=..., "
+        return Comparison.from_slots(self._derived("comparison", call))
 
     @property
     def controls(self) -> Controls:

@@ -35,18 +35,20 @@ def build_history(
     A receptor that is also a target is not read in the predicted cell: its previous step is used
     again. A ligand that is also a target is not read in the neighbourhoods of ancestors, which may
     hold the predicted cell: the cell's own exposure, which never counts itself, is used at every
-    step. TFs enter twice: as counted in earlier cells, and as their ``current`` level
-    (:func:`current_tf_filter`). The level of a TF that is also a target is read by the other
-    targets; an edge of the TF on itself is forbidden.
+    step. A complex is a target in this sense if one of its subunits is. TFs enter twice: as
+    counted in earlier cells, and as their ``current`` level (:func:`current_tf_filter`). The level
+    of a TF that is also a target is read by the other targets; an edge of the TF on itself is
+    forbidden.
     """
     past_tf, exists = expected_history(study.backward, tf, n_lags=n_lags)
     past_receptor, _ = expected_history(study.backward, receptor, n_lags=n_lags)
     past_exposure, _ = expected_history(study.backward, exposure, n_lags=n_lags)
-    targets = study.genes.targets
-    is_target = np.flatnonzero(np.isin(study.genes.receptors, targets))
+    genes = study.genes
+    targets = genes.targets
+    is_target = np.flatnonzero(genes.share_gene(genes.receptors, targets).any(axis=1))
     with_past = np.flatnonzero(exists[:, -2])[:, None]
     past_receptor[with_past, n_lags, is_target] = past_receptor[with_past, n_lags - 1, is_target]
-    is_target = np.flatnonzero(np.isin(study.genes.ligands, targets))
+    is_target = np.flatnonzero(genes.share_gene(genes.ligands, targets).any(axis=1))
     past_exposure[:, :, is_target] = past_exposure[:, -1:, is_target]
     arrays = (past_tf[:, :-1], current(tf), past_receptor, past_exposure, exists)
     return History(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .._check import shorten
-from .._data.gene_names import complex_hint, find_genes, name_of
+from .._data.gene_names import complex_hint, find_genes, name_of, subunits_of
 from .._edges import ROLE_OF_COLUMN
 from .._errors import InvalidArgumentError
 from .._regulators import Regulators
@@ -119,6 +119,11 @@ def _index(genes: Regulators, column: str, names: list[str]) -> NDArray[np.int64
     """Return the index of every name among the genes of its role, −1 if it is none of them."""
     role = ROLE_OF_COLUMN[column]
     spelling = find_genes(dict.fromkeys(names), genes[role], f"prior[{column!r}]")
+    by_subunits = {frozenset(parts): name for name, parts in genes.complexes.items()}
+    for name in set(names) - set(spelling) if by_subunits else ():
+        as_complex = by_subunits.get(frozenset(subunits_of(name)))
+        if as_complex is not None:
+            spelling[name] = as_complex
     return genes.index(role, [spelling.get(name, name) for name in names])
 
 
@@ -126,7 +131,8 @@ def _hint_at_complexes(genes: Regulators, names: Mapping[str, list[str]]) -> str
     """Return a hint at the names that are complexes, which `st.pp.prior` resolves; or ``""``."""
     for column, listed in names.items():
         available = genes[ROLE_OF_COLUMN[column]]
-        hint = complex_hint(set(listed) - set(available.tolist()), available)
+        known = {*available.tolist(), *map("_".join, genes.complexes.values())}
+        hint = complex_hint(set(listed) - known, available)
         if hint:
             return f"{hint} `st.pp.prior(adata, table)` does so."
     return ""

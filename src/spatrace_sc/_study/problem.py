@@ -119,12 +119,19 @@ def excluded_pairs(genes: Regulators) -> NDArray[np.int64]:
     pairs = genes.excluded_pairs
     if not len(pairs):
         return pairs
-    names = sorted(str(name) for name in genes.ligands[genes.ligand_of(pairs)])
+    names = sorted({str(name) for name in genes.ligands[genes.ligand_of(pairs)]})
     if len(pairs) == genes.n_pairs:
         raise DataError(
             f"the only pair is {names[0]} with itself, which is no candidate. Name more `ligands` "
             "or `receptors`, or set `homophilic=True`."
         )
+    if genes.complexes:
+        logger.info(
+            "%d pairs have a gene in common, or a subunit (of the ligands %s): they are no "
+            "candidates. `homophilic=True` makes them some.",
+            *(len(pairs), shorten(names, 3)),
+        )
+        return pairs
     logger.info(
         "%d %s both a ligand and a receptor (%s): the pair of a gene with itself is no candidate. "
         "`homophilic=True` makes it one.",
@@ -195,11 +202,12 @@ def spatial_blocks(study: Study, n_blocks: int) -> NDArray[np.int64]:
 def forbidden_edges(genes: Regulators, targets: NDArray[np.str_]) -> Tensor:
     """(2, edges) column and target of edges of a gene on itself.
 
-    A TF (both its columns) may not act on itself, nor a pair on its own ligand or receptor.
+    A TF (both its columns) may not act on itself, nor a pair on its own ligand or receptor, nor on
+    a subunit of either.
     """
     tf, tf_target = np.nonzero(genes.tfs[:, None] == targets)
-    ligand, ligand_target = np.nonzero(genes.ligands[:, None] == targets)
-    receptor, receptor_target = np.nonzero(genes.receptors[:, None] == targets)
+    ligand, ligand_target = np.nonzero(genes.share_gene(genes.ligands, targets))
+    receptor, receptor_target = np.nonzero(genes.share_gene(genes.receptors, targets))
     of_ligand = genes.pair(ligand[:, None], np.arange(genes.n_receptors))
     of_receptor = genes.pair(np.arange(genes.n_ligands)[:, None], receptor)
     columns = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,6 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .. import _keys
 from .._core.exposure import ligand_exposure, linear, neighbour_weights
 from .._data.cells import (
     categories,
@@ -23,40 +22,41 @@ from .._data.cells import (
     samples,
     time_column,
 )
+from .._data.complexes import Complexes
 from .._data.covariates import read_covariates, refuse_genes
 from .._data.empty_cells import shallow_cells, warn_of_empty_cells, warn_of_shallow_cells
 from .._data.expression import columns, expression_by_slice
-from .._data.genes import default_targets, flagged, gene_labels, match, symbols_of
+from .._data.genes import gene_labels, symbols_of
 from .._data.imputation import IMPUTED, imputed_matrix
 from .._data.load_genes import load_genes
 from .._data.matrix_forms import InMemory
 from .._data.missing_genes import warn_of_unmeasured_genes
 from .._data.on_disk import OnDisk
+from .._data.platforms import radius_in_units
 from .._data.radius import resolve_radius
 from .._data.repeated_cells import repeats, warn_of_repeated_cells
 from .._data.size_factors import load_rescaled, log_size_factors
 from .._data.stored_exposure import radius_or_stored
 from .._data.unmeasured import Unmeasured, warn_of_unmeasured
 from .._errors import DataError, warn
-from .._regulators import ROLES, Regulators
+from .._regulators import Regulators
 from .ancestors import Ancestors, find_ancestors
 from .count_noise import count_noise
 from .data_order import order_of_cells, order_stages, rank_genes, sort_genes, take_cells
 from .records import Cells, Study
+from .roles import GivenGenes, resolve_roles
 from .source import Source
 
 logger = logging.getLogger("spatrace_sc")
-
-#: Genes of each role as the user gave them; None: the flags in ``var``.
-GivenGenes = dict[str, Sequence[str] | None]
 
 
 class Tissue(NamedTuple):
     """Cells, expression and gene names of one data set, before anything is computed from them.
 
-    ``matrix`` (cells, genes) is in memory, with at least the genes that have a role; ``unit`` the
-    linear value of one molecule in every cell, None if the data are not counts. ``names`` are
-    the ``var_names`` of every role in the order of results, ``labels`` what results call them.
+    ``matrix`` (cells, genes and complexes) is in memory, with at least the genes that have a role;
+    ``unit`` the linear value of one molecule in every cell, None if the data are not counts.
+    ``names`` are the ``var_names`` of every role, and the ``complexes``, in the order of results,
+    ``labels`` what results call them.
     ``rows`` (cells,) are the positions of the cells in the file, ``genes`` the ``var_names`` of
     all roles in the order of computation. ``unmeasured`` are the genes that were not measured in
     some slices, cells in the order of the file; ``matrix`` has means in their place.
@@ -64,6 +64,7 @@ class Tissue(NamedTuple):
 
     cells: Cells
     matrix: InMemory
+    complexes: Complexes
     unit: NDArray[np.float64] | None
     names: dict[str, NDArray[np.str_]]
     labels: dict[str, str]
@@ -82,8 +83,11 @@ def read_study(adata: AnnData, roles: GivenGenes, source: Source) -> Study:
     cells = read_cells(adata, source)
     symbols = symbols_of(adata, source.gene_symbols)
     n_measured = None if unmeasured is None else unmeasured.n_measured
-    names = resolve_roles(adata, roles, matrix, symbols, n_measured)
-    tissue = load_tissue(adata, matrix, cells, names, gene_labels(adata, symbols), unmeasured)
+    names, subunits = resolve_roles(adata, roles, matrix, symbols, n_measured)
+    tissue = load_tissue(
+        *(adata, matrix, cells, names, gene_labels(adata, symbols), unmeasured),
+        complexes=Complexes(subunits, source.complex_level),
+    )
     warn_of_repeated_cells(
         repeats(matrix, cells.coords, cells.sample),
         adata.obs_names.to_numpy(dtype=str),
@@ -91,10 +95,11 @@ def read_study(adata: AnnData, roles: GivenGenes, source: Source) -> Study:
         spatial_key=source.spatial_key,
         sample_key=source.sample_key,
     )
-    index = adata.var_names.get_indexer(tissue.genes)
+    genes = tissue.complexes.genes_of(tissue.genes)
+    index = adata.var_names.get_indexer(genes)
     warn_of_unmeasured(unmeasured, index, IMPUTED, tissue.labels)
     warn_of_unmeasured_genes(
-        adata, tissue.matrix, names, source.slice_column, tissue.labels, source.layer
+        adata, tissue.matrix, {"all": genes}, source.slice_column, tissue.labels, source.layer
     )
     return assemble_study(adata, in_data_order(adata, tissue), source)
 
@@ -107,6 +112,7 @@ def load_tissue(
     labels: dict[str, str],
     unmeasured: Unmeasured | None = None,
     *,
+    complexes: Complexes | None = None,
     rescaled: bool = True,
 ) -> Tissue:
     """Load the genes with a role, and leave out cells without counts, with a warning.
@@ -116,8 +122,10 @@ def load_tissue(
     Genes that were not measured in a slice are imputed there, once the counts have been judged.
     Cells are in the order of the file, genes in the order of their labels.
     """
+    complexes = Complexes() if complexes is None else complexes
     genes = np.unique(np.concatenate(list(names.values())))
-    index = adata.var_names.get_indexer(genes)
+    index = adata.var_names.get_indexer(complexes.genes_of(genes))
+    labels = {name: name for name in complexes.subunits} | labels
     if rescaled:
         loaded, unit, empty, n_others, molecules = load_rescaled(
             matrix, index, cells.sample, cells.receivers
@@ -129,6 +137,7 @@ def load_tissue(
         molecules = None
     shallow = shallow_cells(molecules, cells.sample, cells.types, empty)
     loaded = imputed_matrix(loaded, unmeasured, index, cells.types, ~empty & ~shallow)
+    loaded = complexes.appended(loaded, adata.var_names)
     obs_names = adata.obs_names.to_numpy(dtype=str)
     warn_of_empty_cells(empty, obs_names, receivers=cells.receivers, senders=cells.senders)
     receivers, senders = (mask & ~empty for mask in (cells.receivers, cells.senders))
@@ -137,7 +146,7 @@ def load_tissue(
     require_receivers(cells.receivers)
     by_label = np.array(sorted(genes, key=labels.__getitem__), dtype=str)
     rows = np.arange(adata.n_obs)
-    return Tissue(cells, loaded, unit, names, labels, rows, by_label, unmeasured)
+    return Tissue(cells, loaded, complexes, unit, names, labels, rows, by_label, unmeasured)
 
 
 def in_data_order(adata: AnnData, tissue: Tissue, *, names_too: bool = True) -> Tissue:
@@ -145,7 +154,8 @@ def in_data_order(adata: AnnData, tissue: Tissue, *, names_too: bool = True) -> 
 
     Genes of each role keep their order unless ``names_too``.
     """
-    positions = zip(tissue.genes, adata.var_names.get_indexer(tissue.genes), strict=True)
+    columns_of = tissue.complexes.index(adata.var_names, tissue.genes)
+    positions = zip(tissue.genes, columns_of, strict=True)
     rank = rank_genes(tissue.matrix, dict(positions), tissue.labels)
     order = order_of_cells(tissue.cells, adata.obs_names.to_numpy(dtype=str))
     sort_names = sort_genes if names_too else lambda genes, rank: genes
@@ -173,14 +183,16 @@ def assemble_study(
     ``obsp``. ``overdispersion`` of the counts; None: it is estimated.
     """
     cells, matrix, names = tissue.cells, tissue.matrix, tissue.names
+    given = radius_in_units(source.radius, source.scale, cells.coords, cells.sample)
     radius = radius_or_stored(
-        *(adata, source.radius, cells.coords, cells.sample),
+        *(adata, given, cells.coords, cells.sample),
         spatial_key=source.spatial_key,
         sample_key=source.sample_key,
     )
     radius = resolve_radius(radius, cells.coords, cells.sample)
     weights = _weights(cells, radius)
-    position = {role: adata.var_names.get_indexer(genes) for role, genes in names.items()}
+    column_of = partial(tissue.complexes.index, adata.var_names)
+    position = {role: column_of(genes) for role, genes in names.items()}
     receiver_matrix = matrix[np.flatnonzero(cells.receivers)]
     sender_ligand = columns(matrix[np.flatnonzero(cells.senders)], position["ligands"])
     time = cells.time[cells.receivers]
@@ -188,7 +200,7 @@ def assemble_study(
     stage, stages = order_stages(cells.stage[cells.receivers], time)
     if ancestors is None:
         ancestors = find_ancestors(
-            *(adata, receiver_matrix, adata.var_names.get_indexer(tissue.genes)),
+            *(adata, receiver_matrix, column_of(tissue.genes)),
             *(receiver_rows, time, source.transitions_key),
         )
     tf, receptor, target = (
@@ -201,7 +213,9 @@ def assemble_study(
     receiver_unit = None if tissue.unit is None else tissue.unit[cells.receivers]
     shown = {role: [tissue.labels[gene] for gene in genes] for role, genes in names.items()}
     return Study(
-        genes=Regulators.from_mapping(shown, homophilic=source.homophilic),
+        genes=Regulators.from_mapping(
+            shown, homophilic=source.homophilic, complexes=_shown_complexes(tissue)
+        ),
         cells=cells,
         rows=tissue.rows,
         stage=stage,
@@ -224,6 +238,12 @@ def assemble_study(
         backward=ancestors.backward,
         state=ancestors.state,
     )
+
+
+def _shown_complexes(tissue: Tissue) -> dict[str, tuple[str, ...]]:
+    """Return the subunits of every complex by their labels."""
+    subunits = tissue.complexes.subunits
+    return {name: tuple(tissue.labels[g] for g in genes) for name, genes in subunits.items()}
 
 
 def _imputed_in_receivers(tissue: Tissue, genes: NDArray[np.intp]) -> NDArray[np.bool_] | None:
@@ -273,25 +293,3 @@ def _weights(cells: Cells, radius: float) -> sparse.csr_matrix:
         100 * float((n_senders == 0).mean()),
     )
     return weights
-
-
-def resolve_roles(
-    adata: AnnData,
-    roles: GivenGenes,
-    matrix: InMemory | OnDisk,
-    symbols: NDArray[np.object_] | None = None,
-    n_measured: NDArray[np.integer] | None = None,
-) -> dict[str, NDArray[np.str_]]:
-    """Return the ``var_names`` of every role, from the arguments or the flags in ``var``."""
-    names: dict[str, NDArray[np.str_]] = {}
-    for role in ROLES:
-        genes = roles[role]
-        by_symbol = symbols if genes is not None else None
-        if genes is None and role == "targets" and _keys.ROLES["targets"] not in adata.var:
-            regulators = {g for used in names.values() for g in used}
-            genes = default_targets(adata, regulators, matrix, n_measured)
-        if genes is None:
-            genes = flagged(adata, role)
-        matched = match(adata, genes, role, by_symbol)
-        names[role] = np.sort(adata.var_names[matched].to_numpy(dtype=str))
-    return names

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
+
+from .._data.complexes import MINIMUM
+from .._keys import COMPLEXES
 
 #: Fields that name a column or a slot; stored as "" where they are None.
 KEYS = (
@@ -20,9 +24,11 @@ class Source:
     """The reading keys of :func:`spatrace_sc.tl.infer_ccc`, under the names of its arguments.
 
     ``senders`` and ``receivers`` are cell types and ``radius`` a length in the units of the
-    coordinates; None until the data have been read, when the user gave none. ``homophilic``:
+    coordinates; until the data have been read they are as the user gave them: None, a name of a
+    platform, or µm with a ``scale`` (µm per unit), which is not stored. ``homophilic``:
     whether a gene may pair with itself. ``covariates`` are sorted columns of ``obs`` and slots
-    of ``obsm``.
+    of ``obsm``. ``complexes``: names in results of the subunits of every complex, known once the
+    data have been read; ``complex_level``: how its level follows from theirs.
     """
 
     cell_type_key: str
@@ -35,9 +41,12 @@ class Source:
     gene_symbols: str | None
     senders: Sequence[str] | None
     receivers: Sequence[str] | None
-    radius: float | None
+    radius: float | str | None
     homophilic: bool = False
     covariates: tuple[str, ...] = ()
+    complexes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    complex_level: str = MINIMUM
+    scale: float | None = None
 
     @property
     def stage_column(self) -> str | None:
@@ -54,9 +63,16 @@ class Source:
         """Column of ``obs`` with the slices: the stages where no samples were named."""
         return self.sample_key if self.sample_key is not None else self.stage_key
 
-    def resolved(self, senders: Sequence[str], receivers: Sequence[str], radius: float) -> Source:
-        """Return the source with the cell types and the radius that were used."""
-        return replace(self, senders=list(senders), receivers=list(receivers), radius=radius)
+    def resolved(
+        self,
+        senders: Sequence[str],
+        receivers: Sequence[str],
+        radius: float,
+        complexes: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> Source:
+        """Return the source with the cell types, the radius and the complexes that were used."""
+        used = replace(self, senders=list(senders), receivers=list(receivers), scale=None)
+        return replace(used, radius=radius, complexes=dict(complexes or {}))
 
     def to_params(self) -> dict[str, Any]:
         """Return plain values that every file format takes."""
@@ -64,6 +80,10 @@ class Source:
         for role in ("senders", "receivers"):
             params[role] = np.array(sorted(map(str, getattr(self, role) or ())), dtype=object)
         params["covariates"] = np.array(self.covariates, dtype=object)
+        if self.complexes:
+            rows = [(name, gene) for name, genes in self.complexes.items() for gene in genes]
+            params[COMPLEXES] = pd.DataFrame(rows, columns=["complex", "subunit"], dtype=object)
+            params["complex_level"] = self.complex_level
         return params | {"radius": self.radius, "homophilic": bool(self.homophilic)}
 
     @classmethod
@@ -81,4 +101,14 @@ class Source:
             radius=float(params["radius"]),
             homophilic=homophilic,
             covariates=named,
+            complexes=complexes_in(params),
+            complex_level=str(params.get("complex_level", MINIMUM)),
         )
+
+
+def complexes_in(params: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the complexes in stored parameters, by the names in results of their subunits."""
+    if COMPLEXES not in params:
+        return {}
+    subunits = params[COMPLEXES].astype(str).groupby("complex", sort=False)["subunit"]
+    return {str(name): tuple(genes) for name, genes in subunits}

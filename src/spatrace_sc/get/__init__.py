@@ -12,6 +12,7 @@ from ._modules import modules
 from ._parameters import params, stages, training_history
 from ._partial_residuals import partial_residuals
 from ._ranges import ranges
+from ._sample_features import sample_features
 from ._signal_direction import signal_direction
 from ._tables import lr_pairs, lr_targets, tf_targets
 from ._transitions import transition_reach, transitions
@@ -35,6 +36,7 @@ __all__ = [
     "params",
     "partial_residuals",
     "ranges",
+    "sample_features",
     "sent_received",
     "signal_direction",
     "stages",

@@ -12,12 +12,14 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import shorten
+from .._data.complexes import Subunits, match_role, table_of
 from .._data.expression import expression_by_slice, has_matrix, matrix_of
 from .._data.flags import is_flagged, is_replaceable, written_by_gene_roles
 from .._data.genes import default_targets, match, symbols_of
 from .._data.missing_genes import rarely_detected
 from .._data.table import as_table, detach_view
 from .._errors import DataError, InvalidArgumentError
+from ._published_lists import leave_out_rare, lists_of_organism
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -28,10 +30,12 @@ logger = logging.getLogger("spatrace_sc")
 def gene_roles(
     data: AnnData | SpatialData,
     *,
+    organism: str | None = None,
     ligands: Sequence[str] | None = None,
     receptors: Sequence[str] | None = None,
     tfs: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
+    orthologs: pd.DataFrame | None = None,
     gene_symbols: str | None = None,
     sample_key: str | None = None,
     layer: str | None = None,
@@ -47,15 +51,28 @@ def gene_roles(
     ----------
     data
         AnnData, or SpatialData with ``table_key``.
+    organism
+        Organism whose published lists stand in for lists that are not given: ``"human"``,
+        ``"mouse"``, ``"rat"``, ``"zebrafish"`` or ``"chicken"``. Ligands and receptors come from
+        the installed liana (human and mouse). The TFs come from Lambert et al. 2018 (human) or
+        AnimalTFDB 4.0, which are downloaded once. Genes of these lists that are detected in fewer
+        than 1 % of the cells are left out (logged). None: all three lists must be given.
     ligands, receptors, tfs
-        Names as in ``var_names`` or in ``var[gene_symbols]``; all three are required. Names that
-        are not in the data are left out; their number is logged, with similar names of the data.
-        Blanks around a name do not matter, nor does the version of an Ensembl id where only one
-        gene fits. The subunits of a complex are genes of their own.
+        Names as in ``var_names`` or in ``var[gene_symbols]``. A list that is given is used as it
+        is, whatever ``organism``. Names that are not in the data are left out; their number is
+        logged, with similar names of the data. Blanks around a name do not matter, nor does the
+        version of an Ensembl id where only one gene fits. A ligand or receptor ``"A_B"``,
+        ``"A&B"`` or ``"A+B"`` that is no gene itself is a complex: it counts as one regulator,
+        and its subunits only if they are listed, too. It is left out, with a warning, if a
+        subunit is not in the data.
     targets
-        The genes to explain. None: the highly variable genes if ``var["highly_variable"]``
-        exists, otherwise the 1000 most variable genes that are detected in at least 5 % of cells;
-        in both cases without the genes of the other three roles.
+        The genes to explain. None: the most variable genes that are detected in at least 5 % of
+        cells, at most 300; only highly variable genes if ``var["highly_variable"]`` exists. The
+        genes of the other three roles are never among them.
+    orthologs
+        Table ``source, target``: ``source`` is a name in the data, ``target`` the human symbol.
+        It translates human lists for an organism without lists of its own; for one that is not
+        listed above, pass ``organism="human"``. The columns may also be ``human`` and the organism.
     gene_symbols
         Column of ``var`` with the names to match, e.g. ``"symbol"`` where ``var_names`` are
         Ensembl ids. All genes that share a symbol are flagged. The column is stored, so that
@@ -68,19 +85,24 @@ def gene_roles(
     table_key
         Table of a SpatialData.
     copy
-        Return the flags (genes × roles, bool) instead of writing them.
+        Return the flags (genes × roles, bool) instead of writing them and the complexes.
 
     Returns
     -------
     None, or the flags with ``copy=True``. Writes ``var["ligand"]``, ``var["receptor"]``,
-    ``var["tf"]``, ``var["target"]`` (bool) and ``uns["gene_roles"]``, the names of the column and
-    of the layer.
+    ``var["tf"]``, ``var["target"]`` (bool) and ``uns["gene_roles"]``: the names of the column and
+    of the layer, and ``complexes``, a table ``role, complex, subunit``, if there are any.
 
     Raises
     ------
     InvalidArgumentError
-        If ligands, receptors or TFs are not given or are no lists of names, or if ``var`` has a
-        column of the name of a role that is something else and would be lost.
+        If a list is neither given nor published for ``organism``, or is no list of names, or if
+        ``var`` has a column of the name of a role that is something else and would be lost.
+    MissingPackageError
+        If liana is needed for ligands and receptors and is not installed.
+    DownloadError
+        If a list of TFs is not in the cache and cannot be downloaded. The message names the
+        address, and the path at which to place the file by hand.
     DataError
         If a role has no gene in the data. The message suggests another column, ``adata.raw`` or a
         difference in case where that would help.
@@ -109,22 +131,24 @@ def gene_roles(
     """
     adata = as_table(data, table_key)
     lists = {"ligands": ligands, "receptors": receptors, "tfs": tfs}
-    _check_given(lists)
+    published = lists_of_organism(lists, organism, orthologs)
     if not copy:
         _check_columns(adata)
     symbols = symbols_of(adata, gene_symbols)
     if layer is not None:
         matrix_of(adata, layer)
-    flags = pd.DataFrame(
-        {
-            _keys.ROLES[name]: match(adata, genes, name, symbols, gene_symbols)
-            for name, genes in lists.items()
-            if genes is not None
-        },
-        index=adata.var_names,
-    )
+    flags = pd.DataFrame(index=adata.var_names)
+    complexes: dict[str, Subunits] = {}
+    for name, genes in {**lists, **published}.items():
+        mask, complexes[name] = match_role(
+            *(adata, () if genes is None else genes, name, symbols, gene_symbols),
+            published=name in published,
+        )
+        flags[_keys.ROLES[name]] = mask
+    leave_out_rare(adata, flags, complexes, published, layer)
     if targets is None:
         regulators = set(adata.var_names[flags.any(axis=1).to_numpy()])
+        regulators |= set(table_of(complexes)["subunit"])
         matrix, unmeasured = expression_by_slice(adata, layer, sample_key)
         n_measured = None if unmeasured is None else unmeasured.n_measured
         chosen = default_targets(adata, regulators, matrix, n_measured)
@@ -136,21 +160,36 @@ def gene_roles(
         flags[_keys.ROLES["targets"]] = np.isin(adata.var_names.to_numpy(dtype=str), chosen)
     else:
         flags[_keys.ROLES["targets"]] = match(adata, targets, "targets", symbols, gene_symbols)
-    _log_roles(adata, flags, layer)
+    _log_roles(adata, flags, complexes, layer)
     if copy:
         return flags
+    subunits = table_of(complexes)
+    _check_slot(adata, subunits)
     detach_view(adata)
     _log_replaced(adata, flags)
     for column in flags:
         adata.var[column] = flags[column].to_numpy()
-    _store_names(adata, gene_symbols, layer)
+    _store_names(adata, gene_symbols, layer, subunits)
     return None
 
 
-def _store_names(adata: AnnData, gene_symbols: str | None, layer: str | None) -> None:
-    """Store the names of column and layer, unless the slot holds something of the user's."""
+def _check_slot(adata: AnnData, complexes: pd.DataFrame) -> None:
+    """Require that complexes can be stored."""
+    if len(complexes) and adata.uns.get(_keys.GENE_ROLES) and not written_by_gene_roles(adata):
+        raise InvalidArgumentError(
+            f"`adata.uns[{_keys.GENE_ROLES!r}]` was not written by `st.pp.gene_roles`, and the "
+            "complexes in the lists would have to replace it. Rename that slot, or list genes."
+        )
+
+
+def _store_names(
+    adata: AnnData, gene_symbols: str | None, layer: str | None, complexes: pd.DataFrame
+) -> None:
+    """Store column, layer and complexes, unless the slot holds something of the user's."""
     if not adata.uns.get(_keys.GENE_ROLES) or written_by_gene_roles(adata):
-        adata.uns[_keys.GENE_ROLES] = {"gene_symbols": gene_symbols or "", "layer": layer or ""}
+        names = {"gene_symbols": gene_symbols or "", "layer": layer or ""}
+        stored = {_keys.COMPLEXES: complexes} if len(complexes) else {}
+        adata.uns[_keys.GENE_ROLES] = names | stored
     else:
         logger.info("uns[%r] holds something else and is left as it is.", _keys.GENE_ROLES)
 
@@ -181,21 +220,16 @@ def _log_replaced(adata: AnnData, flags: pd.DataFrame) -> None:
             )
 
 
-def _check_given(lists: dict[str, Sequence[str] | None]) -> None:
-    """Require all three lists."""
-    lacking = [f"`{name}`" for name, genes in lists.items() if genes is None]
-    if lacking:
-        raise InvalidArgumentError(
-            f"{' and '.join(lacking)} {'was' if len(lacking) == 1 else 'were'} not given: "
-            "`st.pp.gene_roles(adata, ligands=[...], receptors=[...], tfs=[...])`, three lists of "
-            "gene names. The README lists sources of gene lists "
-            '("Where gene lists come from").'
-        )
-
-
-def _log_roles(adata: AnnData, flags: pd.DataFrame, layer: str | None) -> None:
+def _log_roles(
+    adata: AnnData, flags: pd.DataFrame, complexes: dict[str, Subunits], layer: str | None
+) -> None:
     """Log the genes of each role, genes with two roles in an edge, and rarely detected genes."""
-    counts = ", ".join(f"{int(flags[c].sum())} {name}" for name, c in _keys.ROLES.items())
+    n_complexes = {name: len(complexes.get(name, ())) for name in _keys.ROLES}
+    counts = ", ".join(
+        f"{int(flags[c].sum())} {name}"
+        + (f" and {n} complex{'es'[: 2 * (n > 1)]}" if (n := n_complexes[name]) else "")
+        for name, c in _keys.ROLES.items()
+    )
     logger.info("gene roles: %s.", counts)
     both = flags["target"] & (flags["ligand"] | flags["receptor"])
     if both.any():

@@ -17,6 +17,7 @@ from .._data.empty_cells import empty_cells
 from .._data.expression import columns, expression_by_slice
 from .._data.genes import flagged, match
 from .._data.imputation import IMPUTED, imputed
+from .._data.platforms import radius_in_units
 from .._data.radius import resolve_radius
 from .._data.repeated_cells import repeats, warn_of_repeated_cells
 from .._data.stored_exposure import exposure_params
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 def ligand_exposure(
     data: AnnData | SpatialData,
     *,
-    radius: float | None = None,
+    radius: float | str | None = None,
+    scale: float | None = None,
     ligands: Sequence[str] | None = None,
     cell_type_key: str = _keys.CELL_TYPE,
     sample_key: str | None = None,
@@ -56,9 +58,12 @@ def ligand_exposure(
         AnnData, or SpatialData with ``table_key``.
     radius
         In the units of ``obsm[spatial_key]``. A sender at this distance counts 5 % of a sender at
-        distance 0. None: 5 × the median distance between nearest cells, which is logged.
+        distance 0. None: 5 × the median distance between nearest cells, which is logged. Names of
+        platforms and ``scale`` as in :func:`spatrace_sc.tl.infer_ccc`.
+    scale
+        µm per unit of the coordinates; ``radius`` is in µm then.
     ligands
-        Genes. None: those flagged in ``var["ligand"]``.
+        Genes. None: those flagged in ``var["ligand"]``. Complexes have no column.
     cell_type_key
         Column of ``obs`` that holds the types named by ``senders`` and ``receivers``. Means of
         genes that were not measured in a slice are taken by type.
@@ -135,7 +140,7 @@ def ligand_exposure(
         spatial_key=spatial_key,
         sample_key=sample_key,
     )
-    radius = resolve_radius(radius, coords, sample)
+    radius = resolve_radius(radius_in_units(radius, scale, coords, sample), coords, sample)
     weights = neighbour_weights(coords, sample, receiving, sending, radius=radius)
     if not weights.nnz:
         raise DataError(

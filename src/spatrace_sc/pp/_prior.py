@@ -17,6 +17,7 @@ from .._data.gene_names import NO_NAME, find_genes, name_of, subunits_of
 from .._data.genes import explain_no_match, labels_of, symbols_of
 from .._data.table import as_table
 from .._errors import DataError, InvalidArgumentError
+from ._prior_complexes import with_complexes
 from ._resources import read_resource
 
 if TYPE_CHECKING:
@@ -42,9 +43,11 @@ def prior(
     Nothing is written. The table lists known edges; ``infer_ccc(prior=table)`` divides their
     penalty by 1 + weight, and all other edges remain candidates.
 
-    - *Complexes.* ``A_B``, ``A&B`` or ``A+B`` stands for its subunits: every subunit of
-      the ligand is paired with every subunit of the receptor, each pair with the full weight. A
-      name that is itself a gene of the data (or of ``orthologs``) is not split.
+    - *Complexes.* ``A_B``, ``A&B`` or ``A+B`` is one ligand or receptor where
+      :func:`spatrace_sc.pp.gene_roles` has listed it as such. Otherwise it stands for its
+      subunits: every subunit of the ligand is paired with every subunit of the receptor, each
+      pair with the full weight. A name that is itself a gene of the data (or of ``orthologs``) is
+      not split.
     - *Several names.* A gene of the resource may correspond to several genes of the data, and
       several may correspond to one. Every combination is listed with the full weight. An edge
       that is listed several times keeps its largest weight.
@@ -116,6 +119,7 @@ def prior(
     labels = with_other_spellings(labels, known)
     left, right = known.columns[:2]
     allowed = {column: labels_of_role(adata, column, gene_symbols) for column in (left, right)}
+    labels = with_complexes(adata, labels, known, allowed, gene_symbols)
     edges = expand(known, labels, allowed)
     edges["weight"] *= float(weight)
     report: dict[str, Any] = {"rows": len(known), "used": int(edges.pop("row").nunique())}

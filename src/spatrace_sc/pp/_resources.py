@@ -42,12 +42,13 @@ def read_resource(resource: str | pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return _tidy(READERS[package](name)), resource
 
 
-def _read_liana(name: str) -> pd.DataFrame:
-    liana = _package("liana", "liana")
+def read_liana(name: str, argument: str = "resource") -> pd.DataFrame:
+    """Return a resource of the installed liana; ``argument`` is named in messages."""
+    liana = _package("liana", "liana", argument)
     available = [str(n) for n in liana.rs.show_resources()]
     if name not in available:
         raise InvalidArgumentError(
-            f"`resource`: liana has no resource {name!r}; it has {shorten(available, 30)}."
+            f"`{argument}`: liana has no resource {name!r}; it has {shorten(available, 30)}."
             f"{closest(name, available)}"
         )
     table: pd.DataFrame = liana.rs.select_resource(name)
@@ -80,17 +81,17 @@ def _read_decoupler(name: str) -> pd.DataFrame:
 
 
 READERS: dict[str, Callable[[str], pd.DataFrame]] = {
-    "liana": _read_liana,
+    "liana": read_liana,
     "decoupler": _read_decoupler,
 }
 
 
-def _package(name: str, requirement: str) -> ModuleType:
+def _package(name: str, requirement: str, argument: str = "resource") -> ModuleType:
     try:
         return import_module(name)
     except ImportError as error:
         raise MissingPackageError(
-            f"`resource` needs {name}, which cannot be imported ({error}): "
+            f"`{argument}` needs {name}, which cannot be imported ({error}): "
             "`pip install 'spatrace-sc[prior]'` installs liana and decoupler (or only this one: "
             f"`pip install '{requirement}'`)."
         ) from error

@@ -16,7 +16,8 @@ from .._check import share_below_one, share_of_one, whole
 from .._data.table import as_table, check_copy
 from .._edges import COMPARED_COLUMNS, LEVELS, TARGET_KINDS
 from .._result import Comparison, Result, add_comparison
-from ._comparison_groups import Groups, comparisons, enough_cells, read_groups, read_replicates
+from ._comparison_groups import Groups, enough_cells, read_replicates
+from ._crossed_groups import SEPARATOR, comparisons_of, read_any_groups
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -29,7 +30,7 @@ logger = logging.getLogger("spatrace_sc")
 
 def compare(
     data: AnnData | SpatialData,
-    groups: str,
+    groups: str | Sequence[str],
     *,
     categories: Sequence[str] | None = None,
     n_bins: int | None = None,
@@ -88,7 +89,9 @@ def compare(
         may have changed.
     groups
         Column of ``obs``. A numeric column with more than ten values is cut into bins with equal
-        numbers of cells.
+        numbers of cells. Several columns, such as ``["stage", "condition"]``, are crossed: groups
+        that differ in one of them only are compared, conditions within every stage and stages
+        within every condition. Such groups are called e.g. ``"E2, treated"``.
     categories
         Groups to compare, in this order. None: all.
     n_bins
@@ -97,6 +100,7 @@ def compare(
     reference
         Group that all others are compared with. None: the preceding group if groups have an
         order (stages of the inference, ordered categories, numbers), otherwise the first group.
+        Of crossed columns: a group of one of them.
     replicate_key
         Column of ``obs`` with the animal, embryo or donor: the unit of the test. Each replicate
         lies in one group. All slices of a replicate form one unit, because they share what makes
@@ -149,19 +153,20 @@ def compare(
     receivers: NDArray[np.bool_] = np.asarray(
         np.isfinite(result.per_cell("tf_activity")).all(axis=1)
     )
-    compared = read_groups(
+    compared = read_any_groups(
         *(adata, groups, categories, n_bins),
         stages=(result.source.stage_column or "", result.stages),
         cells=receivers,
     )
-    pairs = comparisons(compared, reference)
+    pairs = comparisons_of(compared, reference)
+    column = groups if isinstance(groups, str) else SEPARATOR.join(map(str, groups))
 
     from .._inference.restore import restore
 
     restored = restore(adata, key)
     plan = _plan(
         *(adata, restored, compared, pairs),
-        groups=groups,
+        groups=column,
         replicate_key=replicate_key,
         share=float(smallest_share),
         max_q=float(max_q),
@@ -170,7 +175,7 @@ def compare(
     if copy:
         adata = adata.copy()
     comparison = Comparison(
-        *(groups, compared.names, plan.unit, float(max_q), replicate_key), tables
+        *(column, compared.names, plan.unit, float(max_q), replicate_key), tables
     )
     add_comparison(adata, key, comparison)
     return adata if copy else None

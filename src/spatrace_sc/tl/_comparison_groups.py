@@ -60,7 +60,8 @@ def read_groups(
     """
     if not isinstance(column, str):
         raise InvalidArgumentError(
-            f"`groups` must be the name of a column of `adata.obs`, found {column!r}; it has "
+            f"`groups` must be the name of a column of `adata.obs`, or a list of several, found "
+            f"{column!r}; it has "
             f"{shorten(adata.obs.columns, 15)}."
         )
     values = obs_column(adata, column, "groups")
@@ -68,7 +69,7 @@ def read_groups(
     n_missing = int((cells & ~usable).sum())
     if n_missing:
         logger.info("%d receivers without a value in obs[%r] are left out.", n_missing, column)
-    numeric = _is_numeric(values)
+    numeric = is_numeric(values)
     if n_bins is not None:
         whole(n_bins, "n_bins", low=2)
         if not numeric:
@@ -80,7 +81,7 @@ def read_groups(
         groups = _bins(values, usable, n_bins or N_BINS, column)
     else:
         groups = _categories(values, usable, column, stages)
-    groups = _selected(groups, categories, column)
+    groups = select_groups(groups, categories, column)
     if len(groups.names) < 2:
         raise InvalidArgumentError(
             f"`groups={column!r}` has one group among the receivers ({shorten(groups.names)}); a "
@@ -89,7 +90,7 @@ def read_groups(
     return groups
 
 
-def _is_numeric(values: pd.Series) -> bool:
+def is_numeric(values: pd.Series) -> bool:
     """Return whether a column holds numbers; booleans are categories."""
     return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
 
@@ -119,7 +120,7 @@ def _categories(
         order = stages[1]
     elif isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered:
         order = [str(category) for category in values.cat.categories]
-    elif _is_numeric(values):
+    elif is_numeric(values):
         order = [str(value) for value in np.sort(values[usable].unique())]
     else:
         order, ordered = sorted(present), False
@@ -128,7 +129,7 @@ def _categories(
     return Groups(names, np.where(usable, code, -1), ordered)
 
 
-def _selected(groups: Groups, categories: Sequence[str] | None, column: str) -> Groups:
+def select_groups(groups: Groups, categories: Sequence[str] | None, column: str) -> Groups:
     """Return only the selected groups, in the order of selection."""
     if categories is None:
         return groups

@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import flag, whole
+from .._data.complexes import check_level
 from .._data.covariates import covariate_names
 from .._data.notices import hint_at_symbols, log_limits, review_columns, warn_if_none_significant
 from .._data.table import as_table, check_copy
@@ -42,10 +43,12 @@ def infer_ccc(
     layer: str | None = None,
     senders: Sequence[str] | None = None,
     receivers: Sequence[str] | None = None,
-    radius: float | None = None,
+    radius: float | str | None = None,
+    scale: float | None = None,
     transitions_key: str | None = None,
     gene_symbols: str | None = None,
     homophilic: bool = False,
+    complex_level: str = "minimum",
     covariates: Sequence[str] | None = None,
     prior: Prior | None = None,
     config: Config | None = None,
@@ -79,8 +82,8 @@ def infer_ccc(
     The expression of a target in a cell is never used to predict it there. ``docs/method.md``
     derives the model.
 
-    An effect is an association that remains after competition with all measured regulators. It
-    does not prove cause: an unmeasured regulator can act through a measured one.
+    An effect is an association that remains after competition with all measured regulators, no
+    proof of cause: an unmeasured regulator can act through a measured one.
 
     Parameters
     ----------
@@ -89,8 +92,9 @@ def infer_ccc(
         expression.
     ligands, receptors, tfs, targets
         Genes of each role. None: the flags that :func:`spatrace_sc.pp.gene_roles` wrote to
-        ``var``; without a flag for targets, highly variable genes. All ligand × receptor pairs
-        are candidates, except those of a gene with itself (``homophilic``).
+        ``var``; without a flag for targets, at most 300 of the most variable genes. All ligand ×
+        receptor pairs are candidates, except those of a gene with itself (``homophilic``). A ligand
+        or receptor ``"A_B"`` that is no gene itself is a complex: one regulator, with one level.
     cell_type_key
         Column of ``obs`` with cell types.
     sample_key
@@ -105,21 +109,24 @@ def infer_ccc(
     spatial_key
         Slot of ``obsm`` with coordinates.
     layer
-        Layer with log1p-normalised expression. None: ``X``. Of counts, the total to which they were
-        normalised does not matter: they enter by size factors from genes without a role
-        (``docs/method.md``, section 1; logged). NaN in every cell of a slice (``sample_key``, or
-        ``stage_key`` without it) states that a gene was not measured there. Its values there are
-        then means over cells of the same type in the other slices, with a warning.
+        Layer with log1p-normalised expression. None: ``X``. Counts enter by size factors from genes
+        without a role (``docs/method.md``, section 1; logged). NaN in every cell of a slice states
+        that a gene was not measured there. Its values there are then means over cells of the same
+        type in the other slices, with a warning.
     senders, receivers
         Cell types that send and that receive, one or several; 2 and "2" are the same type. None:
         all types send; all types with time receive.
     radius
-        Largest distance that a signal travels, in the units of the coordinates. None: 5 × the
-        median distance between nearest cells (logged).
+        Largest distance that a signal travels, in the units of the coordinates, or in µm with
+        ``scale``. A platform stands for a distance in µm (logged): ``"visium"`` 200; 50 for
+        ``"visium_hd"``, ``"xenium"``, ``"merfish"``, ``"cosmx"``, ``"slideseq"`` and
+        ``"stereoseq"``. None: 5 × the median distance between nearest cells.
+    scale
+        Size of one unit of the coordinates in µm, e.g. of a pixel. None: ``radius`` is in their
+        units; with a platform, the unit of its files (for Visium, from the spot distance).
     transitions_key
         Slot of ``obsp`` with transition probabilities; rows are the earlier cells. None: forward
-        nearest neighbours along time, computed as :func:`spatrace_sc.pp.transitions` does by
-        default, from expression by size factors.
+        nearest neighbours along time, as :func:`spatrace_sc.pp.transitions` computes them.
     gene_symbols
         Column of ``var`` with the names by which you give genes and results show them, e.g.
         ``"symbol"`` if ``var_names`` are Ensembl ids. None: ``var_names``. A gene without a
@@ -128,13 +135,16 @@ def infer_ccc(
         Whether a gene that is both a ligand and a receptor may pair with itself. By default such
         a pair is no candidate and in no table: the expression of a gene in a cell and in its
         neighbours is similar for many reasons. True: for genes that do bind themselves, such as
-        cadherins.
+        cadherins. Complexes with a subunit in common count as one gene.
+    complex_level
+        ``"minimum"``: the level of a complex is that of the subunit with the least (linear)
+        expression in the cell. ``"geometric mean"``: the geometric mean of all subunits.
     covariates
         Columns of ``obs`` and slots of ``obsm`` that compete with the regulators, as cell type,
         slice and time always do: a batch, a region, a cell-cycle score, proportions of cell types.
-        Numbers enter as they are. Categories, text, and True or False enter as one indicator per
-        category, so make a batch that is numbered categorical. They adjust every model; name
-        what confounds a regulator and its targets, not what a regulator changes.
+        Numbers enter as they are; categories, text, True and False as one indicator per category,
+        so make a batch that is numbered categorical. They adjust every model; name what confounds
+        a regulator and its targets, not what a regulator changes.
     prior
         Table with columns ligand, receptor[, weight] or tf, target[, weight], such as
         :func:`spatrace_sc.pp.prior` returns; or a list or dictionary of both. The penalty of a
@@ -148,12 +158,10 @@ def infer_ccc(
         ``config.progress`` and ``st.settings.progress`` are True.
     seed
         Seed of all random draws. The same data, seed, machine and number of torch threads give
-        the same tables, whatever the order of the genes. With another number of threads, effects
-        differ in the last digits of single precision.
+        the same tables, whatever the order of the genes.
     device
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ... ``"auto"`` is
-        ``st.settings.device``: by default a CUDA GPU if there is one, otherwise the CPU
-        (logged).
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ... ``"auto"`` is ``st.settings.device``: by default
+        a CUDA GPU if there is one, otherwise the CPU (logged).
     checkpoint
         Folder in which the fit and every refit are stored when they are done. The same call after
         an interruption continues there, to the same tables. None: nothing is stored.
@@ -187,9 +195,9 @@ def infer_ccc(
     Warns
     -----
     SpatraceWarning
-        If no edge of any kind has q ≤ 0.1: the tables then rank hypotheses. If ``radius``,
-        slices, expression, or the names of types, slices or stages look wrong. If cells are
-        empty or in the data twice. If a gene is NaN, or 0, in every cell of a slice.
+        If no edge of any kind has q ≤ 0.1: the tables then rank hypotheses. If ``radius``, slices,
+        expression, or names look wrong, a complex lacks a subunit, cells are empty or in the data
+        twice, or a gene is NaN, or 0, in every cell of a slice.
 
     Notes
     -----
@@ -204,15 +212,13 @@ def infer_ccc(
     only share the signal of another pair that acts (``docs/method.md``, section 6). ``group``
     lists the regulators that the data cannot distinguish from the one in the row.
 
-    *TF edges* must beat decoy TFs, too. In addition, a latent-variable model of the counts of TFs
-    and of all targets together corrects the effect for count noise, with and without what
-    covariates explain. The effect must exceed a minimum: three tenths
-    (``config.evidence.smallest_share``) of the joint effect of all TFs on the target. Beyond
-    5000 receivers, more cells do not make this test more powerful.
+    *TF edges* must beat decoy TFs, too. In addition, their effect, corrected for count noise by a
+    latent-variable model with and without what covariates explain, must exceed a minimum: three
+    tenths (``config.evidence.smallest_share``) of the joint effect of all TFs on the target.
+    Beyond 5000 receivers, more cells do not make this test more powerful.
 
-    *Without known count noise* this test is not possible. If the data are not log1p of
-    normalised counts, TF edges are ranked, but all of them have q = 1, and ``evidence`` "noise
-    unknown". ``p_value`` and ``stability`` are kept. Pairs do not depend on it.
+    *Without known count noise*, that is, if the data are not log1p of normalised counts, TF edges
+    are ranked, but all have q = 1 and ``evidence`` "noise unknown". Pairs do not depend on it.
 
     ``stability`` is the selection frequency: the share of refits that select an edge with the
     same sign. ``effect_se`` is the standard error over refits. ``docs/calibration.md`` reports
@@ -221,20 +227,13 @@ def infer_ccc(
     *Ranking of TF edges.* ``effect`` also holds what silencing a TF changes in a transformer
     whose tokens are the TFs of the cell, as far as count noise allows
     (:func:`spatrace_sc.get.attention`; ``docs/method.md``, section 9). p and q do not use it.
-    A further network has the pairs that the sparse fit keeps as tokens, too; no table of edges
-    uses it.
 
-    *Pooled effects.* A receptor may change the activity of a TF and not its transcription. Its
-    pair then acts on the targets of the TF. Where the effects of pairs follow those of single
-    TFs more closely than by chance, they are pooled over the targets of a TF
-    (``docs/method.md``, section 5; logged).
-
-    *Shared credit.* Where TFs predict the level of a receptor, receptors predict the targets as
-    well as TFs do, and pairs do no better than decoys, part of the credit goes to the route
-    exposure → receptor → target (``docs/method.md``, section 5; logged).
-
-    Edges that have an effect for one of these two reasons alone rank below those with q ≤ 0.1.
-    They have q = 1, the p of their strength against decoys, and ``evidence`` "co-variation".
+    *Pooled effects and shared credit* (``docs/method.md``, section 5; logged). A receptor may
+    change the activity of a TF and not its transcription: where the effects of pairs follow those
+    of single TFs, they are pooled over the targets of a TF. Where TFs predict the level of a
+    receptor and pairs do no better than decoys, part of the credit goes to the route exposure →
+    receptor → target. Edges that have an effect for one of these two reasons alone rank below
+    those with q ≤ 0.1, and have q = 1 and ``evidence`` "co-variation".
 
     References
     ----------
@@ -270,6 +269,8 @@ def infer_ccc(
         *(senders, receivers, radius),
         homophilic=bool(homophilic),
         covariates=covariate_names(covariates),
+        complex_level=check_level(complex_level),
+        scale=scale,
     )
     roles = {"ligands": ligands, "receptors": receptors, "tfs": tfs, "targets": targets}
     study = read_study(adata, roles, source)

@@ -55,7 +55,7 @@ def inferred(
     used = source.resolved(
         np.unique(study.sender_types).tolist(),
         np.unique(study.receiver_types).tolist(),
-        study.radius,
+        *(study.radius, study.genes.complexes),
     )
     return result, used.to_params() | {
         "prior": describe_prior(prior),

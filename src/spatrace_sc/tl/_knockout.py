@@ -75,9 +75,9 @@ def knockout(
         :func:`spatrace_sc.tl.infer_ccc`. Since the inference only the order of genes and cells
         may have changed.
     ligand, receptor, tf
-        Gene, or genes, of this role to remove. Give exactly one of ``ligand``, ``receptor``,
-        ``tf`` and ``sender``. To block pairs without removing their genes, give ``ligand`` and
-        ``receptor`` together.
+        Gene, or genes, of this role to remove; a subunit takes its complexes with it. Give
+        exactly one of ``ligand``, ``receptor``, ``tf`` and ``sender``. To block pairs without
+        removing their genes, give ``ligand`` and ``receptor`` together.
     sender
         Cell type, or types, that no longer send any ligand.
     max_chain
@@ -170,6 +170,9 @@ def _removed(given: dict[str, Any], result: Result) -> dict[str, list[str]]:
         column: [str(g) for g in result.genes[ROLE_OF_COLUMN[column]]]
         for column in ("ligand", "receptor", "tf")
     }
+    for column in ("ligand", "receptor"):
+        subunits = {g for name in available[column] for g in result.genes.genes_of(name)}
+        available[column] += sorted(subunits - set(available[column]))
     available["sender"] = [str(name) for name in result.source.senders or ()]
     return {
         argument: _names(argument, value, available) if value is not None else []

@@ -123,10 +123,10 @@ def _allowed(plan: Plan, genes: Regulators, result: Result) -> Plan:
     target = genes.targets[plan.target]
     pair, tf = plan.regulator[plan.is_pair], plan.regulator[~plan.is_pair]
     keep = np.ones(len(target), dtype=bool)
-    of_pairs = target[plan.is_pair]
-    keep[plan.is_pair] = (genes.ligands[genes.ligand_of(pair)] != of_pairs) & (
-        genes.receptors[genes.receptor_of(pair)] != of_pairs
-    )
+    of_pairs = plan.target[plan.is_pair]
+    is_ligand = genes.share_gene(genes.ligands, genes.targets)[genes.ligand_of(pair), of_pairs]
+    is_receptor = genes.share_gene(genes.receptors, genes.targets)
+    keep[plan.is_pair] = ~(is_ligand | is_receptor[genes.receptor_of(pair), of_pairs])
     table = result.table(TF_TARGETS)
     near = table[table["q_value"] <= MIN_Q_WITHOUT_EFFECT]
     known = set(zip(near["tf"].to_numpy(), near["target"].to_numpy(), strict=True))

@@ -15,6 +15,7 @@ from ..._regulators import ROLES
 from ..._study.ancestors import Ancestors
 from ..._study.read import assemble_study, in_data_order, load_tissue, read_cells
 from ..._study.records import Study
+from ..._study.roles import complexes_of
 from ..._study.sham_candidates import ShamCandidates, read_candidates
 from ..._study.sham_genes import ShamGenes, draw_sham_genes
 from ..._study.source import Source
@@ -33,8 +34,9 @@ class Tissues:
         self._adata, self._restored, self._known = adata, restored, known
         source, genes = restored.result.source, restored.result.genes
         name_of = names_by_label(adata, source.gene_symbols)
+        self._complexes = complexes_of(source, name_of)
         self._names = {
-            role: np.array([name_of[str(gene)] for gene in genes[role]], dtype=str)
+            role: np.array([name_of.get(str(gene), str(gene)) for gene in genes[role]], dtype=str)
             for role in ROLES
         }
         self._labels = {name: label for label, name in name_of.items()}
@@ -46,15 +48,16 @@ class Tissues:
         symbols = symbols_of(self._adata, source.gene_symbols)
         with quiet():
             cells = read_cells(self._adata, source)
+        genes = {role: self._complexes.genes_of(names) for role, names in self._names.items()}
         return read_candidates(
-            self._adata, self._names, cells, matrix, known=self._known, symbols=symbols
+            self._adata, genes, cells, matrix, known=self._known, symbols=symbols
         )
 
     def with_sham_genes(self, rng: np.random.Generator) -> tuple[Study, pd.DataFrame, pd.DataFrame]:
         """Return a study with sham genes, their table, and their balance.
 
-        Genes have the names that results show. Transitions, states and overdispersion are those of
-        the result.
+        Genes have the names that results show; subunits stand in for complexes. Transitions,
+        states and overdispersion are those of the result.
         """
         wanted = {
             role: max(1, round(SHAM_SHARE * len(self._names[role])))
@@ -93,7 +96,9 @@ class Tissues:
         """Read a study with the transitions of another one, or with its own."""
         matrix, unmeasured = expression_by_slice(adata, source.layer, source.slice_column)
         cells = read_cells(adata, source)
-        tissue = load_tissue(adata, matrix, cells, names, self._labels, unmeasured)
+        tissue = load_tissue(
+            *(adata, matrix, cells, names, self._labels, unmeasured), complexes=self._complexes
+        )
         return assemble_study(
             *(adata, in_data_order(adata, tissue), source),
             None if like is None else Ancestors(like.backward, like.state),

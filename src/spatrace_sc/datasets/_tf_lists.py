@@ -1,0 +1,90 @@
+"""Published lists of transcription factors, fetched once and kept in the cache."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+from .._errors import DataError, DownloadError
+from .._settings import settings
+from ._download import Transfer
+from ._fetch import fetch
+from ._registry import Entry
+
+#: The files are small, so a download that fails is given up soon.
+TIMEOUT, RETRIES = 30.0, 1
+#: A list with fewer names is no complete file; the published ones have more than a thousand.
+MIN_NAMES = 500
+#: Columns of AnimalTFDB: the symbol, and the identifier of a gene without one.
+SYMBOL, IDENTIFIER = "Symbol", "Ensembl"
+#: What stands for a missing symbol.
+NO_SYMBOL = {"", "-", "NA", "nan"}
+#: Beginnings of a web page, in lower case.
+WEB_PAGE = ("<!doctype", "<html", "<?xml", "<head", "<script")
+
+
+def tf_lists() -> dict[str, Entry]:
+    """Return the lists that can be fetched, by organism."""
+    text = (files(__package__) / "tf_lists.toml").read_text(encoding="utf-8")
+    tables = tomllib.loads(text)
+    for values in tables.values():
+        values.pop("licence")
+    return {name: Entry(name=name, layout={}, **values) for name, values in tables.items()}
+
+
+def read_tfs(organism: str) -> list[str]:
+    """Return the names of the TFs of an organism, from the cache or, once, from the publisher.
+
+    Raises
+    ------
+    DownloadError
+        If the file is not in the cache and cannot be fetched. The message says how to place it
+        by hand.
+    DataError
+        If the file in the cache is no list of TFs.
+    """
+    transfer = Transfer(TIMEOUT, RETRIES, progressbar=settings.progress)
+    try:
+        path, _ = fetch(tf_lists()[organism], check=problem_of, transfer=transfer)
+    except DownloadError as error:
+        raise type(error)(f"{error} Or pass your own list as `tfs`.") from error
+    problem = problem_of(path)
+    if problem:
+        raise DataError(
+            f"{path} is not the list of TFs that was expected: {problem}. Move it away to fetch "
+            "it again, or pass your own list as `tfs`."
+        )
+    return names_in(_text(path))
+
+
+def problem_of(path: Path) -> str | None:
+    """Return why a file is no list of TFs; None if it is one."""
+    text = _text(path)
+    if text.lstrip().lower().startswith(WEB_PAGE):
+        return "it is a web page; the server may refuse downloads by programs"
+    n_names = len(names_in(text))
+    if n_names < MIN_NAMES:
+        return f"it has {n_names} names of TFs, fewer than {MIN_NAMES}"
+    return None
+
+
+def names_in(text: str) -> list[str]:
+    """Return the names in a file with one name per line, or in a table of AnimalTFDB."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    header = [name.strip() for name in lines[0].split("\t")] if lines else []
+    if SYMBOL not in header:
+        names = [line.strip() for line in lines if len(line.split()) == 1]
+        return list(dict.fromkeys(names))
+    wanted = [header.index(name) for name in (SYMBOL, IDENTIFIER) if name in header]
+    names = []
+    for line in lines[1:]:
+        cells = [cell.strip() for cell in line.split("\t")]
+        known = [cells[k] for k in wanted if k < len(cells) and cells[k] not in NO_SYMBOL]
+        names += known[:1]
+    return list(dict.fromkeys(names))
+
+
+def _text(path: Path) -> str:
+    """Return the text of a file; what is no text becomes replacement characters."""
+    return path.read_text(encoding="utf-8-sig", errors="replace")
