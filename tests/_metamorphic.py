@@ -263,7 +263,7 @@ CASES: dict[str, Callable[[Scene], Any]] = {
     "get.controls": lambda s: [
         st.get.controls(s.adata, table) for table in TABLES_OF_CONTROLS if table != "settings"
     ],
-    "get.ranges": _ranges,
+    "get.ranges": lambda s: st.get.ranges(s.adata, profile=True).drop(columns="preferred"),
     "get.partial_residuals": lambda s: st.get.partial_residuals(s.adata),
     "get.training_history": lambda s: st.get.training_history(s.adata),
     "get.cell_communication": lambda s: _between_cells(s, st.get.cell_communication(s.adata)),

@@ -84,7 +84,7 @@ def test_without_a_limit():
 
 
 def test_one_paragraph_per_table():
-    rows = [(t, "sham genes", 0.1, 10.0, 1, 1, 1.0, 0.1, 0.0, 0.5) for t in ("lr_pairs",)]
+    rows = [(t, "sham genes", 0.1, 10.0, 1, 1, 1.0, 0.1, 0.0, 0.5) for t in ("lr_targets",)]
     rows.append(("tf_targets", "sham TFs", 0.1, 10.0, 1, 1, 1.0, 0.1, 0.0, 0.5))
     limit = ("whole", "tf_targets", 0.04, 0.01, 0.1, 0.2, 0.1, 0.3, 100)
     both, one = said(false(*rows), limits(limit))

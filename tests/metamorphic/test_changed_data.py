@@ -28,6 +28,7 @@ PER_CELL = {
     "tl.modules": lambda a: st.tl.modules(a, max_q=1.0, n_modules=2, progress=False),
     "tl.compare": lambda a: st.tl.compare(a, "half", max_q=1.0),
     "tl.controls": run_measured,
+    "tl.ranges": lambda a: st.tl.ranges(a, max_q=1.0),
     "tl.partial_residuals": lambda a: st.tl.partial_residuals(a, "TF000", "TG000"),
     "get.activity": st.get.activity,
     "get.sent_received": st.get.sent_received,
@@ -51,7 +52,7 @@ TABLES = tuple(
     if n.startswith(("get.", "pl.")) and n not in PER_CELL and n not in OF_TRANSITIONS
 )
 GETTERS = tuple(n for n in TABLES if n.startswith("get."))
-RESTORING = ("tl.knockout", "tl.compare", "tl.controls", "tl.partial_residuals")
+RESTORING = ("tl.knockout", "tl.compare", "tl.controls", "tl.partial_residuals", "tl.ranges")
 
 
 @lru_cache(maxsize=1)

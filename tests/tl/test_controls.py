@@ -315,7 +315,7 @@ def test_a_checkpoint_is_continued_after_a_file(adata, pretended, tmp_path):
     del pretended[:]
     assert_same_tables(tables, controlled(back, checkpoint=str(tmp_path / "draws")))
     assert pretended == []
-    next((tmp_path / "draws").glob("draw *.json")).unlink()
+    next((tmp_path / "draws").glob("*.draw.json")).unlink()
     assert_same_tables(tables, controlled(adata, checkpoint=tmp_path / "draws"))
     assert len(pretended) == 1
 
@@ -323,7 +323,7 @@ def test_a_checkpoint_is_continued_after_a_file(adata, pretended, tmp_path):
 def test_a_checkpoint_of_other_settings_is_refused(adata, pretended, tmp_path):
     controlled(adata, checkpoint=tmp_path)
     for change in ({"seed": 1}, {"n_sham": 2}, {"over": {"radius": [20, 30]}}):
-        with pytest.raises(st.InvalidArgumentError, match="another result or of other settings"):
+        with pytest.raises(st.InvalidArgumentError, match="it differs in settings"):
             controlled(adata, checkpoint=tmp_path, **change)
 
 
