@@ -168,7 +168,9 @@ def test_scores_of_a_perfect_and_of_a_random_ranking(four):
     weights = pd.DataFrame(0.0, list("ABCD"), list("ABCD"))
     for edge in truth.itertuples():
         weights.loc[edge.tf, edge.target] = edge.sign
-    np.fill_diagonal(weights.to_numpy(), 9.0)
+    values = weights.to_numpy(copy=True)
+    np.fill_diagonal(values, 9.0)
+    weights = pd.DataFrame(values, index=weights.index, columns=weights.columns)
     perfect = score(four, weights)["tf_targets"]
     assert (perfect["AUROC"], perfect["AUPRC"], perfect["signs"]) == (1, 1, 1)
     assert perfect["base"] == pytest.approx(3 / 12)

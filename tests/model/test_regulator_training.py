@@ -80,6 +80,10 @@ def copies(n_steps):
     return counted.n
 
 
+@pytest.mark.skipif(
+    torch.version.cuda is not None and not torch.cuda.is_available(),
+    reason="a CUDA build without a GPU cannot pin memory",
+)
 def test_no_step_waits_for_a_copy(monkeypatch):
     with monkeypatch.context() as patch, pretend_gpu(patch):
         assert copies(FEW) == copies(MANY)

@@ -52,4 +52,5 @@ def ranges(adata: AnnData, *, profile: bool = False, key: str = _keys.RESULT) ->
     flag(profile, "profile")
     name = "range_profile" if profile else "ranges"
     result = Result.read(adata, key)
-    return result.derived_table(name, "st.tl.ranges(adata, ").reset_index(drop=True)
+    table = result.derived_table(name, "st.tl.ranges(adata, ").reset_index(drop=True)
+    return table.astype({"ligand": object})

@@ -56,14 +56,14 @@ class Signals:
         links = self.links()
         sender = pd.Index(self.senders, name="sender")
         receiver = pd.Index(self.receivers, name="receiver")
-        scores = pd.DataFrame(0.0, index=sender, columns=receiver)
-        significant = np.zeros(scores.shape, dtype=bool)
+        values = np.zeros((len(sender), len(receiver)))
+        significant = np.zeros(values.shape, dtype=bool)
         row, column = (
             index.get_indexer(pd.Index(links[index.name])) for index in (sender, receiver)
         )
-        scores.to_numpy()[row, column] = links["score"]
+        values[row, column] = links["score"]
         significant[row, column] = links["significant"]
-        return scores, significant
+        return pd.DataFrame(values, index=sender, columns=receiver), significant
 
 
 def read_signals(

@@ -47,7 +47,7 @@ def ordered_columns(
             near, far = ("begin", "end") if forwards else ("end", "begin")
             column, neighbour = (k + 1, k) if forwards else (k, k + 1)
             position = _positions(current[neighbour])
-            mean = steps[k][near].map(position).groupby(steps[k][far]).mean()
+            mean = steps[k][near].map(position).astype(float).groupby(steps[k][far]).mean()
             own = {name: (i + 0.5) / len(current[column]) for i, name in enumerate(current[column])}
             current[column] = sorted(own, key=(own | mean.to_dict()).__getitem__)
         crossings = _crossings(current, steps)
