@@ -208,15 +208,15 @@ def design(**changes):
     return Design(**values | changes)
 
 
-def test_the_fingerprint_is_that_of_the_result_after_a_file(tmp_path):
+def test_the_label_is_the_same_after_a_file(tmp_path):
     adata = inferred()
     adata.write_h5ad(tmp_path / "a.h5ad")
     back = ad.read_h5ad(tmp_path / "a.h5ad")
-    one, other = (label_of(Result.read(a, "spatrace"), design()) for a in (adata, back))
+    one, other = (label_of(Result.read(a, "spatrace"), None, design()) for a in (adata, back))
     assert one == other
     back.uns["spatrace"]["params"]["device"] = "cuda:0"
     back.uns["spatrace"]["params"]["config"]["progress"] = True
-    assert label_of(Result.read(back, "spatrace"), design()) == one
+    assert label_of(Result.read(back, "spatrace"), None, design()) == one
 
 
 @pytest.mark.parametrize(
@@ -224,19 +224,21 @@ def test_the_fingerprint_is_that_of_the_result_after_a_file(tmp_path):
     [{"seed": 1}, {"sizes": (0.2,)}, {"known": frozenset("x")}, {"n_draws": {"a": 1, "b": 3}}],
     ids=lambda change: next(iter(change)),
 )
-def test_other_designs_have_another_label_of(change):
+def test_other_designs_have_another_label(change):
     result = Result.read(inferred(), "spatrace")
-    one = label_of(result, design())
-    assert label_of(result, design(**change)) != one
+    one = label_of(result, None, design())
+    assert label_of(result, None, design(**change)) != one
     again = design(n_draws={"b": 2, "a": 1}, known=frozenset("yx"))
-    assert label_of(result, again) == one
-    assert label_of(result, design(), ["radius = 3"]) != one
+    assert label_of(result, None, again) == one
+    assert label_of(result, None, design(), ["radius = 3"]) != one
+    prior = pd.DataFrame({"tf": ["TF000"], "target": ["TG000"]})
+    assert label_of(result, prior, design()) != one
 
 
 @pytest.mark.parametrize("name", ["seed", "radius", "prior", "config", "q_value", "targets"])
-def test_other_results_have_another_label_of(name):
+def test_other_results_have_another_label(name):
     adata = inferred()
-    one = label_of(Result.read(adata, "spatrace"), design())
+    one = label_of(Result.read(adata, "spatrace"), None, design())
     slots = adata.uns["spatrace"]
     params = dict(slots["params"])
     if name == "config":
@@ -248,4 +250,4 @@ def test_other_results_have_another_label_of(name):
     else:
         params[name] = {"seed": 7, "radius": 21.0, "prior": "1 table"}[name]
     slots["params"] = params
-    assert label_of(Result.read(adata, "spatrace"), design()) != one
+    assert label_of(Result.read(adata, "spatrace"), None, design()) != one

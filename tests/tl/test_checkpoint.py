@@ -102,7 +102,6 @@ def test_other_settings_are_refused(tissue, tmp_path, change, word):
 
 def labelled(tissue, folder):
     """Write the label of the unchanged call, without running it."""
-    from spatrace_sc._inference import run as module
 
     def stop(*_args, **_kwargs):
         raise RuntimeError("stopped")
@@ -111,7 +110,6 @@ def labelled(tissue, folder):
         patch.setattr("spatrace_sc.tl._inferred.run", stop)
         with pytest.raises(RuntimeError, match="stopped"):
             st.tl.infer_ccc(tissue, **KEYS, checkpoint=folder, copy=True)
-    assert module
     return json.loads((folder / "checkpoint.json").read_text())
 
 
@@ -130,6 +128,8 @@ def test_a_file_and_a_foreign_folder_are_refused(tissue, tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(st.InvalidArgumentError, match="is a file"):
         st.tl.infer_ccc(tissue, **KEYS, checkpoint=tmp_path / "file", copy=True)
+    with pytest.raises(st.InvalidArgumentError, match="must be the path of a folder"):
+        st.tl.infer_ccc(tissue, **KEYS, checkpoint=3, copy=True)
     with pytest.raises(st.InvalidArgumentError, match="other files"):
         st.tl.infer_ccc(tissue, **KEYS, checkpoint=tmp_path, copy=True)
     assert (tmp_path / "file").read_text() == "mine"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from .._errors import InvalidArgumentError
@@ -30,6 +32,7 @@ class CheckpointFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str], label: Mapping[str, str]):
+        check_folder(path)
         self.path = Path(path)
         self._name = f"`checkpoint={os.fspath(path)!r}`"
         if self.path.exists() and not self.path.is_dir():
@@ -96,7 +99,7 @@ class CheckpointFolder:
 
         self._write(f"{name}.npz", save)
 
-    def _write(self, name: str, save: Any) -> None:
+    def _write(self, name: str, save: Callable[[Path], object]) -> None:
         """Write a file under a temporary name and move it into place."""
         temporary = self.path / f".{name}.{os.getpid()}.{threading.get_ident()}"
         try:
@@ -111,6 +114,34 @@ class CheckpointFolder:
             f"{self._name} cannot be written ({error.strerror or error}). Make room or name "
             "another folder. What is stored there stays valid, and the same call continues it."
         )
+
+
+def check_folder(path: object) -> None:
+    """Require the path of a folder, or None."""
+    if path is not None and not isinstance(path, str | os.PathLike):
+        raise InvalidArgumentError(
+            f"`checkpoint` must be the path of a folder, or None, found {path!r}."
+        )
+
+
+def digest(*values: NDArray[Any] | str) -> str:
+    """Return a digest of text and of arrays of numbers or names."""
+    hashed = hashlib.sha256()
+    for value in values:
+        array = np.asarray(value)
+        if array.dtype.kind in "OUS":
+            hashed.update("\x1f".join(map(str, array.ravel())).encode())
+        else:
+            hashed.update(np.ascontiguousarray(array).tobytes())
+        hashed.update(str(array.shape).encode())
+    return hashed.hexdigest()[:24]
+
+
+def digest_of_tables(tables: Iterable[pd.DataFrame]) -> str:
+    """Return a digest of the content of tables."""
+    return digest(
+        *(np.asarray(pd.util.hash_pandas_object(t.astype(str), index=False)) for t in tables)
+    )
 
 
 def _is_foreign(file: Path) -> bool:

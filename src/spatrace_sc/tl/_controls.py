@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import flag, labels, number_in, one_of, positive, whole
+from .._data.checkpoint_folder import check_folder
 from .._data.covariates import covariate_names
 from .._data.table import as_table, check_copy
 from .._errors import InvalidArgumentError
@@ -158,7 +159,7 @@ def controls(
     whole(seed, "seed", low=0)
     flag(copy, "copy")
     settings = None if over is None else _settings(over, n_implants, n_misplaced)
-    _check_folder(checkpoint)
+    check_folder(checkpoint)
     _check_prior(Result.read(adata, key, of_cells=True), prior)
     restored = restore(adata, key)
     if not restored.study.noise_known:
@@ -269,14 +270,6 @@ def _settings(over: Mapping[str, Sequence[Any]], n_implants: int, n_misplaced: i
 def _check_jobs(n_jobs: object) -> None:
     if n_jobs != -1:
         whole(n_jobs, "n_jobs", low=1, note=", or -1 for all cores")
-
-
-def _check_folder(checkpoint: object) -> None:
-    """Require the path of a folder, or None."""
-    if checkpoint is not None and not isinstance(checkpoint, str | os.PathLike):
-        raise InvalidArgumentError(
-            f"`checkpoint` must be the path of a folder, or None, found {checkpoint!r}."
-        )
 
 
 def _check_prior(result: Result, prior: Prior | None) -> None:

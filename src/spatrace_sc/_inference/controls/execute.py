@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -13,11 +12,11 @@ from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
 from ... import _keys
-from ..._data.checkpoint_folder import CheckpointFolder
+from ..._data.checkpoint_folder import CheckpointFolder, digest, digest_of_tables
 from ..._edges import TESTED_KINDS
 from ..._model.config import Config
 from ..._result import Result
-from ..._study.prior_penalties import Prior
+from ..._study.prior_penalties import Prior, tables_of
 from .draws import ControlTissue
 from .outcomes import Outcome, outcome_of
 
@@ -25,18 +24,29 @@ logger = logging.getLogger("spatrace_sc")
 
 
 def open_outcomes(
-    path: str | os.PathLike[str] | None, result: Result, *settings: object
+    path: str | os.PathLike[str] | None, result: Result, prior: Prior | None, *settings: object
 ) -> CheckpointFolder | None:
     """Return the folder of a checkpoint of controls, None without a path."""
-    return None if path is None else CheckpointFolder(path, label_of(result, *settings))
+    return None if path is None else CheckpointFolder(path, label_of(result, prior, *settings))
 
 
-def label_of(result: Result, *settings: object) -> dict[str, str]:
-    """Return what the controls of a result are recognised by."""
+def label_of(result: Result, prior: Prior | None, *settings: object) -> dict[str, str]:
+    """Return what the controls of a result are recognised by.
+
+    It is the same after the result has been written to a file and read.
+    """
+    described = str(result.params.get("prior") or "")
+    inference = (result.source, replace(result.config, progress=False), result.seed, described)
+    q_values = [result.table(kind)["q_value"].to_numpy(dtype=float) for kind in TESTED_KINDS]
     return {
         "kind": "controls",
-        "result": _digest_of(result),
-        "settings": hashlib.sha256(repr(settings).encode()).hexdigest()[:24],
+        "result": digest(
+            repr(inference),
+            np.round(result.target_moments, 4),
+            *(np.round(values, 3) for values in q_values),
+        ),
+        "prior": digest_of_tables(tables_of(prior)),
+        "settings": digest(repr(settings)),
         "version": _keys.CHECKPOINT_FORM,
     }
 
@@ -52,21 +62,7 @@ def _stored(folder: CheckpointFolder | None) -> dict[str, Outcome]:
 
 def _store(folder: CheckpointFolder | None, outcome: Outcome) -> None:
     if folder is not None:
-        digest = hashlib.sha256(outcome.name.encode()).hexdigest()[:12]
-        folder.write_json(f"{digest}.draw.json", outcome.to_json())
-
-
-def _digest_of(result: Result) -> str:
-    """Return a digest of a result, the same after it has been written to a file and read."""
-    digest = hashlib.sha256()
-    config = replace(result.config, progress=False)
-    inference = (result.source, config, result.seed, str(result.params.get("prior") or ""))
-    digest.update(repr(inference).encode())
-    digest.update(np.round(result.target_moments, 4).tobytes())
-    for kind in TESTED_KINDS:
-        table = result.table(kind)
-        digest.update(np.round(table["q_value"].to_numpy(dtype=float), 3).tobytes())
-    return digest.hexdigest()[:24]
+        folder.write_json(f"{digest(outcome.name)}.draw.json", outcome.to_json())
 
 
 def execute(

@@ -30,15 +30,14 @@ def false_discoveries(
     """Return the estimated false share of every table at every threshold, by kind of control.
 
     *Sham genes* compete beside the real ones. A sham TF that is called stands for as many false
-    edges of real TFs as there are real TFs per sham TF. Pairs have two genes: a pair can be false
-    for its ligand or for its receptor, so the expected number is that of sham ligands with real
-    receptors, plus that of real ligands with sham receptors, less that of pairs of two sham genes,
-    each scaled to the number of real genes. The calls it is compared with are those of real genes
-    in the same inferences.
+    edges of real TFs as there are real TFs per sham TF. A pair can be false for its ligand or for
+    its receptor. Calls of sham ligands with real receptors and of real ligands with sham receptors
+    are added, and calls of two sham genes are subtracted, each scaled to the number of real genes.
+    The sum is compared with the calls of real genes in the same inferences.
 
     *Misplaced senders* make every pair false. Their calls are compared with those of the result.
 
-    The interval is that of a Poisson count, widened where calls concentrate on few genes.
+    Intervals follow from Poisson counts and are wider where calls concentrate on few genes.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
+from scipy.stats import binomtest
 
 from ..._edges import TF_TARGETS
 
@@ -51,13 +52,11 @@ def power_by_size(implants: pd.DataFrame) -> pd.DataFrame:
 
 
 def wilson_interval(k: int, n: int) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a share."""
+    """Return the 95 % Wilson interval of a share, NaN without cases."""
     if n == 0:
         return np.nan, np.nan
-    z = 1.959964
-    centre = (k + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * np.sqrt(k * (n - k) / n + z * z / 4)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    interval = binomtest(k, n).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def detection_limits(
@@ -67,9 +66,8 @@ def detection_limits(
 
     The probability of being found is a logistic function of the logarithm of the share that an
     implant explains. The interval holds 95 % of the limits of resampled implants. A limit is NaN
-    where not even a signal that explains everything would be found so often, or where no size was
-    found; it is "effect" standard deviations of the target per standard deviation of the signal,
-    the square root of the share.
+    where none of the implanted sizes is found so often. ``effect`` is the square root of the share:
+    standard deviations of the target per standard deviation of the signal.
     """
     rows = []
     for (tissue, table), part in implants.groupby(["tissue", "table"], sort=True):
@@ -105,9 +103,9 @@ def limit(log_share: NDArray[np.float64], found: NDArray[np.float64]) -> float:
 
 
 def logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Return intercept and slope of a logistic regression, with a weak normal prior on the slope.
+    """Return intercept and slope of a logistic regression, with a weak normal prior on both.
 
-    The prior keeps the slope finite where found and missed signals do not overlap.
+    The prior keeps them finite where found and missed signals do not overlap.
     """
     centre = float(x.mean())
 
@@ -125,8 +123,8 @@ def logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, flo
 def with_more(limits: pd.DataFrame) -> pd.DataFrame:
     """Return how the limit changes with twice the receivers, and with twice the molecules.
 
-    The limit of a share falls as a power of the number: limit(n) = limit(N) (n / N)^-rate, with
-    the rate from the whole tissue and its half, between 0 and 1; 1 is that of independent cells.
+    The limit of a share falls as a power of the number: limit(n) = limit(N) (n / N)^-rate. The rate
+    follows from the whole tissue and its half and lies between 0 and 1; independent cells have 1.
     """
     rows = []
     whole = {row["table"]: row for row in limits.to_dict("records") if row["tissue"] == "whole"}
@@ -137,8 +135,8 @@ def with_more(limits: pd.DataFrame) -> pd.DataFrame:
         reference = whole[half["table"]]
         now, then = float(reference["share"]), float(half["share"])
         # where the half has no limit, cells or molecules are taken for independent
-        ratio = now / then if np.isfinite(then) else 0.5 * now / now
-        rate = float(np.clip(-np.log2(ratio), 0.0, 1.0)) if np.isfinite(ratio) else np.nan
+        rate = float(np.clip(np.log2(then / now), 0.0, 1.0)) if np.isfinite(then) else 1.0
+        rate = rate if np.isfinite(now) else np.nan
         at_limit = reference["n_receivers"] >= MAX_CELLS_OF_TF_TEST
         if half["table"] == TF_TARGETS.name and what == "receivers" and at_limit:
             rate = 0.0

@@ -53,7 +53,7 @@ def run_controls(
         If ``checkpoint`` holds something else.
     """
     result = restored.result
-    folder = open_outcomes(checkpoint, result, design)
+    folder = open_outcomes(checkpoint, result, prior, design)
     tissues = Tissues(adata, restored, design.known)
     outcomes = execute(
         partial(control_tissues, tissues, restored, design),
@@ -62,8 +62,7 @@ def run_controls(
         n_jobs=n_jobs,
         progress=progress,
     )
-    tables = {kind.name: result.table(kind) for kind in TESTED_KINDS}
-    real = named_edges(restored.genes, tables)
+    real = _real_edges(restored)
     false = false_discoveries(outcomes, real, {r: len(restored.genes[r]) for r in ROLES})
     implants = implant_results(outcomes, real)
     n_receivers = dict.fromkeys(implants["tissue"].unique(), len(restored.rows))
@@ -112,7 +111,7 @@ def run_settings(
     Errors are those of :func:`run_controls`.
     """
     result = restored.result
-    folder = open_outcomes(checkpoint, result, design, settings.names())
+    folder = open_outcomes(checkpoint, result, prior, design, settings.names())
     tissues = Tissues(adata, restored, design.known)
     n_draws = design.n_draws[IMPLANTS] + design.n_draws[MISPLACED]
     outcomes = execute(
@@ -122,13 +121,18 @@ def run_settings(
         n_jobs=n_jobs,
         progress=progress,
     )
-    tables = {kind.name: result.table(kind) for kind in TESTED_KINDS}
-    implants = implant_results(outcomes, named_edges(restored.genes, tables))
+    implants = implant_results(outcomes, _real_edges(restored))
     table = compare_settings(outcomes, implants)
     order = {name: position for position, name in enumerate(settings.names())}
     return table.sort_values(
         "setting", key=lambda s: s.map(order), kind="stable", ignore_index=True
     )
+
+
+def _real_edges(restored: Restored) -> dict[str, pd.DataFrame]:
+    """Return the edges of the result by kind, with names."""
+    tables = {kind.name: restored.result.table(kind) for kind in TESTED_KINDS}
+    return named_edges(restored.genes, tables)
 
 
 def _of_draws(outcomes: list[Outcome], name: str) -> pd.DataFrame:
