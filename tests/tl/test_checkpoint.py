@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import spatrace_sc as st
 from spatrace_sc._model.runtime import stored_steps
@@ -18,7 +19,7 @@ KEYS = {"sample_key": "sample", "stage_key": "stage"}
 KINDS = ("tf_targets", "lr_targets", "lr_pairs")
 PROGRAM = """
 import sys, spatrace_sc as st, torch
-torch.set_num_threads(1)
+torch.set_num_threads(int(sys.argv[2]))
 st.settings.progress = False
 adata = st.datasets.simulated(n_cells=500, n_targets=12)
 print("ready", flush=True)
@@ -162,12 +163,16 @@ def test_a_full_disk_is_said(tissue, tmp_path, monkeypatch):
 
 
 def killed(folder, delay):
-    """Start a process, kill it after a delay, and return whether it had ended by itself."""
+    """Start a process, kill it after a delay, and return whether it had ended by itself.
+
+    It has as many threads as this one, on which the last digits depend.
+    """
+    n_threads = str(torch.get_num_threads())
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(folder)],
+        [sys.executable, "-c", PROGRAM, str(folder), n_threads],
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": n_threads},
     ) as process:
         assert process.stdout.readline().strip() == "ready"
         time.sleep(delay)
