@@ -236,3 +236,70 @@ def test_fifteen_slices_fit_a_page(result: AnnData) -> None:
         assert "…" in ax.get_title()
     label = figure.axes[-1].yaxis.label.get_window_extent()
     assert label.height <= figure.bbox.height
+
+
+@pytest.fixture
+def in_space(result: AnnData) -> AnnData:
+    """The result with a third coordinate."""
+    adata = result.copy()
+    height = np.random.default_rng(0).uniform(0, 50, adata.n_obs)
+    adata.obsm["spatial"] = np.c_[adata.obsm["spatial"], height]
+    return adata
+
+
+def test_three_coordinates_in_space(in_space: AnnData) -> None:
+    axes = st.pl.spatial(in_space, sample_key="sample", stage_key="stage", projection="3d")
+    values = st.get.activity(in_space).X[:, 0]
+    assert [ax.get_title() for ax in axes] == ORDER
+    assert len({(ax.get_xlim(), ax.get_ylim(), ax.get_zlim()) for ax in axes}) == 1
+    for ax, name in zip(axes, ORDER, strict=True):
+        mask = (in_space.obs["sample"] == name).to_numpy()
+        xyz, value = in_space.obsm["spatial"][mask], values[mask]
+        centred = xyz - (xyz.min(axis=0) + xyz.max(axis=0)) / 2
+        grey, coloured = ax.collections[:2]
+        for collection, cells in ((grey, np.isnan(value)), (coloured, ~np.isnan(value))):
+            drawn = np.stack(collection._offsets3d, axis=1)
+            np.testing.assert_allclose(drawn, centred[cells])
+        # the figure sorts cells by depth when it is drawn, colours with them
+        np.testing.assert_allclose(coloured.get_array(), value[~np.isnan(value)], rtol=1e-6)
+        low, high = sorted(ax.get_ylim())
+        assert ax.get_ylim() == (high, low)
+        assert (np.abs(centred) <= [ax.get_xlim()[1], high, ax.get_zlim()[1]]).all()
+
+
+def test_the_same_cells_in_the_plane(in_space: AnnData, result: AnnData) -> None:
+    flat, plain = (st.pl.spatial(a, sample_key="sample")[0] for a in (in_space, result))
+    np.testing.assert_array_equal(points(flat)[1], points(plain)[1])
+
+
+def test_lengths_in_space_are_in_microns(in_space: AnnData) -> None:
+    one = ["early_slice2"]
+    ax = st.pl.spatial(in_space, sample=one, projection="3d", scale_bar=2.0, sample_key="sample")
+    assert ax.get_xlabel() == "x (µm)"
+    assert ax.xaxis.get_major_formatter()(10.0) == "20"
+    ax = st.pl.spatial(in_space, sample=one, projection="3d", sample_key="sample")
+    assert ax.get_xlabel() == "x (units of 'spatial')"
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "text"),
+    [
+        (lambda a: a, {"projection": "4d"}, "`projection` must be one of '2d', '3d'"),
+        (lambda a: a, {"projection": "3d", "image": {}}, "`image` lies in a plane"),
+        (lambda a: a.obsm.update(spatial=a.obsm["spatial"][:, :2]), {"projection": "3d"}, "has 2"),
+    ],
+)
+def test_what_cannot_be_drawn_in_space(in_space: AnnData, change, arguments, text: str) -> None:
+    change(in_space)
+    with pytest.raises(st.InvalidArgumentError, match=text):
+        st.pl.spatial(in_space, sample_key="sample", **arguments)
+
+
+def test_given_axes_must_have_as_many_dimensions(in_space: AnnData) -> None:
+    plane, space = plt.figure().subplots(), plt.figure().add_subplot(projection="3d")
+    chosen = {"sample_key": "sample", "sample": "early_slice2"}
+    assert st.pl.spatial(in_space, projection="3d", ax=space, **chosen) is space
+    with pytest.raises(st.InvalidArgumentError, match="3 dimensions, as `projection` says"):
+        st.pl.spatial(in_space, projection="3d", ax=plane, **chosen)
+    with pytest.raises(st.InvalidArgumentError, match="2 dimensions, as `projection` says"):
+        st.pl.spatial(in_space, ax=space, **chosen)

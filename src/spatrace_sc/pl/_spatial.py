@@ -10,10 +10,10 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys, get
-from .._check import count, flag, positive
+from .._check import count, flag, one_of, positive
 from .._data.cells import coordinates
 from .._edges import ACTIVITY_KINDS, LR_PAIRS, public_word
-from .._errors import warn
+from .._errors import InvalidArgumentError, warn
 from ._drawing.axes import nothing_left
 from ._drawing.fitted_text import TITLE, wrapped
 from ._drawing.images import SHARE_OVER_IMAGE, draw_image, image_of_slices
@@ -28,11 +28,15 @@ from ._drawing.map_panels import (
     panel_axes,
 )
 from ._drawing.mapped_quantity import quantity
+from ._drawing.panels_3d import axes_3d, draw_panels_3d
 from ._drawing.slices import slices_of_result
 from ._drawing.target_expression import TARGETS, target_expression
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+#: How many coordinates are drawn.
+PROJECTIONS = ("2d", "3d")
 
 
 def spatial(
@@ -51,6 +55,7 @@ def spatial(
     ncols: int | None = None,
     invert_y: bool = True,
     scale_bar: float | None = None,
+    projection: str = "2d",
     image: Any = None,
     coordinate_system: str = "global",
     ax: Axes | Sequence[Axes] | None = None,
@@ -79,7 +84,7 @@ def spatial(
     sample
         Slices to draw. None: all.
     spatial_key
-        Slot of ``obsm`` with coordinates. The first two are drawn.
+        Slot of ``obsm`` with coordinates.
     kind
         ``"lr_pairs"``; ``"tfs"``, whose activity is below 0 where the level of the TF is below that
         of the mean receiver; after :func:`spatrace_sc.tl.modules`, ``"modules"``; or ``"targets"``,
@@ -101,6 +106,8 @@ def spatial(
     scale_bar
         Length of one unit of the coordinates in µm, e.g. 1.0 if they are µm. The scale bar is then
         labelled in µm or mm. None: in units of the coordinates.
+    projection
+        ``"2d"`` draws the first two coordinates, ``"3d"`` all three, seen from one side.
     image
         Image to draw under the cells: an image of a SpatialData, such as ``sdata["he"]``, or a
         dictionary from slices to images. The cells are then smaller.
@@ -135,6 +142,7 @@ def spatial(
             positive(value, argument)
     count(ncols, "ncols")
     flag(invert_y, "invert_y")
+    one_of(projection, "projection", PROJECTIONS)
     kind = public_word(kind, (*ACTIVITY_KINDS, TARGETS))
     of_target = kind == TARGETS
     cells = get.activity(adata, LR_PAIRS.name if of_target else kind, key=key)
@@ -148,21 +156,26 @@ def spatial(
         mapped = quantity(adata, cells, kind, pair, key)
     chosen = sample_key, stage_key, sample
     groups = slices_of_result(cells, chosen, get.params(adata, key=key), stages)
-    panels = _panels(cells, mapped.value, groups, spatial_key)
-    half = half_size([panel.xy for panel in panels])
-    axes = panel_axes(ax, len(panels), ncols, half)
+    in_space = projection == "3d"
+    xyz = _positions(cells, spatial_key, in_space=in_space, image=image)
+    panels = [Panel(title, centred(xyz[mask]), mapped.value[mask]) for title, mask in groups]
+    half = half_size([panel.xy[:, :2] for panel in panels])
+    n = len(panels)
+    axes = axes_3d(ax, n, ncols) if in_space else panel_axes(ax, n, ncols, half)
     if ax is None:
         room = 72 * axes[0].figure.get_figwidth()
         title = wrapped([f"{mapped.name}: {mapped.significance}"], room, TITLE)
         axes[0].figure.suptitle(title, fontsize=TITLE)
     style = MapStyle(spatial_key, cmap, size, vmax, invert_y, scale_bar)
+    if in_space:
+        draw_panels_3d(axes, panels, mapped, style)
+        return axes[0] if n == 1 else axes
     images = {} if image is None else image_of_slices(image, [panel.title for panel in panels])
     draw_panels(axes, panels, half, mapped, style, share=SHARE_OVER_IMAGE if images else 1.0)
-    xy = coordinates(cells, spatial_key)[:, :2]
     for one, (title, mask) in zip(axes, groups, strict=True):
         if title in images:
-            draw_image(one, images[title], coordinate_system, middle(xy[mask]))
-    return axes[0] if len(panels) == 1 else axes
+            draw_image(one, images[title], coordinate_system, middle(xyz[mask]))
+    return axes[0] if n == 1 else axes
 
 
 def activity_map(adata: AnnData, *args: Any, **kwargs: Any) -> Axes | NDArray[Any]:
@@ -192,12 +205,20 @@ def activity_map(adata: AnnData, *args: Any, **kwargs: Any) -> Axes | NDArray[An
     return spatial(adata, *args, **{"invert_y": False} | kwargs)
 
 
-def _panels(
-    cells: AnnData,
-    value: NDArray[np.float64],
-    groups: list[tuple[str, NDArray[np.bool_]]],
-    spatial_key: str,
-) -> list[Panel]:
-    """Return one panel per slice, with its cells around its centre."""
-    xy = coordinates(cells, spatial_key)[:, :2]
-    return [Panel(title, centred(xy[mask]), value[mask]) for title, mask in groups]
+def _positions(
+    cells: AnnData, spatial_key: str, *, in_space: bool, image: Any
+) -> NDArray[np.float64]:
+    """Return the coordinates that are drawn: (cells, 3) in space, else (cells, 2)."""
+    coords = coordinates(cells, spatial_key)
+    if not in_space:
+        return coords[:, :2]
+    if coords.shape[1] < 3:
+        raise InvalidArgumentError(
+            f"`projection='3d'` needs three coordinates; `adata.obsm[{spatial_key!r}]` has "
+            f"{coords.shape[1]}. Name another `spatial_key`, or use `projection='2d'`."
+        )
+    if image is not None:
+        raise InvalidArgumentError(
+            "`image` lies in a plane and cannot be drawn with `projection='3d'`; leave one out."
+        )
+    return coords

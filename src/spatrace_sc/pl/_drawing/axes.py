@@ -43,7 +43,8 @@ def label_width(labels: Iterable[str]) -> float:
 def nothing_left(ax: Axes, text: str) -> Axes:
     """Write in the axes, and in the log, that there is nothing to draw."""
     logger.warning("%s", text)
-    ax.text(
+    write = getattr(ax, "text2D", ax.text)  # three-dimensional axes place text in space otherwise
+    write(
         0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", wrap=True, color=NEUTRAL
     )
     ax.set_xticks([])

@@ -47,7 +47,7 @@ MICRONS = ((1000.0, "mm"), (1.0, "µm"))
 
 @dataclass(frozen=True)
 class Panel:
-    """One slice: (cells, 2) positions around its centre, and (cells,) values.
+    """One slice: (cells, 2 or 3) positions around its centre, and (cells,) values.
 
     Values are NaN in cells that do not receive.
     """
@@ -90,6 +90,21 @@ def half_size(positions: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     return size
 
 
+def given_axes(ax: Axes | Sequence[Axes], n: int, *, dimensions: int = 2) -> NDArray[Any]:
+    """Return the axes that the user gave for n panels."""
+    given = np.ravel(np.array(ax, dtype=object))
+    if len(given) != n:
+        raise InvalidArgumentError(
+            f"`ax` has {len(given)} axes, but there are {n} panels; give {n} axes or none."
+        )
+    if any((one.name == "3d") != (dimensions == 3) for one in given):
+        raise InvalidArgumentError(
+            f"`ax` must hold axes of {dimensions} dimensions, as `projection` says, found "
+            f"{given[0].name!r}; make 3D axes with `subplot_kw={{'projection': '3d'}}`."
+        )
+    return given
+
+
 def panel_axes(
     ax: Axes | Sequence[Axes] | None,
     n: int,
@@ -102,12 +117,7 @@ def panel_axes(
     ``margin`` is the room on the right of a new figure, in inches.
     """
     if ax is not None:
-        given = np.ravel(np.array(ax, dtype=object))
-        if len(given) != n:
-            raise InvalidArgumentError(
-                f"`ax` has {len(given)} axes, but there are {n} panels; give {n} axes or none."
-            )
-        return given
+        return given_axes(ax, n)
     import matplotlib.pyplot as plt
 
     nrows = math.ceil(n / (ncols or IN_A_ROW + (n > MANY_PANELS)))
@@ -135,10 +145,10 @@ def draw_panels(
     Unless the user chose a size, cells have a ``share`` of the area at which they touch.
     """
     values = np.abs(np.concatenate([p.value[np.isfinite(p.value)] for p in panels]))
-    norm, cmap = _colour_bar(axes, values, mapped, style)
+    norm, cmap = colour_bar(axes, values, mapped, style)
     frame_panels(axes, [panel.title for panel in panels], half, style)
     if any(np.isnan(p.value).any() for p in panels):
-        _grey_legend(axes, mapped.missing)
+        grey_legend(axes, mapped.missing)
     settle(axes[0])
     area = style.size or share * touching(axes[0], [p.xy for p in panels], half)
     for ax, panel in zip(axes, panels, strict=True):
@@ -150,7 +160,7 @@ def draw_panels(
         axes[0].text(0.5, 0.5, text, backgroundcolor="white", **centre)
 
 
-def _colour_bar(
+def colour_bar(
     axes: NDArray[Any], values: NDArray[np.float64], mapped: Quantity, style: MapStyle
 ) -> tuple[Any, str | Colormap]:
     """Draw the colour bar for the sizes of the values; return the colour scale and map."""
@@ -196,7 +206,7 @@ def frame_panels(
         ax.set_title(*shortened(title, points(ax)[0]))
 
 
-def _grey_legend(axes: NDArray[Any], label: str) -> None:
+def grey_legend(axes: NDArray[Any], label: str) -> None:
     """Add a legend of the grey cells, below the panel on the right; below its scale bar."""
     from matplotlib.lines import Line2D
 
@@ -238,13 +248,18 @@ def touching(
     smallest: float = 1.0,
 ) -> float:
     """Return the marker area at which most neighbouring cells touch, at least the smallest."""
-    from scipy.spatial import cKDTree
-
-    gaps = [np.median(cKDTree(xy).query(xy, k=2)[0][:, 1]) for xy in positions if len(xy) > 1]
-    gap = float(np.median(gaps)) if gaps else 0.0
+    gap = median_gap(positions)
     width, height = points(ax)
     scale = min(width / (2 * half[0]), height / (2 * half[1]))
     return float(np.clip((1.2 * gap * scale) ** 2, smallest, 150.0))
+
+
+def median_gap(positions: list[NDArray[np.float64]]) -> float:
+    """Return the median distance between nearest cells; 0 without two cells."""
+    from scipy.spatial import cKDTree
+
+    gaps = [np.median(cKDTree(xy).query(xy, k=2)[0][:, 1]) for xy in positions if len(xy) > 1]
+    return float(np.median(gaps)) if gaps else 0.0
 
 
 def _scale_bar(ax: Axes, half: NDArray[np.float64], style: MapStyle) -> None:
