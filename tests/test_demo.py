@@ -6,7 +6,7 @@ import pytest
 from _helpers import small_result
 
 import spatrace_sc as st
-from spatrace_sc.__main__ import draw, report
+from spatrace_sc._cli.demo import draw, report
 from spatrace_sc._edges import TESTED_KINDS, EdgeKind
 
 
