@@ -1,4 +1,4 @@
-"""The documents lead somewhere, and the README's example runs as printed."""
+"""The documents lead somewhere, and their examples run as printed."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_links_and_placeholders(page):
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
-def readme_code():
-    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def python_blocks(page):
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
 def published(lists, organism, roles, orthologs):
@@ -46,7 +46,7 @@ def test_five_lines_of_the_readme_run_on_a_file(tmp_path, monkeypatch):
     adata.X = adata.layers.pop("counts")
     adata.obs["slice"] = adata.obs["sample"].astype(str)
     adata.obs["stage_number"] = adata.obs["stage_time"].where(adata.obs["dpt_pseudotime"].notna())
-    code = readme_code()[0]
+    (code,) = python_blocks("README.md")
     assert len(code.strip().splitlines()) == 5
     lists = {
         f"{role}s": list(adata.var_names[adata.var.pop(role)])
@@ -62,9 +62,9 @@ def test_five_lines_of_the_readme_run_on_a_file(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_readme_example_runs(tmp_path, monkeypatch):
-    code = readme_code()[1]
+def test_the_script_of_the_tour_runs(tmp_path, monkeypatch):
+    (code,) = python_blocks("docs/tour.md")
     monkeypatch.chdir(tmp_path)
-    exec(compile(code.replace("simulated()", "simulated(n_cells=900)"), "README.md", "exec"), {})
+    exec(compile(code.replace("simulated()", "simulated(n_cells=900)"), "tour.md", "exec"), {})
     assert (tmp_path / "top_edges.png").stat().st_size > 10_000
     assert (tmp_path / "result.h5ad").exists()

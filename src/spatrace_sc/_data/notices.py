@@ -27,7 +27,7 @@ TESTED = {
     "lr_pairs": "pairs",
 }
 #: Page that the reader of a result without significant edges is sent to.
-NOTHING_SUPPORTED = 'docs/notebooks/own_data.md, section "Nothing with q ≤ 0.1"'
+NOTHING_SUPPORTED = "docs/nothing_significant.md"
 
 
 def review_columns(adata: AnnData, columns: dict[str, str | None], cells: NDArray[np.intp]) -> None:
