@@ -74,6 +74,7 @@ napoleon_custom_sections = ["Returns", "Raises"]
 html_theme = "sphinx_book_theme"
 html_title = "spatrace-sc"
 html_static_path = ["_static"]
+html_extra_path = ["llms.txt"]  # for language models, at the root of the site
 html_css_files = ["pages.css"]
 html_theme_options = {
     "navbar_persistent": [],  # the search stands in the sidebar
