@@ -18,6 +18,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "method").glob("*.md")),
     ROOT / "benchmarks" / "README.md",
 ]
 

@@ -28,7 +28,7 @@ def attention(
     """Return how much every target attends to TFs or pairs, and what silencing them changes.
 
     Transformers whose tokens are the TFs of the cell, or TFs and ligand–receptor pairs, compute the
-    attention (``docs/method.md``, section 9). It shows where the network looks, not what acts:
+    attention (``docs/method/attention.md``). It shows where the network looks, not what acts:
     read it beside ``silencing_effect``, and use :func:`tf_targets` and :func:`lr_targets` for
     evidence.
 

@@ -56,7 +56,7 @@ def tf_targets(
       effect on the target exceeds its own error, or if there are too many TFs for the test. No
       edge to such a target is significant.
     - ``robustness``: share of the residual variance of TF and target, 0 to 1, that a confounder
-      would have to explain to remove the effect (``docs/method.md``, "Robustness to confounders").
+      would have to explain to remove the effect (``docs/method/confounders.md``).
     - ``benchmark``: the same for the strongest measured covariate (cell type, slice, time,
       neighbourhood or one that you named). An edge whose ``robustness`` is below it could be
       explained by a confounder no stronger than that. Both are NaN where they are not known,
@@ -64,7 +64,7 @@ def tf_targets(
     - ``effect_within``, ``effect_between``: effect within cell type, slice and time, and effect of
       what these predict of the TF on what they predict of the target, in the units of ``effect``.
       They come from ridge regressions of their own and do not change score, p or q
-      (``docs/method.md``, section 10). NaN without a score and in results of earlier versions.
+      (``docs/method/confounders.md``). NaN without a score and in results of earlier versions.
     - ``effect_within_se``, ``effect_between_se``: their standard errors.
     - ``rests_on``: "within", "between" or "both" where that part has the sign of ``effect`` and
       p ≤ 0.05 for this one edge, "neither" otherwise. Few types, slices and times vary
@@ -75,7 +75,7 @@ def tf_targets(
       strongest; empty for other edges, and where there is no such regulator. Of more than 12,
       the first 12 are named. A pair is written ``ligand^receptor``.
     - ``lead``: how far the TF changes before the target along the transitions, −1 to 1; negative
-      if the target changes first. ``lead_se``: its standard error (``docs/method.md``, section 6).
+      if the target changes first. ``lead_se``: its standard error (``docs/method/location.md``).
     - ``direction``: "forward" if the TF changes first, ``lead`` > 1.28 ``lead_se`` (level 10 %);
       "reverse as likely" if the target does, ``lead`` < −1.28 ``lead_se``; else "not determined".
       No edge has a direction if the order in time explains less than half of all leads, as in a
@@ -210,7 +210,7 @@ def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
       and yields the score. NaN if no refit of the second pass selected the pair: its score is
       then co-variation only.
     - ``group``: pairs that the data cannot distinguish, written ``ligand^receptor``. Any of them
-      would explain the targets equally well if substituted (``docs/method.md``, section 6).
+      would explain the targets equally well if substituted (``docs/method/pairs.md``).
     - ``group_q_value``: estimated false discovery rate of "one pair of the group acts".
     - ``stability``: selection frequency in the first pass, i.e. the share of refits that give
       the pair any weight.

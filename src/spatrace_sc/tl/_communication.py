@@ -125,7 +125,7 @@ def communication(
 
     The test permutes the cells of the slices in the data, so p refers to these slices only.
     ``score_se``, ``n_slices`` and ``slices_above`` show how well a row replicates between
-    slices. ``docs/method.md``, section 7, and ``docs/communication.md`` describe the test.
+    slices. ``docs/method/derived.md`` and ``docs/communication.md`` describe the test.
 
     Examples
     --------

@@ -79,7 +79,7 @@ def compare(
       tissues do. This is weak evidence for levels, which always vary a little from location to
       location.
 
-    ``docs/method.md``, section 8, has the equations; ``docs/compare.md`` has the error rates.
+    ``docs/method/derived.md`` has the equations; ``docs/compare.md`` has the error rates.
 
     Parameters
     ----------

@@ -110,7 +110,7 @@ def infer_ccc(
         Slot of ``obsm`` with coordinates.
     layer
         Layer with log1p-normalised expression. None: ``X``. Counts enter by size factors from genes
-        without a role (``docs/method.md``, section 1; logged). NaN in every cell of a slice states
+        without a role (``docs/method/exposure.md``; logged). NaN in every cell of a slice states
         that a gene was not measured there. Its values there are then means over cells of the same
         type in the other slices, with a warning.
     senders, receivers
@@ -209,7 +209,7 @@ def infer_ccc(
 
     *A pair must also be distinguishable.* It must explain its targets better than any similar
     pair that is substituted for it, in spatial blocks where neither was fitted. Otherwise it may
-    only share the signal of another pair that acts (``docs/method.md``, section 6). ``group``
+    only share the signal of another pair that acts (``docs/method/pairs.md``). ``group``
     lists the regulators that the data cannot distinguish from the one in the row.
 
     *TF edges* must beat decoy TFs, too. In addition, their effect, corrected for count noise by a
@@ -226,9 +226,9 @@ def infer_ccc(
 
     *Ranking of TF edges.* ``effect`` also holds what silencing a TF changes in a transformer
     whose tokens are the TFs of the cell, as far as count noise allows
-    (:func:`spatrace_sc.get.attention`; ``docs/method.md``, section 9). p and q do not use it.
+    (:func:`spatrace_sc.get.attention`; ``docs/method/attention.md``). p and q do not use it.
 
-    *Pooled effects and shared credit* (``docs/method.md``, section 5; logged). A receptor may
+    *Pooled effects and shared credit* (``docs/method/credit.md``; logged). A receptor may
     change the activity of a TF and not its transcription: where the effects of pairs follow those
     of single TFs, they are pooled over the targets of a TF. Where TFs predict the level of a
     receptor and pairs do no better than decoys, part of the credit goes to the route exposure →

@@ -66,7 +66,7 @@ def knockout(
     Predicted changes are too small, because the model is linear in what is removed and its
     effects are shrunk. The order and direction of the changes are more reliable than their size
     (``docs/knockout.md``). The prediction ignores ligands and receptors that change because a TF
-    is gone, and cells that die or move. ``docs/method.md``, section 8, has the equations.
+    is gone, and cells that die or move. ``docs/method/derived.md`` has the equations.
 
     Parameters
     ----------

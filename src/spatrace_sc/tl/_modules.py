@@ -78,7 +78,7 @@ def modules(
     in every module. The largest one is chosen whose excess over the null is within 0.03 of the
     best excess. If no excess reaches 0.1, there is one module.
 
-    ``docs/method.md``, section 8, and ``docs/modules.md`` give details.
+    ``docs/method/derived.md`` and ``docs/modules.md`` give details.
 
     Parameters
     ----------
