@@ -121,6 +121,7 @@ SHOWN = {
     "CHANGELOG.md": "project/changelog.md",
     "CODE_OF_CONDUCT.md": "project/conduct.md",
     "CONTRIBUTING.md": "project/contributing.md",
+    "SECURITY.md": "project/security.md",
     "benchmarks/README.md": "project/benchmark_scripts.md",
     "changelog.d/README.md": "project/changelog_fragments.md",
 }
