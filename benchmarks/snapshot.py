@@ -80,7 +80,7 @@ TISSUES: dict[str, Callable[[int], tuple[AnnData, dict]]] = {
 def tables_of(name: str, seed: int) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield every table of the readers, after every verb has run."""
     adata, arguments = TISSUES[name](seed)
-    st.tl.infer_ccc(adata, **arguments, seed=seed, device="cpu")
+    st.tl.infer_ccc(adata, **arguments, rng=seed, device="cpu")
     yield from _of_inference(adata, "inference")
     ligand, tf = st.get.lr_targets(adata)["ligand"][0], st.get.tf_targets(adata)["tf"][0]
     st.tl.cascades(adata, max_q=1.0)

@@ -26,7 +26,7 @@ def run(data: str, seed: int) -> dict[str, Any]:
         st.tl.infer_ccc(
             tissue.adata,
             **tissue.arguments,
-            seed=seed,
+            rng=seed,
             device="cpu",
             config=st.Config(progress=False),
         )

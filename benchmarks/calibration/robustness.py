@@ -40,7 +40,7 @@ def run(data: str, seed: int) -> pd.DataFrame:
     """Return the numbers of edges, of true ones and of possible true ones by selection."""
     tissue = TISSUES[data](seed)
     config = st.Config(progress=False)
-    st.tl.infer_ccc(tissue.adata, **tissue.arguments, seed=seed, device="cpu", config=config)
+    st.tl.infer_ccc(tissue.adata, **tissue.arguments, rng=seed, device="cpu", config=config)
     table = st.get.tf_targets(tissue.adata)
     table = table[table["q_value"] <= MAX_Q].reset_index(drop=True)
     direct = true_edges(tissue, "tf_targets")[0]

@@ -44,9 +44,9 @@ def run(name: str, seed: int) -> Row:
     tissue = controlled.tissue
     adata = tissue.adata
     started = time.process_time()
-    st.tl.infer_ccc(adata, seed=seed, **tissue.arguments)
+    st.tl.infer_ccc(adata, rng=seed, **tissue.arguments)
     middle = time.process_time()
-    st.tl.controls(adata, seed=seed)
+    st.tl.controls(adata, rng=seed)
     ended = time.process_time()
     implants = st.get.controls(adata, "implants")
     tables = {table: _of_table(adata, tissue, table, controlled.sizes, implants) for table in KEYS}

@@ -83,7 +83,7 @@ def work(given: argparse.Namespace) -> None:
     draw_masks = timed(SignalNetwork.draw_masks, "masks", spent)
     SignalNetwork.draw_masks = draw_masks  # type: ignore[method-assign]
     inference.resample = timed(inference.resample, "refits", spent)
-    adata = st.datasets.simulated(seed=100, n_cells=given.cells)
+    adata = st.datasets.simulated(rng=100, n_cells=given.cells)
     config = st.Config(
         training=st.TrainingConfig(max_epochs=given.epochs),
         evidence=st.EvidenceConfig(n_resamples=given.resamples, n_workers=1),

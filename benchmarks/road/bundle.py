@@ -139,7 +139,7 @@ def main() -> None:
         )
     for seed in seeds:
         with Cost() as cost:
-            st.tl.infer_ccc(adata, radius=RADIUS, senders=SENDERS, seed=seed, device="cpu")
+            st.tl.infer_ccc(adata, radius=RADIUS, senders=SENDERS, rng=seed, device="cpu")
         print(
             f"seed {seed}: {cost}; held-out R²",
             {k: round(v, 3) for k, v in adata.uns["spatrace"]["fit"].items()},

@@ -75,7 +75,7 @@ def scores(adata: AnnData, roles: dict[str, list[str]], form: str, seed: int) ->
     hidden = [] if form == "receptors themselves" else roles["receptors"]
     data = adata[:, ~adata.var_names.isin(hidden)].copy()
     st.tl.infer_ccc(
-        data, **roles | {"receptors": listed}, **KEYS, complex_level=level, seed=seed, device="cpu"
+        data, **roles | {"receptors": listed}, **KEYS, complex_level=level, rng=seed, device="cpu"
     )
     table = st.get.lr_pairs(data)
     receptor = table["receptor"].astype(str).str.split("_").str[0]

@@ -159,7 +159,7 @@ def main() -> None:
         describe_time(adata)
         with Cost() as inferring:
             st.tl.infer_ccc(
-                adata, cell_type_key="region", sample_key="section", seed=given.seed, device="cpu"
+                adata, cell_type_key="region", sample_key="section", rng=given.seed, device="cpu"
             )
     print(f"\ntransitions: {preparing}\ninfer_ccc:   {inferring}\nall:         {all_steps}")
     fit = {name: round(float(value), 3) for name, value in adata.uns["spatrace"]["fit"].items()}

@@ -83,9 +83,9 @@ def run(seed: int) -> pd.DataFrame:
     """Return the ranges of ligands beside the truth, in cell distances."""
     adata, truth = tissue(seed)
     acting = set(adata.uns["truth"]["lr_pairs"]["ligand"])
-    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", seed=seed)
+    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", rng=seed)
     spacing = float(st.get.params(adata)["radius"]) / 5.0
-    st.tl.ranges(adata, [factor * spacing for factor in COMPARED], seed=seed)
+    st.tl.ranges(adata, [factor * spacing for factor in COMPARED], rng=seed)
     table = st.get.ranges(adata)
     table[["radius", "low", "high"]] /= spacing
     table["true"] = [truth[name] for name in table["ligand"]]

@@ -35,7 +35,7 @@ def truths(adata: AnnData) -> dict[str, tuple[str, pd.DataFrame]]:
 
 def run(seed: int, time: str) -> list[dict[str, object]]:
     """Return a row for every task and method of one seed."""
-    adata = st.datasets.simulated(seed=seed)
+    adata = st.datasets.simulated(rng=seed)
     call = dict(CALLS[time])
     receivers = sorted(
         adata.obs.loc[adata.obs["latent_time"].notna(), "cell_type"].astype(str).unique()
@@ -43,7 +43,7 @@ def run(seed: int, time: str) -> list[dict[str, object]]:
     if time == "stages":  # every cell has a stage, senders too
         call["receivers"] = receivers
     with Cost() as cost:
-        st.tl.infer_ccc(adata, **call, seed=seed, device="cpu")
+        st.tl.infer_ccc(adata, **call, rng=seed, device="cpu")
     fit = adata.uns["spatrace"]["fit"]
     print(
         f"seed {seed}: {cost}; held-out R² {fit['r2_initial']:.3f} before training, "

@@ -147,7 +147,7 @@ def run(seed: int, n_stages: int, n_cells: int, name: str) -> list[dict[str, obj
             receivers=receivers,
             transitions_key="transitions",
             config=st.Config(progress=False),
-            seed=seed,
+            rng=seed,
             device="cpu",
         )
     head = {

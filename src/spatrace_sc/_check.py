@@ -11,8 +11,12 @@ from typing import TypeGuard
 import numpy as np
 import pandas as pd
 
-from ._errors import InvalidArgumentError
+from ._errors import InvalidArgumentError, warn
 
+#: A seed, or a source of random numbers from which one is drawn.
+RandomSource = int | np.random.Generator | np.random.BitGenerator | np.random.SeedSequence
+#: Seed without ``rng``, and one above the largest that is drawn.
+DEFAULT_SEED, MAX_SEED = 0, 2**31
 #: Length up to which a value is quoted.
 MAX_QUOTED = 80
 
@@ -154,3 +158,28 @@ def _is_number(value: object) -> TypeGuard[float]:
         and not isinstance(value, bool)
         and bool(np.isfinite(float(value)))
     )
+
+
+def seed_of(rng: RandomSource | None, seed: int | None = None) -> int:
+    """Return the seed that ``rng`` is or draws, or ``seed``, its former name, with a warning.
+
+    None is :data:`DEFAULT_SEED`. A generator is advanced by one draw.
+    """
+    if seed is not None:
+        if rng is not None:
+            raise InvalidArgumentError(
+                f"`rng={rng!r}` and `seed={seed!r}` are the same argument; give `rng` only."
+            )
+        whole(seed, "seed", low=0)
+        warn("`seed` is now named `rng`; the former name still works.", FutureWarning)
+        return int(seed)
+    if rng is None:
+        return DEFAULT_SEED
+    if isinstance(rng, np.random.Generator | np.random.BitGenerator | np.random.SeedSequence):
+        return int(np.random.default_rng(rng).integers(MAX_SEED))
+    if isinstance(rng, bool | np.bool_) or not isinstance(rng, numbers.Integral) or rng < 0:
+        raise InvalidArgumentError(
+            f"`rng` must be a whole number of at least 0 or a numpy.random.Generator, found "
+            f"{rng!r}."
+        )
+    return int(rng)

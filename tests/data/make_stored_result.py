@@ -38,7 +38,7 @@ def tissue() -> ad.AnnData:
 
 def with_results(adata: ad.AnnData) -> ad.AnnData:
     """A result of every verb."""
-    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", seed=0, device="cpu")
+    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", rng=0, device="cpu")
     st.tl.cascades(adata, max_q=1.0)
     st.tl.communication(adata, pairs=[_strongest(adata)], n_permutations=19, progress=False)
     st.tl.modules(adata, max_q=1.0, n_modules=2, n_draws=2, progress=False)

@@ -166,7 +166,7 @@ def test_invalid_arguments(argument, value):
 
 OF_ANOTHER_KIND = [
     *[("n_cells", 100.5), ("n_cells", "many"), ("n_cells", None), ("n_tfs", 2.5)],
-    *[("noise", "loud"), ("dispersion", "a"), ("seed", -1), ("seed", "a")],
+    *[("noise", "loud"), ("dispersion", "a"), ("rng", -1), ("rng", "a"), ("seed", -1)],
     *[("receiver_fraction", 0.0), ("noise", float("inf")), ("depth", float("inf"))],
     *[("signal_strength", float("inf")), ("dispersion", float("inf")), ("n_stages", 300)],
 ]

@@ -85,7 +85,7 @@ def test_a_damaged_file_is_computed_again(tissue, uninterrupted, tmp_path, caplo
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"seed": 1}, "seed"),
+        ({"rng": 1}, "seed"),
         ({"radius": 20.0}, "neighbours"),
         ({"config": st.Config(n_blocks=6)}, "config"),
         ({"prior": pd.DataFrame({"tf": ["TF000"], "target": ["TG000"]})}, "prior"),

@@ -235,7 +235,7 @@ def test_spatialdata_and_copy(result):
         ({"block_size": 0}, st.InvalidArgumentError, "`block_size`"),
         ({"block_size": -np.inf}, st.InvalidArgumentError, "`block_size`"),
         ({"n_permutations": 0}, st.InvalidArgumentError, "`n_permutations`"),
-        ({"seed": -1}, st.InvalidArgumentError, "`seed`"),
+        ({"rng": -1}, st.InvalidArgumentError, "`rng`"),
         ({"pairs": ["LIG^REC"]}, st.InvalidArgumentError, r"'LIG\^REC', not among the \d+ pairs"),
         ({"key": "other"}, st.MissingKeyError, "results are under 'spatrace'"),
     ],

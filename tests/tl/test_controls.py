@@ -221,7 +221,7 @@ def test_cells_in_another_order_have_the_same_controls(adata, pretended):
 
 
 def test_the_seed_decides_the_draws(adata, pretended):
-    one, again, other = (controlled(adata, seed=seed) for seed in (1, 1, 2))
+    one, again, other = (controlled(adata, rng=seed) for seed in (1, 1, 2))
     assert_same_tables(one, again)
     assert not one["implants"].equals(other["implants"])
 
@@ -281,7 +281,7 @@ def test_settings_and_controls_do_not_replace_each_other(adata, pretended):
     st.tl.controls(adata, **FEW, over={"radius": [20, 30]})
     settings = st.get.controls(adata, "settings")
     assert_same_tables(tables, {name: st.get.controls(adata, name) for name in tables})
-    controlled(adata, seed=3)
+    controlled(adata, rng=3)
     pd.testing.assert_frame_equal(st.get.controls(adata, "settings"), settings)
 
 
@@ -322,7 +322,7 @@ def test_a_checkpoint_is_continued_after_a_file(adata, pretended, tmp_path):
 
 def test_a_checkpoint_of_other_settings_is_refused(adata, pretended, tmp_path):
     controlled(adata, checkpoint=tmp_path)
-    for change in ({"seed": 1}, {"n_sham": 2}, {"over": {"radius": [20, 30]}}):
+    for change in ({"rng": 1}, {"n_sham": 2}, {"over": {"radius": [20, 30]}}):
         with pytest.raises(st.InvalidArgumentError, match="it differs in settings"):
             controlled(adata, checkpoint=tmp_path, **change)
 
@@ -354,7 +354,7 @@ WRONG = {
     "known": ({"known": [None]}, "`known` must be a name or a list of names"),
     "jobs": ({"n_jobs": 0}, "`n_jobs` must be a whole number of at least 1, or -1 for all cores"),
     "two jobs": ({"n_jobs": 1.5}, "`n_jobs` must be a whole number"),
-    "seed": ({"seed": -1}, "`seed` must be a whole number of at least 0"),
+    "rng": ({"rng": -1}, "`rng` must be a whole number of at least 0"),
     "copy": ({"copy": 1}, "`copy` must be True or False"),
     "device": ({"device": "tpu"}, "device"),
     "checkpoint": ({"checkpoint": 3}, "`checkpoint` must be the path of a folder, or None, found"),

@@ -116,8 +116,7 @@ def test_same_seed_same_answer_and_nothing_written():
     adata = small_result()
     before = snapshot(adata)
     first, again = (
-        st.tl.evaluate(adata, adata.uns["truth"]["tf_targets"], n_random=5, seed=3)
-        for _ in range(2)
+        st.tl.evaluate(adata, adata.uns["truth"]["tf_targets"], n_random=5, rng=3) for _ in range(2)
     )
     pd.testing.assert_frame_equal(first, again)
     assert_unchanged(adata, before)

@@ -139,7 +139,7 @@ def test_same_seed_gives_same_tables_in_any_order_of_genes():
     shuffled = adata[:, np.random.default_rng(0).permutation(adata.n_vars)].copy()
     tables = []
     for data in (adata, adata.copy(), shuffled):
-        st.tl.infer_ccc(data, sample_key="sample", config=QUICK, seed=5)
+        st.tl.infer_ccc(data, sample_key="sample", config=QUICK, rng=5)
         tables.append(
             (
                 st.get.lr_targets(data),
@@ -162,12 +162,8 @@ def test_same_seed_gives_same_tables_in_any_order_of_genes():
 
 def test_another_seed_gives_another_split():
     adata = small()
-    st.tl.infer_ccc(
-        adata, sample_key="sample", **TWO_OF_EACH, config=QUICK, seed=1, key_added="one"
-    )
-    st.tl.infer_ccc(
-        adata, sample_key="sample", **TWO_OF_EACH, config=QUICK, seed=2, key_added="two"
-    )
+    st.tl.infer_ccc(adata, sample_key="sample", **TWO_OF_EACH, config=QUICK, rng=1, key_added="one")
+    st.tl.infer_ccc(adata, sample_key="sample", **TWO_OF_EACH, config=QUICK, rng=2, key_added="two")
     assert (
         adata.uns["one"]["history"]["held_out"].iloc[0]
         != adata.uns["two"]["history"]["held_out"].iloc[0]

@@ -343,7 +343,7 @@ def test_targets_alone_ignore_the_cells(planted):
         *(({"max_q": v}, "`max_q`") for v in (0, 1.1, "0.1", np.nan)),
         *(({"target_share": v}, "`target_share`") for v in (0, 2, True)),
         ({"n_draws": 0}, "`n_draws`"),
-        ({"seed": -1}, "`seed`"),
+        ({"rng": -1}, "`rng`"),
         ({"enrichment": pd.DataFrame({"gene": ["a"]})}, "'source' and 'target'"),
         ({"enrichment": "hallmark"}, "found str"),
         (

@@ -21,7 +21,7 @@ from spatrace_sc.get._evidence import add_evidence
 @lru_cache(maxsize=2)
 def inferred(counts: bool) -> AnnData:
     """Deep tissue, as log1p of normalised counts or with noise on top. Copy before a change."""
-    adata = st.datasets.simulated(n_cells=700, n_targets=12, seed=3)
+    adata = st.datasets.simulated(n_cells=700, n_targets=12, rng=3)
     if not counts:
         values = np.asarray(adata.X.toarray() if hasattr(adata.X, "toarray") else adata.X)
         noise = np.random.default_rng(0).normal(0, 0.02, values.shape)

@@ -88,7 +88,7 @@ def test_a_file_keeps_them(ranged, tmp_path):
         ({"radii": [10.0, -1.0]}, "positive"),
         ({"radii": "10"}, "list of numbers"),
         ({"max_q": 0.0}, "max_q"),
-        ({"seed": -1}, "seed"),
+        ({"rng": -1}, "rng"),
     ],
 )
 def test_bad_arguments(inferred, arguments, message):

@@ -44,7 +44,7 @@ def test_the_model_is_the_one_that_was_fitted(monkeypatch):
     monkeypatch.setattr(run, "stored_fit", spy)
     adata = st.datasets.simulated(n_cells=400, n_targets=8, **FEW_GENES)
     st.tl.infer_ccc(
-        adata, sample_key="sample", stage_key="stage", config=tiny_config(), device="cpu", seed=3
+        adata, sample_key="sample", stage_key="stage", config=tiny_config(), device="cpu", rng=3
     )
     (problem, fitted), back = seen[0], restore(adata, "spatrace")
     torch.testing.assert_close(back.fit.held_out, fitted.held_out)
@@ -108,7 +108,7 @@ def test_the_held_out_cells_are_those_of_the_fit(seed, monkeypatch):
     monkeypatch.setattr(run, "stored_fit", recorded)
     adata = in_order_of_inference(tissue())
     keys = {"sample_key": "sample", "stage_key": "stage"}
-    st.tl.infer_ccc(adata, **keys, config=tiny_config(), device="cpu", seed=seed)
+    st.tl.infer_ccc(adata, **keys, config=tiny_config(), device="cpu", rng=seed)
     assert 0 < masks[0].sum() < len(masks[0])
     assert torch.equal(restore(adata, "spatrace").fit.held_out, masks[0])
     result = adata.uns["spatrace"]

@@ -52,7 +52,7 @@ def inferred(
     n_cells: int, device: torch.device, config: st.Config, seed: int
 ) -> tuple[dict[str, pd.Series], float]:
     """Return scores by the names of edges, and seconds."""
-    adata = st.datasets.simulated(seed=seed, n_cells=n_cells)
+    adata = st.datasets.simulated(rng=seed, n_cells=n_cells)
     started = time.perf_counter()
     st.tl.infer_ccc(
         adata, sample_key="sample", stage_key="stage", config=config, device=str(device)

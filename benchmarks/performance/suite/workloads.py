@@ -125,7 +125,7 @@ class Prepared:
             sample_key="sample",
             stage_key="stage",
             config=self.config,
-            seed=SEED,
+            rng=SEED,
             device="cpu",
         )
         return adata

@@ -17,7 +17,7 @@ N_ANCESTORS = 30
 
 def ours(tissue: Tissue, seed: int) -> Tables:
     """Return the tables of one call with default settings."""
-    st.tl.infer_ccc(tissue.adata, **tissue.arguments, seed=seed, device="cpu")
+    st.tl.infer_ccc(tissue.adata, **tissue.arguments, rng=seed, device="cpu")
     return {task: getattr(st.get, task)(tissue.adata) for task in KEYS}
 
 
@@ -28,7 +28,7 @@ def random_paths(tissue: Tissue, seed: int) -> Tables:
     )
     tissue.adata.obsp["random"] = random_transitions(time, np.random.default_rng(seed))
     arguments = tissue.arguments | {"transitions_key": "random"}
-    st.tl.infer_ccc(tissue.adata, **arguments, seed=seed, device="cpu")
+    st.tl.infer_ccc(tissue.adata, **arguments, rng=seed, device="cpu")
     return {task: getattr(st.get, task)(tissue.adata) for task in KEYS}
 
 

@@ -21,7 +21,7 @@ def demo(options: argparse.Namespace) -> None:
     """Simulate a tissue, infer its edges, compare the strongest with the truth, save figures."""
     print("Simulating a tissue: 3 stages, 12 active ligand–receptor pairs of 144.", flush=True)
     adata = st.datasets.simulated(options.seed, n_cells=options.cells)
-    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", seed=options.seed)
+    st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", rng=options.seed)
 
     truth = adata.uns["truth"]
     for kind, title, table in (

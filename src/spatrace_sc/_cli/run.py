@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     columns |= {"time_key": options.time, "receivers": options.receivers}
     if options.root:
         st.pp.transitions(adata, root=options.root, **columns, **shared)
-    folders = {"checkpoint": options.checkpoint, "seed": options.seed, "device": options.device}
+    folders = {"checkpoint": options.checkpoint, "rng": options.seed, "device": options.device}
     st.tl.infer_ccc(
         adata,
         **columns,

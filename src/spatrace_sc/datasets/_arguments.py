@@ -20,7 +20,6 @@ MINIMUM = {
     "n_background": 0,
     "n_sender_types": 1,
     "n_receiver_types": 1,
-    "seed": 0,
 }
 #: Smallest number of cells of a slice.
 MIN_CELLS_PER_SLICE = 10

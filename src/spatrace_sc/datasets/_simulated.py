@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from .._check import RandomSource, seed_of
 from ._annotated import SimulatedTissue, assemble, draw_names
 from ._arguments import check_arguments
 from ._counts import draw_counts
@@ -24,7 +25,7 @@ STREAMS = (
 
 
 def simulated(
-    seed: int = 0,
+    rng: RandomSource | None = None,
     *,
     n_cells: int = 4000,
     n_stages: int = 3,
@@ -48,6 +49,7 @@ def simulated(
     layout: pd.DataFrame | None = None,
     receivers: list[str] | None = None,
     knockout: str | list[str] | None = None,
+    seed: int | None = None,
 ) -> AnnData:
     """Simulate a developing tissue in which ligands change genes, with the truth.
 
@@ -73,8 +75,9 @@ def simulated(
 
     Parameters
     ----------
-    seed
-        The same seed and arguments give the same data.
+    rng
+        Seed, or a :class:`numpy.random.Generator` that draws one. None: 0. The same seed and
+        arguments give the same data.
     n_cells
         All cells, senders and receivers, over all slices.
     n_stages, n_slices
@@ -117,6 +120,8 @@ def simulated(
         layout, network, names, half-saturations and every random number, also those of the counts.
         So the difference between the two tissues is the effect of the removal. ``uns["truth"]`` is
         the intact network.
+    seed
+        Former name of ``rng``.
 
     Returns
     -------
@@ -142,13 +147,16 @@ def simulated(
     Examples
     --------
     >>> import spatrace_sc as st
-    >>> adata = st.datasets.simulated(seed=0, n_cells=600)
+    >>> adata = st.datasets.simulated(rng=0, n_cells=600)
     >>> adata.uns["truth"]["lr_pairs"].shape
     (12, 2)
     """
-    parameters = {k: v for k, v in locals().items() if k not in {"layout", "receivers", "knockout"}}
+    others = {"rng", "seed", "layout", "receivers", "knockout"}
+    parameters = {k: v for k, v in locals().items() if k not in others}
     check_arguments(parameters)
-    streams = _streams(seed)
+    drawn = seed_of(rng, seed)
+    parameters = {"seed": drawn} | parameters
+    streams = _streams(drawn)
     cells = (
         domain_layout(
             streams["layout"],
@@ -189,7 +197,7 @@ def simulated(
     changed = None
     if removed:
         parameters["knockout"] = np.array(removed, dtype=object)
-        changed, _, signal = simulate(_streams(seed), active=active_genes(names, removed))
+        changed, _, signal = simulate(_streams(drawn), active=active_genes(names, removed))
         changed[:, level.shape[1] - n_background :] = level[:, level.shape[1] - n_background :]
     counts = draw_counts(
         streams["counts"],

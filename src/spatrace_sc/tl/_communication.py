@@ -11,7 +11,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._check import closest, one_of, positive, shorten, whole
+from .._check import RandomSource, closest, one_of, positive, seed_of, shorten, whole
 from .._data.table import as_table, check_copy
 from .._edges import PAIR_SEPARATOR, joined
 from .._errors import InvalidArgumentError
@@ -39,7 +39,8 @@ def communication(
     null: str = "labels",
     block_size: float | None = None,
     n_permutations: int = 499,
-    seed: int = 0,
+    rng: RandomSource | None = None,
+    seed: int | None = None,
     progress: bool | None = None,
     key: str = _keys.RESULT,
     table_key: str = _keys.TABLE,
@@ -87,8 +88,10 @@ def communication(
         ``inf``: the whole slice.
     n_permutations
         Number of permutations. No p is below 1 / (1 + n).
+    rng
+        Seed of the permutations, or a :class:`numpy.random.Generator` that draws one. None: 0.
     seed
-        Seed of the permutations.
+        Former name of ``rng``.
     progress
         Show a progress bar. None: ``st.settings.progress``.
     key
@@ -139,7 +142,8 @@ def communication(
     adata = as_table(data, table_key)
     check_copy(adata, copy)
     result = Result.read(adata, key, of_cells=True)
-    _check(null, block_size, n_permutations, seed)
+    drawn = seed_of(rng, seed)
+    _check(null, block_size, n_permutations)
     tissue = read_communication_input(adata, result)
     side = BLOCK_SIDE_IN_RADII * float(result.source.radius or 0.0)
     side = side if block_size is None else float(block_size)
@@ -148,7 +152,7 @@ def communication(
         tissue,
         block_size=side,
         n_permutations=int(n_permutations),
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(drawn),
         progress=settings.progress if progress is None else progress,
         at_exposure=_at_exposure(adata, key, tissue.receiver_rows) if null == "positions" else None,
     )
@@ -156,7 +160,7 @@ def communication(
         "null": null,
         "block_size": side,
         "n_permutations": int(n_permutations),
-        "seed": int(seed),
+        "seed": drawn,
     }
     if copy:
         adata = adata.copy()
@@ -172,14 +176,13 @@ def communication(
     return adata if copy else None
 
 
-def _check(null: str, block_size: float | None, n_permutations: int, seed: int) -> None:
+def _check(null: str, block_size: float | None, n_permutations: int) -> None:
     one_of(null, "null", NULLS)
     if block_size is not None and block_size != np.inf:
         positive(
             block_size, "block_size", " in the units of the coordinates, or inf for whole slices"
         )
     whole(n_permutations, "n_permutations", low=1)
-    whole(seed, "seed", low=0)
 
 
 def _named_pairs(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from anndata import AnnData
 
 from .. import _keys
-from .._check import flag, labels, number_in, one_of, positive, whole
+from .._check import RandomSource, flag, labels, number_in, one_of, positive, seed_of, whole
 from .._data.checkpoint_folder import check_folder
 from .._data.covariates import covariate_names
 from .._data.table import as_table, check_copy
@@ -46,7 +46,8 @@ def controls(
     over: Mapping[str, Sequence[Any]] | None = None,
     n_jobs: int = 1,
     checkpoint: str | os.PathLike[str] | None = None,
-    seed: int = 0,
+    rng: RandomSource | None = None,
+    seed: int | None = None,
     device: str = "auto",
     key: str = _keys.RESULT,
     table_key: str = _keys.TABLE,
@@ -103,8 +104,10 @@ def controls(
     checkpoint
         Folder in which every inference is stored when it is done. A call with the same result
         and settings continues there. None: nothing is stored.
+    rng
+        Seed of all random draws, or a :class:`numpy.random.Generator` that draws one. None: 0.
     seed
-        Seed of all random draws.
+        Former name of ``rng``.
     device
         As in :func:`spatrace_sc.tl.infer_ccc`.
     key
@@ -156,7 +159,7 @@ def controls(
     n_draws = _numbers(n_sham, n_misplaced, n_implants, n_halves)
     shares = _sizes(sizes)
     _check_jobs(n_jobs)
-    whole(seed, "seed", low=0)
+    drawn = seed_of(rng, seed)
     flag(copy, "copy")
     settings = None if over is None else _settings(over, n_implants, n_misplaced)
     check_folder(checkpoint)
@@ -170,7 +173,7 @@ def controls(
         n_draws=dict(zip(KINDS, n_draws, strict=True)),
         sizes=shares,
         known=_known(known) if n_sham and over is None else frozenset(),
-        seed=int(seed),
+        seed=drawn,
     )
     execution: dict[str, Any] = {
         "device": str(resolve_device(device)),

@@ -11,7 +11,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys, get
-from .._check import shorten, whole
+from .._check import RandomSource, seed_of, shorten, whole
 from .._core.networks import ranking_scores, rewire
 from .._data.table import as_table
 from .._edges import EDGE_KINDS, TESTED_KINDS, EdgeKind, public_word
@@ -37,7 +37,8 @@ def evaluate(
     edges: str = "tf_targets",
     score: str = "score",
     n_random: int = 100,
-    seed: int = 0,
+    rng: RandomSource | None = None,
+    seed: int | None = None,
     key: str = _keys.RESULT,
     table_key: str = _keys.TABLE,
 ) -> pd.DataFrame:
@@ -65,8 +66,10 @@ def evaluate(
         Column to rank by, in descending order.
     n_random
         Number of random networks, 0 for none. No p is below 1 / (n_random + 1).
+    rng
+        Seed of the random networks, or a :class:`numpy.random.Generator` that draws one. None: 0.
     seed
-        Seed of the random networks.
+        Former name of ``rng``.
     key, table_key
         Name of the result; table of a SpatialData.
 
@@ -103,7 +106,7 @@ def evaluate(
     """
     kind = EDGE_KINDS[public_word(edges, JUDGED_KINDS, "edges")]
     whole(n_random, "n_random", low=0)
-    whole(seed, "seed", low=0)
+    drawn = seed_of(rng, seed)
     table = (
         data
         if isinstance(data, pd.DataFrame)
@@ -144,7 +147,7 @@ def evaluate(
         (row[judged], column[judged]),
         table[score].to_numpy(dtype=float)[judged],
         n_random,
-        seed,
+        drawn,
     )
 
 

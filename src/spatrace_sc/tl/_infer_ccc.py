@@ -10,7 +10,7 @@ import numpy as np
 from anndata import AnnData
 
 from .. import _keys
-from .._check import flag, whole
+from .._check import RandomSource, flag, seed_of
 from .._data.complexes import check_level
 from .._data.covariates import covariate_names
 from .._data.notices import hint_at_symbols, log_limits, review_columns, warn_if_none_significant
@@ -52,7 +52,8 @@ def infer_ccc(
     covariates: Sequence[str] | None = None,
     prior: Prior | None = None,
     config: Config | None = None,
-    seed: int = 0,
+    rng: RandomSource | None = None,
+    seed: int | None = None,
     device: str = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
     table_key: str = _keys.TABLE,
@@ -156,9 +157,12 @@ def infer_ccc(
     config
         :class:`spatrace_sc.Config`. None: defaults. Progress bars appear if both
         ``config.progress`` and ``st.settings.progress`` are True.
+    rng
+        Seed of all random draws, or a :class:`numpy.random.Generator` that draws one. None: 0. The
+        same data, seed, machine and number of torch threads give the same tables, whatever the
+        order of the genes.
     seed
-        Seed of all random draws. The same data, seed, machine and number of torch threads give
-        the same tables, whatever the order of the genes.
+        Former name of ``rng``.
     device
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ... ``"auto"`` is ``st.settings.device``: by default
         a CUDA GPU if there is one, otherwise the CPU (logged).
@@ -259,7 +263,7 @@ def infer_ccc(
         raise InvalidArgumentError(
             f"`config` must be a spatrace_sc.Config, found {type(config).__name__}."
         )
-    whole(seed, "seed", low=0)
+    drawn = seed_of(rng, seed)
     flag(homophilic, "homophilic")
     check_key(adata, key_added)
     chosen_device = init_from_environment(resolve_device(device))
@@ -279,7 +283,7 @@ def infer_ccc(
     hint_at_symbols(adata, gene_symbols, any(genes is None for genes in roles.values()))
     result, params = inferred(
         *(study, source, config),
-        seed=int(seed),
+        seed=drawn,
         device=chosen_device,
         prior=prior,
         checkpoint=checkpoint,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .. import _keys, get
-from .._check import share_of_one, whole
+from .._check import RandomSource, seed_of, share_of_one, whole
 from .._core import modules as core
 from .._data.table import as_table, check_copy
 from .._errors import DataError, InvalidArgumentError
@@ -39,7 +39,8 @@ def modules(
     n_draws: int = 20,
     enrichment: pd.DataFrame | None = None,
     enrichment_with: str | None = None,
-    seed: int = 0,
+    rng: RandomSource | None = None,
+    seed: int | None = None,
     progress: bool | None = None,
     key: str = _keys.RESULT,
     table_key: str = _keys.TABLE,
@@ -106,8 +107,11 @@ def modules(
         score is *t*. ``"gseapy"``: over-representation analysis (``ora``) of the targets that a
         module changes more than any other module, against all targets of the result; the score
         is the odds ratio. None: the first of the two that is installed.
+    rng
+        Seed of the splits and the initial factors, or a :class:`numpy.random.Generator` that draws
+        one. None: 0.
     seed
-        Seed of the splits and of the initial factors.
+        Former name of ``rng``.
     progress
         Show a progress bar. None: ``st.settings.progress``.
     key
@@ -150,7 +154,8 @@ def modules(
     """
     adata = as_table(data, table_key)
     check_copy(adata, copy)
-    _check(n_modules, max_modules, max_q, target_share, n_draws, seed)
+    _check(n_modules, max_modules, max_q, target_share, n_draws)
+    drawn = seed_of(rng, seed)
     result = Result.read(adata, key, of_cells=True)
     profiles = _read_profiles(adata, result, max_q)
     sets = None if enrichment is None else usable_sets(enrichment, profiles.targets)
@@ -168,11 +173,11 @@ def modules(
     if n_modules is None:
         bars = settings.progress if progress is None else progress
         n_modules, curve = _choose_number(
-            inputs, shares, max_modules, n_draws=n_draws, seed=seed, progress=bars
+            inputs, shares, max_modules, n_draws=n_draws, seed=drawn, progress=bars
         )
     fit = None
     if n_modules:
-        fit = core.factorise(core.joint_table(inputs, shares).values, n_modules, seed)
+        fit = core.factorise(core.joint_table(inputs, shares).values, n_modules, drawn)
     weight = core.membership(fit.weight) if fit else np.empty((len(profiles.pairs), 0))
     modules = module_tables(adata, result, profiles, weight)
     enriched = pd.DataFrame(columns=_keys.MODULES["enrichment"])
@@ -184,7 +189,7 @@ def modules(
         "max_q": float(max_q),
         "n_draws": n_draws,
         "target_share": shares[0],
-        "seed": seed,
+        "seed": drawn,
         "error": fit.error if fit else 0.0,
     }
     tables = {**modules.tables, "stability": curve, "enrichment": enriched, "params": params}
@@ -201,13 +206,11 @@ def _check(
     max_q: float,
     target_share: float,
     n_draws: int,
-    seed: int,
 ) -> None:
     if n_modules is not None:
         whole(n_modules, "n_modules")
     whole(max_modules, "max_modules")
     whole(n_draws, "n_draws")
-    whole(seed, "seed", low=0)
     share_of_one(max_q, "max_q")
     share_of_one(target_share, "target_share")
 

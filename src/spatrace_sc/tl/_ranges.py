@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from anndata import AnnData
 
 from .. import _keys
-from .._check import positive, share_of_one, whole
+from .._check import RandomSource, positive, seed_of, share_of_one
 from .._data.table import as_table, check_copy
 from .._errors import InvalidArgumentError
 from .._result import Result, add_ranges
@@ -26,7 +26,8 @@ def ranges(
     radii: Sequence[float] | None = None,
     *,
     max_q: float = _keys.MAX_SIGNIFICANT_Q,
-    seed: int = 0,
+    rng: RandomSource | None = None,
+    seed: int | None = None,
     key: str = _keys.RESULT,
     table_key: str = _keys.TABLE,
     copy: bool = False,
@@ -51,8 +52,10 @@ def ranges(
         between nearest cells; 1.5 stands for contact.
     max_q
         Edges with at most this q tell about their ligand.
+    rng
+        Seed of the bootstrap draws, or a :class:`numpy.random.Generator` that draws one. None: 0.
     seed
-        Seed of the bootstrap draws.
+        Former name of ``rng``.
     key
         Name of the result.
     table_key
@@ -89,13 +92,13 @@ def ranges(
     adata = as_table(data, table_key)
     check_copy(adata, copy)
     share_of_one(max_q, "max_q")
-    whole(seed, "seed", low=0)
+    drawn = seed_of(rng, seed)
     Result.read(adata, key, of_cells=True)
     chosen = None if radii is None else _radii(radii)
     from .._inference.ranges import ranges_of_ligands
 
     table, profile = ranges_of_ligands(
-        adata, key, chosen, float(max_q), seed=int(seed), progress=settings.progress
+        adata, key, chosen, float(max_q), seed=drawn, progress=settings.progress
     )
     if copy:
         adata = adata.copy()
