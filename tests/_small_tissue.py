@@ -11,8 +11,8 @@ import spatrace_sc as st
 SMALL = {"n_cells": 240, "n_targets": 15, "n_background": 20}
 
 
-def small(seed=0, **arguments):
-    return st.datasets.simulated(seed, **SMALL | arguments)
+def small(rng=None, **arguments):
+    return st.datasets.simulated(rng, **SMALL | arguments)
 
 
 def genes(adata, role):
