@@ -22,6 +22,8 @@ STREAMS = (
     *("layout", "wiring", "trends", "time", "ligand", "receptor"),
     *("kinetics", "background", "counts", "order", "removal"),
 )
+#: Arguments that are not stored with the parameters of the simulation.
+NO_PARAMETERS = {"rng", "seed", "layout", "receivers", "knockout"}
 
 
 def simulated(
@@ -151,8 +153,7 @@ def simulated(
     >>> adata.uns["truth"]["lr_pairs"].shape
     (12, 2)
     """
-    others = {"rng", "seed", "layout", "receivers", "knockout"}
-    parameters = {k: v for k, v in locals().items() if k not in others}
+    parameters = {k: v for k, v in locals().items() if k not in NO_PARAMETERS}
     check_arguments(parameters)
     drawn = seed_of(rng, seed)
     parameters = {"seed": drawn} | parameters
