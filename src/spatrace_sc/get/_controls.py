@@ -65,9 +65,9 @@ def controls(
     at which misplaced senders expect a tenth of the calls to be false; ``power``, the share of the
     ``n`` implants with at most this q, and its 95 % interval ``low`` to ``high``.
 
-    ``"limits"``: ``share`` of the variance found with probability .8, its interval ``share_low``
-    to ``share_high``, and the same as an ``effect``, in standard deviations of the target per
-    standard deviation of the signal (the square root of the share). NaN where there is no limit.
+    ``"limits"``: ``share`` of the variance found with probability .8, and its interval
+    ``share_low`` to ``share_high``. ``effect`` is the square root of the share, in standard
+    deviations of the target per standard deviation of the signal. NaN where there is no limit.
 
     Raises
     ------

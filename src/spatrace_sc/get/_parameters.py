@@ -30,9 +30,9 @@ def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
 
     Returns
     -------
-    Dictionary of the keys, the cell types that send and receive, the covariates, the radius in
-    the units of the coordinates, the seed, the device, the configuration and the version of the
-    package that wrote the result.
+    Dictionary of the keys, the cell types that send and receive, the covariates, and the radius in
+    the units of the coordinates. It also holds the seed, the device, the configuration and the
+    version of the package that wrote the result.
     """
     values = Result.read(adata, key, of_cells=None).params
     lists = ("senders", "receivers", "covariates")

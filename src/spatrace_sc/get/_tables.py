@@ -97,7 +97,7 @@ def tf_targets(
         thirds (of a TF, half) of the effect across the tissue. A hidden spatial field could have
         caused it.
       - "a rival explains it" (pairs and their edges): another pair would explain the targets
-        equally well (``group``, ``group_q_value``), or a pair is weaker than a fifth of all pairs
+        equally well (``group``, ``group_q_value``); or the pair is weaker than a fifth of all pairs
         together that share its ligand or its receptor.
       - "not recorded": an earlier version stored the result.
     - ``q_value``: estimated false discovery rate at this rank, i.e. the expected share of false

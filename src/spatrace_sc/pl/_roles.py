@@ -44,12 +44,12 @@ def roles(
 ) -> Axes:
     """Draw how much every cell type sends and receives.
 
-    A dot is a cell type: to the right if its signals to all types have a large sum of scores, high
-    up if the signals that it receives have one. Its area is the number of pairs by which it sends
-    or receives. It has a ring if one of these rows is significant (q ≤ 0.1). As many types are
-    named as have room, those that send or receive most first, but none that does less than a tenth
-    of the largest; the title says how many. Names are moved apart if the package adjustText is
-    installed.
+    A dot is a cell type. It lies to the right if its signals to all types have a large sum of
+    scores, and high up if the signals that it receives have one. Its area is the number of pairs
+    by which it sends or receives. It has a ring if one of these rows is significant (q ≤ 0.1).
+    Types that send or receive most are named first, as far as there is room. A type with less than
+    a tenth of the largest sum has no name; the title says how many. Names are moved apart if the
+    package adjustText is installed.
 
     Parameters
     ----------

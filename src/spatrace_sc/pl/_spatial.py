@@ -63,9 +63,9 @@ def spatial(
     """Map one pair, TF, module or target, with one panel per slice in order of time.
 
     All panels share one colour scale and one scale of the coordinates. Cells that do not receive
-    are grey. The title of the figure states the significance: the q of a pair, which is not
-    significant above 0.1, or the number of targets of a TF, pairs of a module or regulators of a
-    target with q ≤ 0.1.
+    are grey. The title of the figure states the significance. For a pair it is q, which is
+    not significant above 0.1; for a TF, a module or a target it is the number of targets, pairs or
+    regulators with q ≤ 0.1.
 
     Parameters
     ----------

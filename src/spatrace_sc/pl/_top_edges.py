@@ -39,9 +39,10 @@ def top_edges(
     findings. A grey ring marks an edge of which only the group is significant
     (:func:`spatrace_sc.get.lr_targets`). A line under the title counts the significant edges.
 
-    Behind a name, "~" marks an edge that is ranked by co-variation only, and "†" an edge that is
-    not significant and that the data cannot distinguish from others. "‡" marks a significant TF
-    edge of a group, where a similar TF may act instead; q of pairs already covers this.
+    Behind a name, "~" marks an edge that is ranked by co-variation only. The sign "†" marks an edge
+    that is not significant and that the data cannot distinguish from others. The sign "‡" marks a
+    significant TF edge of a group, where a similar TF may act instead; q of pairs already covers
+    this.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def top_edges(
         Name of the result.
     truth
         Table of true edges with the columns that identify an edge, and optionally ``sign``. Edges
-        in it are marked with a star, which is hollow if the sign differs.
+        in it are marked with a star, which is open if the sign differs.
     ax
         Axes to draw in. None: a new figure.
 

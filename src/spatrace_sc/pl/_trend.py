@@ -47,10 +47,9 @@ def trend(
     """Draw the mean activity of pairs, TFs or modules by stage, or along pseudotime.
 
     Bars are one standard error to each side, between local squares of tissue
-    (:func:`spatrace_sc.get.trend`). The markers of what is significant over all cells (q ≤ 0.1)
-    have a black ring: a pair by its own q, a TF with a significant target, a module with a
-    significant main pair. The figure describes; :func:`spatrace_sc.tl.compare` tests differences
-    between stages.
+    (:func:`spatrace_sc.get.trend`). A black ring marks what is significant over all cells
+    (q ≤ 0.1): a pair by its own q, a TF by a target, a module by a main pair. The figure describes;
+    :func:`spatrace_sc.tl.compare` tests differences between stages.
 
     Parameters
     ----------

@@ -96,8 +96,8 @@ def gene_roles(
     Raises
     ------
     InvalidArgumentError
-        If a list is neither given nor published for ``organism``, or is no list of names, or if
-        ``var`` has a column of the name of a role that is something else and would be lost.
+        If a list is neither given nor published for ``organism``, or is no list of names; or if
+        ``var`` has a column of the name of a role with other content, which would be lost.
     MissingPackageError
         If liana is needed for ligands and receptors and is not installed.
     DownloadError

@@ -58,8 +58,8 @@ def transitions(
 
     where d is the Euclidean distance between principal components and σ the mean distance of a
     cell to its candidates. If ``time_key`` holds stages (few values shared by many cells), half of
-    the neighbours come from the same stage, in the order in which expression predicts the stage,
-    and half from the next stage.
+    the neighbours come from the next stage. The other half come from the same stage, where cells
+    are ordered by the stage that their expression predicts.
 
     Whatever the method, the written transitions go forward along ``time_key``, have no cycles, and
     their rows sum to 1. Transitions of a cell to itself, to earlier cells, and to cells that are

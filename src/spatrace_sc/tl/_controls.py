@@ -68,7 +68,7 @@ def controls(
       away. No signal can act there. This measures chance and smoothness, *not* hidden fields.
 
     *Positive controls* measure power. Signals of ligand–receptor pairs and TFs without effect are
-    **implanted** into the counts of targets: molecules are removed or added so that the signal
+    **implanted** into the counts of targets. Molecules are removed or added so that the signal
     explains a given share of the target's variance. Expression, depth, neighbours and types stay
     those of the tissue. Implants are repeated on half of the receivers and with half of the
     molecules, which tells what more data would bring.
@@ -95,8 +95,8 @@ def controls(
         Values of one argument of the inference to compare, for instance
         ``{"radius": [30.0, 60.0, 120.0]}``: ``"radius"``, ``"transitions_key"`` or
         ``"covariates"`` (a list of lists). Every value is run on the same implants and on
-        misplaced senders, ``n_implants`` and ``n_misplaced`` times, and compared by power at an
-        equal false discovery rate, never by the number of edges. Sham genes and halves are left
+        misplaced senders, ``n_implants`` and ``n_misplaced`` times. Values are compared by power at
+        an equal false discovery rate, never by the number of edges. Sham genes and halves are left
         out. The ranges of implanted pairs are drawn from all radii. Other controls that are
         stored stay.
     n_jobs

@@ -141,11 +141,11 @@ def infer_ccc(
         ``"minimum"``: the level of a complex is that of the subunit with the least (linear)
         expression in the cell. ``"geometric mean"``: the geometric mean of all subunits.
     covariates
-        Columns of ``obs`` and slots of ``obsm`` that compete with the regulators, as cell type,
-        slice and time always do: a batch, a region, a cell-cycle score, proportions of cell types.
-        Numbers enter as they are; categories, text, True and False as one indicator per category,
-        so make a batch that is numbered categorical. They adjust every model; name what confounds
-        a regulator and its targets, not what a regulator changes.
+        Columns of ``obs`` and slots of ``obsm`` that compete with the regulators: a batch, a
+        region, a cell-cycle score, proportions of cell types. Cell type, slice and time always
+        compete. Numbers enter as they are; categories, text, True and False as one indicator per
+        category, so make a batch that is numbered categorical. They adjust every model; name what
+        confounds a regulator and its targets, not what a regulator changes.
     prior
         Table with columns ligand, receptor[, weight] or tf, target[, weight], such as
         :func:`spatrace_sc.pp.prior` returns; or a list or dictionary of both. The penalty of a
@@ -216,9 +216,9 @@ def infer_ccc(
     only share the signal of another pair that acts (``docs/method/pairs.md``). ``group``
     lists the regulators that the data cannot distinguish from the one in the row.
 
-    *TF edges* must beat decoy TFs, too. In addition, their effect, corrected for count noise by a
-    latent-variable model with and without what covariates explain, must exceed a minimum: three
-    tenths (``config.evidence.smallest_share``) of the joint effect of all TFs on the target.
+    *TF edges* must beat decoy TFs, too. In addition, their effect must exceed a minimum: three
+    tenths (``config.evidence.smallest_share``) of the joint effect of all TFs on the target. A
+    latent-variable model, with and without what covariates explain, corrects it for count noise.
     Beyond 5000 receivers, more cells do not make this test more powerful.
 
     *Without known count noise*, that is, if the data are not log1p of normalised counts, TF edges
@@ -232,8 +232,8 @@ def infer_ccc(
     whose tokens are the TFs of the cell, as far as count noise allows
     (:func:`spatrace_sc.get.attention`; ``docs/method/attention.md``). p and q do not use it.
 
-    *Pooled effects and shared credit* (``docs/method/credit.md``; logged). A receptor may
-    change the activity of a TF and not its transcription: where the effects of pairs follow those
+    *Pooled effects and shared credit* (``docs/method/credit.md``; logged). A receptor may change
+    the activity of a TF and not its transcription. Where the effects of pairs follow those
     of single TFs, they are pooled over the targets of a TF. Where TFs predict the level of a
     receptor and pairs do no better than decoys, part of the credit goes to the route exposure →
     receptor → target. Edges that have an effect for one of these two reasons alone rank below

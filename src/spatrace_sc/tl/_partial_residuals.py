@@ -36,7 +36,7 @@ def partial_residuals(
 
     The partial residual of a cell is the target minus everything that the model predicts from all
     other regulators and covariates. It is averaged in bins of the signal of the regulator, and in
-    bins of the signal of a rival: a regulator that would do as well instead shows as clear a
+    bins of the signal of a rival. A rival that explains the target equally well shows as clear a
     trend. :func:`spatrace_sc.pl.edge` draws both.
 
     The model is restored on the data as in :func:`spatrace_sc.tl.knockout`. Slopes are those of
