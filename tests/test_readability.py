@@ -21,7 +21,6 @@ DOCSTRINGS = readability.public_docstrings()
 LONG_PAGES = {
     "docs/calibration.md": "reference tables",
     "docs/known_regulation.md": "reference: edge by edge",
-    "docs/method.md": "equations of every step",
     "docs/negative_results.md": "reference: one entry per experiment",
     "docs/performance.md": "reference tables",
     "docs/worlds.md": "reference: one row per kind of data",
