@@ -9,17 +9,18 @@ import structure
 
 FILES = structure.files()
 ROOMS = sorted({structure.room(name) for name in FILES})
-BASE = {"_errors", "_keys"}
+BASE = {"_errors", "_free_memory", "_keys"}
 #: Room → rooms that it may import from. Data flow one way: `_data` → `_study` → `_inference` →
 #: `tl`, and `_result` → `get` → `pl`.
 MAY_IMPORT = {
     "__init__": {"datasets", "get", "pl", "pp", "tl", "_errors", "_model", "_settings", "_version"},
     "__main__": {"_cli"},
     "_errors": set(),
+    "_free_memory": set(),
     "_keys": set(),
     "_version": set(),
     "_core": set(),
-    "_model": {"_errors"},
+    "_model": {"_errors", "_free_memory"},
     "_check": BASE,
     "_settings": BASE | {"_check"},
     "_edges": BASE | {"_check"},

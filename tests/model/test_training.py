@@ -190,15 +190,3 @@ def test_what_cannot_fit_is_refused_with_advice(sizes, advice):
     ) as error:
         check_memory(sizes, 1, CPU, available=16 * 10**9)
     assert advice in str(error.value)
-
-
-def test_free_memory_minds_the_limit_of_a_container(monkeypatch, tmp_path):
-    free = memory.free_memory()
-    if free is None:
-        pytest.skip("this system does not say how much memory is free")
-    (tmp_path / "memory.max").write_text("3000000\n")
-    (tmp_path / "memory.current").write_text("1000000\n")
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    assert memory.free_memory() == 2_000_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert memory.free_memory() > 2_000_000

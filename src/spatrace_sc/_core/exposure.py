@@ -66,6 +66,32 @@ def median_share_within(
     return float(np.median(np.concatenate(shares))) if shares else float("nan")
 
 
+def expected_pairs(
+    coords: NDArray[np.floating],
+    sample: NDArray[np.integer],
+    receivers: NDArray[np.bool_],
+    senders: NDArray[np.bool_],
+    *,
+    radius: float,
+    n_probes: int = 200,
+) -> float:
+    """Number of pairs that :func:`neighbour_weights` would store, and a cell with itself.
+
+    Senders are counted around about ``n_probes`` evenly spaced receivers of each sample, without
+    a list of them. With at most ``n_probes`` receivers a sample, the number is exact.
+    """
+    total = 0.0
+    for code in np.unique(sample):
+        target = np.flatnonzero((sample == code) & receivers)
+        source = np.flatnonzero((sample == code) & senders)
+        if len(target) and len(source):
+            at = np.linspace(0, len(target) - 1, min(n_probes, len(target))).astype(np.intp)
+            tree = cKDTree(coords[source])
+            within = tree.query_ball_point(coords[target[at]], radius, return_length=True)
+            total += float(np.mean(within)) * len(target)
+    return total
+
+
 def neighbour_weights(
     coords: NDArray[np.floating],
     sample: NDArray[np.integer],

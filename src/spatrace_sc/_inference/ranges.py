@@ -19,7 +19,6 @@ from .. import _keys
 from .._core.exposure import (
     ligand_exposure,
     nearest_neighbour_distance,
-    neighbour_weights,
 )
 from .._core.held_out_likelihood import (
     held_out_errors,
@@ -29,6 +28,7 @@ from .._core.held_out_likelihood import (
     without,
 )
 from .._core.paths import expected_history
+from .._data.radius import weights_within
 from .._edges import LR_TARGETS
 from .._model.evidence.edge_strength import residual_of
 from .._regulators import Regulators
@@ -132,10 +132,10 @@ class _Signals:
         self._block = codes.ravel()
         study = model.study
         self._weights = [
-            neighbour_weights(
+            weights_within(
                 *(study.cells.coords, study.cells.sample, study.cells.receivers),
                 study.cells.senders,
-                radius=radius,
+                radius,
             )[study.cells.receivers][:, study.cells.senders]
             for radius in radii
         ]

@@ -8,7 +8,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .._check import shorten
-from .._core.exposure import linear, neighbour_weights
+from .._core.exposure import linear
 from .._data.cells import categories, coordinates
 from .._data.complexes import Complexes
 from .._data.empty_cells import empty_cells, shallow_cells
@@ -17,6 +17,7 @@ from .._data.genes import names_by_label
 from .._data.imputation import imputed
 from .._data.matrix_forms import InMemory
 from .._data.on_disk import OnDisk
+from .._data.radius import weights_within
 from .._data.size_factors import load_rescaled
 from .._data.unmeasured import Unmeasured
 from .._errors import DataError
@@ -62,9 +63,9 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
             f"`st.tl.infer_ccc(adata, key_added={result.key!r})` again."
         )
     _check_senders(cells, result)
-    weights = neighbour_weights(
+    weights = weights_within(
         *(cells.coords, cells.sample, cells.receivers, cells.senders),
-        radius=float(source.radius or 0.0),
+        float(source.radius or 0.0),
     )
     return communication_input(
         *(cells, result.stages, genes),

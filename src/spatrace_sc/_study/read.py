@@ -12,7 +12,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._core.exposure import ligand_exposure, linear, neighbour_weights
+from .._core.exposure import ligand_exposure, linear
 from .._data.cells import (
     categories,
     cell_mask,
@@ -33,7 +33,7 @@ from .._data.matrix_forms import InMemory
 from .._data.missing_genes import warn_of_unmeasured_genes
 from .._data.on_disk import OnDisk
 from .._data.platforms import radius_in_units
-from .._data.radius import resolve_radius
+from .._data.radius import resolve_radius, weights_within
 from .._data.repeated_cells import repeats, warn_of_repeated_cells
 from .._data.size_factors import load_rescaled, log_size_factors
 from .._data.stored_exposure import radius_or_stored
@@ -276,9 +276,7 @@ def read_cells(adata: AnnData, source: Source) -> Cells:
 
 def _weights(cells: Cells, radius: float) -> sparse.csr_matrix:
     """(receivers, senders) kernel over distance, with the number of neighbours logged."""
-    everyone = neighbour_weights(
-        cells.coords, cells.sample, cells.receivers, cells.senders, radius=radius
-    )
+    everyone = weights_within(cells.coords, cells.sample, cells.receivers, cells.senders, radius)
     weights = everyone[cells.receivers][:, cells.senders]
     if not weights.nnz:
         raise DataError(

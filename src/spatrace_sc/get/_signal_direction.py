@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _keys
-from .._core.exposure import neighbour_weights
 from .._data.cells import coordinates, label_text
+from .._data.radius import weights_within
 from .._result import Result
 from ._communication import cell_communication
 
@@ -77,7 +77,7 @@ def signal_direction(
     column = source.sample_key
     sample = np.zeros(n) if column is None else label_text(adata, column, "sample_key")
     radius = float(source.radius or 0.0)
-    weights = neighbour_weights(position, pd.factorize(sample)[0], receives, sends, radius=radius)
+    weights = weights_within(position, pd.factorize(sample)[0], receives, sends, radius)
     received = np.asarray(matrix.sum(axis=0), dtype=np.float64).ravel()
     total = np.asarray(weights.sum(axis=1), dtype=np.float64).ravel()
     share = np.divide(received, total, out=np.zeros(n), where=total > 0)

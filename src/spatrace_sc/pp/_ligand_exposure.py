@@ -11,14 +11,14 @@ from anndata import AnnData
 
 from .. import _keys
 from .._core.exposure import ligand_exposure as compute_exposure
-from .._core.exposure import nearest_neighbour_distance, neighbour_weights
+from .._core.exposure import nearest_neighbour_distance
 from .._data.cells import categories, cell_mask, coordinates, samples
 from .._data.empty_cells import empty_cells
 from .._data.expression import columns, expression_by_slice
 from .._data.genes import flagged, match
 from .._data.imputation import IMPUTED, imputed
 from .._data.platforms import radius_in_units
-from .._data.radius import resolve_radius
+from .._data.radius import resolve_radius, weights_within
 from .._data.repeated_cells import repeats, warn_of_repeated_cells
 from .._data.stored_exposure import exposure_params
 from .._data.table import as_table, detach_view
@@ -141,7 +141,7 @@ def ligand_exposure(
         sample_key=sample_key,
     )
     radius = resolve_radius(radius_in_units(radius, scale, coords, sample), coords, sample)
-    weights = neighbour_weights(coords, sample, receiving, sending, radius=radius)
+    weights = weights_within(coords, sample, receiving, sending, radius)
     if not weights.nnz:
         raise DataError(
             f"no receiver has a sender within `radius={radius:g}`; check the units of the "

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from ..._errors import DataError
+from ..._free_memory import free_memory
 
 #: Floats of one piece of work on a CPU, 1 GB. The number is fixed, so that a result does not
 #: depend on what else runs.
@@ -18,8 +18,6 @@ MAX_GPU_SHARE = 0.25
 MAX_GPU_ROW_FACTOR = 16
 #: Targets that the steps of the evidence handle together.
 TARGET_BATCH = 256
-#: Folder in which Linux keeps the limits of a container.
-CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_on(device: torch.device) -> int | None:
@@ -119,29 +117,3 @@ def check_memory(
         f"receptors and {sizes.targets} targets need at least {total / 1e9:.1f} GB ({items}), "
         f"and {free / 1e9:.1f} GB are free on {device}. Use {ADVICE[largest]}."
     )
-
-
-def free_memory() -> int | None:
-    """Bytes of main memory that can be used without swapping; None if the system does not say.
-
-    The limit of a container counts.
-    """
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    table = dict(line.split(":") for line in lines if ":" in line)
-    if "MemAvailable" not in table:
-        return None
-    free = 1024 * int(table["MemAvailable"].split()[0])
-    limit, used = (_read_integer(CGROUP / name) for name in ("memory.max", "memory.current"))
-    return free if limit is None or used is None else min(free, max(0, limit - used))
-
-
-def _read_integer(path: Path) -> int | None:
-    """The integer in a file; None if it holds something else, such as ``max``."""
-    try:
-        text = path.read_text(encoding="ascii").strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None
