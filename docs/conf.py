@@ -172,7 +172,7 @@ def link_within(
 
     Under "Raises", every error begins a paragraph or definition of its own, and its name is a link.
     """
-    lines[:] = [re.sub(r"``docs/(\w+)\.md``", r":doc:`/\1`", line) for line in lines]
+    lines[:] = [re.sub(r"``docs/([\w/]+)\.md``", r":doc:`/\1`", line) for line in lines]
     errors = "|".join(n for n in spatrace_sc.__all__ if n.endswith(("Error", "Warning")))
     start = next(
         (k for k, line in enumerate(lines) if line.strip() == ".. rubric:: Raises"), len(lines)
