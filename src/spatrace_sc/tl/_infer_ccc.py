@@ -225,8 +225,8 @@ def infer_ccc(
     are ranked, but all have q = 1 and ``evidence`` "noise unknown". Pairs do not depend on it.
 
     ``stability`` is the selection frequency: the share of refits that select an edge with the
-    same sign. ``effect_se`` is the standard error over refits. ``docs/calibration_tables.md`` reports
-    how well the q-values are calibrated.
+    same sign. ``effect_se`` is the standard error over refits. How well the q-values are calibrated
+    is reported in ``docs/calibration_tables.md``.
 
     *Ranking of TF edges.* ``effect`` also holds what silencing a TF changes in a transformer
     whose tokens are the TFs of the cell, as far as count noise allows
