@@ -105,6 +105,7 @@ FOREIGN = {
     "NDArray": "numpy.typing.NDArray",
     "Path": "pathlib.Path",
     "Prior": "pandas.DataFrame",  # our own alias; the parameter says which tables
+    "RandomSource": "numpy.random.Generator",  # our own alias; the parameter says what else
     "Sequence": "collections.abc.Sequence",
     "SpatialData": "spatialdata.SpatialData",
     "np.float64": "numpy.float64",
