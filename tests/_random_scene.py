@@ -28,10 +28,11 @@ def random_scene(
         ).astype(np.float32),
         activity=rng.random((n_receivers, len(pair_ligand))).astype(np.float32),
         pair_ligand=pair_ligand,
-        sender_type=rng.permutation(np.arange(n_senders) % n_types[0]),
-        receiver_type=rng.permutation(np.arange(n_receivers) % n_types[1]),
+        sender_types=np.eye(n_types[0])[rng.permutation(np.arange(n_senders) % n_types[0])],
+        receiver_types=np.eye(n_types[1])[rng.permutation(np.arange(n_receivers) % n_types[1])],
         sender_block=rng.integers(0, 2, n_senders),
         receiver_block=unit,
         unit=unit,
         unit_stage=np.arange(2 * n_stages) // 2,
+        pair_receptor=np.array([0, 1, 0, 1, 0, 1]),
     )

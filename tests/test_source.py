@@ -39,7 +39,10 @@ def test_stored_values_are_plain():
     assert (
         set(params)
         == set(NAMES) - {"complexes", "complex_level", "scale"}  # stored with complexes; used up
-        == {*(*KEYS, "senders", "receivers", "radius", "homophilic", "covariates")}
+        == {
+            *(*KEYS, "senders", "receivers", "radius", "homophilic", "covariates"),
+            *("proportions", "own"),
+        }
     )
     assert all(isinstance(params[key], str) for key in KEYS)
     assert params["sample_key"] == params["layer"] == ""
@@ -55,6 +58,17 @@ def test_whether_a_gene_pairs_with_itself_comes_back(homophilic):
     assert (
         Source.from_params(params | {"homophilic": np.bool_(homophilic)}).homophilic is homophilic
     )
+
+
+@pytest.mark.parametrize("proportions", [None, "types"])
+@pytest.mark.parametrize("own", [False, True])
+def test_proportions_and_own_come_back(proportions, own):
+    params = source(proportions=proportions, own=own).to_params()
+    back = Source.from_params(params | {"own": np.bool_(own)})
+    assert (back.proportions, back.own) == (proportions, own)
+    former = {key: value for key, value in params.items() if key not in ("proportions", "own")}
+    assert Source.from_params(former).own is False  # results before these arguments
+    assert Source.from_params(former).proportions is None
 
 
 @pytest.mark.parametrize("form", ["memory", "h5ad", slow("zarr")])

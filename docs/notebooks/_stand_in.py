@@ -125,7 +125,7 @@ def _lists(made: AnnData) -> dict[str, list[str]]:
 
 
 def spots() -> tuple[Path, dict[str, list[str]]]:
-    """Write a Visium-like file: counts of several cells per spot, positions in pixels.
+    """Write a Visium-like file: counts and proportions of several cells, positions in pixels.
 
     Returns the file, and gene lists, which stand in for ``organism=``.
     """
@@ -141,11 +141,12 @@ def spots() -> tuple[Path, dict[str, list[str]]]:
     obs = pd.DataFrame(index=[f"spot_{k}" for k in range(len(groups))])
     obs["section"] = pd.Categorical([group[0] for group in groups])
     obs["day"] = pd.Series([group[1] for group in groups]).str[1:].astype(float).to_numpy()
-    obs["region"] = pd.Categorical(types.idxmax(axis=1).to_numpy())
     counts = member @ made.layers["counts"].astype(np.float32)
     adata = ad.AnnData(counts, obs=obs, var=pd.DataFrame(index=made.var_names))
     place = np.array([[c + 0.5 * (r % 2), r * np.sqrt(3) / 2] for *_, r, c in groups])
     adata.obsm["spatial"] = place * pixels
+    shares = types.div(types.sum(axis=1), axis=0).set_axis(adata.obs_names)
+    adata.obsm["types"] = shares.rename_axis(columns=None)
     file = Path(tempfile.mkdtemp()) / "visium.h5ad"
     adata.write_h5ad(file)
     return file, _lists(made)

@@ -75,6 +75,7 @@ def test_a_run_writes_what_the_same_calls_give(tmp_path, capsys, caplog):
     ("changes", "message"),
     [
         ({"--sample": "slic"}, "`sample_key` is --sample"),
+        ({"--proportions": "typ"}, "`proportions` is --proportions"),
         ({"--out": "FOLDER"}, "is not empty"),
         ({"--ligands": "nowhere.txt"}, "--ligands: 'nowhere.txt' cannot be read"),
         ({"--config": "TYPO"}, "n_resample"),

@@ -20,12 +20,17 @@ from spatrace_sc._core.communication import (
 )
 
 
+def codes_of(scene):
+    return scene.sender_types.argmax(axis=1), scene.receiver_types.argmax(axis=1)
+
+
 def naive_type_scores(scene):
     """Mean over receivers, one cell at a time."""
     weights, expression = dense(scene.weights), dense(scene.expression)
     stage = scene.unit_stage[scene.unit]
+    sender_type, receiver_type = codes_of(scene)
     kinds, receivers, stages = (
-        sorted(set(c.tolist())) for c in (scene.sender_type, scene.receiver_type, stage)
+        sorted(set(c.tolist())) for c in (sender_type, receiver_type, stage)
     )
     scores = np.zeros((len(stages) + 1, len(kinds), len(receivers), len(scene.pair_ligand)))
     for slot, members in enumerate([None, *stages]):
@@ -34,14 +39,10 @@ def naive_type_scores(scene):
                 for pair, ligand in enumerate(scene.pair_ligand):
                     received = []
                     for i in range(len(weights)):
-                        if scene.receiver_type[i] != r or (
-                            members is not None and stage[i] != members
-                        ):
+                        if receiver_type[i] != r or (members is not None and stage[i] != members):
                             continue
                         got = weights[i] * expression[:, ligand]
-                        share = (
-                            got[scene.sender_type == s].sum() / got.sum() if got.sum() > 0 else 0.0
-                        )
+                        share = got[sender_type == s].sum() / got.sum() if got.sum() > 0 else 0.0
                         received.append(scene.activity[i, pair] * share)
                     scores[slot, s, r, pair] = np.mean(received) if received else 0.0
     return scores
@@ -60,7 +61,8 @@ def test_type_scores_equal_the_naive_loop(seed):
 def test_type_scores_of_a_type_absent_from_a_stage_are_zero():
     scene = random_scene(5)
     early = scene.unit_stage[scene.unit] == 0
-    scene = replace(scene, receiver_type=np.where(early, scene.receiver_type, 0))
+    codes = np.where(early, codes_of(scene)[1], 0)
+    scene = replace(scene, receiver_types=np.eye(2)[codes])
     result = scores_of(scene)
     assert (result[2, :, 1] == 0).all()
     np.testing.assert_allclose(result, naive_type_scores(scene), rtol=1e-4, atol=1e-7)
@@ -71,7 +73,7 @@ def test_sender_types_share_out_the_activity():
     scores = scores_of(scene)
     reached = np.asarray(scene.weights @ scene.expression)[:, scene.pair_ligand] > 0
     for kind in (0, 1):
-        expected = np.where(reached, scene.activity, 0)[scene.receiver_type == kind].mean(axis=0)
+        expected = np.where(reached, scene.activity, 0)[codes_of(scene)[1] == kind].mean(axis=0)
         np.testing.assert_allclose(scores[0, :, kind].sum(axis=0), expected, rtol=1e-5)
 
 
@@ -117,7 +119,11 @@ def test_p_equals_a_loop_over_the_same_draws():
     exceed = np.zeros_like(observed)
     for drawn in draws:
         null = naive_type_scores(
-            replace(scene, sender_type=drawn.sender_type, receiver_type=drawn.receiver_type)
+            replace(
+                scene,
+                sender_types=scene.sender_types[drawn.sender_types],
+                receiver_types=scene.receiver_types[drawn.receiver_types],
+            )
         )
         exceed += null >= observed * (1 - 1e-6)
     expected = np.where(observed > 0, (1 + exceed) / 20, 1.0)
@@ -157,8 +163,9 @@ def one_pair(weights, expression, sender_type, receiver_type, sender_block=None,
         expression=np.asarray(expression, dtype=np.float32)[:, None],
         activity=np.ones((n_receivers, 1), np.float32) if activity is None else activity,
         pair_ligand=np.array([0]),
-        sender_type=sender_type,
-        receiver_type=receiver_type,
+        sender_types=np.eye(sender_type.max() + 1)[sender_type],
+        receiver_types=np.eye(receiver_type.max() + 1)[receiver_type],
+        pair_receptor=np.array([0]),
         sender_block=np.zeros(n_senders, dtype=int) if sender_block is None else sender_block,
         receiver_block=np.zeros(n_receivers, dtype=int),
         unit=np.zeros(n_receivers, dtype=int),

@@ -175,7 +175,7 @@ def test_a_complex_with_a_target_is_not_read_in_the_predicted_cell():
     column = list(study.genes.receptors).index(COMPLEX)
     ligand = list(study.genes.ligands).index("LIG002_LIG003")
     history = build_history(
-        study, study.exposure, study.receptor, study.tf, 2, lambda tf: tf[:, : len(TFS)]
+        study, study.sender_ligand, study.receptor, study.tf, 2, lambda tf: tf[:, : len(TFS)]
     )
     has_past = history.exists[:, -2].numpy().astype(bool)
     now, before = (history.receptor[has_past, step, column].numpy() for step in (-1, -2))

@@ -102,6 +102,14 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
         "--receivers", nargs="+", metavar="TYPE", help="types that receive [all with a time]"
     )
     group.add_argument("--covariates", nargs="+", metavar="COLUMN", help="confounders")
+    group.add_argument(
+        "--proportions", metavar="SLOT", help="obsm slot: proportions of cell types in mixed spots"
+    )
+    group.add_argument(
+        "--own",
+        action=argparse.BooleanOptionalAction,
+        help="cells signal to themselves [with --proportions]",
+    )
 
 
 def _add_space(parser: argparse.ArgumentParser) -> None:

@@ -30,6 +30,7 @@ OPTIONS = {
     "spatial_key": "--spatial",
     "table_key": "--table",
     "gene_symbols": "--gene-symbols",
+    "proportions": "--proportions",
     "n_jobs": "--jobs",
 }
 

@@ -60,6 +60,8 @@ def run(options: argparse.Namespace) -> None:
         scale=options.scale,
         gene_symbols=options.gene_symbols,
         covariates=options.covariates,
+        proportions=options.proportions,
+        own=options.own,
         config=config,
     )
     writes = os.environ.get("RANK", "0") == "0"  # of several processes under torchrun, one

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+
+from .type_shares import unit_sums_of_mixtures
 
 
 @dataclass(frozen=True)
@@ -18,44 +20,62 @@ class Scene:
     - ``expression`` (senders, L): linear ligand expression.
     - ``activity`` (receivers, P): activity of every ligand–receptor pair, at least 0.
     - ``pair_ligand`` (P,): column of each pair's ligand in ``expression``.
-    - ``sender_type`` (senders,), ``receiver_type`` (receivers,): codes of cell types.
+    - ``sender_types`` (senders, A), ``receiver_types`` (receivers, B): proportions of cell types;
+      indicators where a cell has a single type.
     - ``sender_block`` (senders,), ``receiver_block`` (receivers,): codes of the local square
       within which labels or positions are permuted.
     - ``unit`` (receivers,): code of the unit of replication, a slice (and stage).
     - ``unit_stage`` (units,): stage of each unit.
+    - ``receptor`` (receivers, R): linear receptor expression, and ``pair_receptor`` (P,): column
+      of each pair's receptor in it. They are read where receivers are mixed.
     """
 
     weights: sparse.csr_matrix
     expression: NDArray[np.float32]
     activity: NDArray[np.float32]
     pair_ligand: NDArray[np.integer]
-    sender_type: NDArray[np.integer]
-    receiver_type: NDArray[np.integer]
+    sender_types: NDArray[np.floating]
+    receiver_types: NDArray[np.floating]
     sender_block: NDArray[np.integer]
     receiver_block: NDArray[np.integer]
     unit: NDArray[np.integer]
     unit_stage: NDArray[np.integer]
+    pair_receptor: NDArray[np.integer]
+    receptor: NDArray[np.float32] | None = None
 
     @property
     def sizes(self) -> tuple[int, int, int]:
         """Number of units, of sender types and of receiver types."""
-        return (
-            len(self.unit_stage),
-            int(self.sender_type.max()) + 1,
-            int(self.receiver_type.max()) + 1,
+        return len(self.unit_stage), self.sender_types.shape[1], self.receiver_types.shape[1]
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether a sender or receiver has more than one type."""
+        both = (self.sender_types, self.receiver_types)
+        return any(bool(((types > 0).sum(axis=1) > 1).any()) for types in both)
+
+    def permuted(self, drawn: Permutation) -> Scene:
+        """Return the scene after a permutation."""
+        return replace(
+            self,
+            sender_types=self.sender_types[drawn.sender_types],
+            receiver_types=self.receiver_types[drawn.receiver_types],
+            expression=self.expression if drawn.sender is None else self.expression[drawn.sender],
+            activity=self.activity if drawn.activity is None else drawn.activity,
         )
 
 
 @dataclass(frozen=True)
 class Permutation:
-    """One draw under the null hypothesis: the arrays that replace those of a scene.
+    """One draw under the null hypothesis: what replaces the arrays of a scene.
 
-    ``sender`` (senders,) is the index of the sender whose expression moves to each position.
-    None leaves expression, or activity, as observed.
+    ``sender_types`` (senders,) and ``receiver_types`` (receivers,) are the indices of the cells
+    whose types, or proportions, move to each position; ``sender`` (senders,) those of the senders
+    whose expression does. None leaves expression, or activity, as observed.
     """
 
-    sender_type: NDArray[np.integer]
-    receiver_type: NDArray[np.integer]
+    sender_types: NDArray[np.intp]
+    receiver_types: NDArray[np.intp]
     sender: NDArray[np.intp] | None = None
     activity: NDArray[np.float32] | None = None
 
@@ -83,45 +103,54 @@ class PermutationTest:
 
 def unit_sums(
     scene: Scene, permutation: Permutation | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Activity received from every sender type, summed over the receivers of a type in a unit.
 
-    A receiver's activity is divided among sender types by their share of its exposure.
+    A receiver's activity is divided among sender types by their share of its exposure. In mixed
+    spots, both are divided among the types of the spot (:mod:`.type_shares`).
 
     Returns
     -------
-    Sums (units, sender types, receiver types, P), and number of receivers (units, receiver types).
+    Sums (units, sender types, receiver types, P), and number of receivers (units, receiver types):
+    sums of proportions.
     """
-    drawn = permutation or Permutation(scene.sender_type, scene.receiver_type)
-    expression = scene.expression if drawn.sender is None else scene.expression[drawn.sender]
-    activity = scene.activity if drawn.activity is None else drawn.activity
+    scene = scene if permutation is None else scene.permuted(permutation)
     n_unit, n_sender, n_receiver = scene.sizes
-    exposure = np.asarray(scene.weights @ expression)
+    of_types = [np.bincount(scene.unit, shares, n_unit) for shares in scene.receiver_types.T]
+    counts = np.stack(of_types, axis=1).astype(np.float64)
+    if scene.is_mixed:
+        return unit_sums_of_mixtures(scene), counts
+    exposure = np.asarray(scene.weights @ scene.expression)
     per_exposure = np.divide(1.0, exposure, out=np.zeros_like(exposure), where=exposure > 0)
-    code = scene.unit * n_receiver + drawn.receiver_type
+    code = scene.unit * n_receiver + scene.receiver_types.argmax(axis=1)
     n = len(code)
     group = sparse.csr_matrix(
         (np.ones(n, dtype=np.float32), (code, np.arange(n))), shape=(n_unit * n_receiver, n)
     )
     sums = np.zeros((n_unit, n_sender, n_receiver, len(scene.pair_ligand)))
     for sender_type in range(n_sender):
-        members = np.flatnonzero(drawn.sender_type == sender_type)
+        members = np.flatnonzero(scene.sender_types[:, sender_type])
         if not len(members):
             continue
-        share = np.asarray(scene.weights[:, members] @ expression[members]) * per_exposure
-        received = activity * share[:, scene.pair_ligand]
+        share = np.asarray(scene.weights[:, members] @ scene.expression[members]) * per_exposure
+        received = scene.activity * share[:, scene.pair_ligand]
         sums[:, sender_type] = np.asarray(group @ received).reshape(n_unit, n_receiver, -1)
-    return sums, np.bincount(code, minlength=n_unit * n_receiver).reshape(n_unit, n_receiver)
+    return sums, counts
 
 
 def type_scores(
-    sums: NDArray[np.float64], counts: NDArray[np.integer], unit_stage: NDArray[np.integer]
+    sums: NDArray[np.float64], counts: NDArray[np.floating], unit_stage: NDArray[np.integer]
 ) -> NDArray[np.float64]:
     """Means over receivers (stages + 1, sender types, receiver types, P); 0 without receivers."""
     n_stage = int(unit_stage.max()) + 1
     member = np.vstack([np.ones(len(unit_stage)), *(unit_stage == s for s in range(n_stage))])
     total = np.tensordot(member, sums, axes=1)
-    mean: NDArray[np.float64] = total / np.maximum(member @ counts, 1)[:, None, :, None]
+    return _per_receiver(total, member @ counts)
+
+
+def _per_receiver(sums: NDArray[np.float64], counts: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Divide sums (…, A, B, P) by the number of receivers (…, B), which may be 0."""
+    mean: NDArray[np.float64] = sums / np.where(counts > 0, counts, 1.0)[:, None, :, None]
     return mean
 
 
@@ -139,7 +168,7 @@ def permutation_test(
     for permutation in draws:
         null_sums, null_counts = unit_sums(scene, permutation)
         exceed += type_scores(null_sums, null_counts, scene.unit_stage) >= score * (1.0 - 1e-6)
-        expected += null_sums / np.maximum(null_counts, 1)[:, None, :, None]
+        expected += _per_receiver(null_sums, null_counts)
         n += 1
         tick()
     p = np.where(score > 0, (1.0 + exceed) / (1.0 + n), 1.0)
@@ -148,14 +177,14 @@ def permutation_test(
 
 
 def permute_labels(scene: Scene, n: int, rng: np.random.Generator) -> Iterator[Permutation]:
-    """Permute cell-type labels within blocks, those of senders and of receivers independently.
+    """Permute cell types within blocks, those of senders and of receivers independently.
 
-    Positions, expression and activity stay with the cell.
+    Labels, or proportions, move; positions, expression and activity stay with the cell.
     """
     for stream in rng.spawn(n):
         yield Permutation(
-            scene.sender_type[permute_within(scene.sender_block, stream)],
-            scene.receiver_type[permute_within(scene.receiver_block, stream)],
+            permute_within(scene.sender_block, stream),
+            permute_within(scene.receiver_block, stream),
         )
 
 
@@ -172,7 +201,7 @@ def permute_positions(
     for stream in rng.spawn(n):
         moved = permute_within(scene.sender_block, stream)
         exposure = np.asarray(scene.weights @ scene.expression[moved])
-        yield Permutation(scene.sender_type[moved], scene.receiver_type, moved, activity(exposure))
+        yield Permutation(moved, np.arange(len(scene.unit)), moved, activity(exposure))
 
 
 def permute_within(block: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.intp]:
@@ -235,7 +264,7 @@ def cell_matrix(
 def _between_units(
     scene: Scene,
     sums: NDArray[np.float64],
-    counts: NDArray[np.int64],
+    counts: NDArray[np.float64],
     score: NDArray[np.float64],
     expected: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
@@ -244,7 +273,7 @@ def _between_units(
     The standard error of a mean weighted by the receivers n_s of S units is
     ``sqrt(S / (S - 1) * sum(n_s² (m_s - m)²)) / sum(n_s)``.
     """
-    means = sums / np.maximum(counts, 1)[:, None, :, None]
+    means = _per_receiver(sums, counts)
     higher = (means > expected) & (counts > 0)[:, None, :, None]
     se, above = np.full_like(score, np.nan), np.zeros_like(score)
     n_units = np.zeros(score.shape, dtype=np.int64)
@@ -258,7 +287,8 @@ def _between_units(
         filled = (n > 0).sum(axis=0)[None, :, None]
         spread = (n[:, None, :, None] ** 2 * (means[members] - score[slot]) ** 2).sum(axis=0)
         factor = np.divide(filled, filled - 1, out=np.full(filled.shape, np.nan), where=filled > 1)
-        se[slot] = np.sqrt(factor * spread) / np.maximum(n.sum(axis=0), 1)[None, :, None]
+        total = n.sum(axis=0)
+        se[slot] = np.sqrt(factor * spread) / np.where(total > 0, total, 1.0)[None, :, None]
         n_units[slot] = filled
         above[slot] = higher[members].sum(axis=0) / np.maximum(filled, 1)
     return se, n_units, above

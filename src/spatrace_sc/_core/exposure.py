@@ -100,6 +100,7 @@ def neighbour_weights(
     *,
     radius: float,
     kernel: Kernel | None = None,
+    own: bool = False,
 ) -> sparse.csr_matrix:
     """Kernel weight of every sender within ``radius`` of every receiver of the same sample.
 
@@ -115,11 +116,13 @@ def neighbour_weights(
         In the units of ``coords``.
     kernel
         Distance → weight; default :func:`exponential_kernel`.
+    own
+        Whether a cell that sends and receives is a sender of its own, at distance 0.
 
     Returns
     -------
-    (cells, cells) CSR, row = receiver, column = sender, no diagonal. Only pairs within the radius
-    are stored.
+    (cells, cells) CSR, row = receiver, column = sender, no diagonal without ``own``. Only pairs
+    within the radius are stored.
     """
     kernel = kernel or exponential_kernel(radius)
     n = len(coords)
@@ -138,7 +141,7 @@ def neighbour_weights(
                 tree, radius, output_type="ndarray"
             )
             i, j = queried[pairs["i"]], source[pairs["j"]]
-            off = i != j
+            off = (i != j) | own
             rows.append(i[off].astype(np.int32))
             cols.append(j[off].astype(np.int32))
             weights.append(kernel(pairs["v"][off]).astype(np.float32))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -175,7 +176,7 @@ def time_column(
 
 
 def cell_mask(
-    types: NDArray[np.object_] | None, chosen: Sequence[str] | str | None, argument: str, n: int
+    types: NDArray[Any] | None, chosen: Sequence[str] | str | None, argument: str, n: int
 ) -> NDArray[np.bool_]:
     """Return the (n,) mask of the cells of the chosen types; all cells when None."""
     if chosen is None:
@@ -203,13 +204,16 @@ def require_receivers(mask: NDArray[np.bool_]) -> None:
 
 def receivers_with_time(
     time: NDArray[np.float64],
-    types: NDArray[np.object_],
+    types: NDArray[Any],
     chosen: Sequence[str] | str | None,
     time_key: str,
+    *,
+    mixed: bool = False,
 ) -> NDArray[np.bool_]:
     """Return the mask of the receivers: the chosen types, or every type that has time.
 
-    The time of the receivers must be complete and must vary.
+    The time of the receivers must be complete and must vary. Where cells are ``mixed`` spots, those
+    of the chosen types that have no time only send.
     """
     known = np.isfinite(time)
     mask = cell_mask(types, chosen, "receivers", len(time))
@@ -223,7 +227,10 @@ def receivers_with_time(
             untimed = sorted(set(types[~mask].astype(str)))
             logger.info("Cell types without time only send: %s.", shorten(untimed))
     lacking = mask & ~known
-    if lacking.any():
+    if mixed and lacking.any():
+        logger.info("%d spots without time only send.", int(lacking.sum()))
+        mask = mask & known
+    elif lacking.any():
         counts = pd.Series(types[lacking].astype(str)).value_counts()
         detail = ", ".join(f"{name!r}: {n}" for name, n in counts.head(5).items())
         raise DataError(

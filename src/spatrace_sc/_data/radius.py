@@ -43,6 +43,8 @@ def weights_within(
     receivers: NDArray[np.bool_],
     senders: NDArray[np.bool_],
     radius: float,
+    *,
+    own: bool = False,
 ) -> sparse.csr_matrix:
     """:func:`neighbour_weights`, refused before it is allocated if it cannot fit into memory.
 
@@ -63,7 +65,7 @@ def weights_within(
                 "a smaller `radius`, in the units of the coordinates (pixels or µm?), and name "
                 "the slices with `sample_key`."
             )
-    return neighbour_weights(coords, sample, receivers, senders, radius=radius)
+    return neighbour_weights(coords, sample, receivers, senders, radius=radius, own=own)
 
 
 def resolve_radius(

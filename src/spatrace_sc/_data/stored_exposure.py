@@ -31,6 +31,7 @@ def exposure_params(
     senders: Sequence[str] | str | None,
     receivers: Sequence[str] | str | None,
     ligands: Iterable[str],
+    own: bool = False,
 ) -> dict[str, Any]:
     """Return the arguments of an exposure as values that h5ad and zarr take.
 
@@ -47,6 +48,7 @@ def exposure_params(
         "senders": _names(senders),
         "receivers": _names(receivers),
         "ligands": _names(list(ligands)),
+        "own": own,
     }
 
 

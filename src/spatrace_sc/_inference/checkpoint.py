@@ -52,6 +52,8 @@ def open_checkpoint(
         "seed": str(seed),
         "version": _keys.CHECKPOINT_FORM,
     }
+    if study.cells.mixture is not None:
+        label["proportions"] = digest(*study.cells.mixture)
     return CheckpointFolder(path, label)
 
 

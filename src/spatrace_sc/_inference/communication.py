@@ -41,7 +41,9 @@ class CommunicationInput:
     ``cells`` and the names of the ``stages`` in order of time; ``pairs`` table ligand,
     receptor (names), p_value, q_value; ``activity`` (receivers, P); ``ligand`` (P,) column of each
     pair's ligand in ``sender_ligand`` (senders, L), which is linear; ``weights`` (receivers,
-    senders). ``rows`` (cells,) are the positions of the cells in the file.
+    senders). ``rows`` (cells,) are the positions of the cells in the file. ``receptor`` (P,) column
+    of each pair's receptor in ``receiver_receptor`` (receivers, R), linear; None unless cells are
+    mixed spots.
     """
 
     cells: Cells
@@ -52,6 +54,8 @@ class CommunicationInput:
     sender_ligand: NDArray[np.float32]
     weights: sparse.csr_matrix
     rows: NDArray[np.intp]
+    receptor: NDArray[np.int64]
+    receiver_receptor: NDArray[np.float32] | None = None
 
     @property
     def sender_rows(self) -> NDArray[np.intp]:
@@ -80,14 +84,21 @@ def communication_input(
     sender_ligand: NDArray[np.float32],
     weights: sparse.csr_matrix,
     rows: NDArray[np.intp] | None = None,
+    receiver_receptor: NDArray[np.float32] | None = None,
 ) -> CommunicationInput:
-    """Return the input of :func:`communication_tables`, ligands of the pairs looked up by name.
+    """Return the input of :func:`communication_tables`, genes of the pairs looked up by name.
 
     Without ``rows`` cells are in the order of the file.
     """
-    ligand = genes.index("ligands", pairs["ligand"])
-    rows = np.arange(len(cells.sample)) if rows is None else rows
-    return CommunicationInput(cells, stages, pairs, activity, ligand, sender_ligand, weights, rows)
+    return CommunicationInput(
+        *(cells, stages, pairs, activity),
+        ligand=genes.index("ligands", pairs["ligand"]),
+        sender_ligand=sender_ligand,
+        weights=weights,
+        rows=np.arange(len(cells.sample)) if rows is None else rows,
+        receptor=genes.index("receptors", pairs["receptor"]),
+        receiver_receptor=None if cells.mixture is None else receiver_receptor,
+    )
 
 
 def communication_tables(
@@ -101,12 +112,12 @@ def communication_tables(
 ) -> dict[str, pd.DataFrame]:
     """Return tables of sender type × receiver type × pair, of all stages together and by stage.
 
-    Labels are permuted or, with ``at_exposure``, the positions of senders.
+    Labels, or proportions in mixed spots, are permuted or, with ``at_exposure``, the positions of
+    senders.
     """
-    cells, receivers, senders = data.cells, data.cells.receivers, data.cells.senders
-    sender_names, sender_code = np.unique(cells.types[senders], return_inverse=True)
-    receiver_names, receiver_code = np.unique(cells.types[receivers], return_inverse=True)
-    replicates = np.stack([cells.sample[receivers], data.stage], axis=1)
+    cells = data.cells
+    senders, receivers = (cells.mixture_of(mask) for mask in (cells.senders, cells.receivers))
+    replicates = np.stack([cells.sample[cells.receivers], data.stage], axis=1)
     units, unit = np.unique(replicates, axis=0, return_inverse=True)
     sender_block, receiver_block = _blocks(data, block_size)
     scene = Scene(
@@ -114,12 +125,14 @@ def communication_tables(
         expression=data.sender_ligand,
         activity=data.activity,
         pair_ligand=data.ligand,
-        sender_type=sender_code,
-        receiver_type=receiver_code,
+        sender_types=senders.values.astype(np.float32),
+        receiver_types=receivers.values.astype(np.float32),
         sender_block=sender_block,
         receiver_block=receiver_block,
         unit=unit.reshape(-1),
         unit_stage=units[:, 1],
+        pair_receptor=data.receptor,
+        receptor=data.receiver_receptor,
     )
     _log_blocks(scene, block_size)
     if at_exposure is None:
@@ -129,7 +142,7 @@ def communication_tables(
         draws = permute_positions(scene, n_permutations, rng, at_exposure)
     with tqdm(total=n_permutations, desc=name, disable=not progress, leave=False) as bar:
         test = permutation_test(scene, draws, tick=lambda: bar.update())
-    rows = _rows(data, test, sender_names, receiver_names)
+    rows = _rows(data, test, senders.names, receivers.names)
     together = rows["stage"] == ""
     by_stage = _with_significance(rows[~together])
     return {
@@ -165,7 +178,8 @@ def _blocks(
 
 def _log_blocks(scene: Scene, side: float) -> None:
     """Log the number of squares and the share of senders in single-type squares."""
-    n_types = pd.Series(scene.sender_type).groupby(scene.sender_block).transform("nunique")
+    code = np.unique(scene.sender_types, axis=0, return_inverse=True)[1].ravel()
+    n_types = pd.Series(code).groupby(scene.sender_block).transform("nunique")
     alone = 100 * float((n_types == 1).mean()) if len(n_types) else 0.0
     logger.info(
         "Communication: labels or positions are permuted within %d squares of side %.4g; %.0f %% "

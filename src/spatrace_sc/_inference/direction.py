@@ -24,8 +24,8 @@ def leads_of_tfs(study: Study, block: NDArray[np.integer], seed: int) -> Leads:
     between slices are not mistaken for differences in time. The level is that of log-normalised
     expression, for TFs as for targets.
     """
-    labels = (study.receiver_types, study.receiver_sample)
-    dummies = [pd.get_dummies(values).to_numpy(dtype=float)[:, 1:] for values in labels]
+    slices = pd.get_dummies(study.receiver_sample).to_numpy(dtype=float)
+    dummies = [groups[:, 1:] for groups in (study.receiver_mixture.values, slices)]
     rng = np.random.default_rng(seed)
     measured = leads(study.backward, study.tf, study.target, np.hstack(dummies), block, rng)
     share = round(100 * measured.order_share)

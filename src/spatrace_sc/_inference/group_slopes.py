@@ -141,7 +141,7 @@ def _nuisance(restored: Restored, rows: NDArray[np.intp]) -> NDArray[np.float64]
     """(N, C) samples, cell types, powers of time, and the covariates that the user named."""
     study = restored.study
     samples = pd.get_dummies(study.receiver_sample[rows]).to_numpy(dtype=float)
-    types = pd.get_dummies(study.receiver_types[rows]).to_numpy(dtype=float)[:, 1:]
+    types = study.cells.mixture_of(np.flatnonzero(study.receivers)[rows]).values[:, 1:]
     time = _standardise(study.time[rows][:, None])[:, 0]
     named = _standardise(study.named_covariates.to_numpy(dtype=float)[rows])
     return np.hstack([samples, types - types.mean(axis=0), time_powers(time), named])

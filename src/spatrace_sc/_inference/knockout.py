@@ -232,10 +232,11 @@ def _signal_changes(
 def _exposure_without(model: Restored, silent: list[str]) -> torch.Tensor:
     """(receivers, L) attended exposure when senders of these types send nothing."""
     study = model.study
-    sending = ~np.isin(study.sender_types, silent)
-    exposure = np.asarray(study.weights @ (study.sender_ligand * sending[:, None]))
+    mixture = study.cells.mixture_of(study.senders)
+    sending = 1.0 - mixture.values[:, np.isin(mixture.names, silent)].sum(axis=1)
+    ligand = (study.sender_ligand * sending[:, None]).astype(np.float32)
     history = build_history(
-        *(study, exposure.astype(np.float32), study.receptor, study.tf),
+        *(study, ligand, study.receptor, study.tf),
         model.config.model.n_lags,
         lambda tf: tf,
     )

@@ -39,12 +39,9 @@ def block_activity(adata: AnnData, source: Source, profiles: PairProfiles) -> ND
     rows = profiles.receivers
     coords = coordinates(adata, source.spatial_key)[rows]
     time = np.nan_to_num(time_column(adata, source.time_key)[rows])
-    keys = {"sample_key": source.sample_key, "cell_type_key": source.cell_type_key}
-    labels = [
-        categories(adata, key, argument)[rows].astype(str)
-        for argument, key in keys.items()
-        if key is not None
-    ]
+    labels = [source.types(adata)[rows]]
+    if source.sample_key is not None:
+        labels.insert(0, categories(adata, source.sample_key, "sample_key")[rows].astype(str))
     strata = pd.factorize(pd.MultiIndex.from_arrays(labels), sort=True)[0]
     extent = max(np.ptp(coords[strata == s], axis=0).max() for s in np.unique(strata))
     position = np.column_stack([coords / (extent or 1.0), time / (np.ptp(time) or 1.0)])

@@ -136,6 +136,7 @@ class _Signals:
                 *(study.cells.coords, study.cells.sample, study.cells.receivers),
                 study.cells.senders,
                 radius,
+                own=model.result.source.own,
             )[study.cells.receivers][:, study.cells.senders]
             for radius in radii
         ]

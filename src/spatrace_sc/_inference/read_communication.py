@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .._check import shorten
 from .._core.exposure import linear
+from .._data.cell_types import read_proportions
 from .._data.cells import categories, coordinates
 from .._data.complexes import Complexes
 from .._data.empty_cells import empty_cells, shallow_cells
@@ -45,7 +46,7 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
     """
     source, genes = result.source, result.genes
     matrix, unmeasured = expression_by_slice(adata, source.layer, source.slice_column)
-    ligand, empty, shallow = _read_ligands(adata, result, matrix, unmeasured)
+    levels, empty, shallow = _read_levels(adata, result, matrix, unmeasured)
     values = result.per_cell("activity")
     in_file = _read_cells(adata, result, empty)
     receives = in_file.receivers & ~(shallow & ~np.isfinite(values).all(axis=1))
@@ -66,29 +67,36 @@ def read_communication_input(adata: AnnData, result: Result) -> CommunicationInp
     weights = weights_within(
         *(cells.coords, cells.sample, cells.receivers, cells.senders),
         float(source.radius or 0.0),
+        own=source.own,
     )
     return communication_input(
         *(cells, result.stages, genes),
         pairs=result.activity_pairs,
         activity=activity,
-        sender_ligand=linear(ligand[rows[cells.senders]]),
+        sender_ligand=linear(levels["ligands"][rows[cells.senders]]),
         weights=weights[cells.receivers][:, cells.senders],
         rows=rows,
+        receiver_receptor=(
+            linear(levels["receptors"][rows[cells.receivers]]) if "receptors" in levels else None
+        ),
     )
 
 
-def _read_ligands(
+def _read_levels(
     adata: AnnData, result: Result, matrix: InMemory | OnDisk, unmeasured: Unmeasured | None
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return (cells, L) levels of the ligands as in the inference, empty cells and shallow cells.
+) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return levels as in the inference by role, empty cells and shallow cells.
 
-    Values that were not measured are means. Genes with another role that were removed since count
-    as genes without one.
+    Levels are (cells, genes), of ligands and, in mixed spots, of receptors. Values that were not
+    measured are means. Genes with another role that were removed since count as genes without one.
     """
-    complexes, names = _genes(adata, result, "ligands")
+    roles = ("ligands",) if result.source.proportions is None else ("ligands", "receptors")
+    listed = {role: _genes(adata, result, role) for role in roles}
+    complexes = listed["ligands"][0]
+    names = [name for _, of_role in listed.values() for name in of_role]
     genes = complexes.genes_of(names)
     position = adata.var_names.get_indexer(genes)
-    types = categories(adata, result.source.cell_type_key, "cell_type_key")
+    types = result.source.types(adata)
     if result.form < FIRST_WITH_SIZE_FACTORS:
         empty = empty_cells(matrix)
         levels, shallow = columns(matrix, position), np.zeros_like(empty)
@@ -101,9 +109,12 @@ def _read_ligands(
         shallow = shallow_cells(loaded.molecules, sample, types, empty)
     if unmeasured is not None:
         levels = imputed(levels, unmeasured.missing(position), types, ~empty & ~shallow)
-    ligands, by_gene = complexes.among(names), pd.Index(genes)
-    everything = np.asarray(ligands.appended(levels, by_gene))
-    return everything[:, ligands.index(by_gene, names)], empty, shallow
+    chosen, by_gene = complexes.among(names), pd.Index(genes)
+    everything = np.asarray(chosen.appended(levels, by_gene))
+    of_role = {
+        role: everything[:, chosen.index(by_gene, names)] for role, (_, names) in listed.items()
+    }
+    return of_role, empty, shallow
 
 
 def _genes(
@@ -141,7 +152,9 @@ def _read_cells(adata: AnnData, result: Result, empty: NDArray[np.bool_]) -> Cel
     ``empty`` cells neither send nor receive, as in the inference.
     """
     source = result.source
-    types = categories(adata, source.cell_type_key, "cell_type_key").astype(str)
+    mixture = None if source.proportions is None else read_proportions(adata, source.proportions)
+    types = source.types(adata) if mixture is None else mixture.labels
+    sends, receives = source.roles(adata, types)
     sample = _samples(adata, source)
     stage = np.full(adata.n_obs, "all", dtype=object)
     if source.stage_column is not None:
@@ -152,8 +165,9 @@ def _read_cells(adata: AnnData, result: Result, empty: NDArray[np.bool_]) -> Cel
         sample=pd.factorize(sample, sort=True)[0],
         stage=stage.astype(str),
         time=np.full(adata.n_obs, np.nan),
-        senders=np.isin(types, list(source.senders or ())) & ~empty,
-        receivers=np.isin(types, list(source.receivers or ())) & ~empty,
+        senders=sends & ~empty,
+        receivers=receives & ~empty,
+        mixture=mixture,
     )
 
 

@@ -28,7 +28,8 @@ from .._result import Restoration, Result
 from .._result.checks import FIRST_WITH_SIZE_FACTORS
 from .._study.ancestors import Ancestors
 from .._study.problem import build_problem
-from .._study.read import assemble_study, in_data_order, load_tissue, read_cells
+from .._study.read import assemble_study, in_data_order, load_tissue
+from .._study.read_cells import read_cells
 from .._study.records import Study
 from .._study.roles import complexes_of
 from .levels import per_standard_deviation, regulator_levels
@@ -243,9 +244,11 @@ def _check_values(restored: Restored) -> None:
 def target_moments(study: Study) -> NDArray[np.float64]:
     """(2, G + C) mean over the receivers, and of the product with time, of targets and covariates.
 
-    The covariates are those that the user named.
+    The covariates are those that the user named, and proportions of cell types.
     """
     named = study.named_covariates.to_numpy(dtype=float).reshape(len(study.time), -1)
+    if study.cells.mixture is not None:
+        named = np.hstack([named, study.receiver_mixture.values])
     target = np.hstack([study.target.astype(np.float64), named])
     return np.stack([target.mean(axis=0), study.time @ target / len(target)])
 

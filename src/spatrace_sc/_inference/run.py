@@ -249,4 +249,5 @@ def _communication_input(
         sender_ligand=study.sender_ligand,
         weights=study.weights,
         rows=study.rows,
+        receiver_receptor=study.receptor,
     )

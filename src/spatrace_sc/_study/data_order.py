@@ -28,8 +28,12 @@ def order_of_cells(cells: Cells, names: NDArray[np.str_]) -> NDArray[np.intp]:
 
 def take_cells(cells: Cells, order: NDArray[np.intp]) -> Cells:
     """Return the columns of the cells in another order."""
-    moved = {name: column[order] for name, column in cells._asdict().items()}
-    return Cells(**moved)
+    columns = cells._asdict()
+    mixture = columns.pop("mixture")
+    moved = {name: column[order] for name, column in columns.items()}
+    if mixture is not None:
+        mixture = mixture._replace(values=mixture.values[order])
+    return Cells(**moved, mixture=mixture)
 
 
 def rank_genes(

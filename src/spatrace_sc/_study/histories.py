@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
 from .._core.counts import wiener_filter
-from .._core.exposure import ligand_exposure
 from .._core.paths import expected_history
 from .._core.statistics import shuffle_within
 from .._model.records import History
+from .decoy_strata import receiver_strata, sender_strata
 from .records import Study
 
-#: Receivers in a bin of time within which decoys are shuffled, and the most bins.
-RECEIVERS_PER_BIN, MAX_BINS = 50, 10
 #: (receivers, F) log expression → (receivers, F) current level.
 CurrentTF = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def build_history(
     study: Study,
-    exposure: NDArray[np.float32],
+    ligand: NDArray[np.float32],
     receptor: NDArray[np.float32],
     tf: NDArray[np.float32],
     n_lags: int,
@@ -32,26 +29,48 @@ def build_history(
 ) -> History:
     """Return the histories of the regulators, without the target of the predicted cell.
 
-    A receptor that is also a target is not read in the predicted cell: its previous step is used
-    again. A ligand that is also a target is not read in the neighbourhoods of ancestors, which may
-    hold the predicted cell: the cell's own exposure, which never counts itself, is used at every
-    step. A complex is a target in this sense if one of its subunits is. TFs enter twice: as
-    counted in earlier cells, and as their ``current`` level (:func:`current_tf_filter`). The level
-    of a TF that is also a target is read by the other targets; an edge of the TF on itself is
-    forbidden.
+    ``ligand`` (senders, L) and ``receptor`` (receivers, R) are linear levels. A receptor that is
+    also a target is not read in the predicted cell: its previous step is used again. A complex is a
+    target in this sense if one of its subunits is. Ligands: :func:`_exposure_history`. TFs enter
+    twice: as counted in earlier cells, and as their ``current`` level (:func:`current_tf_filter`).
+    The level of a TF that is also a target is read by the other targets; an edge of the TF on
+    itself is forbidden.
     """
     past_tf, exists = expected_history(study.backward, tf, n_lags=n_lags)
     past_receptor, _ = expected_history(study.backward, receptor, n_lags=n_lags)
-    past_exposure, _ = expected_history(study.backward, exposure, n_lags=n_lags)
     genes = study.genes
-    targets = genes.targets
-    is_target = np.flatnonzero(genes.share_gene(genes.receptors, targets).any(axis=1))
+    is_target = np.flatnonzero(genes.share_gene(genes.receptors, genes.targets).any(axis=1))
     with_past = np.flatnonzero(exists[:, -2])[:, None]
     past_receptor[with_past, n_lags, is_target] = past_receptor[with_past, n_lags - 1, is_target]
-    is_target = np.flatnonzero(genes.share_gene(genes.ligands, targets).any(axis=1))
-    past_exposure[:, :, is_target] = past_exposure[:, -1:, is_target]
+    past_exposure = _exposure_history(study, ligand, n_lags)
     arrays = (past_tf[:, :-1], current(tf), past_receptor, past_exposure, exists)
     return History(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
+
+
+def _exposure_history(
+    study: Study, ligand: NDArray[np.float32], n_lags: int
+) -> NDArray[np.float32]:
+    """(receivers, n_lags + 1, L) exposures without the target of the predicted cell.
+
+    A ligand that is also a target is not read in the neighbourhoods of ancestors, which may hold
+    the predicted cell: what the cell's neighbours send it is used at every step. Where cells signal
+    to themselves, the predicted cell's own level of such a ligand is replaced by that of the
+    previous step, as for receptors.
+    """
+    exposure = np.asarray(study.weights @ ligand, dtype=np.float32)
+    past, exists = expected_history(study.backward, exposure, n_lags=n_lags)
+    genes = study.genes
+    is_target = np.flatnonzero(genes.share_gene(genes.ligands, genes.targets).any(axis=1))
+    if study.own_weights is None:
+        past[:, :, is_target] = past[:, -1:, is_target]
+        return past
+    levels = ligand[:, is_target]
+    others = np.asarray((study.weights - study.own_weights) @ levels, dtype=np.float32)
+    own, _ = expected_history(study.backward, np.asarray(study.own_weights @ levels), n_lags=n_lags)
+    with_past = np.flatnonzero(exists[:, -2])
+    own[with_past, n_lags] = own[with_past, n_lags - 1]
+    past[:, :, is_target] = others[:, None] + own
+    return past
 
 
 def recent_past(study: Study, values: NDArray[np.float32], n_lags: int) -> NDArray[np.float32]:
@@ -111,27 +130,17 @@ def decoy_drawer(study: Study, n_lags: int) -> Callable[[np.random.Generator], H
 
     A decoy ligand is a ligand's expression permuted among senders of one type and sample, with the
     exposure recomputed by the same kernel. A decoy receptor or TF is the gene's expression permuted
-    among receivers of one type, sample and bin of time. Each gene is permuted on its own; histories
-    follow the same transitions.
+    among receivers of one type, sample and bin of time. Mixed spots are permuted among spots of
+    similar proportions (:mod:`.decoy_strata`). Each gene is permuted on its own; histories follow
+    the same transitions.
     """
-    sender_strata = _strata(study.sender_types, study.sender_sample)
-    n_bins = int(np.clip(len(study.time) // RECEIVERS_PER_BIN, 1, MAX_BINS))
-    limits = np.quantile(study.time, np.linspace(0, 1, n_bins + 1)[1:-1])
-    time_bin = np.searchsorted(limits, study.time)
-    receiver_strata = _strata(study.receiver_types, study.receiver_sample, time_bin)
+    of_senders, of_receivers = sender_strata(study), receiver_strata(study)
     current = current_tf_filter(study)
 
     def draw(rng: np.random.Generator) -> History:
-        ligand = shuffle_within(study.sender_ligand, sender_strata, rng)
-        exposure = ligand_exposure(study.weights, np.log1p(ligand))
-        receptor = shuffle_within(study.receptor, receiver_strata, rng)
-        tf = shuffle_within(study.tf, receiver_strata, rng)
-        return build_history(study, exposure, receptor, tf, n_lags, current)
+        ligand = shuffle_within(study.sender_ligand, of_senders, rng)
+        receptor = shuffle_within(study.receptor, of_receivers, rng)
+        tf = shuffle_within(study.tf, of_receivers, rng)
+        return build_history(study, ligand, receptor, tf, n_lags, current)
 
     return draw
-
-
-def _strata(*labels: NDArray[np.generic]) -> NDArray[np.intp]:
-    """(N,) code of each combination of labels, in order of appearance."""
-    codes: NDArray[np.intp] = pd.factorize(pd.MultiIndex.from_arrays(labels))[0]
-    return codes

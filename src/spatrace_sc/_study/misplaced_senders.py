@@ -38,7 +38,13 @@ def misplace_senders(study: Study, rng: np.random.Generator) -> Study:
         rows = np.flatnonzero(sample == code)
         moved = _within(study.coords[rows], MIN_RADII * study.radius, rng)
         source[rows] = _from_other_slice(study, code, rng) if moved is None else rows[moved]
-    return replace(study, weights=study.weights[source].tocsr(), exposure=study.exposure[source])
+    own = study.own_weights
+    return replace(
+        study,
+        weights=study.weights[source].tocsr(),
+        exposure=study.exposure[source],
+        own_weights=None if own is None else own[source].tocsr(),
+    )
 
 
 def _within(

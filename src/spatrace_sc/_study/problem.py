@@ -66,7 +66,7 @@ def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
         else mixed_tf_filter(study, covariates.values)
     )
     history = histories.build_history(
-        study, study.exposure, study.receptor, study.tf, n_lags, current
+        study, study.sender_ligand, study.receptor, study.tf, n_lags, current
     )
     usable = history.exists[:, -2]
     if int(usable.sum()) < MIN_USABLE_CELLS:
@@ -143,11 +143,12 @@ def excluded_pairs(genes: Regulators) -> NDArray[np.int64]:
 def build_covariates(study: Study) -> Covariates:
     """Return cell type, sample, powers of time, neighbourhood state and named covariates.
 
+    Cell type is an indicator of every type, or its proportion in mixed spots.
     They compete with the regulators for what changes with type, sample, time and place alone.
     """
     time = (study.time - study.time.mean()) / study.time.std()
     groups = [
-        pd.get_dummies(study.receiver_types).to_numpy(dtype=float),
+        study.receiver_mixture.values,
         pd.get_dummies(study.receiver_sample).to_numpy(dtype=float),
         time_powers(time) if study.former_covariates else time_course(time),
     ]

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
-from scipy import sparse
 
 from .._core.exposure import ligand_exposure, linear
-from .._data.cells import (
-    categories,
-    cell_mask,
-    coordinates,
-    receivers_with_time,
-    require_receivers,
-    samples,
-    time_column,
-)
+from .._data.cell_types import warn_of_abundances
+from .._data.cells import require_receivers
 from .._data.complexes import Complexes
 from .._data.covariates import read_covariates, refuse_genes
 from .._data.empty_cells import shallow_cells, warn_of_empty_cells, warn_of_shallow_cells
@@ -33,21 +23,19 @@ from .._data.matrix_forms import InMemory
 from .._data.missing_genes import warn_of_unmeasured_genes
 from .._data.on_disk import OnDisk
 from .._data.platforms import radius_in_units
-from .._data.radius import resolve_radius, weights_within
+from .._data.radius import resolve_radius
 from .._data.repeated_cells import repeats, warn_of_repeated_cells
 from .._data.size_factors import load_rescaled, log_size_factors
 from .._data.stored_exposure import radius_or_stored
 from .._data.unmeasured import Unmeasured, warn_of_unmeasured
-from .._errors import DataError, warn
 from .._regulators import Regulators
 from .ancestors import Ancestors, find_ancestors
 from .count_noise import count_noise
 from .data_order import order_of_cells, order_stages, rank_genes, sort_genes, take_cells
+from .read_cells import kernel_weights, read_cells
 from .records import Cells, Study
 from .roles import GivenGenes, resolve_roles
 from .source import Source
-
-logger = logging.getLogger("spatrace_sc")
 
 
 class Tissue(NamedTuple):
@@ -81,6 +69,8 @@ def read_study(adata: AnnData, roles: GivenGenes, source: Source) -> Study:
     """
     matrix, unmeasured = expression_by_slice(adata, source.layer, source.slice_column)
     cells = read_cells(adata, source)
+    if source.proportions is not None:
+        warn_of_abundances(adata, source.proportions)
     symbols = symbols_of(adata, source.gene_symbols)
     n_measured = None if unmeasured is None else unmeasured.n_measured
     names, subunits = resolve_roles(adata, roles, matrix, symbols, n_measured)
@@ -190,7 +180,7 @@ def assemble_study(
         sample_key=source.sample_key,
     )
     radius = resolve_radius(radius, cells.coords, cells.sample)
-    weights = _weights(cells, radius)
+    weights, own_weights = kernel_weights(cells, radius, source.own)
     column_of = partial(tissue.complexes.index, adata.var_names)
     position = {role: column_of(genes) for role, genes in names.items()}
     receiver_matrix = matrix[np.flatnonzero(cells.receivers)]
@@ -237,6 +227,7 @@ def assemble_study(
         named_covariates=named,
         backward=ancestors.backward,
         state=ancestors.state,
+        own_weights=own_weights,
     )
 
 
@@ -251,43 +242,3 @@ def _imputed_in_receivers(tissue: Tissue, genes: NDArray[np.intp]) -> NDArray[np
     if tissue.unmeasured is None:
         return None
     return tissue.unmeasured.missing(genes, tissue.rows[tissue.cells.receivers])
-
-
-def read_cells(adata: AnnData, source: Source) -> Cells:
-    """Read and check coordinates, types, samples, stages and time of every cell."""
-    coords = coordinates(adata, source.spatial_key, sample_key=source.sample_key)
-    types = categories(adata, source.cell_type_key, "cell_type_key").astype(str)
-    stage_key, time_key = source.stage_key, source.time_key
-    slices = samples(adata, source.sample_key, stage_key=stage_key, time_key=time_key).astype(str)
-    time = time_column(adata, source.time_key, cell_type_key=source.cell_type_key)
-    senders = cell_mask(types, source.senders, "senders", adata.n_obs)
-    receivers = receivers_with_time(time, types, source.receivers, source.time_key)
-    stage = slices
-    if source.stage_key is not None:
-        stage = categories(adata, source.stage_key, "stage_key").astype(str)
-    if source.sample_key is None and len(set(stage)) > 1:
-        warn(
-            f"`stage_key={source.stage_key!r}` has several stages but `sample_key` is None: all "
-            "cells count as one slice, and cells of different stages as neighbours. "
-            "Name the slices with `sample_key`."
-        )
-    return Cells(coords, types, pd.factorize(slices, sort=True)[0], stage, time, senders, receivers)
-
-
-def _weights(cells: Cells, radius: float) -> sparse.csr_matrix:
-    """(receivers, senders) kernel over distance, with the number of neighbours logged."""
-    everyone = weights_within(cells.coords, cells.sample, cells.receivers, cells.senders, radius)
-    weights = everyone[cells.receivers][:, cells.senders]
-    if not weights.nnz:
-        raise DataError(
-            f"no receiver has a sender within `radius={radius:g}`; check the units of the "
-            "coordinates, `senders`, `receivers` and `sample_key`."
-        )
-    n_senders = np.diff(weights.indptr)
-    logger.info(
-        "Neighbours within the radius: median %d senders per receiver; "
-        "%.0f %% of receivers have none.",
-        int(np.median(n_senders)),
-        100 * float((n_senders == 0).mean()),
-    )
-    return weights

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .._data.cell_types import Mixture, one_hot
 from .._regulators import Regulators
 
 
@@ -17,6 +18,8 @@ class Cells(NamedTuple):
     """Checked columns of ``obs`` and coordinates of all cells, and masks of senders and receivers.
 
     ``sample`` has codes, ``types`` and ``stage`` names; ``time`` is NaN where a cell has none.
+    ``mixture`` holds the proportions of cell types where cells are mixed spots; ``types`` then has
+    the type of the largest proportion.
     """
 
     coords: NDArray[np.float64]
@@ -26,6 +29,13 @@ class Cells(NamedTuple):
     time: NDArray[np.float64]
     senders: NDArray[np.bool_]
     receivers: NDArray[np.bool_]
+    mixture: Mixture | None = None
+
+    def mixture_of(self, mask: NDArray[np.generic]) -> Mixture:
+        """Return the proportions of types in some cells; a single type where none were given."""
+        if self.mixture is None:
+            return one_hot(self.types[mask])
+        return self.mixture.among(mask)
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,8 @@ class Study:
     - ``stage`` (receivers,): position in ``stages``, which are in order of time; ``time``
       (receivers,).
     - ``radius``: in the units of the coordinates; ``weights`` (receivers, senders): kernel over
-      distance.
+      distance; ``own_weights`` (receivers, senders): the part of it at which a receiver is its own
+      sender, None if no cell signals to itself.
     - ``sender_ligand`` (senders, L), ``exposure`` (receivers, L), ``receptor`` (receivers, R):
       linear; ``tf`` (receivers, F), ``target`` (receivers, G): log-normalised.
     - ``noise``: count noise of the TFs; ``unit`` (cells,): linear value of one molecule, None if
@@ -85,6 +96,7 @@ class Study:
     state: sparse.csr_matrix
     reads_tfs_alone: bool = True
     former_covariates: bool = False
+    own_weights: sparse.csr_matrix | None = None
     named_covariates: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
@@ -121,6 +133,11 @@ class Study:
     def receiver_types(self) -> NDArray[np.str_]:
         """(receivers,) cell types."""
         return self.cells.types[self.receivers]
+
+    @property
+    def receiver_mixture(self) -> Mixture:
+        """(receivers, K) proportions of cell types."""
+        return self.cells.mixture_of(self.receivers)
 
     @property
     def receiver_sample(self) -> NDArray[np.integer]:

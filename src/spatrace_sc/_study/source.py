@@ -8,7 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
 
+from .._data.cell_types import read_proportions, type_labels
+from .._data.cells import time_column
 from .._data.complexes import MINIMUM
 from .._keys import COMPLEXES
 
@@ -28,10 +32,12 @@ class Source:
     platform, or µm with a ``scale`` (µm per unit), which is not stored. ``homophilic``:
     whether a gene may pair with itself. ``covariates`` are sorted columns of ``obs`` and slots
     of ``obsm``. ``complexes``: names in results of the subunits of every complex, known once the
-    data have been read; ``complex_level``: how its level follows from theirs.
+    data have been read; ``complex_level``: how its level follows from theirs. With
+    ``proportions``, a slot of ``obsm``, ``cell_type_key`` is None. ``own``: whether a cell signals
+    to itself.
     """
 
-    cell_type_key: str
+    cell_type_key: str | None
     sample_key: str | None
     stage_key: str | None
     time_key: str
@@ -47,6 +53,32 @@ class Source:
     complexes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     complex_level: str = MINIMUM
     scale: float | None = None
+    proportions: str | None = None
+    own: bool = False
+
+    def types(self, adata: AnnData, *, fill: bool = False) -> NDArray[np.str_]:
+        """Return one type per cell, see :func:`spatrace_sc._data.cell_types.type_labels`."""
+        return type_labels(adata, self.cell_type_key, self.proportions, fill=fill)
+
+    def roles(
+        self, adata: AnnData, types: NDArray[np.str_]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """(cells,) masks of senders and receivers, by the types that were used.
+
+        Mixed spots without time only send.
+        """
+        sends, receives = (np.isin(types, list(t or ())) for t in (self.senders, self.receivers))
+        if self.proportions is not None:
+            receives &= np.isfinite(time_column(adata, self.time_key))
+        return sends, receives
+
+    def sender_names(self, adata: AnnData) -> list[str]:
+        """Return the cell types that send: those with a proportion in a spot that does."""
+        if self.proportions is None:
+            return [str(name) for name in self.senders or ()]
+        mixture = read_proportions(adata, self.proportions)
+        sending = np.isin(mixture.labels, list(self.senders or ()))
+        return [str(name) for name in mixture.among(sending).names]
 
     @property
     def stage_column(self) -> str | None:
@@ -55,8 +87,9 @@ class Source:
 
     @property
     def columns(self) -> tuple[str | None, ...]:
-        """Columns of ``obs`` that the model uses: cell type, slice, stage and time."""
-        return (self.cell_type_key, self.sample_key, self.stage_key, self.time_key)
+        """Columns and slots that the model uses: cell type, slice, stage, time, proportions."""
+        keys = (self.cell_type_key, self.sample_key, self.stage_key, self.time_key)
+        return (*keys, self.proportions)
 
     @property
     def slice_column(self) -> str | None:
@@ -84,6 +117,7 @@ class Source:
             rows = [(name, gene) for name, genes in self.complexes.items() for gene in genes]
             params[COMPLEXES] = pd.DataFrame(rows, columns=["complex", "subunit"], dtype=object)
             params["complex_level"] = self.complex_level
+        params |= {"proportions": self.proportions or "", "own": bool(self.own)}
         return params | {"radius": self.radius, "homophilic": bool(self.homophilic)}
 
     @classmethod
@@ -103,6 +137,8 @@ class Source:
             covariates=named,
             complexes=complexes_in(params),
             complex_level=str(params.get("complex_level", MINIMUM)),
+            proportions=str(params.get("proportions", "")) or None,
+            own=bool(params.get("own", False)),
         )
 
 

@@ -39,6 +39,7 @@ def take_receivers(study: Study, keep: NDArray[np.bool_]) -> Study:
         stage=study.stage[keep],
         time=study.time[keep],
         weights=study.weights[keep].tocsr(),
+        own_weights=None if study.own_weights is None else study.own_weights[keep].tocsr(),
         exposure=study.exposure[keep],
         receptor=study.receptor[keep],
         tf=study.tf[keep],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -109,8 +111,10 @@ def _shrunk(
     known = np.isfinite(se).all(axis=1)
     source = result.source
     columns = dict.fromkeys([source.cell_type_key, source.stage_key, source.sample_key])
+    mixed = source.proportions is not None and source.proportions in adata.obsm
     named = [c for c in columns if c is not None and c in adata.obs]
-    present = [label_text(adata, c, "obs") for c in named]
+    present: list[NDArray[Any]] = [source.types(adata)] if mixed else []
+    present += [label_text(adata, c, "obs") for c in named]
     if not known.any() or not present:
         return values.copy()
     group = pd.factorize(pd.MultiIndex.from_arrays(present[:2]))[0]

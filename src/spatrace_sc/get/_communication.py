@@ -10,7 +10,6 @@ from scipy import sparse
 from .. import _keys
 from .._check import closest, shorten
 from .._data.cell_matrices import stored_matrix
-from .._data.cells import label_text
 from .._edges import LR_PAIRS, PAIR_SEPARATOR, joined
 from .._errors import InvalidArgumentError, MissingKeyError
 from .._result import Result
@@ -107,14 +106,11 @@ def sent_received(
     """
     result = Result.read(adata, key, of_cells=True)
     matrix, source = _stored(adata, pair, key), result.source
-    types = label_text(adata, source.cell_type_key, "cell_type_key")
-    sums = {
-        "sent": (source.senders, matrix.sum(axis=1)),
-        "received": (source.receivers, matrix.sum(axis=0)),
-    }
+    masks = source.roles(adata, source.types(adata, fill=True))
+    sums = zip(("sent", "received"), masks, (1, 0), strict=True)
     columns = {
-        name: np.where(np.isin(types, list(chosen or ())), np.asarray(total).ravel(), np.nan)
-        for name, (chosen, total) in sums.items()
+        name: np.where(mask, np.asarray(matrix.sum(axis=axis)).ravel(), np.nan)
+        for name, mask, axis in sums
     }
     return pd.DataFrame(columns, index=adata.obs_names)
 

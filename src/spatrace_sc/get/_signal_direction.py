@@ -72,12 +72,14 @@ def signal_direction(
     result = Result.read(adata, key, of_cells=True)
     matrix = cell_communication(adata, pair, module=module, key=key)
     position, source, n = coordinates(adata, result.source.spatial_key), result.source, adata.n_obs
-    types = label_text(adata, source.cell_type_key, "cell_type_key")
-    sends, receives = (np.isin(types, list(t or ())) for t in (source.senders, source.receivers))
+    sends, receives = source.roles(adata, source.types(adata, fill=True))
     column = source.sample_key
     sample = np.zeros(n) if column is None else label_text(adata, column, "sample_key")
     radius = float(source.radius or 0.0)
-    weights = weights_within(position, pd.factorize(sample)[0], receives, sends, radius)
+    # a cell has no direction to itself, but its own share lowers that of the others
+    weights = weights_within(
+        *(position, pd.factorize(sample)[0], receives, sends), radius, own=source.own
+    )
     received = np.asarray(matrix.sum(axis=0), dtype=np.float64).ravel()
     total = np.asarray(weights.sum(axis=1), dtype=np.float64).ravel()
     share = np.divide(received, total, out=np.zeros(n), where=total > 0)

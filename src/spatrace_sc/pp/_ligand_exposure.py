@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys
+from .._check import flag
 from .._core.exposure import ligand_exposure as compute_exposure
 from .._core.exposure import nearest_neighbour_distance
 from .._data.cells import categories, cell_mask, coordinates, samples
@@ -41,6 +42,7 @@ def ligand_exposure(
     layer: str | None = None,
     senders: Sequence[str] | None = None,
     receivers: Sequence[str] | None = None,
+    own: bool = False,
     table_key: str = _keys.TABLE,
     key_added: str = _keys.EXPOSURE,
     copy: bool = False,
@@ -49,7 +51,8 @@ def ligand_exposure(
 
     The exposure of cell i to ligand l is the sum over senders j of
     exp(-3 d_ij / radius) · (exp(X_jl) - 1), with X log-normalised expression and d the distance.
-    Senders are other cells of the same slice within the radius. Expression is returned to linear
+    Senders are other cells of the same slice within the radius, and with ``own`` the cell itself.
+    Expression is returned to linear
     units before the sum, because molecules add and their logarithms do not.
 
     Parameters
@@ -75,6 +78,8 @@ def ligand_exposure(
         Layer of log-normalised expression. None: ``X``.
     senders, receivers
         Cell types. None: all.
+    own
+        Whether a cell also sends to itself, at distance 0: a spot of several cells does.
     table_key
         Table of a SpatialData.
     key_added
@@ -89,7 +94,7 @@ def ligand_exposure(
     - ``obsm[key_added]``: the table (DataFrame, float32; NaN in cells that are not receivers);
     - ``uns[key_added]["params"]``: ``radius``, ``nearest_distance`` (median distance to the
       nearest cell), ``kernel``, ``spatial_key``, ``sample_key``, ``layer``, ``senders``,
-      ``receivers`` and the names of the ``ligands``.
+      ``receivers``, ``own`` and the names of the ``ligands``.
 
     Notes
     -----
@@ -141,8 +146,9 @@ def ligand_exposure(
         sample_key=sample_key,
     )
     radius = resolve_radius(radius_in_units(radius, scale, coords, sample), coords, sample)
-    weights = weights_within(coords, sample, receiving, sending, radius)
-    if not weights.nnz:
+    flag(own, "own")
+    weights = weights_within(coords, sample, receiving, sending, radius, own=bool(own))
+    if weights.nnz == np.count_nonzero(weights.diagonal()):
         raise DataError(
             f"no receiver has a sender within `radius={radius:g}`; check the units of the "
             "coordinates, `senders` and `sample_key`."
@@ -167,6 +173,7 @@ def ligand_exposure(
         senders=senders,
         receivers=receivers,
         ligands=table.columns,
+        own=bool(own),
     )
     adata.uns[key_added] = {"params": params}
     return None

@@ -62,13 +62,20 @@ def communication(
     standard deviations of the targets. ``E`` is the exposure to the ligand: ``w`` is the kernel
     over distance, ``x`` the expression of the ligand in the sender. Scores are 0 or more.
 
+    In mixed spots (``proportions`` of :func:`spatrace_sc.tl.infer_ccc`) with proportions ``p``,
+    spot j sends the share ``p[j, a] m[a, l] / sum over c of p[j, c] m[c, l]`` of its ligand from
+    type *a*. ``m`` is the level of the ligand in a type: the non-negative regression of its
+    expression on the proportions. The receptor divides the activity of a receiver among its types
+    in the same way. The mean over receivers of type *b* is weighted by ``p[i, b]``
+    (``docs/spots.md``).
+
     A row makes two claims and needs both: the pair acts (:func:`spatrace_sc.get.lr_pairs`), and
     it acts between *these* cell types. A permutation test addresses the second claim:
 
-    - ``null="labels"`` permutes cell-type labels within local squares of the slice, among
-      senders and among receivers. Location, expression and activity stay in place. A small p
-      means that the cell types matter beyond location. In single-type squares nothing can be
-      permuted: type and location are confounded.
+    - ``null="labels"`` permutes cell-type labels, or the proportions of mixed spots, within local
+      squares of the slice, among senders and among receivers. Location, expression and activity
+      stay in place. A small p means that the cell types matter beyond location. In single-type
+      squares nothing can be permuted: type and location are confounded.
     - ``null="positions"`` permutes the positions of senders within local squares; type and
       expression move together. A small p means that the type is closer to the receivers than
       other senders of the square.

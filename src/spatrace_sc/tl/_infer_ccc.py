@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import RandomSource, flag, seed_of
+from .._data.cell_types import proportions_name
 from .._data.complexes import check_level
 from .._data.covariates import covariate_names
 from .._data.notices import hint_at_symbols, log_limits, review_columns, warn_if_none_significant
@@ -50,6 +51,8 @@ def infer_ccc(
     homophilic: bool = False,
     complex_level: str = "minimum",
     covariates: Sequence[str] | None = None,
+    proportions: str | None = None,
+    own: bool | None = None,
     prior: Prior | None = None,
     config: Config | None = None,
     rng: RandomSource | None = None,
@@ -75,8 +78,7 @@ def infer_ccc(
     - ``s`` is the signal of a pair: ligand exposure ``E`` times receptor expression ``R``,
       passed through the saturating function ``h``. ``a`` and ``b`` weigh the steps ``k`` of the
       path. A causal transformer learns the attention ``a``, and that of the TFs; ``b`` is fixed.
-    - ``gate`` is a small modulation by the cell's context ``z_i``. The covariates ``c`` are cell
-      type, slice and time.
+    - ``gate`` is a small modulation by the context ``z_i``. Covariates ``c``: type, slice and time.
     - ``W`` is sparse and signed: by how many of its standard deviations the target changes when
       the regulator rises by one of its own. ``x``, ``s`` and ``c`` are standardised.
 
@@ -89,15 +91,14 @@ def infer_ccc(
     Parameters
     ----------
     data
-        AnnData, or SpatialData with ``table_key``. ``X`` (or ``layer``) holds log-normalised
-        expression.
+        AnnData, or SpatialData with ``table_key``.
     ligands, receptors, tfs, targets
         Genes of each role. None: the flags that :func:`spatrace_sc.pp.gene_roles` wrote to
         ``var``; without a flag for targets, at most 300 of the most variable genes. All ligand ×
         receptor pairs are candidates, except those of a gene with itself (``homophilic``). A ligand
         or receptor ``"A_B"`` that is no gene itself is a complex: one regulator, with one level.
     cell_type_key
-        Column of ``obs`` with cell types.
+        Column of ``obs`` with cell types. It is not read with ``proportions``.
     sample_key
         Column of ``obs`` with the slice. Cells of different slices are never neighbours. None:
         all cells are in one slice.
@@ -142,25 +143,27 @@ def infer_ccc(
         expression in the cell. ``"geometric mean"``: the geometric mean of all subunits.
     covariates
         Columns of ``obs`` and slots of ``obsm`` that compete with the regulators: a batch, a
-        region, a cell-cycle score, proportions of cell types. Cell type, slice and time always
-        compete. Numbers enter as they are; categories, text, True and False as one indicator per
-        category, so make a batch that is numbered categorical. They adjust every model; name what
-        confounds a regulator and its targets, not what a regulator changes.
+        region, a cell-cycle score. Cell type, slice and time always compete. Numbers enter as they
+        are; categories, text, True and False as one indicator per category. Name what confounds a
+        regulator and its targets, not what a regulator changes.
+    proportions
+        Slot of ``obsm`` with a table of the proportions of cell types in mixed spots, from any
+        deconvolution (``docs/spots.md``). Rows are divided by their sum. Types compete, and get
+        signals, by proportion. ``senders`` and ``receivers`` choose spots by their largest type.
+    own
+        Whether a cell also signals to itself, at distance 0. None: only with ``proportions``.
     prior
         Table with columns ligand, receptor[, weight] or tf, target[, weight], such as
         :func:`spatrace_sc.pp.prior` returns; or a list or dictionary of both. The penalty of a
-        listed edge is divided by up to 1 + weight (default weight 1). It is never divided by
-        more than the ratio by which listed edges exceed others in a fit without the prior. That
-        ratio is logged and stored in ``uns[key_added]["fit"]``. A prior is never a filter: every
-        edge stays a candidate. The decoys of an edge carry its penalty, so a prior alone cannot
-        lower p or q (``docs/prior.md``).
+        listed edge is divided by up to 1 + weight (default weight 1), and never by more than the
+        ratio by which listed edges exceed others in a fit without the prior (logged). A prior is
+        never a filter: every edge stays a candidate. The decoys of an edge carry its penalty, so a
+        prior alone cannot lower p or q (``docs/prior.md``).
     config
-        :class:`spatrace_sc.Config`. None: defaults. Progress bars appear if both
-        ``config.progress`` and ``st.settings.progress`` are True.
+        :class:`spatrace_sc.Config`. None: defaults.
     rng
         Seed of all random draws, or a :class:`numpy.random.Generator` that draws one. None: 0. The
-        same data, seed, machine and number of torch threads give the same tables, whatever the
-        order of the genes.
+        same data, seed, machine and number of torch threads give the same tables.
     seed
         Former name of ``rng``.
     device
@@ -200,16 +203,15 @@ def infer_ccc(
     -----
     SpatraceWarning
         If no edge of any kind has q ≤ 0.1: the tables then rank hypotheses. If ``radius``, slices,
-        expression, or names look wrong, a complex lacks a subunit, cells are empty or in the data
-        twice, or a gene is NaN, or 0, in every cell of a slice.
+        expression, proportions or names look wrong, a complex lacks a subunit, cells are empty or
+        in the data twice, or a gene is NaN, or 0, in every cell of a slice.
 
     Notes
     -----
     *Pairs and their edges* compete with decoy genes that are refitted together with them. A
     decoy ligand is a ligand permuted among senders of one type and slice; a decoy receptor is
-    permuted among receivers of one type, slice and time bin. ``q_value`` is the share of decoys
-    among everything at least as strong: the estimated false discovery rate. ``p_value`` is the
-    share of decoys that are at least as strong.
+    permuted among receivers of one type, slice and time bin. ``q_value`` is the estimated false
+    discovery rate; ``p_value`` is the share of decoys that are at least as strong.
 
     *A pair must also be distinguishable.* It must explain its targets better than any similar
     pair that is substituted for it, in spatial blocks where neither was fitted. Otherwise it may
@@ -224,13 +226,11 @@ def infer_ccc(
     *Without known count noise*, that is, if the data are not log1p of normalised counts, TF edges
     are ranked, but all have q = 1 and ``evidence`` "noise unknown". Pairs do not depend on it.
 
-    ``stability`` is the selection frequency: the share of refits that select an edge with the
-    same sign. ``effect_se`` is the standard error over refits. How well the q-values are calibrated
-    is reported in ``docs/calibration_tables.md``.
+    ``stability`` is the share of refits that select an edge with the same sign. ``effect_se`` is
+    the standard error over refits. ``docs/calibration_tables.md`` shows how well q is calibrated.
 
-    *Ranking of TF edges.* ``effect`` also holds what silencing a TF changes in a transformer
-    whose tokens are the TFs of the cell, as far as count noise allows
-    (:func:`spatrace_sc.get.attention`; ``docs/method/attention.md``). p and q do not use it.
+    *Ranking of TF edges.* ``effect`` also holds what silencing a TF changes in a transformer of
+    TFs, as far as count noise allows (``docs/method/attention.md``). p and q do not use it.
 
     *Pooled effects and shared credit* (``docs/method/credit.md``; logged). A receptor may change
     the activity of a TF and not its transcription. Where the effects of pairs follow those
@@ -248,9 +248,8 @@ def infer_ccc(
     >>> import spatrace_sc as st
     >>> adata = st.datasets.simulated(n_cells=600, n_targets=20)
     >>> st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage")
-    >>> list(st.get.lr_pairs(adata).columns)
-    ['ligand', 'receptor', 'score', 'p_value', 'score_se', 'group_q_value', 'group', 'limited_by',
-     'q_value', 'stability', 'evidence']
+    >>> list(st.get.lr_pairs(adata).columns[:3])
+    ['ligand', 'receptor', 'score']
     """
     from .._model.config import Config as Configuration
     from .._model.runtime.distributed import init_from_environment
@@ -265,16 +264,21 @@ def infer_ccc(
         )
     drawn = seed_of(rng, seed)
     flag(homophilic, "homophilic")
+    mixed = proportions_name(proportions) is not None
+    if own is not None:
+        flag(own, "own")
     check_key(adata, key_added)
     chosen_device = init_from_environment(resolve_device(device))
     source = Source(
-        *(cell_type_key, sample_key, stage_key, time_key),
+        *(None if mixed else cell_type_key, sample_key, stage_key, time_key),
         *(spatial_key, layer, transitions_key, gene_symbols),
         *(senders, receivers, radius),
         homophilic=bool(homophilic),
         covariates=covariate_names(covariates),
         complex_level=check_level(complex_level),
         scale=scale,
+        proportions=proportions,
+        own=mixed if own is None else bool(own),
     )
     roles = {"ligands": ligands, "receptors": receptors, "tfs": tfs, "targets": targets}
     study = read_study(adata, roles, source)

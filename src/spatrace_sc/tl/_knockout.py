@@ -173,7 +173,7 @@ def _removed(given: dict[str, Any], result: Result) -> dict[str, list[str]]:
     for column in ("ligand", "receptor"):
         subunits = {g for name in available[column] for g in result.genes.genes_of(name)}
         available[column] += sorted(subunits - set(available[column]))
-    available["sender"] = [str(name) for name in result.source.senders or ()]
+    available["sender"] = result.source.sender_names(result.adata)
     return {
         argument: _names(argument, value, available) if value is not None else []
         for argument, value in given.items()

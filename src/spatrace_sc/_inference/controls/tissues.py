@@ -13,7 +13,8 @@ from ..._data.expression import expression_by_slice
 from ..._data.genes import names_by_label, symbols_of
 from ..._regulators import ROLES
 from ..._study.ancestors import Ancestors
-from ..._study.read import assemble_study, in_data_order, load_tissue, read_cells
+from ..._study.read import assemble_study, in_data_order, load_tissue
+from ..._study.read_cells import read_cells
 from ..._study.records import Study
 from ..._study.roles import complexes_of
 from ..._study.sham_candidates import ShamCandidates, read_candidates

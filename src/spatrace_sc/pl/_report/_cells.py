@@ -12,6 +12,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from ... import _keys, get
+from ..._data.cell_types import type_labels
 from ..._data.cells import coordinates, label_text
 from ..._edges import LR_PAIRS, joined
 from ..._errors import MissingKeyError
@@ -72,8 +73,8 @@ def pack_cells(
 ) -> Packed:
     """Return positions, slices and types of the shown cells."""
     xy = coordinates(cells, spatial_key)[shown.index, :2]
-    column = arguments["cell_type_key"]
-    labels = label_text(cells, column, "cell_type_key")
+    column = arguments["cell_type_key"] or None
+    labels = type_labels(cells, column, arguments.get("proportions") or None, fill=True)
     codes, types = pd.factorize(labels, sort=True)
     names = [str(t) for t in types]
     colours = category_colours(adata, column, names)
