@@ -88,13 +88,23 @@ def test_passes_are_what_training_and_silencing_do(monkeypatch, size):
         seen.append((len(levels), len(targets), torch.is_grad_enabled()))
         return forward(self, levels, allowed, targets)
 
+    silenced: list[int] = []
+    head = RegulatorAttention._predict
+
+    def counted_heads(self, read, targets):
+        silenced.append(0 if torch.is_grad_enabled() else len(read))
+        return head(self, read, targets)
+
     monkeypatch.setattr(RegulatorAttention, "forward", counted)
+    monkeypatch.setattr(RegulatorAttention, "_predict", counted_heads)
     run = estimate.passes(size, epochs=3)
     problem = synthetic(size, CPU)
     warm_up: list[int] = []
     reset = silencing.reset_peak
     monkeypatch.setattr(
-        silencing, "reset_peak", lambda device: (warm_up.append(len(seen)), reset(device))
+        silencing,
+        "reset_peak",
+        lambda device: (warm_up.extend([len(seen), len(silenced)]), reset(device)),
     )
     row = silencing.silencing(problem, size, epochs=3)
     calls = seen[warm_up[0] :]
@@ -102,8 +112,9 @@ def test_passes_are_what_training_and_silencing_do(monkeypatch, size):
     assert len(steps) == run.steps == row["steps"]
     assert max(steps) == (run.step_cells, run.step_targets)
     evaluated = sum(n for n, _, with_gradients in calls if not with_gradients)
-    silenced = run.silenced * run.silenced_cells
-    assert evaluated == run.evaluations * run.evaluated_cells + silenced
+    assert evaluated == run.evaluations * run.evaluated_cells + run.silenced_cells
+    heads = sum(silenced[warm_up[1] :]) - evaluated
+    assert heads == run.silenced * run.silenced_cells
     assert {t for _, t, with_gradients in calls if not with_gradients} == {size.targets}
 
 
@@ -122,7 +133,7 @@ def test_rows_of_the_command_line(tmp_path):
     for counted, row in zip(rows[:2], rows[2:], strict=True):
         total = sum(counted[f"{part}_teraflop"] for part in ("steps", "evaluation", "silencing"))
         spent = row["train"] + row["silence"]
-        assert row["teraflops"] == pytest.approx(total / spent, rel=1e-6)
+        assert row["teraflops"] == pytest.approx(total / spent, rel=1e-2)
         assert row["share"] == pytest.approx(
             (row["train_products"] + row["silence_products"]) / spent
         )

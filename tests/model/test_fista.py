@@ -33,7 +33,7 @@ def test_grams_are_those_of_every_target(monkeypatch, working, at_once):
     targets = torch.randn(N, G)
     width = int(working.active.sum(0).max())
     index, valid = fista._active_columns(working.active, width)
-    gram, moment = fista._grams(working.x, targets, index, valid)
+    gram, moment = fista._grams(working.x, targets, index)
     for t in range(G):
         columns = torch.nonzero(working.active[:, t])[:, 0]
         k = len(columns)
@@ -42,9 +42,6 @@ def test_grams_are_those_of_every_target(monkeypatch, working, at_once):
         x = working.x[columns]
         torch.testing.assert_close(gram[t, :k, :k], x @ x.T / N)
         torch.testing.assert_close(moment[t, :k], x @ targets[:, t] / N)
-        assert not gram[t, k:].any()
-        assert not gram[t, :, k:].any()
-        assert not moment[t, k:].any()
 
 
 @pytest.mark.parametrize("grams", [1, 100, 10**9])

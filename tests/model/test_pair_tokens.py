@@ -18,11 +18,12 @@ from spatrace_sc._model.evidence.pair_tokens import (
     pair_tokens,
     pairs_may_regulate,
     readings_with_pairs,
-    silence_pairs,
 )
 from spatrace_sc._model.fit import fit
-from spatrace_sc._model.network.regulator_attention import RegulatorAttention
-from spatrace_sc._model.network.regulator_training import Effort, Readings, predict, train
+from spatrace_sc._model.network import regulator_reading
+from spatrace_sc._model.network.regulator_attention import Readings, RegulatorAttention
+from spatrace_sc._model.network.regulator_reading import predict, silence
+from spatrace_sc._model.network.regulator_training import Effort, train
 from spatrace_sc._model.records import Weights
 
 #: Pair (2, 0), which lowers target 1.
@@ -44,7 +45,7 @@ def fitted():
 def tokens(fitted):
     effort = Effort(max_epochs=20, max_steps=200, batch=64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "EFFORT", effort)
+        patch.setattr(module, "BRIEF", effort)
         return pair_tokens(*fitted, LONG, seed=0)
 
 
@@ -56,13 +57,20 @@ def network(n_regulators=6, n_targets=4):
     return RegulatorAttention(n_regulators, n_targets, ModelConfig()), data
 
 
+def predict_without(net, data, rows, regulator):
+    """Predictions if no target may read one regulator."""
+    allowed = data.allowed.clone()
+    allowed[:, regulator] = False
+    return predict(net, replace(data, allowed=allowed), rows)
+
+
 def test_hiding_one_token_after_another_is_predicting_without_it():
     net, data = network()
     rows = torch.arange(30)
     each = net.without_each(data.levels, data.allowed[None], data.every_target, range(2, 6))
     with torch.no_grad():
         for regulator, without in enumerate(each, 2):
-            expected = predict(net, data, rows, silenced=regulator)
+            expected = predict_without(net, data, rows, regulator)
             torch.testing.assert_close(without, expected, rtol=1e-4, atol=1e-5)
             assert (without - predict(net, data, rows)).abs().max() > 1e-4
 
@@ -71,10 +79,10 @@ def test_effects_by_hand():
     """The square root of the rise in the error, with the sign of the change along the level."""
     net, data = network()
     rows = torch.arange(5, 30)
-    effect = silence_pairs(net, data, rows, 3)
+    effect = silence(net, data, rows, range(3, 6))
     y, whole = data.targets[rows], predict(net, data, rows)
     for token, regulator in enumerate(range(3, 6)):
-        without = predict(net, data, rows, silenced=regulator)
+        without = predict_without(net, data, rows, regulator)
         rise = (y - without).square().mean(0) - (y - whole).square().mean(0)
         level = data.levels[rows, regulator]
         sign = torch.sign((level - level.mean()) @ (whole - without))
@@ -85,9 +93,9 @@ def test_effects_by_hand():
 
 def test_in_parts_the_effects_are_the_same(monkeypatch):
     net, data = network()
-    whole = silence_pairs(net, data, torch.arange(30), 3)
-    monkeypatch.setattr(module, "MAX_READ", 7 * data.allowed.numel())
-    torch.testing.assert_close(silence_pairs(net, data, torch.arange(30), 3), whole)
+    whole = silence(net, data, torch.arange(30), range(3, 6))
+    monkeypatch.setattr(regulator_reading, "MAX_CPU_NUMBERS", 7 * 4 * (6 * 4 + 4 * 32))
+    torch.testing.assert_close(silence(net, data, torch.arange(30), range(3, 6)), whole)
 
 
 def test_kept_pairs_are_the_strongest_with_a_weight(fitted, monkeypatch):
@@ -146,7 +154,7 @@ def test_attention_is_averaged_over_the_cells_of_every_group(tokens, monkeypatch
     some = net.attention(data.levels[: n // 4], data.allowed[None], data.every_target)
     expected = some[..., F:].mean(0).T.detach().numpy()
     np.testing.assert_allclose(share[1], expected, atol=1e-5)
-    monkeypatch.setattr(module, "MAX_READ", 50 * data.allowed.numel())
+    monkeypatch.setattr(regulator_reading, "MAX_CPU_NUMBERS", 1)
     np.testing.assert_allclose(attention_to_pairs(tokens, members), share, atol=1e-5)
 
 

@@ -11,8 +11,10 @@ from torch.overrides import TorchFunctionMode
 from torch.profiler import profile
 
 from spatrace_sc._model.config import Config, TrainingConfig
-from spatrace_sc._model.network import regulator_training
-from spatrace_sc._model.network.regulator_training import BATCH, Readings, predict, train
+from spatrace_sc._model.network import regulator_reading, regulator_training
+from spatrace_sc._model.network.regulator_attention import Readings
+from spatrace_sc._model.network.regulator_reading import predict
+from spatrace_sc._model.network.regulator_training import BATCH, train
 from spatrace_sc._model.runtime import memory
 
 #: One pass over the cells, after which the error is computed once.
@@ -104,7 +106,7 @@ def test_a_gpu_predicts_in_blocks_that_fit_its_free_memory(monkeypatch, free):
         return sizes[-1][1]
 
     monkeypatch.setattr(memory, "free_on", lambda device: int(free))
-    monkeypatch.setattr(regulator_training, "rows_at_once", noted)
+    monkeypatch.setattr(regulator_reading, "rows_at_once", noted)
     found = predict(network, data, torch.arange(300))
     torch.testing.assert_close(found, expected)
     ((floats, cells),) = sizes

@@ -13,8 +13,9 @@ from spatrace_sc._model.config import Config, ModelConfig
 from spatrace_sc._model.evidence import silencing
 from spatrace_sc._model.evidence.silencing import mean_attention, silencing_effects
 from spatrace_sc._model.fit import fit
-from spatrace_sc._model.network.regulator_attention import RegulatorAttention
-from spatrace_sc._model.network.regulator_training import Readings, predict, train
+from spatrace_sc._model.network.regulator_attention import Readings, RegulatorAttention
+from spatrace_sc._model.network.regulator_reading import predict
+from spatrace_sc._model.network.regulator_training import train
 from spatrace_sc._model.regression.ridge import PENALTIES, ridge_coefficients
 
 
@@ -156,11 +157,13 @@ def test_the_same_seed_gives_the_same_effects(silenced):
 
 
 def test_mean_attention_over_some_cells(silenced):
-    _, _, effects = silenced
+    problem, _, effects = silenced
     rows = torch.arange(50)
-    share = mean_attention(effects, rows)
-    assert share.shape == effects.effect.shape
-    assert (share.sum(axis=0) <= 1 + 1e-6).all()
+    members = torch.ones(2, len(problem.targets), dtype=torch.bool)
+    members[1, 50:] = False
+    share = mean_attention(effects, members)
+    assert share.shape == (2, *effects.effect.shape)
+    assert (share.sum(axis=1) <= 1 + 1e-6).all()
     expected = np.mean(
         [
             net.attention(data.levels[rows], data.allowed[None], data.every_target).mean(0).T
@@ -168,7 +171,8 @@ def test_mean_attention_over_some_cells(silenced):
         ],
         axis=0,
     )
-    np.testing.assert_allclose(share, expected, atol=1e-6)
+    np.testing.assert_allclose(share[1], expected, atol=1e-6)
+    assert np.abs(share[0] - share[1]).max() > 1e-4
 
 
 def test_counts_that_tell_nothing_are_not_silenced(silenced):

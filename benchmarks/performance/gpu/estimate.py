@@ -21,10 +21,10 @@ from spatrace_sc._model.evidence.silencing import (
 )
 from spatrace_sc._model.evidence.silencing import split_blocks as split
 from spatrace_sc._model.network.regulator_attention import LEVEL_UNITS, RegulatorAttention
+from spatrace_sc._model.network.regulator_reading import MAX_CPU_NUMBERS, MAX_NUMBERS
 from spatrace_sc._model.network.regulator_training import (
     BATCH,
     MAX_EPOCHS,
-    MAX_NUMBERS,
     MAX_STEPS,
     MAX_TARGETS,
 )
@@ -60,7 +60,7 @@ class Passes(NamedTuple):
     evaluations: int
     evaluated_cells: int
     silenced: int
-    """TFs that are silenced, and once more with all of them."""
+    """TFs that are silenced; the attention is computed twice for all of them."""
     silenced_cells: int
 
 
@@ -78,7 +78,7 @@ def passes(size: Size, epochs: int) -> Passes:
         step_targets=min(MAX_TARGETS, size.targets),
         evaluations=-(-steps // every),
         evaluated_cells=len(stop_rows),
-        silenced=size.tfs + 1,
+        silenced=size.tfs,
         silenced_cells=min(max(MIN_CELLS_READ, MAX_READ // (size.targets * size.tfs)), len(cells)),
     )
 
@@ -106,6 +106,11 @@ def forward_products(
     ]
 
 
+def silencing_products(n_cells: int, n_targets: int, model: st.ModelConfig) -> list[Product]:
+    """Return the matrix products of silencing one TF, whose attention is known."""
+    return forward_products(n_cells, n_targets, 1, model)[-3:]
+
+
 def forward_numbers(
     n_cells: int, n_targets: int, n_tfs: int, model: st.ModelConfig, *, fused: bool = False
 ) -> int:
@@ -120,8 +125,9 @@ def forward_numbers(
 def block_of(n_cells: int, n_targets: int, n_tfs: int, model: st.ModelConfig, device: str) -> int:
     """Return how many cells are predicted together, on a GPU with enough free memory."""
     width = n_targets * (n_tfs * model.n_heads + 4 * model.d_model)
-    factor = MAX_GPU_ROW_FACTOR if device == "cuda" else 1
-    return min(n_cells, factor * max(1, MAX_NUMBERS // width))
+    if device == "cuda":
+        return min(n_cells, MAX_GPU_ROW_FACTOR * max(1, MAX_NUMBERS // width))
+    return min(n_cells, max(1, MAX_CPU_NUMBERS // width))
 
 
 class Recorded(TorchDispatchMode):
@@ -180,11 +186,18 @@ def estimate(size: Size, epochs: int, network: str = "default") -> dict[str, Any
         blocks = -(-n_cells // block_of(n_cells, size.targets, size.tfs, model, "cuda"))
         return times * flop, times * moved, times * blocks * launches / 3
 
+    def silenced() -> tuple[float, float, float]:
+        flop, moved, started = predictions(2, run.silenced_cells)
+        head = silencing_products(run.silenced_cells, size.targets, model)
+        each = 13 * run.silenced_cells * size.targets * model.d_model
+        flop += run.silenced * sum(product.flop for product in head)
+        return flop, moved + 8 * run.silenced * each, started * (1 + run.silenced / 4)
+
     flop, moved = work(run.step_cells, run.step_targets)
     work_of = {
         "steps": (3 * run.steps * flop, 3 * run.steps * moved, run.steps * launches),
         "evaluation": predictions(run.evaluations, run.evaluated_cells),
-        "silencing": predictions(run.silenced, run.silenced_cells),
+        "silencing": silenced(),
     }
     row = {"part": "estimate", "network": network, **size._asdict(), **run._asdict()}
     row |= {"parameters": sum(p.numel() for p in made.parameters())}

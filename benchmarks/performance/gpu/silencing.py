@@ -14,6 +14,7 @@ from benchmarks.performance.gpu.estimate import (
     block_of,
     forward_products,
     passes,
+    silencing_products,
     training_cells,
 )
 from benchmarks.performance.gpu.measure import (
@@ -37,11 +38,10 @@ from spatrace_sc._model.evidence.silencing import (
 from spatrace_sc._model.evidence.silencing import _silence as silence
 from spatrace_sc._model.evidence.silencing import split_blocks as split
 from spatrace_sc._model.network import regulator_training
-from spatrace_sc._model.network.regulator_attention import RegulatorAttention
+from spatrace_sc._model.network.regulator_attention import Readings, RegulatorAttention
 from spatrace_sc._model.network.regulator_training import (
     BATCH,
     MAX_STEPS,
-    Readings,
     train,
 )
 from spatrace_sc._model.records import Problem
@@ -92,7 +92,9 @@ def silencing(
 def read_attention(network: RegulatorAttention, data: Readings, rows: Tensor) -> Any:
     """Return the mean attention of one network."""
     none = np.zeros(data.allowed.T.shape)
-    return mean_attention(SilencingEffects(none, none, networks=[(network, data)]), rows)
+    members = torch.zeros((1, len(data.levels)), dtype=torch.bool, device=rows.device)
+    members[0, rows] = True
+    return mean_attention(SilencingEffects(none, none, networks=[(network, data)]), members)
 
 
 def products_alone(run: Passes, size: Size, device: torch.device) -> dict[str, float]:
@@ -110,7 +112,11 @@ def products_alone(run: Passes, size: Size, device: torch.device) -> dict[str, f
     forward = forward_products(run.step_cells, run.step_targets, size.tfs, model)
     spent, flop = total([*forward, *(g for p in forward for g in p.gradients())])
     evaluation, flop_evaluation = predictions(run.evaluations, run.evaluated_cells)
-    silenced, flop_silenced = predictions(run.silenced, run.silenced_cells)
+    silenced, flop_silenced = predictions(2, run.silenced_cells)
+    block = block_of(run.silenced_cells, size.targets, size.tfs, model, device.type)
+    head, flop_head = total(silencing_products(block, size.targets, model))
+    silenced += run.silenced * run.silenced_cells / block * head
+    flop_silenced += run.silenced * run.silenced_cells / block * flop_head
     return {
         "train_products": run.steps * spent + evaluation,
         "silence_products": silenced,

@@ -87,6 +87,7 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
         # 1: weights for the initial attention
         design, _, _ = observe(network, problem, training)
         regression = Regression(design, y, training, base_penalty(problem), config.training)
+        regression = regression.with_gram()
         lam = choose_penalty(regression, problem, progress=shown)
         bar.update()
         weights = regression.solve(lam)
@@ -101,7 +102,7 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
         )
         train_attention(state)
         design, attention, _ = observe(network, problem, training)
-        regression = replace(regression, design=design)
+        regression = replace(regression, design=design).with_gram()
         weights = regression.solve(lam, start=weights)
         r2["attention"] = regression.r_squared(weights, held_out)
         bar.update()
@@ -123,7 +124,7 @@ def fit(problem: Problem, config: Config, *, seed: int) -> Fit:
         # 4: weights on all cells
         design, attention, attended = observe(network, problem, problem.usable)
         bar.update()
-        regression = replace(regression, design=design, rows=problem.usable)
+        regression = replace(regression, design=design, rows=problem.usable).with_gram()
         weights = regression.solve(lam, start=weights)
         weights = _with_second_pass(regression, problem, weights)
         bar.update()

@@ -12,17 +12,23 @@ from torch import Tensor
 
 from ..config import Config
 from ..fit import Fit
-from ..network.regulator_attention import RegulatorAttention
-from ..network.regulator_training import Effort, Readings, predict, train
+from ..network.regulator_attention import Readings, RegulatorAttention
+from ..network.regulator_reading import attention_by_group, predict, silence
+from ..network.regulator_training import train
 from ..records import Problem
-from .silencing import adjusted, split_blocks, thinned, training_cells
+from .silencing import (
+    BRIEF,
+    MAX_STOP_CELLS_BRIEF,
+    adjusted,
+    split_blocks,
+    thinned,
+    training_cells,
+)
 
 logger = logging.getLogger("spatrace_sc")
 
 #: Most pairs that are tokens, those with the strongest weights in the sparse fit.
 MAX_PAIRS = 100
-#: Training: many small steps, which cost least for the same error; the most cells that stop it.
-EFFORT, MAX_STOP_CELLS = Effort(max_epochs=8, max_steps=200, batch=16), 300
 #: Cells in which pairs are silenced, at least and at most, and predictions in reading a network.
 MIN_CELLS_READ, MAX_CELLS_READ, MAX_READ = 100, 300, 10_000_000
 
@@ -59,12 +65,12 @@ def pair_tokens(problem: Problem, fit: Fit, config: Config, *, seed: int) -> Pai
     generator = torch.Generator().manual_seed(seed)
     data = readings_with_pairs(problem, fit, pairs, training)
     rows, stop_rows = split_blocks(problem, training, generator)
-    stop_rows = thinned(stop_rows, generator, MAX_STOP_CELLS)
-    network = train(data, rows, stop_rows, config, generator, effort=EFFORT)
-    _log(network, data, fit.held_out, len(pairs))
+    stop_rows = thinned(stop_rows, generator, MAX_STOP_CELLS_BRIEF)
+    network = train(data, rows, stop_rows, config, generator, effort=BRIEF)
     n_cells = np.clip(MAX_READ // data.allowed.numel(), MIN_CELLS_READ, MAX_CELLS_READ)
     read = thinned(training, generator, int(n_cells))
-    effect = silence_pairs(network, data, read, len(pairs))
+    effect = silence(network, data, read, _last(data, len(pairs)))
+    _log(network, data, thinned(torch.nonzero(fit.held_out)[:, 0], generator, 1000), len(pairs))
     return PairTokens(pairs.cpu().numpy(), effect.cpu().numpy(), (network, data))
 
 
@@ -100,55 +106,26 @@ def pairs_may_regulate(problem: Problem, pairs: Tensor) -> Tensor:
     return allowed
 
 
-@torch.no_grad()
-def silence_pairs(
-    network: RegulatorAttention, data: Readings, rows: Tensor, n_pairs: int
-) -> Tensor:
-    """(A, G) signed effects of silencing the last ``n_pairs`` regulators, over some cells."""
-    n_regulators = data.allowed.shape[1]
-    pairs = range(n_regulators - n_pairs, n_regulators)
-    mean = data.levels[rows].mean(0)
-    rise = data.targets.new_zeros((n_pairs, data.targets.shape[1]))
-    slope = torch.zeros_like(rise)
-    targets, allowed = data.every_target, data.allowed[None]
-    for part in _parts(rows, data):
-        y, level, whole = data.targets[part], data.levels[part], predict(network, data, part)
-        error = (y - whole).square()
-        each = network.without_each(level, allowed, targets, pairs)
-        for token, without in enumerate(each):
-            rise[token] += ((y - without).square() - error).sum(0)
-            slope[token] += (level - mean)[:, pairs[token]] @ (whole - without)
-    effect = slope.sign() * (rise / len(rows)).clamp_min(0.0).sqrt()
-    return effect * data.allowed.T[pairs.start :]
-
-
-@torch.no_grad()
 def attention_to_pairs(tokens: PairTokens, members: Tensor) -> NDArray[np.float32]:
     """(groups, A, G) mean attention of every target to every pair, over the cells of each group.
 
     ``members`` (groups, N) is whether a cell belongs to a group.
     """
-    n_groups, n_pairs = len(members), len(tokens.pairs)
     if tokens.network is None:
-        return np.zeros((n_groups, *tokens.effect.shape), dtype=np.float32)
+        return np.zeros((len(members), *tokens.effect.shape), dtype=np.float32)
     network, data = tokens.network
-    weight = members.to(data.levels) / members.sum(1, keepdim=True)
-    total = data.levels.new_zeros((n_groups, n_pairs, data.targets.shape[1]))
-    for part in _parts(torch.arange(len(data.levels), device=weight.device), data):
-        share = network.attention(data.levels[part], data.allowed[None], data.every_target)
-        total += torch.einsum("cn,nga->cag", weight[:, part], share[..., -n_pairs:])
-    return np.asarray(total.cpu().numpy(), dtype=np.float32)
+    share = attention_by_group(network, data, members, _last(data, len(tokens.pairs)))
+    return np.asarray(share.cpu().numpy(), dtype=np.float32)
 
 
-def _parts(rows: Tensor, data: Readings) -> tuple[Tensor, ...]:
-    """Return cells, so few at a time that their attention fits into memory."""
-    parts: tuple[Tensor, ...] = rows.split(max(1, MAX_READ // data.allowed.numel()))
-    return parts
+def _last(data: Readings, n: int) -> range:
+    """Return the indices of the last ``n`` regulators, the pairs."""
+    n_regulators = data.allowed.shape[1]
+    return range(n_regulators - n, n_regulators)
 
 
-def _log(network: RegulatorAttention, data: Readings, held_out: Tensor, n_pairs: int) -> None:
-    """Log the number of tokens and the held-out R² of the network."""
-    rows = torch.nonzero(held_out)[:, 0]
+def _log(network: RegulatorAttention, data: Readings, rows: Tensor, n_pairs: int) -> None:
+    """Log the number of tokens and the R² of the network in held-out cells."""
     y = data.targets[rows]
     error = (y - predict(network, data, rows)).square().mean()
     logger.info(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,8 +12,9 @@ from tqdm.auto import tqdm
 
 from ..config import Config
 from ..fit import Fit, standardise_targets
-from ..network.regulator_attention import RegulatorAttention
-from ..network.regulator_training import Readings, predict, train
+from ..network.regulator_attention import Readings, RegulatorAttention
+from ..network.regulator_reading import attention_by_group, predict, silence
+from ..network.regulator_training import Effort, train
 from ..records import Problem
 from ..regression.ridge import ridge_coefficients
 from ..runtime.distributed import shows
@@ -23,6 +23,8 @@ from ..runtime.distributed import shows
 TRAINED_SHARE = 0.75
 #: Most cells to train on, to stop by, and most predictions in reading a network.
 MAX_CELLS, MAX_STOP_CELLS, MAX_READ, MIN_CELLS_READ = 6000, 1000, 10_000_000, 200
+#: Training where only the attention is read, and the most cells that stop it: many small steps.
+BRIEF, MAX_STOP_CELLS_BRIEF = Effort(max_epochs=8, max_steps=200, batch=16), 300
 #: Fewest cells and blocks to train on.
 MIN_CELLS, MIN_BLOCKS = 100, 4
 #: Below this weight by ridge regression, networks are not silenced, because nothing would change.
@@ -104,7 +106,10 @@ def _silencing_effects(
     networks, effects = [], [ridge]
     for data in tqdm(kinds, "regulator attention", disable=not shows(config.progress), leave=False):
         rows, stop_rows = split_blocks(problem, training, generator)
-        network = train(data, rows, stop_rows, config, generator)
+        if not matters:
+            stop_rows = thinned(stop_rows, generator, MAX_STOP_CELLS_BRIEF)
+        effort = Effort() if matters else BRIEF
+        network = train(data, rows, stop_rows, config, generator, effort=effort)
         networks.append((network, data))
         if matters:
             effects.append(_silence(network, data, training, generator))
@@ -176,31 +181,16 @@ def _silence(
 ) -> Tensor:
     """(F, G) signed effects of silencing every TF in a network."""
     rows = thinned(rows, generator, max(MIN_CELLS_READ, MAX_READ // data.allowed.numel()))
-    y, level, whole = data.targets[rows], data.levels[rows], predict(network, data, rows)
-    error = (y - whole).square().mean(0)
-    effects = []
-    for tf in range(level.shape[1]):
-        without = predict(network, data, rows, silenced=tf)
-        rise = (y - without).square().mean(0) - error
-        sign = torch.sign((level[:, tf] - level[:, tf].mean()) @ (whole - without))
-        effects.append(sign * rise.clamp_min(0.0).sqrt())
-    return torch.stack(effects) * data.allowed.T
+    return silence(network, data, rows, range(data.levels.shape[1]))
 
 
-@torch.no_grad()
-def mean_attention(effects: SilencingEffects, rows: Tensor) -> NDArray[np.float32]:
-    """(TF genes, G) attention of every target to every TF, over some cells and all networks."""
-    total: Tensor | float = 0.0
-    for network, data in effects.networks:
-        parts = list(_parts(rows, data))
-        shares = [
-            network.attention(data.levels[p], data.allowed[None], data.every_target).sum(0)
-            for p in parts
-        ]
-        total = total + torch.stack(shares).sum(0) / (len(rows) * len(effects.networks))
-    return np.asarray(torch.as_tensor(total).T.cpu().numpy(), dtype=np.float32)
+def mean_attention(effects: SilencingEffects, members: Tensor) -> NDArray[np.float32]:
+    """(groups, TF genes, G) attention of every target to every TF, over groups and all networks.
 
-
-def _parts(rows: Tensor, data: Readings) -> Iterator[Tensor]:
-    """Yield cells, so few at a time that their attention fits into memory."""
-    yield from rows.split(max(1, MAX_READ // data.allowed.numel()))
+    ``members`` (groups, N) is whether a cell belongs to a group.
+    """
+    shares = [
+        attention_by_group(network, data, members, range(data.levels.shape[1]))
+        for network, data in effects.networks
+    ]
+    return np.asarray(torch.stack(shares).mean(0).cpu().numpy(), dtype=np.float32)

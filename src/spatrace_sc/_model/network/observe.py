@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,12 +55,19 @@ def _half_doses(problem: Problem, attended: Attended, quantile: float) -> Tensor
     half_dose = exposure.new_ones(problem.n_pairs)
     for pairs in torch.arange(problem.n_pairs, device=exposure.device).split(PAIR_BATCH):
         ligand, partner = problem.pair_ligand[pairs], problem.pair_receptor[pairs]
-        dose = exposure[:, ligand] * receptor[:, partner]
-        ordered, n_zero = dose.sort(0).values, (dose <= 0).sum(0)
-        rank = n_zero + (quantile * (len(dose) - 1 - n_zero)).long()
-        chosen = ordered.gather(0, rank.clamp(0, len(dose) - 1)[None])[0]
+        dose = exposure.T[ligand] * receptor.T[partner]
+        n_cells, n_zero = dose.shape[1], (dose <= 0).sum(1)
+        rank = n_zero + (quantile * (n_cells - 1 - n_zero)).long()
+        chosen = _sorted_rows(dose).gather(1, rank.clamp(0, n_cells - 1)[:, None])[:, 0]
         half_dose[pairs] = chosen.clamp_min(1e-8)
     return half_dose
+
+
+def _sorted_rows(values: Tensor) -> Tensor:
+    """Every row in ascending order; on a CPU numpy sorts several times as fast as torch."""
+    if values.device.type == "cpu":
+        return torch.from_numpy(np.sort(values.numpy(), axis=1))
+    return values.sort(1).values
 
 
 def observe(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,23 @@ LEVEL_UNITS = 16
 UNIT_SD, EMBEDDING_SD, OUTPUT_SD = 0.7, 0.5, 0.3
 #: Least share of attention that the other tokens have when one is hidden, against rounding.
 MIN_REST = 1e-6
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Standardised input and output of the transformer.
+
+    ``levels`` (N, F), ``targets`` (N, G), ``allowed`` (G, F) which regulators a target may read.
+    """
+
+    levels: Tensor
+    targets: Tensor
+    allowed: Tensor
+
+    @property
+    def every_target(self) -> Tensor:
+        """(G,) indices of all targets."""
+        return torch.arange(self.targets.shape[1], device=self.targets.device)
 
 
 class RegulatorAttention(nn.Module):
@@ -92,10 +110,14 @@ class RegulatorAttention(nn.Module):
     def _attend(self, levels: Tensor, allowed: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return (n, heads, T, F + 1) shares of attention and (n, heads, F + 1, ·) values."""
         query, key, value = self._project(levels, targets)
-        score = key @ (query / query.shape[-1] ** 0.5).transpose(-1, -2)
+        # one product per head for the tokens of all cells
+        rows = key.transpose(0, 1).flatten(1, 2)
+        score = rows @ (query / query.shape[-1] ** 0.5).transpose(-1, -2)
+        score = score.unflatten(1, (len(levels), -1)).transpose(0, 1)
         mask = F.pad(allowed, (0, 1), value=True).transpose(-1, -2)[:, None]
+        hidden = torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -torch.inf)
         # the softmax is over the second last axis: over a short last one it is slow on a CPU
-        share = score.masked_fill(~mask, -torch.inf).softmax(dim=-2)
+        share = (score + hidden).softmax(dim=-2)
         return share.transpose(-1, -2), value
 
     def _project(self, levels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:

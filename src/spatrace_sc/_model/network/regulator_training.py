@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..config import Config
-from ..runtime.memory import rows_at_once
 from .encoder import moved
-from .regulator_attention import RegulatorAttention
+from .regulator_attention import Readings, RegulatorAttention
+from .regulator_reading import predict
 
 #: Passes over the cells at most, and passes without a lower error before training stops.
 MAX_EPOCHS, PATIENCE = 30, 8
@@ -22,9 +22,6 @@ BATCH, MAX_TARGETS, MAX_STEPS = 128, 128, 200
 #: Share of the regulators that a cell's targets cannot read in a step.
 REGULATOR_DROPOUT = 0.2
 LEARNING_RATE, WARM_UP, WEIGHT_DECAY, MAX_NORM = 5e-3, 0.2, 1e-3, 1.0
-#: Numbers in the largest intermediate array of a prediction on a CPU, and the number of such arrays
-#: that are held at once.
-MAX_NUMBERS, ARRAYS_AT_ONCE = 20_000_000, 4
 
 
 @dataclass(frozen=True)
@@ -34,23 +31,6 @@ class Effort:
     max_epochs: int = MAX_EPOCHS
     max_steps: int = MAX_STEPS
     batch: int = BATCH
-
-
-@dataclass(frozen=True)
-class Readings:
-    """Standardised input and output of the transformer.
-
-    ``levels`` (N, F), ``targets`` (N, G), ``allowed`` (G, F) which regulators a target may read.
-    """
-
-    levels: Tensor
-    targets: Tensor
-    allowed: Tensor
-
-    @property
-    def every_target(self) -> Tensor:
-        """(G,) indices of all targets."""
-        return torch.arange(self.targets.shape[1], device=self.targets.device)
 
 
 def train(
@@ -125,23 +105,3 @@ def _batches(
             chosen = torch.randperm(n_targets, generator=generator)[:MAX_TARGETS]
             yield cells, chosen
             done += 1
-
-
-@torch.no_grad()
-def predict(
-    network: RegulatorAttention, data: Readings, rows: Tensor, silenced: int | None = None
-) -> Tensor:
-    """Return (n, G) predictions of some cells, without one regulator if it is ``silenced``.
-
-    Cells are predicted in blocks, which are larger on a GPU with free memory.
-    """
-    levels, allowed = data.levels, data.allowed
-    if silenced is not None:
-        allowed = allowed.clone()
-        allowed[:, silenced] = False
-    n_g, n_f = allowed.shape
-    width = n_g * (n_f * network.n_heads + 4 * network.target.shape[1])
-    usual = max(1, MAX_NUMBERS // width)
-    parts = rows.split(rows_at_once(ARRAYS_AT_ONCE * width, levels.device, usual))
-    targets = data.every_target
-    return torch.cat([network(levels[part], allowed[None], targets) for part in parts])

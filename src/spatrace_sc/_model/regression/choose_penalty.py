@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from tqdm.auto import tqdm
 
 from ..records import Problem, Weights
 from .fista import predict
+from .gram import Gram, is_worthwhile, slopes_on, solve_on_gram
 from .lasso import largest_penalty, solve
 from .penalty import without_prior
 from .regression import Regression
@@ -18,6 +21,8 @@ from .regression import Regression
 MIN_GAIN_SHARE = 0.01
 #: Largest numbers of targets and of cells on which a penalty is chosen.
 MAX_TARGETS, MAX_CELLS = 500, 100_000
+#: A fit on the path only has to tell which λ predicts best.
+SOLVED_ROUGHLY: dict[str, Any] = {"max_iterations": 100, "tolerance": 1e-3, "max_checks": 2}
 
 
 @torch.no_grad()
@@ -58,28 +63,18 @@ def errors_along_path(
         return [], torch.zeros(0), torch.zeros(())
     steps = range(options.n_penalties)
     path = [top * options.penalty_ratio ** (k / (options.n_penalties - 1)) for k in steps]
+    worthwhile = is_worthwhile(len(design.columns), y.shape[1])
+    folds = _GramFolds(regression, fold, n_folds) if worthwhile else _CellFolds(regression, fold)
     errors, baseline = torch.zeros(n_folds, len(path)), torch.zeros(n_folds)
     length = len(path)
-    folds = tqdm(range(n_folds), desc="choosing λ", disable=not progress, leave=False, delay=5)
-    for k in folds:
-        train, test = rows & (fold != k), rows & (fold == k)
-        baseline[k] = covariate_error(problem.covariates, y, train, test)
+    bar = tqdm(range(n_folds), desc="choosing λ", disable=not progress, leave=False, delay=5)
+    for k in bar:
+        baseline[k] = covariate_error(problem.covariates, y, rows & (fold != k), rows & (fold == k))
         weights: Weights | None = None
         n_flat = 0
         for step, lam in enumerate(path[:length]):
-            weights = solve(
-                design,
-                y[train],
-                train,
-                lam,
-                penalty,
-                start=weights,
-                max_iterations=100,
-                tolerance=1e-3,
-                max_checks=2,
-            )
-            predicted = predict(design.at(test)[weights.rows], weights.values)
-            errors[k, step] = (y[test] - predicted).square().mean()
+            weights = folds.solve(k, lam, weights)
+            errors[k, step] = folds.error(k, weights)
             better = float(errors[k, step - 1] - errors[k, step]) if step else torch.inf
             gain = max(float(baseline[k] - errors[k, step]), 0.0)
             n_flat = n_flat + 1 if better < MIN_GAIN_SHARE * gain else 0
@@ -87,6 +82,58 @@ def errors_along_path(
                 length = step + 1
                 break
     return path[:length], errors[:, :length].mean(0), baseline.mean()
+
+
+class _CellFolds:
+    """Fits outside a fold, and their errors inside, from the cells."""
+
+    def __init__(self, regression: Regression, fold: Tensor) -> None:
+        self._regression, self._fold = regression, fold
+
+    def solve(self, k: int, lam: float, start: Weights | None) -> Weights:
+        """Weights of the cells outside fold ``k``."""
+        part = self._regression
+        rows = part.rows & (self._fold != k)
+        targets = part.targets[rows]
+        return solve(part.design, targets, rows, lam, part.penalty, start=start, **SOLVED_ROUGHLY)
+
+    def error(self, k: int, weights: Weights) -> Tensor:
+        """Squared error in the cells of fold ``k``."""
+        part = self._regression
+        rows = part.rows & (self._fold == k)
+        predicted = predict(part.design.at(rows)[weights.rows], weights.values)
+        return (part.targets[rows] - predicted).square().mean()
+
+
+class _GramFolds:
+    """Fits outside a fold, and their errors inside, from the products of every fold."""
+
+    def __init__(self, regression: Regression, fold: Tensor, n_folds: int) -> None:
+        design, y, columns = regression.design, regression.targets, regression.design.columns
+        masks = [regression.rows & (fold == k) for k in range(n_folds)]
+        self._penalty = regression.penalty
+        self._grams = [Gram.of(design, mask, columns) for mask in masks]
+        self._moments = [
+            slopes_on(design.at(mask), columns, y[mask], design.block) * int(mask.sum())
+            for mask in masks
+        ]
+        self._squares = [y[mask].double().square().sum() for mask in masks]
+        self._n_targets = y.shape[1]
+
+    def solve(self, k: int, lam: float, start: Weights | None) -> Weights:
+        """Weights of the cells outside fold ``k``."""
+        others = [j for j in range(len(self._grams)) if j != k]
+        gram = reduce(Gram.with_part, (self._grams[j] for j in others))
+        moment = torch.stack([self._moments[j] for j in others]).sum(0) / gram.n
+        return solve_on_gram(gram, moment, lam, self._penalty, start=start, **SOLVED_ROUGHLY)
+
+    def error(self, k: int, weights: Weights) -> Tensor:
+        """Squared error in the cells of fold ``k``."""
+        gram, values = self._grams[k], weights.values
+        rows = torch.searchsorted(gram.columns, weights.rows)
+        explained = gram.sums[rows[:, None], rows] @ values - 2.0 * self._moments[k][rows]
+        error: Tensor = self._squares[k] + (values * explained).sum(dtype=torch.float64)
+        return (error / (gram.n * self._n_targets)).float()
 
 
 def _thinned(regression: Regression) -> Regression:

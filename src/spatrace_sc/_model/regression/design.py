@@ -200,7 +200,7 @@ class Design:
         self.n_columns = self.starts[-1]
         self.fit_on = fit_on
         columns = torch.arange(self.n_columns, device=fit_on.device)
-        self._columns = columns if may_act is None else columns[may_act]
+        self.columns = columns if may_act is None else columns[may_act]
         self.block = _columns_at_once(len(fit_on), fit_on.device)
         self.mean = torch.zeros(self.n_columns, device=fit_on.device)
         self.sd = torch.zeros(self.n_columns, device=fit_on.device)
@@ -213,13 +213,13 @@ class Design:
 
     def blocks(self, columns: Tensor | None = None) -> Iterator[Tensor]:
         """Columns in pieces whose values fit into memory; None: all columns that may act."""
-        yield from (self._columns if columns is None else columns).split(self.block)
+        yield from (self.columns if columns is None else columns).split(self.block)
 
     def within(self, columns: range) -> Tensor:
         """Columns of a range that may act."""
-        ends = torch.tensor([columns.start, columns.stop], device=self._columns.device)
-        low, high = torch.searchsorted(self._columns, ends).tolist()
-        return self._columns[low:high]
+        ends = torch.tensor([columns.start, columns.stop], device=self.columns.device)
+        low, high = torch.searchsorted(self.columns, ends).tolist()
+        return self.columns[low:high]
 
     def at(self, rows: Tensor) -> View:
         """The design in the cells of a mask; no work for the cells that it was fitted on."""

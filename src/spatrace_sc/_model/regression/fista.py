@@ -30,6 +30,10 @@ class Working(NamedTuple):
     active: Tensor
     x: Tensor
 
+    def of(self, targets: Tensor) -> Working:
+        """The same columns for some of the targets."""
+        return Working(self.rows, self.values[:, targets], self.active[:, targets], self.x)
+
 
 class Quadratic(NamedTuple):
     """Quadratic losses of T targets on A columns: w Gram w / 2 - moment w.
@@ -85,22 +89,46 @@ def _solve_together(
 def _solve_apart(
     working: Working, targets: Tensor, threshold: Tensor, max_iterations: int, tolerance: float
 ) -> Tensor:
-    """Weights by a Gram matrix for every target, in batches of targets with sets of like size."""
-    size = working.active.sum(0)
+    """Weights by a Gram matrix for every target, from its columns in the cells."""
+    return descend_apart(
+        working.values,
+        working.active,
+        threshold,
+        lambda batch, index: _grams(working.x, targets[:, batch], index),
+        max_iterations,
+        tolerance,
+    )
+
+
+def descend_apart(
+    values: Tensor,
+    active: Tensor,
+    threshold: Tensor,
+    products: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    max_iterations: int,
+    tolerance: float,
+) -> Tensor:
+    """(U, G) weights of every target on its ``active`` columns, by a Gram matrix of its own.
+
+    Targets are solved in batches with sets of like size. ``products`` returns the (T, A, A) Gram
+    matrices and (T, A) moments of targets (T,) on columns (T, A).
+    """
+    size = active.sum(0)
     order = torch.argsort(size, descending=True, stable=True)
-    solved = torch.zeros_like(working.values)
+    solved = torch.zeros_like(values)
     low, n_targets = 0, int((size > 0).sum())
     while low < n_targets:
         width = int(size[order[low]])
         batch = order[low : min(n_targets, low + rows_within(MAX_GRAM_FLOATS, width**2))]
         low += len(batch)
-        index, valid = _active_columns(working.active[:, batch], width)
-        gram, moment = _grams(working.x, targets[:, batch], index, valid)
+        index, valid = _active_columns(active[:, batch], width)
+        gram, moment = products(batch, index)
+        gram = gram.mul_(valid[:, :, None]).mul_(valid[:, None, :])
         column = batch[:, None].expand_as(index)
         weights = _fista(
-            Quadratic(partial(_apply, gram), _largest_eigenvalue(gram), moment),
+            Quadratic(partial(_apply, gram), _largest_eigenvalue(gram), moment.mul_(valid)),
             threshold[index, column],
-            working.values[index, column] * valid,
+            values[index, column] * valid,
             max_iterations,
             tolerance,
         )
@@ -121,11 +149,10 @@ def _active_columns(active: Tensor, width: int) -> tuple[Tensor, Tensor]:
     return index, torch.arange(width, device=active.device) < size[:, None]
 
 
-def _grams(x: Tensor, targets: Tensor, index: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+def _grams(x: Tensor, targets: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     """(T, A, A) Gram matrices of the columns ``index`` (T, A) and (T, A) moments of the targets.
 
-    Both are divided by the number of cells, and 0 where a column is not valid. Columns are
-    gathered for a few targets at a time.
+    Both are divided by the number of cells. Columns are gathered for a few targets at a time.
     """
     (n_targets, width), n = index.shape, len(targets)
     gram, moment = x.new_empty(n_targets, width, width), x.new_empty(n_targets, width)
@@ -135,8 +162,7 @@ def _grams(x: Tensor, targets: Tensor, index: Tensor, valid: Tensor) -> tuple[Te
         columns = x.index_select(0, index[batch].flatten()).view(-1, width, n)
         torch.bmm(columns, columns.transpose(1, 2), out=gram[batch])
         moment[batch] = torch.bmm(targets.T[batch, None, :], columns.transpose(1, 2))[:, 0]
-    gram.mul_(valid[:, :, None]).mul_(valid[:, None, :]).div_(n)
-    return gram, moment.mul_(valid).div_(n)
+    return gram.div_(n), moment.div_(n)
 
 
 def _apply(gram: Tensor, vectors: Tensor) -> Tensor:

@@ -13,16 +13,8 @@ from torch import Tensor
 from ..records import Weights
 from .design import Design, View
 from .fista import Working, descend, predict
+from .gram import MAX_CHECKS, MAX_NEW_COLUMNS, VIOLATION_FACTOR
 from .penalty import Penalty
-
-#: Columns that a target may gain in one check; of many collinear ones the strongest suffice.
-MAX_NEW_COLUMNS = 20
-#: Checks of all columns in one solve, unless the caller sets another number.
-MAX_CHECKS = 20
-#: A slope violates the optimality conditions if it exceeds its penalty by this factor. With 1.01
-#: one or two in a hundred of the strongest edges, those that barely enter, differ from the exact
-#: solution; with 1.002 one in a thousand.
-VIOLATION_FACTOR = 1.002
 
 
 def largest_penalty(design: Design, targets: Tensor, rows: Tensor, penalty: Penalty) -> float:
@@ -86,20 +78,30 @@ def solve(
     start = _no_weights(targets, lam) if start is None else start
     view = design.at(rows)
     working = Working(start.rows, start.values, start.values != 0, view[start.rows])
+    waiting = torch.arange(targets.shape[1], device=targets.device)
     for check in range(max_checks or MAX_CHECKS):
-        residual = targets - predict(working.x, working.values)
+        # a target that gained no column keeps its weights, so it need not be looked at again
+        of_waiting = working.of(waiting)
+        residual = targets[:, waiting] - predict(working.x, of_waiting.values)
         scaled = residual.div_(VIOLATION_FACTOR * lam)
         columns = design.blocks(among)
-        new, mask = _violating(columns, view, scaled, penalty, working)
-        if check and not len(new):
-            break
-        working = _grow(view, working, new, mask)
+        of_targets = penalty.only(waiting) if check else penalty
+        new, mask = _violating(columns, view, scaled, of_targets, of_waiting)
+        if check:
+            gains = mask.any(0)
+            waiting, mask = waiting[gains], mask[:, gains]
+            if not len(waiting):
+                break
+        working = _grow(view, working, new, mask, waiting)
         if not len(working.rows):
             break
         threshold = lam * penalty.of(working.rows, targets.shape[1])
-        threshold = threshold.expand_as(working.values)
-        values = descend(working, targets, threshold, max_iterations, tolerance)
-        working = working._replace(values=values, active=values != 0)
+        threshold = threshold.expand_as(working.values)[:, waiting]
+        of_waiting = working.of(waiting)
+        working.values[:, waiting] = descend(
+            of_waiting, targets[:, waiting], threshold, max_iterations, tolerance
+        )
+        working.active[:, waiting] = working.values[:, waiting] != 0
     nonzero = (working.values != 0).any(1)
     return Weights(working.rows[nonzero], working.values[nonzero], lam)
 
@@ -110,11 +112,15 @@ def _no_weights(targets: Tensor, lam: float) -> Weights:
 
 
 def _violating(
-    blocks: Iterator[Tensor], view: View, residual: Tensor, penalty: Penalty, working: Working
+    blocks: Iterator[Tensor],
+    view: View,
+    residual: Tensor,
+    penalty: Penalty,
+    working: Working,
 ) -> tuple[Tensor, Tensor]:
-    """Columns that violate the optimality conditions, and (columns, G) mask of the targets.
+    """Columns that violate the optimality conditions, and (columns, T) mask of the targets.
 
-    A column violates them if its slope on ``residual`` (n, G), in units of λ, exceeds the penalty
+    A column violates them if its slope on ``residual`` (n, T), in units of λ, exceeds the penalty
     for a target that does not use it. A target gains :data:`MAX_NEW_COLUMNS` at most.
     """
     n_targets = residual.shape[1]
@@ -136,13 +142,22 @@ def _violating(
     return new, mask
 
 
-def _grow(view: View, working: Working, new: Tensor, mask: Tensor) -> Working:
-    """Working set with the new columns, without those that no target uses any more."""
-    merged = torch.unique(torch.cat([working.rows, new]))
+def _grow(view: View, working: Working, new: Tensor, mask: Tensor, targets: Tensor) -> Working:
+    """Working set with the new columns, without those that no target uses any more.
+
+    ``mask`` (new, T) is whether a target of ``targets`` (T,) gains a column. Only columns that the
+    set did not hold are computed.
+    """
+    used = working.active.any(1)
+    kept = working.rows[used]
+    merged = torch.unique(torch.cat([kept, new]))
     values = working.values.new_zeros((len(merged), working.values.shape[1]))
     active = torch.zeros_like(values, dtype=torch.bool)
-    before, added = torch.searchsorted(merged, working.rows), torch.searchsorted(merged, new)
-    values[before], active[before] = working.values, working.active
-    active[added] |= mask
-    used = active.any(1)
-    return Working(merged[used], values[used], active[used], view[merged[used]])
+    before, added = torch.searchsorted(merged, kept), torch.searchsorted(merged, new)
+    values[before], active[before] = working.values[used], working.active[used]
+    active[added[:, None], targets] |= mask
+    fresh = torch.ones(len(merged), dtype=torch.bool, device=merged.device)
+    fresh[before] = False
+    x = working.x.new_empty((len(merged), working.x.shape[1]))
+    x[before], x[fresh] = working.x[used], view[merged[fresh]]
+    return Working(merged, values, active, x)

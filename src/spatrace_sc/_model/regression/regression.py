@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,8 +11,10 @@ from torch import Tensor
 from ..config import TrainingConfig
 from ..records import Weights
 from .design import Design
+from .gram import Gram, is_worthwhile, slopes_on, solve_on_gram
 from .lasso import solve
 from .penalty import Penalty
+from .strong_set import solve_strong
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,16 @@ class Regression:
     """(N,) mask of the cells to fit."""
     penalty: Penalty
     options: TrainingConfig
+    gram: Gram | None = None
+    """Products of all columns that may act, in the cells to fit; None: they are too many."""
+
+    @torch.no_grad()
+    def with_gram(self) -> Regression:
+        """The same regression with the products of its columns, where these are worthwhile."""
+        columns = self.design.columns
+        worthwhile = is_worthwhile(len(columns), self.targets.shape[1])
+        gram = Gram.of(self.design, self.rows, columns) if worthwhile else None
+        return replace(self, gram=gram)
 
     @torch.no_grad()
     def solve(
@@ -37,6 +49,19 @@ class Regression:
         max_checks: int | None = None,
     ) -> Weights:
         """Weights at one λ; the arguments are those of :func:`.lasso.solve`."""
+        if self.gram is not None:
+            view, columns = self.design.at(self.rows), self.gram.columns
+            return solve_on_gram(
+                self.gram,
+                slopes_on(view, columns, self.targets[self.rows], self.design.block),
+                lam,
+                self.penalty,
+                start=start,
+                max_iterations=self.options.max_iterations,
+                tolerance=self.options.tolerance,
+                max_checks=max_checks,
+                among=among,
+            )
         return solve(
             self.design,
             self.targets[self.rows],
@@ -48,6 +73,19 @@ class Regression:
             tolerance=self.options.tolerance,
             max_checks=max_checks,
             among=among,
+        )
+
+    @torch.no_grad()
+    def solve_strong(self, lam: float, *, start: Weights, among: Tensor) -> Weights:
+        """Weights at one λ if few columns can enter; the arguments are those of the function."""
+        if self.gram is not None:
+            return self.solve(lam, start=start, among=among)
+        return solve_strong(
+            *(self.design, self.targets[self.rows], self.rows, lam, self.penalty),
+            start=start,
+            among=among,
+            max_iterations=self.options.max_iterations,
+            tolerance=self.options.tolerance,
         )
 
     @torch.no_grad()

@@ -44,4 +44,4 @@ def second_pass(regression: Regression, first: Weights, factor: Tensor) -> Weigh
     candidates[first.rows] = True
     scaled = replace(regression, penalty=regression.penalty.scaled(factor))
     among = torch.nonzero(candidates)[:, 0]
-    return scaled.solve(first.penalty, start=first, among=among)
+    return scaled.solve_strong(first.penalty, start=first, among=among)
