@@ -32,18 +32,27 @@ def activity_at_exposure(
     levels = regulator_levels(problem, fit, restored.genes.column_of_pair(pairs))
     scale = per_standard_deviation(levels, listed["score"].to_numpy(dtype=np.float32))
     chosen = torch.as_tensor(pairs)
-    present_share = fit.attention.exposure[:, -1:]
-    gate = 1.0 + fit.network.gate(fit.attention.context, problem.n_tfs + chosen)
     wanted = np.sort(restored.rows) if rows is None else rows
-    to_wanted_order = pd.Index(restored.rows).get_indexer(pd.Index(wanted))
-    to_inference_order = pd.Index(wanted).get_indexer(pd.Index(restored.rows))
+    order = torch.as_tensor(pd.Index(restored.rows).get_indexer(pd.Index(wanted)))
+    # all that does not change with the exposure, in the order of the receivers that is wanted
+    gate = 1.0 + fit.network.gate(fit.attention.context, problem.n_tfs + chosen)
+    factor = (gate * torch.as_tensor(scale))[order].T.contiguous()
+    present_share = fit.attention.exposure[order, -1:].T
+    past = (
+        fit.attended.exposure[order] - present_share.T * torch.as_tensor(study.exposure)[order]
+    ).T
+    network = fit.network
+    ligand, receptor = network.pair_ligand[chosen], network.pair_receptor[chosen]
+    level = (fit.attended.receptor[order][:, receptor] / network.half_dose[chosen]).T.contiguous()
+    exponent = network.config.hill_exponent
 
     @torch.no_grad()
     def activity(exposure: NDArray[np.float32]) -> NDArray[np.float32]:
-        change = torch.as_tensor(exposure[to_inference_order]) - torch.as_tensor(study.exposure)
-        moved = (fit.attended.exposure + present_share * change).clamp_min(0.0)
-        signal = fit.network.signal(moved, fit.attended.receptor, chosen)
-        values: NDArray[np.float32] = (signal * gate).numpy() * scale
-        return values[to_wanted_order]
+        moved = (past + present_share * torch.as_tensor(exposure).T).clamp_min(0.0)
+        dose = moved[ligand].mul_(level)
+        if exponent != 1.0:
+            dose.pow_(exponent)
+        values: NDArray[np.float32] = dose.div_(1.0 + dose).mul_(factor).numpy()
+        return values.T
 
     return activity

@@ -121,15 +121,21 @@ def _estimate(readings: Readings, penalty: Tensor, group: Tensor) -> JointEffect
 
     every = torch.arange(y.shape[1], device=z.device)
     sample = every[:: -(-len(every) // MAX_TARGETS_FOR_CHOICE)]
-    n_factors, n_penalties = _choose(moments(sample), noise, penalty[sample])
+    of_sample = moments(sample)
+    n_factors, n_penalties, chosen = _choose(of_sample, noise, penalty[sample])
     penalties = PENALTIES[:n_penalties]
     for targets in every.split(MAX_TARGETS):
-        of_targets = moments(targets)
-        # the fit on all cells, and those without each group
-        sets = torch.cat([of_targets.all_cells[None], of_targets.without])
+        if len(targets) == len(sample):
+            # the choice has fitted all targets without each group already
+            sets, without = of_sample.all_cells[None], chosen
+        else:
+            of_targets = moments(targets)
+            sets = torch.cat([of_targets.all_cells[None], of_targets.without])
+            without = chosen[:0]
         fitted = _fit_along(sets, noise, penalty[targets], n_factors, penalties)
         effect[:, targets] = fitted[0]
-        error[:, targets] = ((n_groups - 1) * fitted[1:].var(0, correction=0)).sqrt()
+        groups = without if len(without) else fitted[1:]
+        error[:, targets] = ((n_groups - 1) * groups.var(0, correction=0)).sqrt()
     return JointEffects(effect.cpu().numpy(), error.cpu().numpy(), 0.0, n_factors)
 
 
@@ -193,9 +199,12 @@ class Moments(NamedTuple):
         return cls(total / len(data), (total - sums) / (len(data) - size), sums / size)
 
 
-def _choose(moments: Moments, noise: Tensor, penalty: Tensor) -> tuple[int, int]:
-    """Number of factors and length of the path of penalties with the best held-out likelihood."""
-    best, before = (-torch.inf, 1, 1), -torch.inf
+def _choose(moments: Moments, noise: Tensor, penalty: Tensor) -> tuple[int, int, Tensor]:
+    """Number of factors and length of the path of penalties with the best held-out likelihood.
+
+    The third item are the (groups, F, G) effects there, without each group.
+    """
+    best, before, effects = (-torch.inf, 1, 1), -torch.inf, penalty.T[None][:0]
     largest = max(1, int(np.log2(max(len(penalty) / 2, 1))))
     for n_factors in N_FACTORS[:largest]:
         model = start_model(moments.without, noise, n_factors)
@@ -204,14 +213,14 @@ def _choose(moments: Moments, noise: Tensor, penalty: Tensor) -> tuple[int, int]
             model = fit_model(moments.without, noise, lam * penalty, model)
             held_out = float(likelihood(moments.within, noise, model).mean())
             if held_out > best[0]:
-                best = (held_out, n_factors, step + 1)
+                best, effects = (held_out, n_factors, step + 1), scaled_effects(model)
             if held_out < top:
                 break
             top = held_out
         if top < before:
             break
         before = top
-    return best[1], best[2]
+    return best[1], best[2], effects
 
 
 def _fit_along(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -20,6 +22,10 @@ from ..runtime.stored_steps import ArrayStore, stored_step
 from .edge_strength import listed_edges
 from .refit import Refit, refit
 
+logger = logging.getLogger("spatrace_sc")
+
+#: Shorter waits are not announced.
+MIN_SECONDS_LOGGED = 10.0
 #: Records that the result of a refit is made of.
 REFIT_RECORDS = {record.__name__: record for record in (Refit, Draw, RefitWeights)}
 #: Draws the history of decoy genes, with the shapes and marginal distributions of the real one
@@ -82,7 +88,26 @@ def resample(
             disable=not shows(config.progress),
             leave=False,
         )
-        return _summary(iter(bar), len(streams), options.sample_share, listed.cpu().numpy())
+        estimated = _with_estimate(bar, len(local), n_threads)
+        return _summary(estimated, len(streams), options.sample_share, listed.cpu().numpy())
+
+
+def _with_estimate(refits: Iterable[Refit], n: int, n_at_a_time: int) -> Iterator[Refit]:
+    """Yield the refits, and log after the first one how long the others will take.
+
+    ``n`` is the number of refits of this process, ``n_at_a_time`` that of those that run together.
+    """
+    started = time.perf_counter()
+    for number, result in enumerate(refits):
+        if not number:
+            spent = time.perf_counter() - started
+            remaining = spent * (-(-n // n_at_a_time) - 1)
+            if remaining >= MIN_SECONDS_LOGGED:
+                logger.info(
+                    "Refits against decoys: the first took %.0f s; all %d need about %.0f s more.",
+                    *(spent, n, remaining),
+                )
+        yield result
 
 
 def refits_at_a_time(config: Config, device: torch.device) -> int:
