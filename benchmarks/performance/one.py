@@ -1,6 +1,8 @@
 """One inference in a process of its own; prints CPU seconds by stage and peak memory as JSON.
 
-python -m benchmarks.performance.one '{"n_cells": 4000}' [n_lags [threads]]
+python -m benchmarks.performance.one '{"n_cells": 4000}' [n_lags [threads [verbs]]]
+
+With ``verbs`` the process also times ``communication(null="positions")`` and ``modules(max_q=1)``.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ STAGES = {
     "read": (verb, "read_study"),
     "histories": (run, "build_problem"),
     "fit": (run, "fit"),
+    "TF networks": (run, "silencing_effects"),
+    "pair network": (run, "pair_tokens"),
     "refits": (run, "resample"),
     "corrected TF effects": (tf_effects, "corrected_effects"),
     "joint TF effects": (tf_effects, "joint_effects"),
@@ -35,6 +39,8 @@ STAGES = {
     "stages": (run, "stage_factors_of"),
     "activity": (run, "activity_of"),
     "communication": (run, "communication_tables"),
+    "attention to TFs": (run, "attention_of_regulators"),
+    "attention to pairs": (run, "attention_of_pairs"),
 }
 
 
@@ -55,10 +61,13 @@ def timed(function: Callable[..., Any], name: str, spent: dict[str, float]) -> C
 def timed_call(adata: AnnData, config: st.Config, **arguments: Any) -> dict[str, Any]:
     """Return CPU seconds of one inference by stage, wall seconds, and memory in GB.
 
-    ``peak`` is the largest memory of the process, ``before`` that before the call.
+    ``peak`` is the largest memory of the process, ``before`` that before the call. A stage that
+    the version at hand does not have is left out.
     """
     spent: dict[str, float] = {}
     for name, (module, attribute) in STAGES.items():
+        if not hasattr(module, attribute):
+            continue
         setattr(module, attribute, timed(getattr(module, attribute), name, spent))
     before = peak()
     wall, cpu = time.perf_counter(), time.process_time()
@@ -68,8 +77,13 @@ def timed_call(adata: AnnData, config: st.Config, **arguments: Any) -> dict[str,
     return {"cpu": total, "wall": elapsed, "peak": peak(), "before": before, "stages": spent}
 
 
-def measure(options: dict[str, Any], n_lags: int, depth: float = 1000.0) -> dict[str, Any]:
-    """Return a row: sizes of a simulated tissue, and the cost of its inference."""
+def measure(
+    options: dict[str, Any], n_lags: int, depth: float = 1000.0, *, verbs: bool = False
+) -> dict[str, Any]:
+    """Return a row: sizes of a simulated tissue, and the cost of its inference.
+
+    With ``verbs`` the row also has ``verbs``, the CPU seconds of two verbs that read the result.
+    """
     adata = st.datasets.simulated(depth=depth, **options)
     config = st.Config(model=st.ModelConfig(n_lags=n_lags), progress=False)
     sizes = {
@@ -80,7 +94,17 @@ def measure(options: dict[str, Any], n_lags: int, depth: float = 1000.0) -> dict
         "pairs": int(adata.var["ligand"].sum()) * int(adata.var["receptor"].sum()),
         "lags": n_lags,
     }
-    return sizes | timed_call(adata, config, sample_key="sample", stage_key="stage")
+    row = sizes | timed_call(adata, config, sample_key="sample", stage_key="stage")
+    if not verbs:
+        return row
+    after: dict[str, float] = {}
+    calls = (
+        timed(st.tl.communication, "communication, positions", after),
+        timed(st.tl.modules, "modules, all pairs", after),
+    )
+    calls[0](adata, null="positions", progress=False)
+    calls[1](adata, max_q=1.0, progress=False)
+    return row | {"verbs": after}
 
 
 def peak() -> float:
@@ -94,7 +118,8 @@ def main() -> None:
     logging.disable(logging.WARNING)
     n_lags = int(sys.argv[2]) if len(sys.argv) > 2 else st.ModelConfig().n_lags
     torch.set_num_threads(int(sys.argv[3]) if len(sys.argv) > 3 else 1)
-    print("\n" + json.dumps(measure(json.loads(sys.argv[1]), n_lags)))
+    verbs = len(sys.argv) > 4
+    print("\n" + json.dumps(measure(json.loads(sys.argv[1]), n_lags, verbs=verbs)))
 
 
 if __name__ == "__main__":
