@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -36,9 +38,9 @@ def solve_strong(
     conditions joins, and the solution begins again from the last one.
     """
     view = design.at(rows)
-    strength = _ratios(design, targets, rows, lam, penalty, start, among, add_weights=True)
-    strong = among[strength >= STRONG_SHARE]
     weights = start
+    ratios = partial(_ratios, design, targets, rows, lam, penalty, among=among)
+    strong = among[ratios(weights=start, add_weights=True) >= STRONG_SHARE]
     for _ in range(MAX_CHECKS):
         if len(strong) > MAX_COLUMNS:
             return solve(
@@ -57,7 +59,7 @@ def solve_strong(
             max_iterations=max_iterations,
             tolerance=tolerance,
         )
-        ratio = _ratios(design, targets, rows, lam, penalty, weights, among)
+        ratio = ratios(weights=weights)
         ratio[torch.isin(among, strong)] = 0.0
         new = among[ratio > VIOLATION_FACTOR]
         if not len(new):
@@ -72,9 +74,9 @@ def _ratios(
     rows: Tensor,
     lam: float,
     penalty: Penalty,
+    *,
     weights: Weights,
     among: Tensor,
-    *,
     add_weights: bool = False,
 ) -> Tensor:
     """(columns among,) largest slope over the targets, plus weight if asked for, in penalties."""
