@@ -120,6 +120,7 @@ def pretend(tissue: ControlTissue, *_: Any) -> Outcome:
         implants=tissue.implants,
         sham=tissue.sham,
         balance=tissue.balance,
+        method=tissue.method,
     )
 
 
@@ -152,6 +153,7 @@ def measured(tissue: ControlTissue, *_: Any) -> Outcome:
         implants=tissue.implants,
         sham=tissue.sham,
         balance=tissue.balance,
+        method=tissue.method,
     )
 
 

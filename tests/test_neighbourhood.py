@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from _helpers import NO_ROLES, source, tissue
+from _helpers import NO_ROLES, TWO_OF_EACH, infer_quietly, source, tiny_config, tissue
 from scipy.spatial.distance import cdist
 
+import spatrace_sc as st
+from spatrace_sc._inference.restore import restore
 from spatrace_sc._study import neighbourhood
 from spatrace_sc._study.neighbourhood import nearest_receivers, neighbourhood_state
 from spatrace_sc._study.problem import (
@@ -94,6 +96,10 @@ def test_covariates_say_which_hold_the_neighbourhood(study):
     covariates = build_covariates(study)
     former = build_covariates(replace(study, former_covariates=True))
     assert former.n_neighbourhood == 0
+    without = build_covariates(study, neighbourhood=False)
+    assert without.n_neighbourhood == without.sizes[3] == 0
+    kept = [k for k in range(covariates.values.shape[1]) if k < sum(covariates.sizes[:3])]
+    np.testing.assert_array_equal(without.values, covariates.values[:, kept])
     assert covariates.n_neighbourhood > 0
     n_groups = covariates.values.shape[1] - covariates.n_neighbourhood
     names = np.unique(study.receiver_types), np.unique(study.receiver_sample)
@@ -140,3 +146,18 @@ def test_a_receiver_that_is_alone_has_no_nearest_one(study):
     usable = np.zeros(len(study.time), dtype=bool)
     usable[0] = True
     assert (nearest_receivers(study, usable) == -1).all()
+
+
+def test_an_inference_without_neighbourhood_covariates_is_restored_without_them():
+    adata = tissue()
+    keys = {"sample_key": "sample", "stage_key": "stage", "device": "cpu"}
+    config = tiny_config(model=st.ModelConfig(neighbourhood_covariates=False))
+    infer_quietly(adata, **TWO_OF_EACH, **keys, config=config)
+    restored = restore(adata, "spatrace")
+    assert restored.config.model.neighbourhood_covariates is False
+    problem = restored.problem
+    assert problem.n_neighbourhood_covariates == problem.covariate_sizes[3] == 0
+    assert problem.group_covariates.shape == problem.covariates.shape
+    edges = st.get.tf_targets(adata)
+    assert np.isfinite(edges["robustness"]).any()
+    st.tl.knockout(adata, tf=str(edges["tf"].iloc[0]))

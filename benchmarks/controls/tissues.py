@@ -11,6 +11,8 @@ from benchmarks.calibration.nuisances import Nuisances, disturbed
 from benchmarks.calibration.tissues import NUISANCES, from_truth, true_edges
 from benchmarks.controls.edge_shares import edge_shares
 from benchmarks.recovery.tissue import Tissue
+from benchmarks.worlds.tissues import WORLDS
+from benchmarks.worlds.tissues_shared import as_tissue
 
 #: Genes of the simulation. Half of the ligands and receptors do not act.
 GENES: dict[str, Any] = {
@@ -35,12 +37,14 @@ class ControlledTissue(NamedTuple):
 
 
 def controlled_tissue(name: str, seed: int) -> ControlledTissue:
-    """Return a tissue of the nuisance suite with a pool of genes for sham genes.
+    """Return a tissue of the nuisance suite, or a world, with a pool of genes for sham genes.
 
     In real tissue, genes that cannot signal are as structured as those that can. Genes without a
     role are noise in this simulator. So some ligands and receptors that do not act, and some
     targets, lose their role.
     """
+    if name in WORLDS:
+        return _controlled_world(name, seed)
     nuisances = Nuisances(**NUISANCES[name][0])
     adata = disturbed(seed, nuisances, **GENES)
     sizes = edge_shares(adata, seed, nuisances, GENES)
@@ -49,6 +53,17 @@ def controlled_tissue(name: str, seed: int) -> ControlledTissue:
     targets = set(adata.var_names[adata.var["target"]])
     tissue.truth.update({k: _known(v, targets) for k, v in tissue.truth.items()})
     return ControlledTissue(tissue, sizes[sizes["target"].isin(targets)].reset_index(drop=True))
+
+
+def _controlled_world(name: str, seed: int) -> ControlledTissue:
+    """Return a world with such a pool; the sizes of its edges are not known."""
+    world = WORLDS[name](seed)
+    truth = dict(world.uns["truth"])
+    _hide(world, np.random.default_rng([seed, 11]))
+    tissue = as_tissue(world)
+    targets = set(world.var_names[world.var["target"]])
+    tissue.truth.update({k: _known(v, targets) for k, v in truth.items()})
+    return ControlledTissue(tissue, pd.DataFrame(columns=["table", "regulator", "target", "share"]))
 
 
 def _known(table: pd.DataFrame, targets: set[str]) -> pd.DataFrame:

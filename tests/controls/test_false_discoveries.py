@@ -8,7 +8,7 @@ import pytest
 from _controls import outcome, tables
 from scipy import stats
 
-from spatrace_sc._inference.controls.draws import IMPLANTS, MISPLACED
+from spatrace_sc._inference.controls.draws import IMPLANTS, MISPLACED, OTHER_SLICE, SHAM_ALONE
 from spatrace_sc._inference.controls.false_discoveries import (
     COLUMNS,
     THRESHOLDS,
@@ -197,6 +197,52 @@ def test_misplaced_calls_of_one_ligand_widen_the_interval():
     low, high = np.multiply(garwood(10 / dispersion), dispersion) / 2 / 50
     assert at["low"] == pytest.approx(low)
     assert at["high"] == pytest.approx(high)
+
+
+def alone(name, tf=(), called=(), pairs=()):
+    """2 sham ligands, 2 receptors and 3 TFs stand instead of 4, 4 and 6 real genes."""
+    n_genes = {"ligands": 2, "receptors": 2, "tfs": 3, "targets": 10}
+    edges = tables(list(tf), list(called), list(pairs))
+    return outcome(name, SHAM_ALONE, n_genes=n_genes, edges=edges, sham=SHAM_GENES)
+
+
+def test_all_calls_of_sham_genes_alone_are_false():
+    """A pair stands for 2 · 2 real pairs, a TF for 2; calls are compared with the result's."""
+    tfs = [("ST0", "T0", 0.05, 0.1), ("ST1", "T1", 0.2, 0.1)]
+    draws = [alone("one", tfs, lr("SL0", "SR0", 3)), alone("two", tfs)]
+    real = tables([("F0", f"T{k}", 0.01, 0.1) for k in range(8)], lr("L0", "R0", 24))
+    at = rows(draws, real)
+    assert list(at.index) == [SHAM_ALONE]
+    at = at.loc[SHAM_ALONE]
+    assert (at["calls"], at["control_calls"], at["n_draws"]) == (24, 3, 2)
+    assert at["expected_false"] == pytest.approx(3 * 4 / 2)
+    assert at["false_share"] == pytest.approx(6 / 24)
+    of_tfs = rows(draws, real, table="tf_targets").loc[SHAM_ALONE]
+    assert (of_tfs["calls"], of_tfs["control_calls"]) == (8, 2)
+    assert of_tfs["expected_false"] == pytest.approx(2 * 2 / 2)
+    assert (of_tfs["low"], of_tfs["high"]) == pytest.approx(np.array(garwood(2)) * 1.0 / 8)
+
+
+def test_an_upper_bound_is_no_estimate():
+    """The summary takes sham genes alone only where nothing else was drawn."""
+    bound = alone("a", called=lr("SL0", "SR0", 9))
+    real = tables(lr=lr("L0", "R0", 40))
+    both = summary(false_discoveries([misplaced("m", lr("L0", "R0", 1)), bound], real, N_REAL), 0.1)
+    of_pairs = both[both["table"] != "tf_targets"]
+    assert set(of_pairs["control"]) == {MISPLACED}
+    only = summary(false_discoveries([bound], real, N_REAL), 0.1)
+    assert set(only["control"]) == {SHAM_ALONE}
+
+
+def test_senders_of_another_slice_are_a_control_of_their_own():
+    draws = [
+        misplaced("one", lr("L0", "R0", 2)),
+        outcome("two", OTHER_SLICE, n_genes=N_REAL, edges=tables(lr=lr("L0", "R0", 5))),
+    ]
+    at = rows(draws, real=tables(lr=lr("L0", "R0", 25)))
+    assert at["expected_false"].to_dict() == {MISPLACED: 2.0, OTHER_SLICE: 5.0}
+    found = false_discoveries(draws, tables(lr=lr("L0", "R0", 25)), N_REAL)
+    assert summary(found, 0.1).set_index("table").loc["lr_targets", "control"] == OTHER_SLICE
 
 
 def test_draws_of_other_kinds_are_left_out():

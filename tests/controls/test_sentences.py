@@ -47,6 +47,21 @@ def test_the_share_of_false_discoveries():
     ]
 
 
+def test_sham_genes_alone_are_an_upper_bound():
+    estimate = ("lr_targets", "misplaced senders", 0.1, 30.0, 1, 2, 0.9, 0.03, 0.0, 0.09)
+    bound = ("lr_targets", "sham genes alone", 0.1, 30.0, 3, 2, 4.5, 0.15, 0.02, 0.4)
+    (sentence,) = said(false(estimate, bound))
+    assert sentence.endswith(
+        "by misplaced senders. Where sham genes replace all real ones, 4.5 pair → target edges are "
+        "called, scaled to the number of real genes: an upper bound of the false ones."
+    )
+    (only,) = said(false(bound))
+    assert only.endswith(
+        "15% [2%–40%] of the pair → target edges with q ≤ 0.1 (30 in the result) "
+        "are expected to be false, by sham genes alone."
+    )
+
+
 @pytest.mark.parametrize(
     ("calls", "draws", "chance"),
     [(0, 1, "0 calls in 1 draw."), (1, 3, "1 call in 3 draws."), (2, 2, "2 calls in 2 draws.")],

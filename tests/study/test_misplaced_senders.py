@@ -11,7 +11,13 @@ from scipy.spatial import KDTree
 
 from spatrace_sc._core.exposure import ligand_exposure
 from spatrace_sc._errors import DataError
-from spatrace_sc._study.misplaced_senders import MIN_RADII, MIN_SHARE, misplace_senders
+from spatrace_sc._study.misplaced_senders import (
+    MIN_RADII,
+    MIN_SHARE,
+    has_replicates,
+    misplace_senders,
+    senders_of_another_slice,
+)
 from spatrace_sc._study.subsets import take_receivers
 
 
@@ -21,7 +27,11 @@ def study():
 
 
 def misplaced(study, seed=0):
-    return misplace_senders(study, np.random.default_rng(seed))
+    return misplace_senders(study, np.random.default_rng(seed))[0]
+
+
+def method_of(study, seed=0):
+    return misplace_senders(study, np.random.default_rng(seed))[1]
 
 
 def rows_of(weights):
@@ -128,6 +138,45 @@ def test_without_another_slice_of_its_stage_any_slice_serves():
     relative = study.coords - np.array([centre[c] for c in study.receiver_sample])
     distance = np.linalg.norm(relative[receivers] - relative[owners], axis=1)
     assert np.median(distance) < LARGE_RADIUS / 3
+
+
+def test_the_method_says_where_senders_come_from(study):
+    assert method_of(study) == "another location of the slice"
+    small = study_of(LARGE_RADIUS)
+    assert method_of(small) == "another slice"
+    # the first slice twice as wide in radii as the others
+    coords = small.cells.coords.copy()
+    wide = small.cells.sample == small.cells.sample[0]
+    coords[wide] *= 20.0
+    mixed = replace(small, cells=small.cells._replace(coords=coords))
+    assert method_of(mixed) == ("another location of the slice; in 2 of 3 slices, another slice")
+
+
+def test_replicates_are_slices_of_one_stage(study):
+    assert not has_replicates(study)  # one slice per stage
+    twice = study_of(SMALL_RADIUS, n_slices=2)
+    assert has_replicates(twice)
+    left_out = twice.receiver_sample == twice.receiver_sample[0]
+    assert not has_replicates(take_receivers(twice, ~left_out))
+    with pytest.raises(DataError, match="no replicate"):
+        senders_of_another_slice(study, np.random.default_rng(0))
+
+
+def test_senders_of_a_replicate_are_at_the_same_location():
+    study = study_of(SMALL_RADIUS, n_slices=2)
+    after, method = senders_of_another_slice(study, np.random.default_rng(0))
+    assert method == "another slice of the stage"
+    receivers, owners = sources(study, after)
+    sample = study.receiver_sample
+    assert len(receivers) > 0.7 * len(study.time)
+    assert (sample[receivers] != sample[owners]).all()
+    np.testing.assert_array_equal(study.stage[receivers], study.stage[owners])
+    centre = {code: study.coords[sample == code].mean(axis=0) for code in np.unique(sample)}
+    relative = study.coords - np.array([centre[code] for code in sample])
+    distance = np.linalg.norm(relative[receivers] - relative[owners], axis=1)
+    assert np.median(distance) < SMALL_RADIUS
+    expected = ligand_exposure(after.weights, np.log1p(study.sender_ligand))
+    np.testing.assert_allclose(after.exposure, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_one_small_slice_is_an_error():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import anndata as ad
 import numpy as np
@@ -245,8 +246,6 @@ def test_known_genes_are_no_sham_genes(adata, pretended):
 
 
 def test_data_that_are_no_counts_are_not_halved_in_molecules(adata, pretended, monkeypatch):
-    from dataclasses import replace
-
     from spatrace_sc._inference import restore as restoring
 
     def without_unit(*arguments):
@@ -256,6 +255,75 @@ def test_data_that_are_no_counts_are_not_halved_in_molecules(adata, pretended, m
     monkeypatch.setattr(restoring, "restore", without_unit)
     kinds = set(controlled(adata, n_sham=0)["draws"]["kind"])
     assert kinds == {"misplaced senders", "implants", "half the receivers"}
+
+
+@pytest.mark.parametrize(
+    ("sham", "kinds"),
+    [
+        ("beside", ["sham genes"]),
+        ("alone", ["sham genes alone"]),
+        ("both", ["sham genes", "sham genes alone"]),
+    ],
+)
+def test_where_sham_genes_stand(adata, pretended, sham, kinds):
+    tables = controlled(adata, **NONE | {"n_sham": 2}, sham=sham)
+    draws = tables["draws"]
+    assert sorted(draws["kind"].unique()) == kinds
+    assert len(draws) == 2 * len(kinds)
+    methods = dict(zip(draws["kind"], draws["method"], strict=True))
+    beside, instead = "beside the real genes", "instead of the real genes"
+    expected = {"sham genes": beside, "sham genes alone": instead}
+    assert methods == {kind: expected[kind] for kind in kinds}
+    real = restore(adata, "spatrace").genes
+    for tissue in pretended:
+        for role in ("ligands", "receptors", "tfs"):
+            names = set(tissue.study.genes[role])
+            shams = set(tissue.sham.loc[tissue.sham["role"] == role[:-1], "gene"])
+            alone = tissue.kind == "sham genes alone"
+            assert names == shams if alone else names == shams | set(real[role])
+            assert len(shams) == (2 if alone else 1)
+        np.testing.assert_array_equal(tissue.study.genes.targets, real.targets)
+
+
+def test_sham_genes_alone_need_a_gene_for_every_role(adata, pretended):
+    """With two genes left, one stands in for the ligands and one for a receptor or TF."""
+    background = [g for g in adata.var_names if g.startswith("BG")]
+    known = background[2:] + list(restore(adata, "spatrace").genes.targets)
+    with pytest.raises(st.DataError, match=r"cannot replace all real genes. Set `sham=\"beside\""):
+        controlled(adata, **NONE | {"n_sham": 1}, sham="alone", known=known)
+
+
+def test_sham_genes_alone_have_no_prior(adata, monkeypatch):
+    """The prior names none of them, so it would be refused."""
+    priors = {}
+
+    def spy(study, config, seed, device, prior):
+        priors[tuple(study.genes.tfs)] = prior
+        return run_tests(study, config, seed, device, prior)
+
+    monkeypatch.setattr(outcomes_, "run_tests", spy)
+    genes = restore(adata, "spatrace").genes
+    prior = pd.DataFrame({"ligand": genes.ligands[:1], "receptor": genes.receptors[:1]})
+    st.tl.controls(adata, **NONE | {"n_sham": 1}, sham="both", prior=prior)
+    by_length = {len(tfs): value is None for tfs, value in priors.items()}
+    assert by_length == {3: False, 2: True}
+
+
+def test_replicates_give_senders_of_another_slice(adata, pretended, monkeypatch):
+    kinds = controlled(adata, **NONE | {"n_misplaced": 3})["draws"]["kind"]
+    assert set(kinds) == {"misplaced senders"}  # one slice per stage
+    from spatrace_sc._inference.controls import draws
+
+    monkeypatch.setattr(draws, "has_replicates", lambda study: True)
+    moved = lambda study, rng: (study, "another slice of the stage")
+    monkeypatch.setitem(draws.MOVED_BY, "senders of another slice", moved)
+    table = controlled(adata, **NONE | {"n_misplaced": 3})["draws"]
+    by_kind = dict(zip(table["kind"], table["method"], strict=True))
+    assert by_kind == {
+        "misplaced senders": "another slice",  # these are too small
+        "senders of another slice": "another slice of the stage",
+    }
+    assert table["kind"].tolist().count("misplaced senders") == 2
 
 
 # --- settings ---------------------------------------------------------------------------------
@@ -304,6 +372,40 @@ def test_other_settings(adata, pretended, argument, values, names):
     else:
         assert (one.backward != other.backward).nnz > 0
     np.testing.assert_array_equal(one.exposure, other.exposure)
+
+
+def test_neighbourhood_covariates_are_judged_by_sham_genes(adata, pretended):
+    """Both values read the same tissues and differ in the configuration alone."""
+    values = [True, False]
+    st.tl.controls(
+        adata, n_sham=1, n_misplaced=0, n_implants=1, over={"neighbourhood_covariates": values}
+    )
+    assert sorted(t.kind for t in pretended) == ["implants"] * 2 + ["sham genes"] * 2
+    for kind in ("implants", "sham genes"):
+        one, other = (t for t in pretended if t.kind == kind)
+        np.testing.assert_array_equal(one.study.target, other.study.target)
+        np.testing.assert_array_equal(one.study.tf, other.study.tf)
+        assert one.seed == other.seed
+        assert [t.config.model.neighbourhood_covariates for t in (one, other)] == values
+    table = st.get.controls(adata, "settings")
+    assert len(table) == 6
+
+
+def test_a_tissue_is_run_with_its_own_configuration(adata, pretended, monkeypatch):
+    """Where a tissue has none, the configuration of the result is used."""
+    st.tl.controls(adata, n_sham=1, n_implants=1, over={"neighbourhood_covariates": [True, False]})
+    seen = []
+
+    def recorded(study, config, *others):
+        seen.append(config.model.neighbourhood_covariates)
+        raise InterruptedError
+
+    monkeypatch.setattr(outcomes_, "run_tests", recorded)
+    default = st.Config()
+    for tissue in [*pretended, replace(pretended[1], config=None)]:
+        with pytest.raises(InterruptedError):
+            outcomes_.outcome_of(tissue, default, "cpu", None)
+    assert seen == [True, False, True, False, True]
 
 
 # --- checkpoints and processes ----------------------------------------------------------------
@@ -367,6 +469,15 @@ WRONG = {
     "minus": ({"over": {"radius": [30, -1]}}, r"`over\['radius'\]` must be a positive number"),
     "twice": ({"over": {"radius": [30, 30.0]}}, r"lists a value twice: radius = 30 remain"),
     "lists": ({"over": {"transitions_key": [["a"], 3]}}, "must list names in `adata.obsp`, or"),
+    "sham": ({"sham": "alnoe"}, r"`sham` must be one of .*Did you mean 'alone'"),
+    "no switch": (
+        {"over": {"neighbourhood_covariates": [True, "no"]}},
+        r"`over\['neighbourhood_covariates'\]` must be True or False",
+    ),
+    "no sham genes": (
+        {"over": {"neighbourhood_covariates": [True, False]}, "n_sham": 0},
+        "`n_implants` and `n_sham` must be at least 1, found 1 and 0",
+    ),
     "no implants": (
         {"over": {"radius": [20, 30]}, "n_misplaced": 0},
         "`n_implants` and `n_misplaced` must be at least 1, found 1 and 0",

@@ -46,6 +46,12 @@ class ModelConfig:
     """Rank of the matrix by which a cell's context modulates the regulators."""
     gate_limit: float = share_or_zero(0.5)
     """Gates lie within 1 ± this limit."""
+    neighbourhood_covariates: bool = switch(True)
+    """Whether the state of a cell's neighbourhood competes with the regulators, as a covariate.
+
+    It protects against hidden fields. Where there are none it can be left out;
+    ``st.tl.controls(adata, over={"neighbourhood_covariates": [True, False]})`` compares both.
+    """
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
         If too few receivers have an earlier cell, or no pair is a candidate.
     """
     genes, n_lags = study.genes, config.model.n_lags
-    covariates = build_covariates(study)
+    covariates = build_covariates(study, neighbourhood=config.model.neighbourhood_covariates)
     current = (
         histories.current_tf_filter(study)
         if study.reads_tfs_alone
@@ -140,11 +140,12 @@ def excluded_pairs(genes: Regulators) -> NDArray[np.int64]:
     return pairs
 
 
-def build_covariates(study: Study) -> Covariates:
+def build_covariates(study: Study, *, neighbourhood: bool = True) -> Covariates:
     """Return cell type, sample, powers of time, neighbourhood state and named covariates.
 
     Cell type is an indicator of every type, or its proportion in mixed spots.
     They compete with the regulators for what changes with type, sample, time and place alone.
+    Without ``neighbourhood`` its state is left out.
     """
     time = (study.time - study.time.mean()) / study.time.std()
     groups = [
@@ -153,12 +154,13 @@ def build_covariates(study: Study) -> Covariates:
         time_powers(time) if study.former_covariates else time_course(time),
     ]
     nothing = np.empty((len(time), 0))
-    neighbourhood = nothing if study.former_covariates else neighbourhood_state(study)
+    left_out = study.former_covariates or not neighbourhood
+    state = nothing if left_out else neighbourhood_state(study)
     named = study.named_covariates
     # columns of one covariate are called like it, with "=" and a category behind it
     names = pd.Index([str(column).split("=")[0] for column in named.columns])
     values = named.to_numpy(dtype=float).reshape(len(time), -1)
-    groups += [neighbourhood, *(values[:, names == name] for name in names.unique())]
+    groups += [state, *(values[:, names == name] for name in names.unique())]
     parts = [_standardised(group) for group in groups]
     sizes = tuple(part.shape[1] for part in parts)
     return Covariates(np.hstack(parts), sizes[3], sum(sizes[4:]), sizes)

@@ -34,7 +34,8 @@ def controls(
         - ``"implants"``: every implanted signal and what became of it.
         - ``"sham_genes"``: every sham gene and the real gene it stands for.
         - ``"balance"``: how well sham genes match the genes they stand for.
-        - ``"draws"``: every inference, its time and its calls.
+        - ``"draws"``: every inference, its time and its calls; ``method`` says where sham genes
+          stand, or where senders come from.
         - ``"settings"``: power of the settings that were compared with ``over``.
     key
         Name of the result.
@@ -45,7 +46,8 @@ def controls(
     ``control`` and ``threshold`` of q.
 
     - ``control``: "sham TFs", "sham ligands", "sham receptors", "sham pairs" (of two sham genes),
-      "sham genes" (all of these together), "misplaced senders".
+      "sham genes" (all of these together), "sham genes alone" (instead of the real genes: an upper
+      bound), "misplaced senders", "senders of another slice".
     - ``calls``: edges of real genes with q at most the threshold: the mean over the inferences
       with sham genes, or those of the result.
     - ``control_calls``, ``n_draws``: calls that are false by design, over all inferences.
@@ -62,7 +64,7 @@ def controls(
     - ``rival_share``: share of those missed in whose place another regulator is called.
 
     ``"settings"``: one row per ``setting`` and ``table``: held-out ``r2``; ``max_q``, the largest q
-    at which misplaced senders expect a tenth of the calls to be false; ``power``, the share of the
+    at which negative controls expect a tenth of the calls to be false; ``power``, the share of the
     ``n`` implants with at most this q, and its 95 % interval ``low`` to ``high``.
 
     ``"limits"``: ``share`` of the variance found with probability .8, and its interval

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 #: Rows of a table in the left panel: control, label, colour.
 CONTROLS = (
     (("sham TFs", "sham genes"), "expected false, by sham genes", "#D55E00"),
-    (("misplaced senders",), "expected false, by misplaced senders", "#0072B2"),
+    (
+        ("misplaced senders", "senders of another slice"),
+        "expected false, by misplaced senders",
+        "#0072B2",
+    ),
 )
 #: Colour of the calls on the tissue, height of a bar, power that is marked by a line.
 CALLS, BAR, GOOD_POWER = "0.75", 0.26, 0.8
@@ -44,7 +48,8 @@ def controls(
     """Draw the calls on the tissue beside those expected to be false, and power against size.
 
     Left: the number of edges with q ≤ ``max_q``, and how many of them negative controls expect to
-    be false, with a 95 % interval. Right: share of implanted signals found at q ≤ 0.1, with a 95 %
+    be false, with a 95 % interval; of misplaced senders and senders of another slice, the larger
+    number. Right: share of implanted signals found at q ≤ 0.1, with a 95 %
     interval, against the share of the target's variance that they explain. A cross marks the
     detection limit: the size that is found with probability 0.8.
 
@@ -139,7 +144,8 @@ def _draw_false(ax: Axes, table: pd.DataFrame, calls: dict[str, int], max_q: flo
             if row.empty:
                 continue
             y = position + BAR * k
-            expected, low, high = _expected(row.iloc[0], n)
+            largest = row.sort_values("expected_false").iloc[-1]
+            expected, low, high = _expected(largest, n)
             ax.barh(y, expected, height=BAR, color=colour, label=_once(label, labelled))
             ax.errorbar(
                 *((low + high) / 2, y),

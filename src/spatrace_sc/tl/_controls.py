@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anndata import AnnData
 
 from .. import _keys
-from .._check import RandomSource, flag, labels, number_in, one_of, positive, seed_of, whole
+from .._check import RandomSource, flag, labels, number_in, one_of, seed_of, whole
 from .._data.checkpoint_folder import check_folder
-from .._data.covariates import covariate_names
 from .._data.table import as_table, check_copy
 from .._errors import InvalidArgumentError
 from .._result import Controls, Result, add_controls
@@ -23,12 +22,10 @@ from .._study.prior_penalties import Prior
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-    from .._inference.controls.settings import Settings
-
 logger = logging.getLogger("spatrace_sc")
 
-#: Arguments of the inference that can be compared.
-COMPARED = ("radius", "transitions_key", "covariates")
+#: Where sham genes stand.
+SHAM = ("beside", "alone", "both")
 #: Shares of the variance of a target that implants explain.
 SIZES = (0.02, 0.05, 0.1, 0.2, 0.3)
 
@@ -37,6 +34,7 @@ def controls(
     data: AnnData | SpatialData,
     *,
     n_sham: int = 3,
+    sham: str = "beside",
     n_misplaced: int = 2,
     n_implants: int = 3,
     n_halves: int = 1,
@@ -65,7 +63,9 @@ def controls(
       batches and depth of the tissue, so what is called of them measures confounding by hidden
       fields as well as chance.
     - **Misplaced senders**: every receiver gets the senders of a location more than three radii
-      away. No signal can act there. This measures chance and smoothness, *not* hidden fields.
+      away. No signal can act there. This measures chance and smoothness, *not* hidden fields. If
+      every slice has another one of its stage, every other draw takes the senders of the same
+      location of another slice, which keeps the geography that replicates have in common.
 
     *Positive controls* measure power. Signals of ligand–receptor pairs and TFs without effect are
     **implanted** into the counts of targets. Molecules are removed or added so that the signal
@@ -80,6 +80,11 @@ def controls(
         :func:`spatrace_sc.tl.infer_ccc`.
     n_sham, n_misplaced, n_implants
         Number of inferences with sham genes, misplaced senders and implants. 0: none.
+    sham
+        Whether sham genes stand ``"beside"`` the real ligands, receptors and TFs, ``"alone"``,
+        instead of all of them, or ``"both"``, ``n_sham`` inferences each. Alone, every call is
+        false, and no real gene competes: this is an upper bound of the false calls. A prior does
+        not name them, so they are run without it.
     n_halves
         Number of inferences with implants on half of the receivers, and as many with half of the
         molecules (only if the data are counts). 0: none.
@@ -93,12 +98,13 @@ def controls(
         The prior of the inference, if it had one: it is not stored with the result.
     over
         Values of one argument of the inference to compare, for instance
-        ``{"radius": [30.0, 60.0, 120.0]}``: ``"radius"``, ``"transitions_key"`` or
-        ``"covariates"`` (a list of lists). Every value is run on the same implants and on
-        misplaced senders, ``n_implants`` and ``n_misplaced`` times. Values are compared by power at
-        an equal false discovery rate, never by the number of edges. Sham genes and halves are left
-        out. The ranges of implanted pairs are drawn from all radii. Other controls that are
-        stored stay.
+        ``{"radius": [30.0, 60.0, 120.0]}``: ``"radius"``, ``"transitions_key"``, ``"covariates"``
+        (a list of lists) or ``"neighbourhood_covariates"`` ([True, False]). Every value is run on
+        the same implants and on misplaced senders, ``n_implants`` and ``n_misplaced`` times. Values
+        are compared by power at an equal false discovery rate, never by the number of edges.
+        Neighbourhood covariates guard against hidden fields, which misplaced senders do not see,
+        so ``n_sham`` tissues with sham genes judge them instead. Halves are left out. The ranges
+        of implanted pairs are drawn from all radii. Other controls that are stored stay.
     n_jobs
         Number of inferences at a time, each in a process of its own. −1: one per core.
     checkpoint
@@ -149,30 +155,30 @@ def controls(
     >>> list(st.get.controls(adata, "power")["table"].unique())
     ['lr_pairs', 'lr_targets', 'tf_targets']
     """
-    from .._inference.controls.draws import KINDS, Design
+    from .._inference.controls.draws import Design, draws_by_kind
     from .._inference.controls.run_controls import run_controls, run_settings
+    from .._inference.controls.settings import settings_to_compare
     from .._inference.restore import restore
     from .._model.runtime.distributed import shows
 
     adata = as_table(data, table_key)
     check_copy(adata, copy)
     n_draws = _numbers(n_sham, n_misplaced, n_implants, n_halves)
+    one_of(sham, "sham", SHAM)
     shares = _sizes(sizes)
     _check_jobs(n_jobs)
     drawn = seed_of(rng, seed)
     flag(copy, "copy")
-    settings = None if over is None else _settings(over, n_implants, n_misplaced)
+    settings = None if over is None else settings_to_compare(over, n_draws)
     check_folder(checkpoint)
     _check_prior(Result.read(adata, key, of_cells=True), prior)
     restored = restore(adata, key)
-    if not restored.study.noise_known:
-        n_draws[-1] = 0
     if copy:
         adata = adata.copy()
     design = Design(
-        n_draws=dict(zip(KINDS, n_draws, strict=True)),
+        n_draws=draws_by_kind(restored.study, n_draws, sham if over is None else "beside"),
         sizes=shares,
-        known=_known(known) if n_sham and over is None else frozenset(),
+        known=_known(known) if n_sham and (settings is None or settings.is_option) else frozenset(),
         seed=drawn,
     )
     execution: dict[str, Any] = {
@@ -192,8 +198,8 @@ def controls(
     return adata if copy else None
 
 
-def _numbers(n_sham: int, n_misplaced: int, n_implants: int, n_halves: int) -> list[int]:
-    """Return the number of draws of every kind."""
+def _numbers(n_sham: int, n_misplaced: int, n_implants: int, n_halves: int) -> dict[str, int]:
+    """Return the checked numbers of draws, by argument."""
     given = {
         "n_sham": n_sham,
         "n_misplaced": n_misplaced,
@@ -211,7 +217,7 @@ def _numbers(n_sham: int, n_misplaced: int, n_implants: int, n_halves: int) -> l
             "`n_halves` compares halves with the whole tissue, so it needs `n_implants` of at "
             "least 1. Set `n_halves=0`."
         )
-    return [int(n) for n in (n_sham, n_misplaced, n_implants, n_halves, n_halves)]
+    return {name: int(n) for name, n in given.items()}
 
 
 def _sizes(sizes: Sequence[float]) -> tuple[float, ...]:
@@ -227,47 +233,6 @@ def _sizes(sizes: Sequence[float]) -> tuple[float, ...]:
     for size in listed:
         number_in(size, "sizes", 1e-4, 0.9)
     return tuple(listed)
-
-
-def _settings(over: Mapping[str, Sequence[Any]], n_implants: int, n_misplaced: int) -> Settings:
-    """Return the settings to compare."""
-    from .._inference.controls.settings import Settings
-
-    if not isinstance(over, Mapping) or len(over) != 1:
-        finding = list(over) if isinstance(over, Mapping) else type(over).__name__
-        raise InvalidArgumentError(
-            "`over` must be a dictionary with one argument, such as "
-            f"{{'radius': [30.0, 60.0]}}, found {finding!r}."
-        )
-    argument, values = next(iter(over.items()))
-    one_of(argument, "over", COMPARED)
-    listed = [] if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
-    if len(listed) < 2:
-        raise InvalidArgumentError(
-            f"`over[{argument!r}]` must list at least two values, found {values!r}."
-        )
-    if not n_implants or not n_misplaced:
-        raise InvalidArgumentError(
-            "`over` compares power at an equal false discovery rate: `n_implants` and "
-            f"`n_misplaced` must be at least 1, found {n_implants} and {n_misplaced}."
-        )
-    if argument == "radius":
-        for value in listed:
-            positive(value, "over['radius']")
-        listed = sorted(float(value) for value in listed)
-    elif argument == "covariates":
-        listed = [covariate_names(value) for value in listed]
-    elif not all(value is None or isinstance(value, str) for value in listed):
-        raise InvalidArgumentError(
-            f"`over[{argument!r}]` must list names in `adata.obsp`, or None, found {values!r}."
-        )
-    settings = Settings(argument, tuple(dict.fromkeys(listed)))
-    if len(settings.values) < len(listed):
-        raise InvalidArgumentError(
-            f"`over[{argument!r}]` lists a value twice: {', '.join(settings.names())} remain. "
-            "Give values that differ."
-        )
-    return settings
 
 
 def _check_jobs(n_jobs: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,17 @@ from numpy.typing import NDArray
 from scipy.stats import gamma
 
 from ..._edges import LR_PAIRS, LR_TARGETS, TESTED_KINDS, TF_TARGETS, EdgeKind
-from ..._regulators import ROLES
-from .draws import MISPLACED, SHAM
+from .draws import MISPLACED, OTHER_SLICE, SHAM, SHAM_ALONE
 from .outcomes import Outcome, n_significant
 
 #: Values of q at which the false discovery rate is estimated.
 THRESHOLDS = (0.01, 0.05, 0.1, 0.2, 0.3)
+#: Roles of the regulators of every table.
+SOURCE_ROLES = {
+    TF_TARGETS: ("tfs",),
+    LR_TARGETS: ("ligands", "receptors"),
+    LR_PAIRS: ("ligands", "receptors"),
+}
 #: Probability of the intervals.
 LEVEL = 0.95
 COLUMNS = [
@@ -35,7 +41,12 @@ def false_discoveries(
     are added, and calls of two sham genes are subtracted, each scaled to the number of real genes.
     The sum is compared with the calls of real genes in the same inferences.
 
-    *Misplaced senders* make every pair false. Their calls are compared with those of the result.
+    *Sham genes alone* stand instead of the real genes, so every call is false. Scaled to the number
+    of real candidates, calls are compared with those of the result. Real genes that act would
+    outcompete them, so this is an upper bound.
+
+    *Misplaced senders*, of the same slice or of another one, make every pair false. Their calls are
+    compared with those of the result.
 
     Intervals follow from Poisson counts and are wider where calls concentrate on few genes.
 
@@ -56,29 +67,65 @@ def false_discoveries(
     rows = []
     for kind in TESTED_KINDS:
         sham = [o for o in outcomes if o.kind == SHAM]
-        misplaced = [o for o in outcomes if o.kind == MISPLACED]
         for threshold in THRESHOLDS:
             if sham:
-                rows += _of_sham_genes(kind, threshold, sham, n_real)
-            if misplaced and kind is not TF_TARGETS:
-                edges = [o.edges[kind.name] for o in misplaced]
-                calls = n_significant(real[kind.name], threshold)
-                clusters = [_called(table, threshold, kind.columns[0]) for table in edges]
-                rows.append(
-                    _row(
-                        *(kind, MISPLACED, threshold, calls, len(edges)),
-                        control_calls=sum(n_significant(e, threshold) for e in edges),
-                        scale=1.0 / len(edges),
-                        dispersion=_dispersion(clusters, len(edges) * n_real[ROLES[0]]),
-                    )
-                )
+                rows += of_sham_genes(kind, threshold, sham, n_real).rows
+            for control in (SHAM_ALONE, MISPLACED, OTHER_SLICE):
+                of_control = [o for o in outcomes if o.kind == control]
+                if of_control and (control == SHAM_ALONE or kind is not TF_TARGETS):
+                    calls = n_significant(real[kind.name], threshold)
+                    rows.append(_all_false(kind, control, threshold, of_control, calls, n_real))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _of_sham_genes(
+def _all_false(
+    kind: EdgeKind,
+    control: str,
+    threshold: float,
+    outcomes: Sequence[Outcome],
+    calls: int,
+    n_real: dict[str, int],
+) -> tuple[object, ...]:
+    """Return the row of a control in which every call is false.
+
+    Its calls are scaled to the number of real candidates.
+    """
+    roles = [role for role in SOURCE_ROLES[kind] if outcomes[0].n_genes[role]]
+    n_candidates = [np.prod([o.n_genes[role] for role in roles]) for o in outcomes]
+    real = np.prod([n_real[role] for role in roles])
+    n_draws, n_calls = (
+        len(outcomes),
+        [n_significant(o.edges[kind.name], threshold) for o in outcomes],
+    )
+    scales = real / np.array(n_candidates) / n_draws
+    count = sum(n_calls)
+    clusters = [_called(o.edges[kind.name], threshold, kind.columns[0]) for o in outcomes]
+    return _row(
+        *(kind, control, threshold, calls, n_draws),
+        control_calls=count,
+        scale=float(np.dot(n_calls, scales)) / count if count else float(scales.mean()),
+        dispersion=_dispersion(clusters, sum(o.n_genes[roles[0]] for o in outcomes)),
+    )
+
+
+class ShamEstimate(NamedTuple):
+    """What sham genes beside the real ones say of a table at a threshold.
+
+    ``rows``: of each role, and of all together; ``calls`` of real genes per draw; ``expected``:
+    how many of these are expected to be false; ``per_call``: by how much one more call of a sham
+    gene would raise it.
+    """
+
+    rows: list[tuple[object, ...]]
+    calls: float
+    expected: float
+    per_call: float
+
+
+def of_sham_genes(
     kind: EdgeKind, threshold: float, outcomes: Sequence[Outcome], n_real: dict[str, int]
-) -> list[tuple[object, ...]]:
-    """Return the rows of sham genes: of each role alone, and of all together."""
+) -> ShamEstimate:
+    """Return the estimate by sham genes that stand beside the real ones."""
     n_draws = len(outcomes)
     numbers: dict[str, list[float]] = {}
     scales: dict[str, list[float]] = {}
@@ -108,7 +155,8 @@ def _of_sham_genes(
         for name in numbers
     ]
     if kind is TF_TARGETS:
-        return rows
+        scale = float(np.mean(scales["TFs"])) / n_draws if scales else 0.0
+        return ShamEstimate(rows, calls / n_draws, sum(expected.values()), scale)
     both = expected.get("pairs", 0.0)
     total = max(sum(expected.values()) - 2.0 * both, *expected.values(), 0.0)
     count = sum(sum(n) for n in numbers.values())
@@ -123,7 +171,7 @@ def _of_sham_genes(
             dispersion=dispersion,
         )
     )
-    return rows
+    return ShamEstimate(rows, calls / n_draws, total, scale)
 
 
 def _parts(
@@ -209,15 +257,15 @@ def poisson_interval(count: float, dispersion: float = 1.0) -> tuple[float, floa
 
 
 def summary(table: pd.DataFrame, threshold: float) -> pd.DataFrame:
-    """Return per table the kind of control that expects the larger false share."""
+    """Return per table the kind of control that expects the larger false share.
+
+    Sham genes alone give an upper bound, which counts only where there is nothing else.
+    """
     rows = []
     for kind in (TF_TARGETS, LR_TARGETS, LR_PAIRS):
-        judged = ("sham TFs", SHAM, MISPLACED)
-        at = table[
-            (table["table"] == kind.name)
-            & np.isclose(table["threshold"], threshold)
-            & table["control"].isin(judged)
-        ]
+        at = table[(table["table"] == kind.name) & np.isclose(table["threshold"], threshold)]
+        judged = at[at["control"].isin(("sham TFs", SHAM, MISPLACED, OTHER_SLICE))]
+        at = judged if len(judged) else at[at["control"] == SHAM_ALONE]
         if len(at):
             ranked = at.sort_values(["expected_false", "high"], ascending=False)
             rows.append(ranked.iloc[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..._study.prior_penalties import Prior
 from ..._study.records import Study
 from ..restore import quiet
 from ..run import run_tests
-from .draws import ControlTissue
+from .draws import SHAM_ALONE, ControlTissue
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -33,7 +33,8 @@ class Outcome:
     """Edges with q ≤ .5 in one control tissue, and what is known about the tissue.
 
     ``edges`` has a table per tested kind, with names. ``n_genes`` are the numbers of genes by role,
-    sham genes among them. ``implants``, ``sham`` and ``balance`` are None where there are none.
+    sham genes among them. ``method`` says where sham genes stand, or where senders come from.
+    ``implants``, ``sham`` and ``balance`` are None where there are none.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Outcome:
     implants: pd.DataFrame | None = None
     sham: pd.DataFrame | None = None
     balance: pd.DataFrame | None = None
+    method: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -69,9 +71,16 @@ class Outcome:
 
 
 def outcome_of(tissue: ControlTissue, config: Config, device: str, prior: Prior | None) -> Outcome:
-    """Run the inference on a control tissue."""
+    """Run the inference on a control tissue.
+
+    Sham genes alone have no prior, since it names none of them.
+    """
     started = time.perf_counter()
     study: Study = tissue.study
+    if tissue.kind == SHAM_ALONE:
+        prior = None
+    if tissue.config is not None:
+        config = replace(tissue.config, progress=False)
     with quiet():
         tested, r2 = run_tests(study, config, tissue.seed, torch.device(device), prior)
     return Outcome(
@@ -86,6 +95,7 @@ def outcome_of(tissue: ControlTissue, config: Config, device: str, prior: Prior 
         implants=tissue.implants,
         sham=tissue.sham,
         balance=tissue.balance,
+        method=tissue.method,
     )
 
 

@@ -19,7 +19,7 @@ from ..._regulators import ROLES
 from ..._result import Controls
 from ..._study.prior_penalties import Prior
 from ..restore import Restored
-from .draws import IMPLANTS, MISPLACED, Design, control_tissues
+from .draws import IMPLANTS, MISPLACED, SHAM, Design, control_tissues
 from .execute import execute, open_outcomes
 from .false_discoveries import false_discoveries
 from .implant_results import implant_results
@@ -113,16 +113,17 @@ def run_settings(
     result = restored.result
     folder = open_outcomes(checkpoint, result, prior, design, settings.names())
     tissues = Tissues(adata, restored, design.known)
-    n_draws = design.n_draws[IMPLANTS] + design.n_draws[MISPLACED]
+    n_draws = design.n_draws[IMPLANTS] + design.n_draws[SHAM if settings.is_option else MISPLACED]
     outcomes = execute(
-        partial(setting_tissues, tissues.with_source, restored, design, settings),
+        partial(setting_tissues, tissues, restored, design, settings),
         n_draws * len(settings.values),
         *(result.config, device, prior, folder),
         n_jobs=n_jobs,
         progress=progress,
     )
     implants = implant_results(outcomes, _real_edges(restored))
-    table = compare_settings(outcomes, implants)
+    n_real = {role: len(restored.genes[role]) for role in ROLES}
+    table = compare_settings(outcomes, implants, n_real)
     order = {name: position for position, name in enumerate(settings.names())}
     return table.sort_values(
         "setting", key=lambda s: s.map(order), kind="stable", ignore_index=True
@@ -146,12 +147,13 @@ def _of_draws(outcomes: list[Outcome], name: str) -> pd.DataFrame:
 
 
 def _draws(outcomes: list[Outcome]) -> pd.DataFrame:
-    """Return one row per draw: receivers, seconds, held-out R², and calls of every table."""
+    """Return one row per draw: method, receivers, seconds, R², and calls of every table."""
     return pd.DataFrame(
         [
             {
                 "draw": outcome.name,
                 "kind": outcome.kind,
+                "method": outcome.method,
                 "n_receivers": outcome.n_receivers,
                 "seconds": outcome.seconds,
                 "r2": outcome.r2,

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..._edges import LR_PAIRS, TESTED_KINDS, EdgeKind
 from ..._keys import MAX_SIGNIFICANT_Q
+from .draws import SHAM_ALONE
 from .false_discoveries import summary
 from .power import POWER
 
@@ -42,6 +43,7 @@ def sentences(
         parts = []
         if kind.name in worst:
             parts.append(_on_false(kind, worst[kind.name], n_called[kind.name]))
+            parts += _on_bound(false, kind, str(worst[kind.name]["control"]))
         if kind.name in limit:
             parts.append(_on_power(kind, limit[kind.name]))
             parts += _on_more(more[more["table"] == kind.name], limit[kind.name])
@@ -69,6 +71,19 @@ def _on_false(kind: EdgeKind, row: dict[Any, Any], n_called: int) -> str:
         f"{_noun(kind)} with q ≤ {MAX_SIGNIFICANT_Q:g} ({n_called} in the result) are expected to "
         f"be false, by {control}."
     )
+
+
+def _on_bound(false: pd.DataFrame, kind: EdgeKind, control: str) -> list[str]:
+    """Return the sentence on sham genes alone where another control gives the estimate."""
+    at = false[(false["table"] == kind.name) & (false["control"] == SHAM_ALONE)]
+    at = at[np.isclose(at["threshold"], MAX_SIGNIFICANT_Q)]
+    if control == SHAM_ALONE or not len(at):
+        return []
+    expected = float(at["expected_false"].iloc[0])
+    return [
+        f"Where sham genes replace all real ones, {expected:.1f} {_noun(kind)} are called, scaled "
+        "to the number of real genes: an upper bound of the false ones."
+    ]
 
 
 def _on_power(kind: EdgeKind, row: dict[Any, Any]) -> str:

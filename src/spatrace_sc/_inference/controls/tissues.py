@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..._data.expression import expression_by_slice
 from ..._data.genes import names_by_label, symbols_of
+from ..._errors import DataError
 from ..._regulators import ROLES
 from ..._study.ancestors import Ancestors
 from ..._study.read import assemble_study, in_data_order, load_tissue
@@ -22,7 +23,7 @@ from ..._study.sham_genes import ShamGenes, draw_sham_genes
 from ..._study.source import Source
 from ..restore import Restored, quiet
 
-#: Sham genes per real gene of their role.
+#: Sham genes per real gene of their role, where they stand beside the real genes.
 SHAM_SHARE = 0.5
 #: Roles in which sham genes stand in.
 SHAM_ROLES = ("ligands", "receptors", "tfs")
@@ -54,20 +55,34 @@ class Tissues:
             self._adata, genes, cells, matrix, known=self._known, symbols=symbols
         )
 
-    def with_sham_genes(self, rng: np.random.Generator) -> tuple[Study, pd.DataFrame, pd.DataFrame]:
+    def with_sham_genes(
+        self, rng: np.random.Generator, *, alone: bool = False
+    ) -> tuple[Study, pd.DataFrame, pd.DataFrame]:
         """Return a study with sham genes, their table, and their balance.
 
+        They stand beside the real genes or, ``alone``, instead of all ligands, receptors and TFs.
         Genes have the names that results show; subunits stand in for complexes. Transitions,
         states and overdispersion are those of the result.
+
+        Raises
+        ------
+        DataError
+            If no gene can be a sham gene, or with ``alone`` none for a role.
         """
+        share = 1.0 if alone else SHAM_SHARE
         wanted = {
-            role: max(1, round(SHAM_SHARE * len(self._names[role])))
+            role: max(1, round(share * len(self._names[role])))
             for role in SHAM_ROLES
             if len(self._names[role])
         }
         sham = draw_sham_genes(self._candidates, wanted, rng)
+        shams = {role: _of_role(sham, role) for role in self._names}
+        if alone:
+            _require_all_roles(shams, wanted)
         names = {
-            role: np.concatenate([genes, _of_role(sham, role)])
+            role: shams[role]
+            if alone and role in SHAM_ROLES
+            else np.concatenate([genes, shams[role]])
             for role, genes in self._names.items()
         }
         table = sham.genes.assign(
@@ -104,6 +119,16 @@ class Tissues:
             *(adata, in_data_order(adata, tissue), source),
             None if like is None else Ancestors(like.backward, like.state),
             overdispersion=self._restored.study.noise.overdispersion,
+        )
+
+
+def _require_all_roles(shams: dict[str, NDArray[np.str_]], wanted: dict[str, int]) -> None:
+    """Refuse to let sham genes stand alone if a role has none."""
+    missing = [role for role in wanted if not len(shams[role])]
+    if missing:
+        raise DataError(
+            f"no gene can stand in for the {' and the '.join(missing)} of this tissue, so sham "
+            'genes cannot replace all real genes. Set `sham="beside"`.'
         )
 
 
