@@ -155,10 +155,10 @@ def infer_ccc(
     prior
         Table with columns ligand, receptor[, weight] or tf, target[, weight], such as
         :func:`spatrace_sc.pp.prior` returns; or a list or dictionary of both. The penalty of a
-        listed edge is divided by up to 1 + weight (default weight 1), and never by more than the
-        ratio by which listed edges exceed others in a fit without the prior (logged). A prior is
-        never a filter: every edge stays a candidate. The decoys of an edge carry its penalty, so a
-        prior alone cannot lower p or q (``docs/prior.md``).
+        listed edge is divided by up to 1 + weight (default weight 1). The limit is the ratio by
+        which listed edges exceed others in a fit without the prior (logged). A prior is never a
+        filter: every edge stays a candidate. The decoys of an edge carry its penalty, so a prior
+        alone cannot lower p or q (``docs/prior.md``).
     config
         :class:`spatrace_sc.Config`. None: defaults.
     rng
