@@ -202,3 +202,31 @@ def test_spatialdata():
     expected = st.pp.ligand_exposure(adata, radius=40.0, copy=True)
     st.pp.ligand_exposure(SpatialData(tables={"cells": adata}), radius=40.0, table_key="cells")
     pd.testing.assert_frame_equal(adata.obsm["ligand_exposure"], expected)
+
+
+@pytest.mark.parametrize(
+    ("level", "of_second"), [("minimum", 2.0), ("geometric mean", math.sqrt(10.0))]
+)
+def test_a_complex_by_hand(level, of_second):
+    """Only the second cell expresses both subunits: at 2 and 5."""
+    arguments = {"radius": 20.0, "complex_level": level, "copy": True}
+    table = st.pp.ligand_exposure(line(), ligands=["L2", "L1_L2"], **arguments)
+    near, far = kernel(10, 20), kernel(20, 20)
+    assert list(table.columns) == ["L2", "L1_L2"]
+    np.testing.assert_allclose(table["L1_L2"], of_second * np.array([near, 0, near, 0]), rtol=1e-6)
+    np.testing.assert_allclose(table["L2"], [5 * near + 7 * far, 7 * near, 5 * near, 7 * far], 1e-6)
+
+
+def test_complexes_that_gene_roles_stored_have_a_column():
+    adata = line()
+    adata.var["receptor"] = [False, False, True]
+    st.pp.gene_roles(adata, ligands=["L1", "L1_L2"], receptors=["G"], tfs=["G"], targets=["L2"])
+    table = st.pp.ligand_exposure(adata, radius=20.0, copy=True)
+    assert list(table.columns) == ["L1", "L1_L2"]
+    given = st.pp.ligand_exposure(adata, radius=20.0, ligands=["L1_L2"], copy=True)
+    np.testing.assert_array_equal(table[["L1_L2"]], given)
+
+
+def test_an_unknown_level_of_complexes():
+    with pytest.raises(st.InvalidArgumentError, match="`complex_level` must be one of"):
+        st.pp.ligand_exposure(line(), radius=20.0, complex_level="mean")

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from .. import _keys
 from .._check import flag
 from .._core.exposure import ligand_exposure as compute_exposure
 from .._core.exposure import nearest_neighbour_distance
 from .._data.cells import categories, cell_mask, coordinates, samples
+from .._data.complexes import MINIMUM, Complexes, check_level, flagged_role, match_role
 from .._data.empty_cells import empty_cells
 from .._data.expression import columns, expression_by_slice
-from .._data.genes import flagged, match
+from .._data.genes import match
 from .._data.imputation import IMPUTED, imputed
 from .._data.platforms import radius_in_units
 from .._data.radius import resolve_radius, weights_within
@@ -43,6 +45,7 @@ def ligand_exposure(
     senders: Sequence[str] | None = None,
     receivers: Sequence[str] | None = None,
     own: bool = False,
+    complex_level: str = MINIMUM,
     table_key: str = _keys.TABLE,
     key_added: str = _keys.EXPOSURE,
     copy: bool = False,
@@ -52,8 +55,8 @@ def ligand_exposure(
     The exposure of cell i to ligand l is the sum over senders j of
     exp(-3 d_ij / radius) · (exp(X_jl) - 1), with X log-normalised expression and d the distance.
     Senders are other cells of the same slice within the radius, and with ``own`` the cell itself.
-    Expression is returned to linear
-    units before the sum, because molecules add and their logarithms do not.
+    Expression is returned to linear units before the sum, because molecules add and their
+    logarithms do not.
 
     Parameters
     ----------
@@ -66,7 +69,8 @@ def ligand_exposure(
     scale
         µm per unit of the coordinates; ``radius`` is in µm then.
     ligands
-        Genes. None: those flagged in ``var["ligand"]``. Complexes have no column.
+        Genes. None: those flagged in ``var["ligand"]``, and the complexes that
+        :func:`spatrace_sc.pp.gene_roles` stored. A name ``"A_B"`` that is no gene is a complex.
     cell_type_key
         Column of ``obs`` that holds the types named by ``senders`` and ``receivers``. Means of
         genes that were not measured in a slice are taken by type.
@@ -80,6 +84,8 @@ def ligand_exposure(
         Cell types. None: all.
     own
         Whether a cell also sends to itself, at distance 0: a spot of several cells does.
+    complex_level
+        ``"minimum"`` or ``"geometric mean"``, as in :func:`spatrace_sc.tl.infer_ccc`.
     table_key
         Table of a SpatialData.
     key_added
@@ -130,7 +136,7 @@ def ligand_exposure(
     matrix, unmeasured = expression_by_slice(adata, layer, sample_key)
     coords = coordinates(adata, spatial_key, sample_key=sample_key)
     sample = pd.factorize(samples(adata, sample_key))[0]
-    genes = match(adata, ligands if ligands is not None else flagged(adata, "ligands"), "ligands")
+    genes, complexes = _ligands(adata, ligands, check_level(complex_level))
     types = (
         categories(adata, cell_type_key, "cell_type_key")
         if senders is not None or receivers is not None or unmeasured is not None
@@ -153,14 +159,17 @@ def ligand_exposure(
             f"no receiver has a sender within `radius={radius:g}`; check the units of the "
             "coordinates, `senders` and `sample_key`."
         )
-    index = np.flatnonzero(genes)
+    index = np.flatnonzero(genes | adata.var_names.isin(complexes.genes_of(complexes.subunits)))
     levels = columns(matrix, index)
     if unmeasured is not None and types is not None:
         levels = imputed(levels, unmeasured.missing(index), types, ~empty_cells(matrix))
     warn_of_unmeasured(unmeasured, index, IMPUTED)
+    measured = adata.var_names[index]
+    names = [*adata.var_names[genes], *complexes.subunits]
+    levels = complexes.appended(levels, measured)[:, complexes.index(measured, names)]
     values = compute_exposure(weights, levels)
     values[~receiving] = np.nan
-    table = pd.DataFrame(values, index=adata.obs_names, columns=adata.var_names[genes])
+    table = pd.DataFrame(values, index=adata.obs_names, columns=pd.Index(names))
     if copy:
         return table
     adata.obsm[key_added] = table
@@ -177,3 +186,15 @@ def ligand_exposure(
     )
     adata.uns[key_added] = {"params": params}
     return None
+
+
+def _ligands(
+    adata: AnnData, ligands: Sequence[str] | None, level: str
+) -> tuple[NDArray[np.bool_], Complexes]:
+    """Return the (genes,) mask of single ligands, and the complexes."""
+    if ligands is not None:
+        mask, subunits = match_role(adata, ligands, "ligands")
+        return mask, Complexes(subunits, level)
+    names, subunits = flagged_role(adata, "ligands")
+    mask = match(adata, names, "ligands") if names else np.zeros(adata.n_vars, dtype=bool)
+    return mask, Complexes(subunits, level)
