@@ -120,6 +120,15 @@ def _evaluate(scene: Scene) -> Any:
     return st.tl.evaluate(scene.data, truth["tf_targets"], n_random=3)
 
 
+def _model(scene: Scene) -> Any:
+    """Activity by the model of the result, applied to the same cells."""
+    with tempfile.TemporaryDirectory() as folder:
+        st.tl.save_model(scene.data, f"{folder}/model")
+        model = st.tl.load_model(f"{folder}/model")
+    st.tl.apply_model(model, scene.data, key_added="applied")
+    return st.get.activity(scene.adata, key="applied")
+
+
 def _ranges(scene: Scene) -> Any:
     st.tl.ranges(scene.data, max_q=1.0)
     return st.get.ranges(scene.adata, profile=True).drop(columns="preferred")
@@ -237,6 +246,7 @@ CASES: dict[str, Callable[[Scene], Any]] = {
     "tl.partial_residuals": _partial_residuals,
     "tl.controls": _controls,
     "tl.ranges": _ranges,
+    **dict.fromkeys(("tl.save_model", "tl.load_model", "tl.apply_model"), _model),
     "get.params": _params,
     "get.attention": _attention,
     "get.activity": lambda s: [
@@ -264,6 +274,7 @@ CASES: dict[str, Callable[[Scene], Any]] = {
         st.get.controls(s.adata, table) for table in TABLES_OF_CONTROLS if table != "settings"
     ],
     "get.ranges": lambda s: st.get.ranges(s.adata, profile=True).drop(columns="preferred"),
+    "get.prediction": lambda s: st.get.prediction(s.adata, key="applied").sort_values("target"),
     "get.partial_residuals": lambda s: st.get.partial_residuals(s.adata),
     "get.training_history": lambda s: st.get.training_history(s.adata),
     "get.cell_communication": lambda s: _between_cells(s, st.get.cell_communication(s.adata)),

@@ -59,8 +59,9 @@ def simulate_once():
 
 @pytest.mark.parametrize("name", PUBLIC)
 @pytest.mark.filterwarnings("ignore")
-def test_example_runs(name, monkeypatch, infer_once, simulate_once):
+def test_example_runs(name, monkeypatch, infer_once, simulate_once, tmp_path):
     """Examples that need any result share one with few refits; that of the inference runs as is."""
+    monkeypatch.chdir(tmp_path)
     if name != "tl.infer_ccc":
         monkeypatch.setattr(st.tl, "infer_ccc", infer_once)
     if name != "datasets.simulated":

@@ -129,6 +129,8 @@ PARTIAL_RESIDUALS = [
 #: Columns of ranges of ligands, and of the likelihood at every radius.
 RANGES = ["ligand", "n_edges", "radius", "low", "high", "determined"]
 RANGE_PROFILE = ["ligand", "radius", "log_likelihood", "preferred"]
+#: Columns of how well a model that was applied to other cells predicts their targets.
+PREDICTION = ["target", "r2", "r2_covariates", "n_cells"]
 HISTORY = ["phase", "epoch", "train", "held_out"]
 #: Exports.
 DECOUPLER = ["source", "target", "weight"]

@@ -30,6 +30,7 @@ PER_CELL = {
     "tl.controls": run_measured,
     "tl.ranges": lambda a: st.tl.ranges(a, max_q=1.0),
     "tl.partial_residuals": lambda a: st.tl.partial_residuals(a, "TF000", "TG000"),
+    "tl.save_model": lambda a: st.tl.save_model(a, f"{mkdtemp()}/model"),
     "get.activity": st.get.activity,
     "get.sent_received": st.get.sent_received,
     "get.cell_communication": st.get.cell_communication,
@@ -52,7 +53,10 @@ TABLES = tuple(
     if n.startswith(("get.", "pl.")) and n not in PER_CELL and n not in OF_TRANSITIONS
 )
 GETTERS = tuple(n for n in TABLES if n.startswith("get."))
-RESTORING = ("tl.knockout", "tl.compare", "tl.controls", "tl.partial_residuals", "tl.ranges")
+RESTORING = (
+    *("tl.knockout", "tl.compare", "tl.controls", "tl.partial_residuals", "tl.ranges"),
+    "tl.save_model",
+)
 
 
 @lru_cache(maxsize=1)

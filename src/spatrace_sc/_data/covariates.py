@@ -37,13 +37,19 @@ def covariate_names(covariates: object) -> tuple[str, ...]:
 
 
 def read_covariates(
-    adata: AnnData, names: Sequence[str], rows: NDArray[np.integer], taken: Sequence[str | None]
+    adata: AnnData,
+    names: Sequence[str],
+    rows: NDArray[np.integer],
+    taken: Sequence[str | None],
+    *,
+    of_other_cells: bool = False,
 ) -> pd.DataFrame:
     """Return the covariates of some cells, (len(rows), C), as numbers.
 
     A categorical column, one of text or of True and False becomes one column per category. The
     names of the columns start with that of the covariate. ``taken`` are columns of ``obs`` that
-    the model uses already.
+    the model uses already. For a model ``of_other_cells`` nothing is fitted, so covariates may be
+    constant and have any number of columns.
 
     Raises
     ------
@@ -59,8 +65,9 @@ def read_covariates(
     for name in names:
         _check_name(adata, name, taken)
         in_obs = name in adata.obs
-        part = _of_obs(adata, name, rows) if in_obs else _of_obsm(adata, name, rows)
-        varies = part.to_numpy().std(axis=0) > 0
+        least = 0.0 if of_other_cells else MIN_CELLS_PER_CATEGORY
+        part = _of_obs(adata, name, rows, least) if in_obs else _of_obsm(adata, name, rows)
+        varies = (part.to_numpy().std(axis=0) > 0) | of_other_cells
         if not varies.any():
             raise DataError(
                 f"`covariates`: {name!r} is the same in all {len(rows)} receivers, so it explains "
@@ -68,7 +75,7 @@ def read_covariates(
             )
         parts.append(part.loc[:, varies])
     table = pd.concat(parts, axis=1) if parts else pd.DataFrame(index=range(len(rows)))
-    if table.shape[1] > MAX_COLUMN_SHARE * len(rows):
+    if table.shape[1] > MAX_COLUMN_SHARE * len(rows) and not of_other_cells:
         raise DataError(
             f"`covariates` make {table.shape[1]} columns for {len(rows)} receivers: they would "
             "explain everything. Name fewer, or merge categories."
@@ -113,8 +120,11 @@ def _check_name(adata: AnnData, name: str, taken: Sequence[str | None]) -> None:
         )
 
 
-def _of_obs(adata: AnnData, name: str, rows: NDArray[np.integer]) -> pd.DataFrame:
-    """Return a column of ``obs`` as numbers: a column per category unless it is numeric."""
+def _of_obs(adata: AnnData, name: str, rows: NDArray[np.integer], least: float) -> pd.DataFrame:
+    """Return a column of ``obs`` as numbers: a column per category unless it is numeric.
+
+    Categories must have at least so many cells on average.
+    """
     values = adata.obs[name].iloc[rows].reset_index(drop=True)
     n_missing = int(values.isna().sum())
     if n_missing:
@@ -126,7 +136,7 @@ def _of_obs(adata: AnnData, name: str, rows: NDArray[np.integer]) -> pd.DataFram
         return _finite(pd.DataFrame({name: values.to_numpy(dtype=float)}), f"adata.obs[{name!r}]")
     text = values.astype(str)
     n_categories = text.nunique()
-    if len(rows) < MIN_CELLS_PER_CATEGORY * n_categories:
+    if len(rows) < least * n_categories:
         raise DataError(
             f"`covariates`: `adata.obs[{name!r}]` has {n_categories} categories in {len(rows)} "
             "receivers, which identify single cells; merge categories or leave it out."

@@ -16,17 +16,15 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .._core.knockout import Paths, agreement, group_means, limit_growth, roll_forward
-from .._model.evidence.errors_in_variables import noise_share
 from .._regulators import Regulators
 from .._settings import settings
 from .._study.histories import build_history
 from .ensemble import Ensemble, read_ensemble
+from .level_scales import MIN_SD
 from .restore import Restored, restore
 
 #: Pairs whose signals are held in memory at a time.
 PAIRS_AT_A_TIME = 500
-#: A TF or signal that varies less counts as constant.
-MIN_SD = 1e-6
 
 
 class Removed(NamedTuple):
@@ -74,10 +72,10 @@ class _MemberOutcome(NamedTuple):
 @torch.no_grad()
 def remove(adata: AnnData, key: str, removed: Removed, rounds: int) -> Outcome:
     """Return the changes after a removal, with the weights of the result and of every refit."""
-    model = restore(adata, key)
-    study, problem = model.study, model.problem
+    model = restore(adata, key, applied=True)
+    study = model.study
     pairs = _changed_pairs(model, removed)
-    ensemble = read_ensemble(model.result, noise_share(problem).numpy(), pairs)
+    ensemble = read_ensemble(model.result, model.scales.noise_share, pairs)
     is_removed = np.isin(study.genes.tfs, removed.tf)
     level, gate = _tf_levels(model)
     lowest = np.minimum(-level, 0.0)
@@ -195,13 +193,11 @@ def _tf_levels(model: Restored) -> tuple[NDArray[np.float32], NDArray[np.float32
     In standard deviations of its noise-free level: its mean over its standard deviation, plus the
     filtered level of the cell.
     """
-    problem, fit = model.problem, model.fit
-    n = problem.n_tf_genes
-    count = problem.tf_count.double()
-    sd = count[problem.usable].std(0, correction=0) * torch.sqrt(1.0 - noise_share(problem))
-    mean_level = torch.where(sd > MIN_SD, count.mean(0) / sd.clamp_min(MIN_SD), 0.0).numpy()
+    problem, fit, scales = model.problem, model.fit, model.scales
+    n, sd, spread = problem.n_tf_genes, scales.tf_sd, scales.tf_spread
+    mean = problem.tf_count.double().mean(0).numpy()
+    mean_level = np.where(sd > MIN_SD, mean / np.maximum(sd, MIN_SD), 0.0)
     current = fit.attended.tf[:, n:].double().numpy()
-    spread = current.std(axis=0)
     deviation = (current - current.mean(axis=0)) / np.where(spread > MIN_SD, spread, np.inf)
     gate = 1.0 + fit.network.gate(fit.attention.context, torch.arange(n, problem.n_tfs))
     return (mean_level + deviation).astype(np.float32), gate.numpy()
@@ -223,9 +219,9 @@ def _signal_changes(
         after = torch.zeros_like(before)
         if exposure is not None:
             after = network.signal(exposure, attended.receptor, chosen)
-        sd = before[problem.usable].std(0, correction=0)
+        sd = model.scales.sd_of(problem.n_tfs + pairs[batch])
         gate = 1.0 + network.gate(model.fit.attention.context, problem.n_tfs + chosen)
-        change = (after - before) * gate / torch.where(sd > MIN_SD, sd, torch.inf)
+        change = (after - before) * gate / sd
         yield batch, change.numpy()
 
 

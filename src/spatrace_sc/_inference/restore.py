@@ -27,12 +27,14 @@ from .._regulators import ROLES, Regulators
 from .._result import Restoration, Result
 from .._result.checks import FIRST_WITH_SIZE_FACTORS
 from .._study.ancestors import Ancestors
-from .._study.problem import build_problem
+from .._study.problem import Scaled, build_problem
 from .._study.read import assemble_study, in_data_order, load_tissue
 from .._study.read_cells import read_cells
+from .._study.read_other import read_other
+from .._study.reading_scales import ReadingScales
 from .._study.records import Study
 from .._study.roles import complexes_of
-from .levels import per_standard_deviation, regulator_levels
+from .level_scales import LevelScales, activities, activity_columns, own_scales
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -49,7 +51,8 @@ class Restored:
     """A result with the data and the model behind it, on the CPU.
 
     Receivers are in the order of the inference; ``rows`` (receivers,) are their positions in the
-    data now. ``fit`` has no history and no R².
+    data now. ``fit`` has no history and no R². ``scales`` are those of the cells that the model was
+    fitted to.
     """
 
     result: Result
@@ -57,6 +60,7 @@ class Restored:
     rows: NDArray[np.intp]
     problem: Problem
     fit: Fit
+    scales: LevelScales
 
     @property
     def config(self) -> Config:
@@ -69,19 +73,28 @@ class Restored:
         return self.study.genes
 
 
-def restore(adata: AnnData, key: str) -> Restored:
+def restore(adata: AnnData, key: str, *, applied: bool = False) -> Restored:
     """Restore the fitted model of a result on the data it was fitted to.
 
     The data are read again as the inference read them. Cells may have another order; for a result
     of version 0.1.0 their names must be the same then.
 
+    With ``applied``, the result may be that of a model that was applied to the data.
+
     Raises
     ------
     DataError
         If the data are not those of the inference: other genes or cells, or values that give other
-        levels of the regulators or other means of the targets.
+        levels of the regulators or other means of the targets. Also if a model was applied to
+        them, unless ``applied``.
     """
     result = Result.read(adata, key, of_cells=None)
+    if result.applied is not None and not applied:
+        raise DataError(
+            f"`adata.uns[{key!r}]` is a model of other cells, applied to these, and this "
+            "computation needs the cells that the model was fitted to. Call it on their result, or "
+            f"infer a result of these cells: `st.tl.infer_ccc(adata, key_added=...)`."
+        )
     order = np.arange(adata.n_obs) if result.in_data_order else _order_by_name(result)
     moved = not np.array_equal(order, np.arange(adata.n_obs))
     with quiet():
@@ -125,17 +138,21 @@ def quiet() -> Iterator[None]:
 
 def _restored(result: Result, order: NDArray[np.intp]) -> Restored:
     """Restore from data in the order of the inference."""
-    study = _read_again(result)
-    problem = build_problem(study, result.config, None)
+    study, scaled = _read_again(result)
+    problem = build_problem(study, result.config, None, scaled)
     network, weights = from_arrays(result.model, result.config.model, torch.device("cpu"))
-    _, attention, attended = observe(network, problem, problem.usable)
+    design, attention, attended = observe(network, problem, problem.usable)
     mean, sd = (torch.as_tensor(np.array(result.model[f"target_{m}"])) for m in ("mean", "sd"))
     fit = Fit(
         *(network, weights, attention, attended, mean),
         target_sd=torch.where(sd > 0, sd, torch.inf),
         held_out=_held_out(result, problem),
     )
-    restored = Restored(result, study, order[study.receiver_rows], problem, fit)
+    if result.applied is None:
+        scales = own_scales(result, study.genes, problem, fit, design)
+    else:
+        scales = LevelScales.from_slots(result.applied.level_scales)
+    restored = Restored(result, study, order[study.receiver_rows], problem, fit, scales)
     _check_values(restored)
     return restored
 
@@ -150,8 +167,20 @@ def _held_out(result: Result, problem: Problem) -> torch.Tensor:
     return hold_out(problem.block, result.config.training.held_out, rng) & problem.usable
 
 
-def _read_again(result: Result) -> Study:
-    """Read the study with the stored keys and genes."""
+def _read_again(result: Result) -> tuple[Study, Scaled | None]:
+    """Read the study with the stored keys and genes, on other scales if a model was applied."""
+    if result.applied is None:
+        return _read_own(result), None
+    scales = ReadingScales.from_slots(result.applied.reading_scales)
+    ancestors = _stored_ancestors(result.restoration)
+    study = read_other(result.adata, result.genes, result.source, scales, ancestors).study
+    _check_receivers(result, study.receivers[np.argsort(study.rows)])
+    _check_stages(result, study)
+    return study, scales.scaled(study)
+
+
+def _read_own(result: Result) -> Study:
+    """Read the study of the cells that a model was fitted to."""
     adata, source, genes = result.adata, result.source, result.genes
     name_of = names_by_label(adata, source.gene_symbols)
     required = {
@@ -182,15 +211,20 @@ def _read_again(result: Result) -> Study:
         *(adata, tissue, source, _stored_ancestors(stored)),
         overdispersion=0.0 if stored is None else stored.overdispersion,
     )
-    if result.stages != study.stages:
-        stages = f"its stages were {shorten(result.stages)}, now they are {shorten(study.stages)}"
-        raise _changed(result, stages)
+    _check_stages(result, study)
     return replace(
         study,
         genes=genes,
         reads_tfs_alone=result.in_data_order,
         former_covariates=result.form < FIRST_WITH_SIZE_FACTORS,
     )
+
+
+def _check_stages(result: Result, study: Study) -> None:
+    """Raise DataError if the receivers have other stages than at the time of the inference."""
+    if result.stages != study.stages:
+        stages = f"its stages were {shorten(result.stages)}, now they are {shorten(study.stages)}"
+        raise _changed(result, stages)
 
 
 def _stored_ancestors(stored: Restoration | None) -> Ancestors | None:
@@ -217,25 +251,23 @@ def _check_receivers(result: Result, receivers: NDArray[np.bool_]) -> None:
 
 def _check_values(restored: Restored) -> None:
     """Raise DataError if levels of regulators or moments of targets differ from the stored ones."""
-    result, genes = restored.result, restored.genes
-    pairs = genes.column_of_pair(genes.pair_of_names(result.activity_pairs))
-    for values, columns, strength in (
-        ("tf_activity", genes.columns_of_current_tfs, result.tf_scores),
-        ("activity", pairs, result.activity_pairs["score"].to_numpy(dtype=float)),
+    result, rows = restored.result, restored.study.receiver_rows
+    columns = activity_columns(result, restored.genes)
+    pairs, tfs = activities(restored.problem, restored.fit, restored.scales, columns)
+    strength = result.activity_pairs["score"].to_numpy(dtype=float)
+    for values, now, largest in (
+        ("tf_activity", tfs, result.tf_scores),
+        ("activity", pairs, strength),
     ):
-        levels = regulator_levels(restored.problem, restored.fit, columns)
-        if values == "tf_activity":
-            levels = levels - levels.mean(axis=0)
-        now = levels * per_standard_deviation(levels, strength)
-        difference = np.abs(now - result.per_cell(values)[restored.study.receiver_rows])
-        if (difference > TOLERANCE * strength).any():
+        difference = np.abs(now - result.per_cell(values)[rows])
+        if (difference > TOLERANCE * largest).any():
             raise _changed(
                 result,
                 "regulators have other levels: expression, coordinates, types or time have changed",
             )
-    now = target_moments(restored.study)
+    moments = target_moments(restored.study)
     then, n_targets = result.target_moments, restored.genes.n_targets
-    parts = [(m[:, :n_targets], m[:, n_targets:]) for m in (then, now)]
+    parts = [(m[:, :n_targets], m[:, n_targets:]) for m in (then, moments)]
     for noun, before, after in zip(("targets", "covariates"), *parts, strict=True):
         if before.shape != after.shape or not np.allclose(before, after, rtol=1e-3, atol=1e-5):
             raise _changed(result, f"{noun} have other levels")

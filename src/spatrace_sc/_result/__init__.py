@@ -1,6 +1,7 @@
 """The stored result: the only room that knows its slots in ``uns``, ``obsm`` and ``obsp``."""
 
-from .parts import Attention, Comparison, Controls, Knockout, Restoration
+from .model import Model, model_of, read_model, write_model
+from .parts import Applied, Attention, Comparison, Controls, Knockout, Restoration
 from .record import Result
 from .write import (
     NewResult,
@@ -19,10 +20,12 @@ from .write import (
 )
 
 __all__ = [
+    "Applied",
     "Attention",
     "Comparison",
     "Controls",
     "Knockout",
+    "Model",
     "NewResult",
     "Restoration",
     "Result",
@@ -36,6 +39,9 @@ __all__ = [
     "add_ranges",
     "between_cells",
     "check_key",
+    "model_of",
+    "read_model",
     "spread_over_cells",
+    "write_model",
     "write_result",
 ]

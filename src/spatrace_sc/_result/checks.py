@@ -14,6 +14,7 @@ from .._check import shorten
 from .._data.table import with_annotations_in_memory
 from .._errors import DataError, InvalidArgumentError, MissingKeyError, warn
 from .._version import __version__
+from .parts import Restoration
 
 #: Version of the stored form. 1: spatrace-sc 0.1.0, which stored no version; up to 2, computations
 #: followed the order of the cells in the file;
@@ -120,6 +121,15 @@ def stored_values(adata: AnnData, slot: str, writer: str, call: str) -> NDArray[
             f"`adata.obsm[{slot!r}]`, which {writer} wrote, has been removed; call `{call}` again."
         )
     return np.asarray(adata.obsm[slot], dtype=np.float32)
+
+
+def receives_as_before(adata: AnnData, slot: str, restoration: Restoration | None) -> bool:
+    """Return whether as many cells have values in ``slot`` as received in the inference."""
+    if restoration is None or slot not in adata.obsm:
+        return slot in adata.obsm
+    values = np.asarray(adata.obsm[slot])
+    n_receivers = int(np.isfinite(values).all(axis=1).sum())
+    return not values.shape[1] or n_receivers == len(restoration.held_out)
 
 
 def cell_names(slots: Mapping[str, Any]) -> pd.Index:

@@ -59,6 +59,37 @@ class Restoration:
 
 
 @dataclass(frozen=True)
+class Applied:
+    """What a result holds in addition where a model was applied to other cells.
+
+    ``reading_scales`` and ``level_scales`` of the cells that the model was fitted to, as plain
+    values. ``prediction`` has a row for every target; ``summary`` the R² over all targets and the
+    numbers of cells; ``missing`` are the targets that the data lack.
+    """
+
+    reading_scales: dict[str, Any]
+    level_scales: dict[str, Any]
+    prediction: pd.DataFrame
+    summary: dict[str, float]
+    missing: list[str]
+
+    def to_slots(self) -> dict[str, Any]:
+        """Return plain values for ``uns``."""
+        return {**vars(self), "missing": np.array(self.missing, dtype=object)}
+
+    @classmethod
+    def from_slots(cls, slots: Mapping[str, Any]) -> Applied:
+        """Build from what :meth:`to_slots` returned, after a file has been written and read."""
+        return cls(
+            dict(slots["reading_scales"]),
+            dict(slots["level_scales"]),
+            slots["prediction"].astype({"target": str}).reset_index(drop=True),
+            {str(name): float(value) for name, value in slots["summary"].items()},
+            [str(name) for name in slots["missing"]],
+        )
+
+
+@dataclass(frozen=True)
 class Attention:
     """Attention of targets to regulators: all TFs, or the ``pairs`` that are tokens.
 

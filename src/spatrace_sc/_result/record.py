@@ -20,10 +20,10 @@ from .._errors import InvalidArgumentError, MissingKeyError
 from .._model.config import Config
 from .._regulators import Regulators
 from .._study.source import Source, complexes_in
-from .checks import cell_names, check_cells, find_slots, match_cells, stored_values
+from . import checks
 from .compact_tables import expand
 from .labels import require_own_labels
-from .parts import FORMER_TABLES, Attention, Comparison, Controls, Knockout, Restoration
+from .parts import FORMER_TABLES, Applied, Attention, Comparison, Controls, Knockout, Restoration
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -61,23 +61,16 @@ class Result:
             If a version of the package wrote it that this one cannot read, or if ``of_cells`` and
             the result is not of these cells, or they have exchanged their labels since.
         """
-        result = cls(adata, key, find_slots(adata, key))
+        result = cls(adata, key, checks.find_slots(adata, key))
         if of_cells is not None:
-            unchanged = result._is_unchanged()
-            match = match_cells(adata.obs_names, result.cells, can_be_renamed=unchanged)
-            check_cells(match, key, own=of_cells)
+            unchanged = checks.receives_as_before(
+                adata, result.cell_slots["tf_activity"], result.restoration
+            )
+            match = checks.match_cells(adata.obs_names, result.cells, can_be_renamed=unchanged)
+            checks.check_cells(match, key, own=of_cells)
         if of_cells:
             require_own_labels(adata, result.slots, result.cells, key)
         return result
-
-    def _is_unchanged(self) -> bool:
-        """Whether as many cells have values as received at the time of the inference."""
-        slot = self.cell_slots["tf_activity"]
-        if self.restoration is None or slot not in self.adata.obsm:
-            return slot in self.adata.obsm
-        values = np.asarray(self.adata.obsm[slot])
-        n_receivers = int(np.isfinite(values).all(axis=1).sum())
-        return not values.shape[1] or n_receivers == len(self.restoration.held_out)
 
     @property
     def form(self) -> int:
@@ -140,7 +133,7 @@ class Result:
     @property
     def cells(self) -> pd.Index:
         """Names of the cells at the time of the inference; empty where they were not stored."""
-        return cell_names(self.slots)
+        return checks.cell_names(self.slots)
 
     def table(self, kind: EdgeKind) -> pd.DataFrame:
         """Return the compact table of a kind: rows with a score, genes as indices."""
@@ -231,6 +224,12 @@ class Result:
         return None if slots is None else Restoration.from_slots(slots)
 
     @property
+    def applied(self) -> Applied | None:
+        """What a model that was applied to these cells brought; None for an inference."""
+        slots = self.slots.get("applied")
+        return None if slots is None else Applied.from_slots(slots)
+
+    @property
     def activity_pairs(self) -> pd.DataFrame:
         """Pairs with a stored activity, strongest first: ligand, receptor, score, p and q."""
         table: pd.DataFrame = self.slots["activity_pairs"]
@@ -256,7 +255,7 @@ class Result:
         A slot that has been removed from ``obsm`` is a MissingKeyError.
         """
         call = f"st.tl.infer_ccc(adata, key_added={self.key!r})"
-        return stored_values(self.adata, self.cell_slots[values], "the inference", call)
+        return checks.stored_values(self.adata, self.cell_slots[values], "the inference", call)
 
     def _derived(self, name: str, call: str) -> Any:
         if name not in self.slots:
@@ -291,7 +290,7 @@ class Result:
     def module_scores(self) -> NDArray[np.float32]:
         """(cells, K) scores of the modules."""
         call = f"st.tl.modules(adata, key={self.key!r})"
-        return stored_values(self.adata, str(self.modules["obsm"]), "`st.tl.modules`", call)
+        return checks.stored_values(self.adata, str(self.modules["obsm"]), "`st.tl.modules`", call)
 
     @cached_property
     def knockouts(self) -> dict[str, Knockout]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .._core.counts import wiener_filter
+from .._core.counts import Filter, wiener_filter
 from .._core.paths import expected_history
 from .._core.statistics import shuffle_within
 from .._model.records import History
@@ -98,31 +98,36 @@ def receptor_levels(study: Study, history: History) -> NDArray[np.float32]:
     return np.log1p(mean)
 
 
-def current_tf_filter(study: Study) -> CurrentTF:
+def current_tf_filter(study: Study, filters: Sequence[Filter] | None = None) -> CurrentTF:
     """Return a function that gives the current level of every TF with less count noise.
 
     It is a linear filter of two readings of the same TF: its count in the cell, and its mean over
     earlier cells of nearly the same state (:func:`spatrace_sc._core.counts.wiener_filter`). It
     returns standard deviations. No other TF enters, so no TF takes the credit of another, and a TF
-    that is also a target is read by all targets but itself. The filter is fitted on real TFs and
-    applied to decoys as is.
+    that is also a target is read by all targets but itself. The filters are fitted on real TFs and
+    applied to decoys as they are. ``filters`` are those of other cells; None: those of the study.
     """
-
-    def readings(tf: NDArray[np.float32]) -> NDArray[np.float64]:
-        return np.stack([tf, study.state @ tf], axis=2).astype(np.float64)
-
-    fitted = [
-        wiener_filter(of_tf, np.array([noise, 0.0]), of_tf[:, :1], np.zeros(1, dtype=np.intp))
-        for of_tf, noise in zip(
-            readings(study.tf).transpose(1, 0, 2), study.noise.logged, strict=True
-        )
-    ]
+    fitted = tf_filters(study) if filters is None else filters
 
     def current(tf: NDArray[np.float32]) -> NDArray[np.float32]:
-        columns = zip(fitted, readings(tf).transpose(1, 0, 2), strict=True)
+        columns = zip(fitted, _readings(study, tf), strict=True)
         return np.hstack([wiener(of_tf) for wiener, of_tf in columns])
 
     return current
+
+
+def tf_filters(study: Study) -> list[Filter]:
+    """Return the filter of every TF, from its count and its mean over earlier cells."""
+    return [
+        wiener_filter(of_tf, np.array([noise, 0.0]), of_tf[:, :1], np.zeros(1, dtype=np.intp))
+        for of_tf, noise in zip(_readings(study, study.tf), study.noise.logged, strict=True)
+    ]
+
+
+def _readings(study: Study, tf: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(F, receivers, 2) counts of TFs, and their means over earlier cells of the same state."""
+    both = np.stack([tf, study.state @ tf], axis=2).astype(np.float64)
+    return both.transpose(1, 0, 2)
 
 
 def decoy_drawer(study: Study, n_lags: int) -> Callable[[np.random.Generator], History]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
@@ -15,29 +17,59 @@ N_COMPONENTS, N_NEIGHBOURS = 15, (15, 60)
 N_COMPARED = 15
 
 
-def neighbourhood_state(study: Study) -> NDArray[np.float64]:
+class StateScales(NamedTuple):
+    """How the state of a receiver follows from its targets, TFs and receptors.
+
+    ``mean`` and ``sd`` (genes,), the latter infinite for constant genes; ``components``
+    (n, genes) and ``centre`` (genes,) of the principal components of the varying genes, 0 for the
+    others.
+    """
+
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    components: NDArray[np.float64]
+    centre: NDArray[np.float64]
+
+
+def state_scales(study: Study, n_components: int = N_COMPONENTS) -> StateScales:
+    """Return the principal components of the standardised targets, TFs and receptors."""
+    values = _levels(study)
+    mean, sd = values.mean(axis=0), values.std(axis=0)
+    varies = sd > 0
+    standardised = (values - mean)[:, varies] / sd[varies]
+    n = min(n_components, *standardised.shape)
+    components, centre = np.zeros((n, len(sd))), np.zeros(len(sd))
+    if n:
+        pca = PCA(n, svd_solver="covariance_eigh").fit(standardised)
+        components[:, varies], centre[varies] = pca.components_, pca.mean_
+    return StateScales(mean, np.where(varies, sd, np.inf), components, centre)
+
+
+def neighbourhood_state(study: Study, scales: StateScales | None = None) -> NDArray[np.float64]:
     """(receivers, up to 30) mean states of the 15 and of the 60 nearest other receivers.
 
     The state of a receiver is its scores on the first principal components of the standardised
     targets, TFs and receptors. Geography that no gene list names (anatomy, a morphogen) makes the
     expression of near cells alike, and so confounds a ligand with targets in its reach. What a
     cell's neighbours express shows that geography. A cell's own expression does not enter its
-    neighbourhood.
+    neighbourhood. ``scales`` are those of other cells; None: those of the study.
     """
-    values = np.hstack([study.target, study.tf, np.log1p(study.receptor)]).astype(np.float64)
-    sd = values.std(axis=0)
-    values = (values - values.mean(axis=0))[:, sd > 0] / sd[sd > 0]
-    n = min(N_COMPONENTS, *values.shape)
-    if n < 1:
+    mean, sd, components, centre = state_scales(study) if scales is None else scales
+    values = _levels(study)
+    if not len(components):
         return np.empty((len(values), 0))
-    pca = PCA(n, svd_solver="covariance_eigh")
-    state = np.asarray(pca.fit_transform(values), dtype=np.float64)
+    state = ((values - mean) / sd - centre) @ components.T
     result = np.zeros((len(state), len(N_NEIGHBOURS) * state.shape[1]))
     for sample in np.unique(study.receiver_sample):
         rows = np.flatnonzero(study.receiver_sample == sample)
         if len(rows) > 1:
             result[rows] = _mean_of_nearest(study.coords[rows], state[rows])
     return result
+
+
+def _levels(study: Study) -> NDArray[np.float64]:
+    """(receivers, genes) log levels of targets, TFs and receptors."""
+    return np.hstack([study.target, study.tf, np.log1p(study.receptor)]).astype(np.float64)
 
 
 def nearest_receivers(study: Study, usable: NDArray[np.bool_]) -> NDArray[np.int64]:

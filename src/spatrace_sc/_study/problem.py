@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.preprocessing import SplineTransformer
 from torch import Tensor
 
 from .._check import shorten
+from .._core.counts import Filter
 from .._errors import DataError
 from .._model.config import Config
 from .._model.records import Problem
@@ -50,8 +52,20 @@ class Covariates(NamedTuple):
     sizes: tuple[int, ...] = ()
 
 
-def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
+class Scaled(NamedTuple):
+    """Covariates and filters of TFs on the scales of other cells."""
+
+    covariates: Covariates
+    filters: Sequence[Filter]
+
+
+def build_problem(
+    study: Study, config: Config, prior: Prior | None, scaled: Scaled | None = None
+) -> Problem:
     """Return the tensors of a study, columns numbered as in :class:`Regulators`.
+
+    Covariates and current levels of TFs are on the scales of the study unless ``scaled`` ones are
+    given.
 
     Raises
     ------
@@ -59,12 +73,17 @@ def build_problem(study: Study, config: Config, prior: Prior | None) -> Problem:
         If too few receivers have an earlier cell, or no pair is a candidate.
     """
     genes, n_lags = study.genes, config.model.n_lags
-    covariates = build_covariates(study, neighbourhood=config.model.neighbourhood_covariates)
-    current = (
-        histories.current_tf_filter(study)
-        if study.reads_tfs_alone
-        else mixed_tf_filter(study, covariates.values)
-    )
+    if scaled is None:
+        with_state = config.model.neighbourhood_covariates
+        covariates = build_covariates(study, neighbourhood=with_state)
+    else:
+        covariates = scaled.covariates
+    if scaled is not None:
+        current = histories.current_tf_filter(study, scaled.filters)
+    elif study.reads_tfs_alone:
+        current = histories.current_tf_filter(study)
+    else:
+        current = mixed_tf_filter(study, covariates.values)
     history = histories.build_history(
         study, study.sender_ligand, study.receptor, study.tf, n_lags, current
     )
@@ -156,14 +175,18 @@ def build_covariates(study: Study, *, neighbourhood: bool = True) -> Covariates:
     nothing = np.empty((len(time), 0))
     left_out = study.former_covariates or not neighbourhood
     state = nothing if left_out else neighbourhood_state(study)
-    named = study.named_covariates
-    # columns of one covariate are called like it, with "=" and a category behind it
-    names = pd.Index([str(column).split("=")[0] for column in named.columns])
-    values = named.to_numpy(dtype=float).reshape(len(time), -1)
-    groups += [state, *(values[:, names == name] for name in names.unique())]
+    groups += [state, *named_groups(study.named_covariates, len(time))]
     parts = [_standardised(group) for group in groups]
     sizes = tuple(part.shape[1] for part in parts)
     return Covariates(np.hstack(parts), sizes[3], sum(sizes[4:]), sizes)
+
+
+def named_groups(named: pd.DataFrame, n: int) -> list[NDArray[np.float64]]:
+    """Return the (n, columns) values of each covariate that the user named."""
+    # columns of one covariate are called like it, with "=" and a category behind it
+    names = pd.Index([str(column).split("=")[0] for column in named.columns])
+    values = named.to_numpy(dtype=float).reshape(n, -1)
+    return [values[:, names == name] for name in names.unique()]
 
 
 def _standardised(values: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -177,8 +200,18 @@ def time_course(time: NDArray[np.floating]) -> NDArray[np.float64]:
     """(N, C) cubic B-splines of time with knots at its quantiles, powers where times are few."""
     if len(np.unique(time)) < MIN_TIMES_PER_KNOT * N_KNOTS:
         return time_powers(time)
-    spline = SplineTransformer(n_knots=N_KNOTS, degree=3, knots="quantile", include_bias=False)
-    return np.asarray(spline.fit_transform(time[:, None]), dtype=np.float64)
+    return np.asarray(_splines().fit_transform(time[:, None]), dtype=np.float64)
+
+
+def time_knots(time: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return all knots of the splines of :func:`time_course`; none where it takes powers."""
+    if len(np.unique(time)) < MIN_TIMES_PER_KNOT * N_KNOTS:
+        return np.empty(0)
+    return np.asarray(_splines().fit(time[:, None]).bsplines_[0].t, dtype=np.float64)
+
+
+def _splines() -> SplineTransformer:
+    return SplineTransformer(n_knots=N_KNOTS, degree=3, knots="quantile", include_bias=False)
 
 
 def time_powers(time: NDArray[np.floating]) -> NDArray[np.float64]:

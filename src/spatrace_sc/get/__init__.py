@@ -11,6 +11,7 @@ from ._knockout import knockout, knockout_cells, knockouts
 from ._modules import modules
 from ._parameters import params, stages, training_history
 from ._partial_residuals import partial_residuals
+from ._prediction import prediction
 from ._ranges import ranges
 from ._sample_features import sample_features
 from ._signal_direction import signal_direction
@@ -35,6 +36,7 @@ __all__ = [
     "modules",
     "params",
     "partial_residuals",
+    "prediction",
     "ranges",
     "sample_features",
     "sent_received",

@@ -7,11 +7,13 @@ from ._controls import controls
 from ._evaluate import evaluate
 from ._infer_ccc import infer_ccc
 from ._knockout import knockout
+from ._models import apply_model, load_model, save_model
 from ._modules import modules
 from ._partial_residuals import partial_residuals
 from ._ranges import ranges
 
 __all__ = [
+    "apply_model",
     "cascades",
     "communication",
     "compare",
@@ -19,7 +21,9 @@ __all__ = [
     "evaluate",
     "infer_ccc",
     "knockout",
+    "load_model",
     "modules",
     "partial_residuals",
     "ranges",
+    "save_model",
 ]

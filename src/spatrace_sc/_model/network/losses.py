@@ -30,7 +30,7 @@ def attention_loss(state: FitState) -> Loss:
     network, problem, weights = state.network, state.problem, state.weights
     options = state.config.training
     rows, design = weights.rows, state.design
-    tfs, pairs, covariates = _split(problem, rows)
+    tfs, pairs, covariates = split_columns(problem, rows)
     n = len(tfs) + len(pairs)
     with torch.no_grad():
         residual = state.targets
@@ -58,7 +58,7 @@ def gate_loss(state: FitState) -> Loss:
     network, weights, options = state.network, state.weights, state.config.training
     attention = network.attend_all(state.problem.history)
     columns = _fixed_columns(state, network.gather(attention, state.problem.history))
-    n_covariates = len(_split(state.problem, weights.rows)[2])
+    n_covariates = len(split_columns(state.problem, weights.rows)[2])
     gated = weights.rows[: len(weights.rows) - n_covariates]
 
     def loss(batch: Tensor, masks: Sequence[Masks]) -> tuple[Tensor, Tensor]:
@@ -72,7 +72,7 @@ def gate_loss(state: FitState) -> Loss:
     return loss
 
 
-def _split(problem: Problem, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def split_columns(problem: Problem, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """TF columns, pairs and covariates among ascending columns of regulators."""
     n_f, n_p = problem.n_tfs, problem.n_pairs
     is_tf, is_covariate = rows < n_f, rows >= n_f + n_p
@@ -90,7 +90,7 @@ def _fixed_columns(state: FitState, attended: Attended) -> Callable[[Tensor], Te
     if len(rows) * len(problem.history) <= MAX_TABLE_FLOATS:
         x = design[rows].contiguous()
         return lambda cells: x[cells]
-    tfs, pairs, covariates = _split(problem, rows)
+    tfs, pairs, covariates = split_columns(problem, rows)
     mean, sd = design.mean[rows], design.sd[rows]
 
     @torch.no_grad()

@@ -77,13 +77,18 @@ def observe(
 
     Columns of the design are standardised on the cells of the mask ``fit_on`` (N,).
     """
-    attention = network.attend_all(problem.history)
-    attended = network.gather(attention, problem.history)
+    attention, attended = attend(network, problem)
     with torch.no_grad():
         signals = signals_of(network, attended.exposure, attended.receptor)
         columns = [StoredColumns(attended.tf), signals, StoredColumns(problem.covariates)]
         design = Design(columns, fit_on, problem.may_act)
     return design, attention, attended
+
+
+def attend(network: SignalNetwork, problem: Problem) -> tuple[AttentionWeights, Attended]:
+    """Return the attention of all cells over their past, and the levels under it."""
+    attention = network.attend_all(problem.history)
+    return attention, network.gather(attention, problem.history)
 
 
 def signals_of(network: SignalNetwork, exposure: Tensor, receptor: Tensor) -> Columns:
