@@ -369,3 +369,20 @@ def test_named_covariates_are_aligned_by_category():
         st.tl.apply_model(model, other)
     named = restore(other, "spatrace", applied=True).study.named_covariates
     assert 0.3 < named["batch=b"].iloc[0] < 0.7
+
+
+@pytest.mark.filterwarnings("ignore::spatrace_sc.SpatraceWarning")
+@pytest.mark.parametrize("change", ["no counts", "few times"])
+def test_other_kinds_of_data(change):
+    """A model of data that are no counts, or with few times: the same activity in its cells."""
+    adata = animal(0, 9, n_cells=400, n_targets=5, **FEW_GENES)
+    if change == "no counts":
+        adata.X = (adata.X.toarray() * 0.731 + 0.01).astype(np.float32)
+    else:
+        adata.obs["dpt_pseudotime"] = adata.obs["dpt_pseudotime"].round(1)
+    infer_quietly(adata, **KEYS, config=tiny_config())
+    st.tl.apply_model(saved(adata), adata, key_added="applied")
+    for slot in ("activity", "tf_activity"):
+        then, now = (adata.obsm[f"{key}_{slot}"] for key in ("spatrace", "applied"))
+        np.testing.assert_allclose(now, then, atol=1e-3, equal_nan=True)
+    assert st.get.prediction(adata, key="applied")["r2"].notna().all()

@@ -49,14 +49,20 @@ class ReadingScales:
 
     def to_slots(self) -> dict[str, Any]:
         """Return plain values; 0 stands for infinite standard deviations."""
-        mean, sd, gain = (np.stack(part) for part in zip(*self.filters, strict=True))
+        shapes = {"mean": (2,), "sd": (2,), "gain": (2, 1)}
+        filters = {
+            part: np.array([getattr(f, part) for f in self.filters], dtype=float).reshape(
+                -1, *shape
+            )
+            for part, shape in shapes.items()
+        }
         covariates = {f.name: getattr(self.covariates, f.name) for f in fields(CovariateScales)}
         state = covariates.pop("state")._asdict()
         return {
             "genes": self.genes.astype(object),
             "levels": self.levels,
             "noise": vars(self.noise),
-            "filters": {"mean": mean, "sd": _finite(sd), "gain": gain},
+            "filters": filters | {"sd": _finite(filters["sd"])},
             "covariates": {
                 name: value.astype(object) if np.asarray(value).dtype.kind == "U" else value
                 for name, value in covariates.items()
@@ -66,30 +72,30 @@ class ReadingScales:
         }
 
     @classmethod
-    def from_slots(cls, slots: Mapping[str, Any]) -> ReadingScales:
+    def from_slots(cls, given: Mapping[str, Any]) -> ReadingScales:
         """Build from what :meth:`to_slots` returned, after a file has been written and read."""
-        noise, given = dict(slots["noise"]), dict(slots["covariates"])
-        parts = {name: _numbers(slots["filters"][name]) for name in Filter._fields}
+        noise, of_cells = dict(given["noise"]), dict(given["covariates"])
+        parts = {name: _numbers(given["filters"][name]) for name in Filter._fields}
         parts["sd"] = _infinite(parts["sd"])
-        state = {name: _numbers(slots["state"][name]) for name in StateScales._fields}
+        state = {name: _numbers(given["state"][name]) for name in StateScales._fields}
         state["sd"] = _infinite(state["sd"])
         return cls(
-            genes=_names(slots["genes"]),
-            levels=_numbers(slots["levels"]),
+            genes=_names(given["genes"]),
+            levels=_numbers(given["levels"]),
             noise=CountNoise(
                 *(_numbers(noise["logged"]), _numbers(noise["level"])),
                 *(float(noise["scale"]), float(noise["overdispersion"])),
             ),
             filters=[Filter(*rows) for rows in zip(*parts.values(), strict=True)],
             covariates=CovariateScales(
-                types=_names(given["types"]),
-                named=_names(given["named"]),
-                n_slices=int(given["n_slices"]),
-                n_powers=int(given["n_powers"]),
+                types=_names(of_cells["types"]),
+                named=_names(of_cells["named"]),
+                n_slices=int(of_cells["n_slices"]),
+                n_powers=int(of_cells["n_powers"]),
                 state=StateScales(**state),
-                **{name: _numbers(given[name]) for name in ("time", "knots", "mean", "sd")},
+                **{name: _numbers(of_cells[name]) for name in ("time", "knots", "mean", "sd")},
             ),
-            target_mean=_numbers(slots["target_mean"]),
+            target_mean=_numbers(given["target_mean"]),
         )
 
 

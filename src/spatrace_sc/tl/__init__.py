@@ -1,5 +1,6 @@
 """Tools: verbs that infer, each writing one result."""
 
+from ._apply_model import apply_model
 from ._cascades import cascades
 from ._communication import communication
 from ._compare import compare
@@ -7,7 +8,7 @@ from ._controls import controls
 from ._evaluate import evaluate
 from ._infer_ccc import infer_ccc
 from ._knockout import knockout
-from ._models import apply_model, load_model, save_model
+from ._models import load_model, save_model
 from ._modules import modules
 from ._partial_residuals import partial_residuals
 from ._ranges import ranges
