@@ -145,7 +145,6 @@ SHELL = """
 import resource, sys
 import spatrace_sc as st
 from spatrace_sc._inference import apply_model
-from spatrace_sc._model.runtime import memory
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + {memory},) * 2)
 try:
@@ -335,10 +334,10 @@ def test_random_files(tmp_path):
 
 
 def test_a_file_larger_than_free_memory_is_not_read(good, tmp_path, monkeypatch):
-    from spatrace_sc._model.runtime import memory
+    from spatrace_sc._result import model
 
     (tmp_path / "model").write_bytes(good)
-    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
+    monkeypatch.setattr(model, "free_memory", lambda: 1000)
     with pytest.raises(st.DataError, match="memory are free"):
         st.tl.load_model(tmp_path / "model")
 

@@ -386,3 +386,20 @@ def test_other_kinds_of_data(change):
         then, now = (adata.obsm[f"{key}_{slot}"] for key in ("spatrace", "applied"))
         np.testing.assert_allclose(now, then, atol=1e-3, equal_nan=True)
     assert st.get.prediction(adata, key="applied")["r2"].notna().all()
+
+
+@pytest.mark.filterwarnings("ignore::spatrace_sc.SpatraceWarning")
+def test_mixed_spots_and_cells_that_signal_to_themselves():
+    adata = animal(0, 11, n_cells=400, n_targets=5, **FEW_GENES)
+    rng = np.random.default_rng(0)
+    names = sorted(adata.obs["cell_type"].unique())
+    hot = (adata.obs["cell_type"].to_numpy()[:, None] == np.array(names)).astype(float)
+    values = 3.0 * hot + rng.dirichlet(np.ones(len(names)), adata.n_obs)
+    table = pd.DataFrame(values / 4.0, columns=names, index=adata.obs_names)
+    adata.obsm["mix"] = table
+    mixed = {"proportions": "mix", "cell_type_key": None, "own": True}
+    infer_quietly(adata, **KEYS, **mixed, config=tiny_config())
+    st.tl.apply_model(saved(adata), adata, key_added="applied")
+    then, now = (adata.obsm[f"{key}_activity"] for key in ("spatrace", "applied"))
+    np.testing.assert_allclose(now, then, atol=1e-3, equal_nan=True)
+    st.tl.knockout(adata, ligand="LIG000", key="applied")

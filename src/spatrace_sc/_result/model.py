@@ -14,6 +14,7 @@ import pandas as pd
 from .._check import shorten
 from .._data.tensor_file import TensorFile, opened, parse_json, unreadable, write_tensors
 from .._errors import DataError
+from .._free_memory import free_memory
 from .._model.config import Config
 from .._regulators import Regulators
 from .._study.source import Source, complexes_in
@@ -141,8 +142,8 @@ def write_model(model: Model, path: Path, *, overwrite: bool) -> None:
     write_tensors(path, arrays, json.dumps(content, allow_nan=False), overwrite=overwrite)
 
 
-def read_model(path: Path, free: int | None) -> Model:
-    """Return the model in a file of which nothing is executed; ``free`` bytes of memory are there.
+def read_model(path: Path) -> Model:
+    """Return the model in a file, of which nothing is executed.
 
     Raises
     ------
@@ -153,7 +154,7 @@ def read_model(path: Path, free: int | None) -> Model:
     """
     with opened(path) as file:
         content = _content(file)
-        check_sizes(file, content, free)
+        check_sizes(file, content, free_memory())
         arrays = file.arrays()
         try:
             parts = {

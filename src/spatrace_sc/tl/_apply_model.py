@@ -36,6 +36,7 @@ def apply_model(
     layer: str | None = None,
     transitions_key: str | None = None,
     gene_symbols: str | None = None,
+    proportions: str | None = None,
     senders: Sequence[str] | None = None,
     receivers: Sequence[str] | None = None,
     radius: float | None = None,
@@ -70,7 +71,7 @@ def apply_model(
         From :func:`spatrace_sc.tl.load_model`.
     data
         AnnData, or SpatialData with ``table_key``, with expression in the form of the inference.
-    cell_type_key, sample_key, stage_key, time_key, spatial_key, layer, transitions_key
+    cell_type_key, sample_key, stage_key, time_key, spatial_key, layer, transitions_key, proportions
         As in :func:`spatrace_sc.tl.infer_ccc`. None: those of the inference. ``""``: none, where
         the inference named one.
     gene_symbols
@@ -151,9 +152,15 @@ def apply_model(
         "layer": layer,
         "transitions_key": transitions_key,
         "gene_symbols": gene_symbols,
+        "proportions": proportions,
         "radius": radius,
     }
     changes: dict[str, Any] = {k: v or None for k, v in given.items() if v is not None}
+    if cell_type_key and proportions:
+        raise InvalidArgumentError("name `cell_type_key` or `proportions`, not both.")
+    if cell_type_key or proportions:
+        other_kind = "proportions" if cell_type_key else "cell_type_key"
+        changes[other_kind] = None
     source = replace(model.source, **changes)
     source = known_types(adata, source, senders, receivers)
     scales = ReadingScales.from_slots(model.reading_scales)

@@ -113,9 +113,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     """
     file = path_of(path)
     from .._inference.apply_model import check_network
-    from .._model.runtime.memory import free_memory
 
-    model = read_model(file, free_memory())
+    model = read_model(file)
     finding = check_network(model)
     if finding:
         raise unreadable(f"`path={str(file)!r}`", finding)
