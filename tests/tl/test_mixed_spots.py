@@ -32,7 +32,7 @@ import spatrace_sc as st
 from spatrace_sc._inference.knockout import _exposure_without
 from spatrace_sc._inference.restore import restore
 from spatrace_sc._model.network.observe import build_network, observe
-from spatrace_sc._study import histories
+from spatrace_sc._study import decoy_strata, histories
 from spatrace_sc._study.decoy_strata import of_similar_proportions, receiver_strata, sender_strata
 from spatrace_sc._study.misplaced_senders import misplace_senders
 from spatrace_sc._study.problem import build_covariates, build_problem
@@ -369,6 +369,21 @@ def test_equal_proportions_are_never_parted():
     codes = of_similar_proportions(strata, p)
     assert len(set(zip(codes, strata, p[:, 0], strict=True))) == 4
     np.testing.assert_array_equal(of_similar_proportions(strata, np.ones((200, 1))), strata)
+
+
+@pytest.mark.parametrize("strata", [sender_strata, receiver_strata])
+def test_decoys_stay_among_spots_of_similar_proportions(strata, monkeypatch):
+    monkeypatch.setattr(decoy_strata, "MIN_SIMILAR", 2)
+    study = study_of()
+    role = "senders" if strata is sender_strata else "receivers"
+    p = study.cells.mixture.values[getattr(study, role)]
+    similar = strata(study)
+    monkeypatch.setattr(decoy_strata, "MIN_SIMILAR", 10_000)
+    labels = strata(study)
+    table = pd.DataFrame(p)
+    centred = [table - table.groupby(s).transform("mean") for s in (similar, labels)]
+    one, other = ((values**2).to_numpy().mean() for values in centred)
+    assert one < 0.6 * other
 
 
 def test_strata_of_pure_spots_are_those_of_labels():
