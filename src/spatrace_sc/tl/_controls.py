@@ -70,8 +70,9 @@ def controls(
     *Positive controls* measure power. Signals of ligand–receptor pairs and TFs without effect are
     **implanted** into the counts of targets. Molecules are removed or added so that the signal
     explains a given share of the target's variance. Expression, depth, neighbours and types stay
-    those of the tissue. Implants are repeated on half of the receivers and with half of the
-    molecules, which tells what more data would bring.
+    those of the tissue. An implant is one more regulator of a target that keeps its own, and on
+    simulated tissue such a regulator is found less often. Implants are repeated on half of the
+    receivers and with half of the molecules, which tells what more data would bring.
 
     Parameters
     ----------
