@@ -6,6 +6,9 @@ Cells of two simulators are binned on a square grid into spots of about 2, 5, 10
 Counts are summed and log-normalised again; the time of a spot is the mean of its cells that have
 one. The radius is the largest of 5 distances between cells and 2 distances between spots.
 
+Spots without a time send only; with labels, which need a time in every spot of a type, they are
+left out.
+
 - ``recovery``: edges and pairs against the truth (AUPRC), and calls at q ≤ 0.1 with their false
   share. Rows: single cells; labels of the largest type without `proportions`; true proportions;
   noisy proportions (Dirichlet around the truth); with and without ``own``.
@@ -135,9 +138,12 @@ def recovery(world: str, seed: int) -> Iterator[dict[str, object]]:
     yield {**head, "cells": 1, "types": "cells", "own": False} | scores(cells, 1, seed)
     for n in SIZES:
         binned = spots(cells, n, seed)
+        timed = binned[binned.obs["dpt_pseudotime"].notna()].copy()
         for types, own in WAYS:
-            named = {} if types == "label" else {"proportions": types}
-            row = scores(binned, n, seed, own=own, **named)
+            if types == "label":
+                row = scores(timed, n, seed, own=own)
+            else:
+                row = scores(binned, n, seed, own=own, proportions=types)
             yield {**head, "cells": n, "types": types, "own": own} | row
 
 
