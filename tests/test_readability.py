@@ -23,7 +23,6 @@ LONG_PAGES = {
     "docs/calibration_tables.md": "reference tables",
     "docs/known_regulation.md": "reference: edge by edge",
     "docs/negative_results.md": "reference: one entry per experiment",
-    "docs/performance.md": "reference tables",
     "docs/worlds.md": "reference: one row per kind of data",
     "benchmarks/README.md": "reference: one entry per script",
 }

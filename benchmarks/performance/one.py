@@ -28,7 +28,7 @@ from spatrace_sc.tl import _infer_ccc as verb
 STAGES = {
     "read": (verb, "read_study"),
     "histories": (run, "build_problem"),
-    "fit": (run, "fit"),
+    "fit": (run, "stored_fit"),
     "TF networks": (run, "silencing_effects"),
     "pair network": (run, "pair_tokens"),
     "refits": (run, "resample"),

@@ -32,8 +32,8 @@ def screen(problem: Problem, fit: Fit, config: Config) -> Problem:
     :func:`relevance`; the others get an infinite penalty. Pairs are chosen by the data on which
     they then compete, decoys are not. If only the decoys of the chosen pairs counted, chance
     would win. Of P pairs M are kept, so each of their decoys counts for P / M false hits
-    (:attr:`Problem.decoy_weight`). ``docs/performance.md`` measures what is kept and the effect
-    on q.
+    (:attr:`Problem.decoy_weight`). ``docs/performance_scale.md`` measures what is kept and
+    the effect on q.
 
     Slopes on the residual of TFs alone cannot replace the fit: pairs share ligands and
     receptors, and the neighbours of a strong pair crowd out a weak one that acts (same page).
