@@ -8,10 +8,12 @@ import _last_digits
 import pytest
 import torch
 from filelock import FileLock
+from hypothesis import settings
 
 import spatrace_sc as st
 
 _last_digits.change_as_asked()
+settings.register_profile("more", max_examples=1000)
 
 
 def pytest_collection_finish(session):

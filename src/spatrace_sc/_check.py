@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import numbers
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Hashable, Iterable, Set
 from typing import TypeGuard
 
 import numpy as np
@@ -31,14 +31,23 @@ def shorten(names: Iterable[object], limit: int = 8) -> str:
     )
 
 
-def closest(name: str, available: Iterable[object]) -> str:
+def closest(name: object, available: Iterable[object]) -> str:
     """Return ``" Did you mean 'x'?"`` for the most similar name, ignoring case, or ``""``."""
-    names = [str(a) for a in available]
+    name, names = str(name), [str(a) for a in available]
     folded = {n.casefold(): n for n in reversed(names)}
     match = difflib.get_close_matches(name, names, n=1) or [
         folded[n] for n in difflib.get_close_matches(name.casefold(), folded, n=1)
     ]
     return f" Did you mean {match[0]!r}?" if match else ""
+
+
+def name_of_column(value: object, argument: str) -> None:
+    """Require something that can name a column or slot: text, or a number."""
+    if not isinstance(value, Hashable):
+        raise InvalidArgumentError(
+            f"`{argument}` must be the name of one column or slot, found "
+            f"{repr(value)[:MAX_QUOTED]}."
+        )
 
 
 def labels(value: object, argument: str) -> list[str]:

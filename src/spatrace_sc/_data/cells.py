@@ -12,7 +12,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _keys
-from .._check import closest, find_labels, labels, shorten
+from .._check import closest, find_labels, labels, name_of_column, shorten
 from .._errors import DataError, InvalidArgumentError, MissingKeyError, warn
 from .matrix_forms import as_array
 from .on_disk import in_memory
@@ -31,6 +31,7 @@ MIN_RECEIVERS = 20
 
 def obs_column(adata: AnnData, key: str, argument: str, hint: str = "") -> pd.Series:
     """Return a column of ``obs``; ``hint`` ends the message when it is missing."""
+    name_of_column(key, argument)
     if key not in adata.obs:
         columns = adata.obs.columns
         raise MissingKeyError(
@@ -63,6 +64,7 @@ def coordinates(adata: AnnData, key: str, *, sample_key: str | None = None) -> N
 
     The message about missing positions counts them by slice if ``sample_key`` is given.
     """
+    name_of_column(key, "spatial_key")
     if key not in adata.obsm:
         remedy = (
             "The table annotates elements of a SpatialData: `st.pp.gather(sdata)` stores their "

@@ -12,7 +12,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._check import closest, shorten
+from .._check import closest, name_of_column, shorten
 from .._errors import DataError, MissingKeyError, warn
 from .log_base import in_natural_logarithms, name_of
 from .matrix_forms import InMemory, canonical
@@ -93,6 +93,7 @@ def matrix_of(adata: AnnData, layer: str | None) -> tuple[InMemory | OnDisk, str
     It has the one form that :func:`spatrace_sc._data.matrix_forms.canonical` describes. A matrix
     on disk stays there, unless it is stored by gene.
     """
+    name_of_column(layer, "layer")
     if layer is not None and layer not in adata.layers:
         available = [k for k in adata.layers if k is not None]
         raise MissingKeyError(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _keys
-from .._check import closest, shorten
+from .._check import closest, name_of_column, shorten
 from .._errors import DataError, MissingKeyError
 from .flags import is_flagged
 from .gene_names import NO_NAME, complex_hint, find_genes, hint_at_ensembl, listed_names, stable_id
@@ -142,6 +142,7 @@ def symbols_of(adata: AnnData, column: str | None) -> NDArray[np.object_] | None
     """Return the names in a column of ``var`` to match genes by; None for ``var_names``."""
     if column is None:
         return None
+    name_of_column(column, "gene_symbols")
     if column not in adata.var:
         columns = adata.var.columns
         raise MissingKeyError(

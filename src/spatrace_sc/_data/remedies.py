@@ -19,8 +19,8 @@ N_PROBED_VALUES = 100_000
 
 
 def looks_raw(values: NDArray[Any]) -> bool:
-    """Return whether values are whole numbers above 1, as raw counts are."""
-    if not values.size or not float(values.max()) > 1.5:
+    """Return whether values are whole numbers, as raw counts are, and as 0 and 1 of detection."""
+    if not values.size or not float(values.max()) >= 1.0:
         return False
     flat = values.ravel()
     probe = flat[:: max(1, flat.size // N_PROBED_VALUES)]

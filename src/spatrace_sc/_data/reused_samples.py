@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from .._check import name_of_column
 from .._core.cell_order import is_discrete
 from .._errors import warn
 
@@ -38,6 +39,8 @@ def warn_of_reused_samples(
     Stages are the values of ``stage_key``. Without it, they are those of a column that looks like
     the stage or, where there is none, of a ``time_key`` with few values.
     """
+    name_of_column(stage_key, "stage_key")
+    name_of_column(time_key, "time_key")
     if stage_key is not None:
         columns = [stage_key] if stage_key in adata.obs else []
     else:

@@ -9,7 +9,7 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .._check import shorten
+from .._check import name_of_column, shorten
 from .._errors import DataError, warn
 from .cells import categories
 from .matrix_forms import InMemory
@@ -118,6 +118,7 @@ def find_unmeasured(
     DataError
         If a gene was measured in no slice.
     """
+    name_of_column(key, "sample_key` or `stage_key")
     if key is None or key not in adata.obs:
         return None
     if not isinstance(matrix, OnDisk):

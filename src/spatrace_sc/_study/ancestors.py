@@ -10,7 +10,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._check import shorten
+from .._check import name_of_column, shorten
 from .._core.cell_order import has_cycle, linear_extension, order_of_cells
 from .._core.transitions import backward, forward_knn
 from .._data.cell_matrices import stored_matrix
@@ -139,6 +139,7 @@ def _from_obsp(
 
 def _read_transitions(adata: AnnData, rows: NDArray[np.intp], key: str) -> sparse.csr_matrix:
     """(receivers, receivers) the user's matrix, checked."""
+    name_of_column(key, "transitions_key")
     if key not in adata.obsp:
         raise MissingKeyError(
             f"`transitions_key={key!r}` is not in `adata.obsp`; it has "

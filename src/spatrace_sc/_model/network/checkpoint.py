@@ -58,7 +58,8 @@ def from_arrays(
         len(state[f"{name}_mean"]) for name in ("tf", "receptor", "exposure")
     )
     sizes = (n_tfs, n_receptors, n_ligands, n_tf_columns)
-    network = SignalNetwork(config, sizes, pairs, {k: state[k] for k in SCALES}).to(device)
+    with torch.random.fork_rng(devices=[]):  # the first weights, replaced below, are drawn
+        network = SignalNetwork(config, sizes, pairs, {k: state[k] for k in SCALES}).to(device)
     network.load_state_dict(state)
     network.eval()
     rows, values = (torch.as_tensor(np.array(arrays[k]), device=device) for k in ("rows", "values"))
