@@ -123,6 +123,18 @@ def crosses(ax):
     return [tuple(*line.get_xydata()) for line in ax.lines if line.get_marker() == "x"]
 
 
+@pytest.mark.parametrize(("expected", "drawn"), [(12.0, 12.0), (0.0, 0.4)])
+def test_of_misplaced_senders_and_those_of_another_slice_the_larger_number_is_drawn(
+    expected, drawn
+):
+    share = expected / 40
+    row = ("lr_targets", "senders of another slice", 0.1, 40.0, 1, 2, expected, share, 0.0, 0.5)
+    false = pd.concat([FALSE, pd.DataFrame([row], columns=COLUMNS)], ignore_index=True)
+    ax = st.pl.controls(with_controls(false=false))[0]
+    lengths = bars(ax)["expected false, by misplaced senders"]
+    np.testing.assert_allclose(lengths, [drawn, 0.0], atol=1e-9)
+
+
 def test_bars_are_the_calls_and_those_expected_to_be_false(adata):
     ax = st.pl.controls(adata)[0]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["TF → target", "pair → target", "pairs"]
