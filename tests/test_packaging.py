@@ -45,7 +45,10 @@ def test_versions_of_python_are_declared_and_tested():
     declared = [c.removeprefix(prefix) for c in PROJECT["classifiers"] if c.startswith(prefix)]
     assert declared == ["3.11", "3.12", "3.13", "3.14"]
     assert PROJECT["requires-python"] == f">={declared[0]}"
-    workflow = (ROOT / ".github" / "workflows" / "test.yaml").read_text(encoding="utf-8")
+    file = ROOT / ".github" / "workflows" / "test.yaml"
+    if not file.exists():
+        pytest.skip("a source distribution has no workflows")
+    workflow = file.read_text(encoding="utf-8")
     tested = re.search(r"matrix:\n +python: \[(.*)\]", workflow)
     assert re.findall(r"[\d.]+", tested[1]) == declared
     assert "--resolution lowest-direct" in workflow

@@ -128,6 +128,12 @@ def test_log_normalised_data_are_not_normalised_again(tmp_path, caplog):
     assert not any((tmp_path / "out").iterdir())
 
 
+def test_several_processes_are_refused(tmp_path, caplog, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["run", "a.h5ad", "--out", str(tmp_path)]) == 2
+    assert "runs in one process" in caplog.text
+
+
 def test_wrong_options_end_with_the_usage(capsys):
     with pytest.raises(SystemExit) as end:
         main(["run", "a.h5ad"])

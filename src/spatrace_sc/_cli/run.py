@@ -28,6 +28,12 @@ ROLES = ("ligands", "receptors", "tfs", "targets")
 
 def run(options: argparse.Namespace) -> None:
     """Read a file, infer, and write results, tables, figures and the report to a folder."""
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise InvalidArgumentError(
+            "the command line runs in one process, and the environment variable WORLD_SIZE is "
+            f"{os.environ['WORLD_SIZE']!r}. Start it without torchrun, or call "
+            "`st.tl.infer_ccc` in a script of your own (docs/scaling.md)."
+        )
     lists: dict[str, Any] = {
         role: _gene_list(path, role) for role in ROLES if (path := getattr(options, role))
     }
@@ -64,15 +70,12 @@ def run(options: argparse.Namespace) -> None:
         own=options.own,
         config=config,
     )
-    writes = os.environ.get("RANK", "0") == "0"  # of several processes under torchrun, one
-    if writes:
-        write(adata, options)
+    write(adata, options)
     if options.controls:
         if options.checkpoint:
             folders["checkpoint"] = options.checkpoint / "controls"
         st.tl.controls(adata, n_jobs=1 if options.jobs is None else options.jobs, **folders)
-        if writes:
-            write_controls(adata, options.out)
+        write_controls(adata, options.out)
 
 
 def _read(file: Path, table: str | None) -> AnnData:

@@ -45,9 +45,9 @@ def controls(
     ``"false_discoveries"``: one row per ``table`` ("tf_targets", "lr_targets", "lr_pairs"),
     ``control`` and ``threshold`` of q.
 
-    - ``control``: "sham TFs", "sham ligands", "sham receptors", "sham pairs" (of two sham genes),
-      "sham genes" (all of these together), "sham genes alone" (instead of the real genes: an upper
-      bound), "misplaced senders", "senders of another slice".
+    - ``control``: "sham TFs", "sham ligands", "sham receptors"; "sham pairs" (of two sham genes);
+      "sham genes" (all of these together); "sham genes alone" (instead of the real genes: an upper
+      bound); "misplaced senders", "senders of another slice".
     - ``calls``: edges of real genes with q at most the threshold: the mean over the inferences
       with sham genes, or those of the result.
     - ``control_calls``, ``n_draws``: calls that are false by design, over all inferences.

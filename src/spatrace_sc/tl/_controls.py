@@ -65,7 +65,7 @@ def controls(
     - **Misplaced senders**: every receiver gets the senders of a location more than three radii
       away. No signal can act there. This measures chance and smoothness, *not* hidden fields. If
       every slice has another one of its stage, every other draw takes the senders of the same
-      location of another slice, which keeps the geography that replicates have in common.
+      location of another slice. This keeps the geography that replicates have in common.
 
     *Positive controls* measure power. Signals of ligand–receptor pairs and TFs without effect are
     **implanted** into the counts of targets. Molecules are removed or added so that the signal
