@@ -198,8 +198,7 @@ def test_communication_of_some_pairs(result: AnnData) -> None:
 def test_communication_of_significant_rows(result: AnnData) -> None:
     adata = result.copy()
     table = adata.uns["spatrace"]["communication"]
-    table.loc[table.index[:3], "q_value"] = 0.05
-    table.loc[table.index[3:], "q_value"] = 0.2
+    table["q_value"] = np.where(np.arange(len(table)) < 3, 0.05, 0.2)
     ax = st.pl.communication(adata, max_q=0.1)
     assert np.sum(ax.images[0].get_array()) == pytest.approx(table["score"][:3].sum())
     assert ax.get_title().splitlines()[0].endswith("with q ≤ 0.1")

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import pandas as pd
 
+from .. import _keys
+
+#: Columns with names.
+NAMES = ("stage", *_keys.COMMUNICATION[:4])
+#: Numbers are stored as categories if each occurs this often on average.
+MIN_REPEATS = 4
+
 
 def compact(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with names as categories and whole numbers in 32 bits.
 
-    A name then takes one or two bytes in each row. In a file it would take at least 16 as text.
+    A name then takes one or two bytes in each row. In a file it would take at least 16 as text. So
+    do numbers that are repeated, as p-values of a few permutations are; no digit is lost.
     """
     types: dict[str, str] = {}
     for column in table.columns:
-        if pd.api.types.is_object_dtype(table[column]) or pd.api.types.is_string_dtype(
-            table[column]
-        ):
+        values = table[column]
+        if pd.api.types.is_object_dtype(values) or pd.api.types.is_string_dtype(values):
             types[str(column)] = "category"
-        elif pd.api.types.is_integer_dtype(table[column]):
+        elif pd.api.types.is_integer_dtype(values):
             types[str(column)] = "int32"
+        elif pd.api.types.is_float_dtype(values) and MIN_REPEATS * values.nunique() <= len(values):
+            types[str(column)] = "category"
     return table.astype(types)
 
 
@@ -26,7 +35,7 @@ def expand(table: pd.DataFrame) -> pd.DataFrame:
     types: dict[str, type] = {}
     for column in table.columns:
         if isinstance(table[column].dtype, pd.CategoricalDtype):
-            types[str(column)] = object
+            types[str(column)] = object if column in NAMES else float
         elif pd.api.types.is_integer_dtype(table[column]):
             types[str(column)] = int
     return table.astype(types)
