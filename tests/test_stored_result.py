@@ -285,6 +285,14 @@ def test_partial_residuals_of_a_stored_result(adata):
     assert np.sign(table["slope"].iloc[0]) == np.sign(edge["effect"])
 
 
+def test_a_stored_result_gives_no_model(adata, tmp_path):
+    """It was read on other scales; no model was applied to its cells."""
+    with pytest.raises(st.DataError, match="earlier version of spatrace-sc, which read"):
+        st.tl.save_model(adata, tmp_path / "model")
+    with pytest.raises(st.MissingKeyError, match="not of a model that was applied"):
+        st.get.prediction(adata)
+
+
 def test_ranges_of_a_stored_result(adata):
     st.tl.ranges(adata, max_q=1.0)
     table = st.get.ranges(adata)
