@@ -128,10 +128,17 @@ def view(scene: Scene, draw: Draw) -> None:
         scene.adata = scene.adata[:]
 
 
+#: Kinds of columns that h5ad cannot hold, besides dates.
+NOT_IN_H5AD = (pd.Float32Dtype, pd.Float64Dtype)
+
+
 def through_a_file(scene: Scene, draw: Draw) -> None:
     scene.adata.uns = {}
     if any("/" in name for name in (*scene.adata.obs, *scene.adata.layers)):
         del scene.adata.obs["q|/^"]
+    kinds = [*scene.adata.obs.dtypes, *scene.adata.var.dtypes]
+    if any(isinstance(kind, NOT_IN_H5AD) or kind.kind == "M" for kind in kinds):
+        return
     folder = tempfile.mkdtemp()
     scene.adata.write_h5ad(f"{folder}/data.h5ad")
     scene.adata = ad.read_h5ad(f"{folder}/data.h5ad")

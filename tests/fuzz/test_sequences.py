@@ -36,14 +36,22 @@ VERBS: dict[str, Callable[[Any], Any]] = {
     "cascades": lambda a: st.tl.cascades(a, max_q=1.0),
     "compare": lambda a: st.tl.compare(a, "half", reference="a", max_q=1.0),
     "modules": lambda a: st.tl.modules(a, max_q=1.0, n_modules=2, progress=False),
-    "partial_residuals": lambda a: st.tl.partial_residuals(a, "TF000", targets(a)[0], n_bins=4),
+    "partial_residuals": lambda a: st.tl.partial_residuals(a, "TF000", target(), n_bins=4),
     "activity": st.get.activity,
     "sent_received": lambda a: st.get.sent_received(a, st.get.activity(a).var_names[0]),
 }
 
 
-def targets(adata: Any) -> list[str]:
-    return [str(name) for name in adata.var_names[adata.var["target"]]]
+def target() -> str:
+    """A target; joined data have lost the flags in ``var``."""
+    var = tissue().var
+    return str(var.index[var["target"]][0])
+
+
+def _genes_with_a_role(adata: Any) -> Any:
+    var = tissue().var
+    genes = var.index[var[["ligand", "receptor", "tf", "target"]].any(axis=1)]
+    return adata[:, adata.var_names.isin(genes)].copy()
 
 
 def _through_a_file(adata: Any) -> Any:
@@ -74,7 +82,7 @@ STEPS: dict[str, Callable[[Any], Any]] = {
     "write and read": _through_a_file,
     "order": _other_order,
     "fewer cells": lambda a: a[: int(0.8 * a.n_obs)].copy(),
-    "fewer genes": lambda a: a[:, a.var[["ligand", "receptor", "tf", "target"]].any(axis=1)].copy(),
+    "fewer genes": _genes_with_a_role,
     "rename cells": _renamed,
     "join": _joined,
 }
