@@ -23,7 +23,7 @@ def random_states():
     """State of every global generator of random numbers."""
     return {
         "random": random.getstate(),
-        "numpy": np.random.get_state()[1].tolist(),  # noqa: NPY002
+        "numpy": [np.asarray(part).tolist() for part in np.random.get_state()],  # noqa: NPY002
         "torch": torch.get_rng_state().tolist(),
     }
 

@@ -32,6 +32,8 @@ def _dense(matrix: Any) -> np.ndarray:
 
 
 def matrix_form(scene: Scene, draw: Draw) -> None:
+    if scene.adata.is_view:  # anndata writes into the parent, which may be read-only
+        scene.adata = scene.adata.copy()
     form = draw(some.sampled_from(sorted(MATRICES)))
     kind = draw(some.sampled_from(["float32", "float64"]))
     name = scene.reading.get("layer")

@@ -170,7 +170,7 @@ def half(matrix):
 
 
 def test_rounding_to_half_precision_moves_effects_little():
-    """float16 has 11 bits: values move by 5e-4 of themselves at most, effects by 1e-3."""
+    """float16 has 11 bits: values move by 5e-4 of themselves at most, effects by 3e-3."""
     adata = tissue()
     adata.X = values().astype(np.float16)
     scene = Scene(adata)
@@ -178,4 +178,4 @@ def test_rounding_to_half_precision_moves_effects_little():
     found, expect = st.get.tf_targets(adata), expected()["get.tf_targets"][0]
     both = found.merge(expect, on=["tf", "target"])
     assert len(both) == len(found) == len(expect)
-    np.testing.assert_allclose(both["effect_x"], both["effect_y"], atol=1e-3)
+    np.testing.assert_allclose(both["effect_x"], both["effect_y"], atol=3e-3)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _helpers import small_result
+from _helpers import slow, small_result
 
 import spatrace_sc as st
 from spatrace_sc._data import tensor_file
@@ -164,7 +164,7 @@ def in_a_small_process(path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
-@pytest.mark.parametrize("kind", ["shape", "sparse file", "header", "nested"])
+@pytest.mark.parametrize("kind", ["shape", *map(slow, ["sparse file", "header", "nested"])])
 def test_memory_is_not_exhausted(good, tmp_path, kind):
     """A terabyte is declared, or lies in the file as a hole; half a gigabyte can be allocated."""
     header, description, data = taken_apart(good)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -111,7 +111,7 @@ def type_labels(
     if proportions is not None:
         return read_proportions(adata, proportions).labels
     read = label_text if fill else categories
-    return read(adata, str(cell_type_key), "cell_type_key").astype(str)
+    return read(adata, cast("str", cell_type_key), "cell_type_key").astype(str)
 
 
 def _is_number(dtype: Any) -> bool:
