@@ -9,7 +9,7 @@ from copy import deepcopy
 from functools import lru_cache
 
 import pytest
-from _helpers import small_config
+from _helpers import slow, small_config
 
 import spatrace_sc as st
 
@@ -57,7 +57,11 @@ def simulate_once():
     return lambda *arguments, **options: simulate(*arguments, **options).copy()
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+#: Examples whose long calls are those of another example.
+LONG = {"get.controls", "pl.controls", "get.prediction"}
+
+
+@pytest.mark.parametrize("name", [slow(name) if name in LONG else name for name in PUBLIC])
 @pytest.mark.filterwarnings("ignore")
 def test_example_runs(name, monkeypatch, infer_once, simulate_once, tmp_path):
     """Examples that need any result share one with few refits; that of the inference runs as is."""

@@ -124,6 +124,7 @@ def test_predictions_are_those_of_the_fitted_model(applied, model):
     np.testing.assert_allclose(table.loc[model.genes.targets, "r2"], expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_model_holds_in_another_animal_and_not_with_shuffled_targets():
     adata = animal(41, 41, n_cells=800, n_targets=20)
     infer_quietly(adata, **KEYS, config=small_config())
