@@ -143,7 +143,7 @@ def write_model(model: Model, path: Path, *, overwrite: bool) -> None:
 
 
 def read_model(path: Path) -> Model:
-    """Return the model in a file, of which nothing is executed.
+    """Return the model in a file. Nothing in the file is executed.
 
     Raises
     ------

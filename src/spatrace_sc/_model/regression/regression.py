@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,31 +50,19 @@ class Regression:
         max_checks: int | None = None,
     ) -> Weights:
         """Weights at one λ; the arguments are those of :func:`.lasso.solve`."""
-        if self.gram is not None:
-            view, columns = self.design.at(self.rows), self.gram.columns
-            return solve_on_gram(
-                self.gram,
-                slopes_on(view, columns, self.targets[self.rows], self.design.block),
-                lam,
-                self.penalty,
-                start=start,
-                max_iterations=self.options.max_iterations,
-                tolerance=self.options.tolerance,
-                max_checks=max_checks,
-                among=among,
-            )
-        return solve(
-            self.design,
-            self.targets[self.rows],
-            self.rows,
-            lam,
-            self.penalty,
-            start=start,
-            max_iterations=self.options.max_iterations,
-            tolerance=self.options.tolerance,
-            max_checks=max_checks,
-            among=among,
-        )
+        options: dict[str, Any] = {
+            "start": start,
+            "max_iterations": self.options.max_iterations,
+            "tolerance": self.options.tolerance,
+            "max_checks": max_checks,
+            "among": among,
+        }
+        y = self.targets[self.rows]
+        if self.gram is None:
+            return solve(self.design, y, self.rows, lam, self.penalty, **options)
+        view, columns = self.design.at(self.rows), self.gram.columns
+        slopes = slopes_on(view, columns, y, self.design.block)
+        return solve_on_gram(self.gram, slopes, lam, self.penalty, **options)
 
     @torch.no_grad()
     def solve_strong(self, lam: float, *, start: Weights, among: Tensor) -> Weights:
