@@ -45,7 +45,7 @@ nitpicky = True
 # Pages and notebooks
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "tasklist"]
 myst_heading_anchors = 3
-# benchmarks.md goes from a title to third-level headings; nothing is lost by it.
+# Generated tables go from the title to third-level headings; nothing is lost by it.
 suppress_warnings = ["myst.header"]
 nb_execution_mode = os.environ.get("SPATRACE_DOCS_NOTEBOOKS", "force")  # force, cache or off
 nb_execution_timeout = 300

@@ -19,11 +19,6 @@ PAGES = readability.pages()
 DOCSTRINGS = readability.public_docstrings()
 #: Pages with more words than :data:`readability.MAX_PAGE`, and why.
 LONG_PAGES = {
-    "docs/benchmarks.md": "reference: every method on every kind of data",
-    "docs/calibration_tables.md": "reference tables",
-    "docs/known_regulation.md": "reference: edge by edge",
-    "docs/negative_results.md": "reference: one entry per experiment",
-    "docs/worlds.md": "reference: one row per kind of data",
     "benchmarks/README.md": "reference: one entry per script",
 }
 

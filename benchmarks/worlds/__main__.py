@@ -105,8 +105,8 @@ def main() -> None:
     rows = read_rows(given.out, given.worlds, given.seeds, given.methods)
     if not rows:
         raise SystemExit(f"no rows of these worlds, seeds and methods in {given.out}.")
-    print(f"{machine()}; seeds {sorted({r['seed'] for r in rows})}")
-    print("; ".join(f"{name}: {NOTES[name]}" for name in given.methods))
+    print(f"{machine()}; seeds {sorted({r['seed'] for r in rows})}\n")
+    print(*(f"- {name}: {NOTES[name]}" for name in given.methods), sep="\n", end="\n\n")
     print(report(rows, by_seed=given.by_seed, markdown=given.markdown))
     if given.figure:
         draw(rows, given.figure)
