@@ -34,9 +34,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
-if importlib.util.find_spec(
-    "sphinx-mathjax-offline"
-):  # equations without a network; not needed with one
+if importlib.util.find_spec("sphinx-mathjax-offline"):  # draws equations without a network
     extensions.append("sphinx-mathjax-offline")
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]

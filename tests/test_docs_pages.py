@@ -165,3 +165,16 @@ def test_what_the_build_needs_is_an_extra():
     for extension in settings()["extensions"]:
         assert extension.startswith("sphinx.") or extension in needed
     assert settings()["html_theme"] in needed
+
+
+def test_the_readme_of_a_release_has_no_relative_links():
+    """PyPI shows README.md without the files next to it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "readme" in project["project"]["dynamic"]
+    released = (ROOT / "README.md").read_text(encoding="utf-8")
+    for rule in project["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        released = re.sub(rule["pattern"], rule["replacement"], released)
+    links = re.findall(r"\]\(([^)]+)\)", released)
+    assert links
+    assert all(link.startswith("https://") for link in links)
+    assert "what this tissue can and cannot show" not in released, "a caption without its figure"
