@@ -1,14 +1,12 @@
 """Measures of public text: words of a page, long sentences, and words of our own making.
 
 python tests/readability.py [FILE ...]    # list what test_readability.py counts
-python tests/readability.py --lower       # lower the limits of pages to what they have now
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
-import json
 import re
 import sys
 from collections.abc import Iterator
@@ -16,8 +14,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "spatrace_sc"
-#: Number of findings that a page may have, of pages that have any.
-LIMITS = ROOT / "tests" / "readability.json"
 #: A sentence with more words is long.
 MAX_SENTENCE = 30
 #: A page with more words is long.
@@ -189,19 +185,8 @@ def findings(page: Path) -> list[str]:
     return [*long_sentences(text), *private_words(text)]
 
 
-def lower() -> None:
-    """Write the numbers of findings that have fallen; none rises."""
-    limits = json.loads(LIMITS.read_text(encoding="utf-8"))
-    present = {p.relative_to(ROOT).as_posix(): len(findings(p)) for p in pages()}
-    kept = {n: min(limit, present.get(n, 0)) for n, limit in limits.items()}
-    lines = {n: limit for n, limit in sorted(kept.items()) if limit}
-    LIMITS.write_text(json.dumps(lines, indent=2) + "\n", encoding="utf-8")
-
-
 def main() -> None:
     """Print what is counted."""
-    if sys.argv[1:] == ["--lower"]:
-        return lower()
     chosen = [Path(name).resolve() for name in sys.argv[1:]] or pages()
     for page in chosen:
         n, found = words_of_page(page.read_text(encoding="utf-8")), findings(page)
