@@ -63,19 +63,19 @@ def test_signals_are_those_of_the_network():
     torch.testing.assert_close(actual.T, network.signal(exposure, receptor, every))
 
 
-@pytest.fixture
-def design():
+def stored_and_signals(*, may_act=None, keep=False):
+    """A design of stored columns, signals and constant columns."""
     g = torch.Generator().manual_seed(2)
     rows = torch.rand(N, generator=g) < 0.7
     signals, _ = grid()
-    return Design(
-        [
-            StoredColumns(torch.randn(N, 6, generator=g) * 3 + 10),
-            signals,
-            StoredColumns(torch.ones(N, 2)),
-        ],
-        rows,
-    )
+    stored, constant = torch.randn(N, 6, generator=g) * 3 + 10, torch.ones(N, 2)
+    groups = [StoredColumns(stored), signals, StoredColumns(constant)]
+    return Design(groups, rows, may_act, keep=keep)
+
+
+@pytest.fixture
+def design():
+    return stored_and_signals()
 
 
 def test_views_hold_the_columns_of_their_cells(design):
@@ -106,6 +106,27 @@ def test_what_is_read_is_not_changed(design):
     view[torch.arange(design.n_columns)].add_(5)
     view.slopes(torch.arange(4), torch.randn(view.n, 2))
     torch.testing.assert_close(design[torch.arange(design.n_columns)], before, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("columns", [[2, 3, 4, 5], [0, 3, 9, 10, 27], [], [1, 7, 20]])
+def test_kept_columns_are_those_that_are_computed(columns):
+    """Column 7 may not act, so the last choice is computed in both."""
+    may_act = torch.ones(28, dtype=torch.bool)
+    may_act[[7, 8]] = False
+    kept, computed = (stored_and_signals(may_act=may_act, keep=keep) for keep in (True, False))
+    view, slow = (design.at(design.fit_on) for design in (kept, computed))
+    assert view.kept is not None and slow.kept is None
+    columns = torch.tensor(columns, dtype=torch.long)
+    residual = torch.randn(view.n, 3, generator=torch.Generator().manual_seed(5))
+    torch.testing.assert_close(view[columns], slow[columns])
+    torch.testing.assert_close(view.slopes(columns, residual), slow.slopes(columns, residual))
+    torch.testing.assert_close(kept.sd, computed.sd)
+
+
+def test_more_columns_than_fit_are_not_kept(monkeypatch):
+    monkeypatch.setattr("spatrace_sc._model.regression.design.MAX_KEPT_FLOATS", 100)
+    design = stored_and_signals(keep=True)
+    assert design.at(design.fit_on).kept is None
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,15 @@ def working():
     active = torch.rand(A, G, generator=g) < 0.4
     active[:, 3] = False  # a target without columns
     values = torch.randn(A, G, generator=g) * active
-    return fista.Working(torch.arange(A), values, active, torch.randn(A, N, generator=g))
+    x = torch.randn(2 * A, N, generator=g)
+    return fista.Working(torch.arange(A), values, active, x, torch.arange(1, 2 * A, 2))
 
 
 def test_predictions_are_the_product(working):
+    x = working.x[working.place]
+    torch.testing.assert_close(fista.predict(x, working.values), x.T @ working.values)
     torch.testing.assert_close(
-        fista.predict(working.x, working.values), working.x.T @ working.values
+        fista.predict(working.x, working.values, working.place), x.T @ working.values
     )
     none = torch.zeros(0, G)
     assert torch.equal(fista.predict(torch.zeros(0, N), none), torch.zeros(N, G))
@@ -33,13 +36,13 @@ def test_grams_are_those_of_every_target(monkeypatch, working, at_once):
     targets = torch.randn(N, G)
     width = int(working.active.sum(0).max())
     index, valid = fista._active_columns(working.active, width)
-    gram, moment = fista._grams(working.x, targets, index)
+    gram, moment = fista._grams(working.x, targets, working.place[index])
     for t in range(G):
         columns = torch.nonzero(working.active[:, t])[:, 0]
         k = len(columns)
         assert torch.equal(index[t, :k], columns)
         assert valid[t].tolist() == [True] * k + [False] * (width - k)
-        x = working.x[columns]
+        x = working.x[working.place[columns]]
         torch.testing.assert_close(gram[t, :k, :k], x @ x.T / N)
         torch.testing.assert_close(moment[t, :k], x @ targets[:, t] / N)
 

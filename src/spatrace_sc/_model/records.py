@@ -190,6 +190,11 @@ class Weights:
         full[self.rows] = self.values
         return full
 
+    def among(self, columns: Tensor) -> Weights:
+        """The weights of some columns."""
+        inside = torch.isin(self.rows, columns)
+        return Weights(self.rows[inside], self.values[inside], self.penalty)
+
     def within(self, columns: range) -> tuple[Tensor, Tensor]:
         """Rows and values within a range of columns, numbered from the start of the range."""
         ends = torch.tensor([columns.start, columns.stop], device=self.rows.device)

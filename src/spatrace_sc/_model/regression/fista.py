@@ -22,17 +22,18 @@ class Working(NamedTuple):
     """Columns in use by any target.
 
     ``rows`` (U,) ascending, ``values`` (U, G) weights, ``active`` (U, G) whether a target may use
-    a column, ``x`` (U, n) the columns.
+    a column, ``x`` (V, n) columns, of which ``place`` (U,) are those in use.
     """
 
     rows: Tensor
     values: Tensor
     active: Tensor
     x: Tensor
+    place: Tensor
 
     def of(self, targets: Tensor) -> Working:
         """The same columns for some of the targets."""
-        return Working(self.rows, self.values[:, targets], self.active[:, targets], self.x)
+        return self._replace(values=self.values[:, targets], active=self.active[:, targets])
 
 
 class Quadratic(NamedTuple):
@@ -47,15 +48,20 @@ class Quadratic(NamedTuple):
     moment: Tensor
 
 
-def predict(x: Tensor, weights: Tensor) -> Tensor:
+def predict(x: Tensor, weights: Tensor, place: Tensor | None = None) -> Tensor:
     """(n, G) predictions from columns (A, n) and sparse weights (A, G).
 
-    For every target only the columns with a weight are summed.
+    For every target only the columns with a weight are summed. ``place`` (A,) are the rows of
+    ``x`` that hold the columns; None: all rows in order.
     """
     target, column = weights.T.nonzero(as_tuple=True)
     starts = torch.searchsorted(target, torch.arange(weights.shape[1], device=x.device))
     sums: Tensor = torch.nn.functional.embedding_bag(
-        column, x, starts, mode="sum", per_sample_weights=weights[column, target]
+        column if place is None else place[column],
+        x,
+        starts,
+        mode="sum",
+        per_sample_weights=weights[column, target],
     )
     return sums.T
 
@@ -78,8 +84,8 @@ def _solve_together(
     working: Working, targets: Tensor, threshold: Tensor, max_iterations: int, tolerance: float
 ) -> Tensor:
     """Weights by one Gram matrix for all targets, which may use every column of the union."""
-    n = len(targets)
-    gram, moment = working.x @ working.x.T / n, (working.x @ targets).T / n
+    n, x = len(targets), working.x[working.place]
+    gram, moment = x @ x.T / n, (x @ targets).T / n
     top = _largest_eigenvalue(gram[None]).expand(len(moment), 1)
     loss = Quadratic(lambda v: v @ gram, top, moment)
     weights = _fista(loss, threshold.T, working.values.T, max_iterations, tolerance)
@@ -94,7 +100,7 @@ def _solve_apart(
         working.values,
         working.active,
         threshold,
-        lambda batch, index: _grams(working.x, targets[:, batch], index),
+        lambda batch, index: _grams(working.x, targets[:, batch], working.place[index]),
         max_iterations,
         tolerance,
     )
@@ -157,9 +163,11 @@ def _grams(x: Tensor, targets: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     (n_targets, width), n = index.shape, len(targets)
     gram, moment = x.new_empty(n_targets, width, width), x.new_empty(n_targets, width)
     step = rows_within(floats_at_once(x.device), width * n)
+    gathered = x.new_empty((min(step, n_targets) * width, n))
     for low in range(0, n_targets, step):
         batch = slice(low, min(n_targets, low + step))
-        columns = x.index_select(0, index[batch].flatten()).view(-1, width, n)
+        rows = index[batch].flatten()
+        columns = torch.index_select(x, 0, rows, out=gathered[: len(rows)]).view(-1, width, n)
         torch.bmm(columns, columns.transpose(1, 2), out=gram[batch])
         moment[batch] = torch.bmm(targets.T[batch, None, :], columns.transpose(1, 2))[:, 0]
     return gram.div_(n), moment.div_(n)

@@ -75,14 +75,14 @@ def solve(
         of λ, unless ``max_checks`` ran out. Columns inside hold them as far as ``tolerance`` and
         ``max_iterations`` go.
     """
-    start = _no_weights(targets, lam) if start is None else start
+    start = _no_weights(targets, lam) if start is None else start.among(design.columns)
     view = design.at(rows)
-    working = Working(start.rows, start.values, start.values != 0, view[start.rows])
+    working = _working_set(view, start.rows, start.values, start.values != 0)
     waiting = torch.arange(targets.shape[1], device=targets.device)
     for check in range(max_checks or MAX_CHECKS):
         # a target that gained no column keeps its weights, so it need not be looked at again
         of_waiting = working.of(waiting)
-        residual = targets[:, waiting] - predict(working.x, of_waiting.values)
+        residual = targets[:, waiting] - predict(working.x, of_waiting.values, working.place)
         scaled = residual.div_(VIOLATION_FACTOR * lam)
         columns = design.blocks(among)
         of_targets = penalty.only(waiting) if check else penalty
@@ -156,8 +156,18 @@ def _grow(view: View, working: Working, new: Tensor, mask: Tensor, targets: Tens
     before, added = torch.searchsorted(merged, kept), torch.searchsorted(merged, new)
     values[before], active[before] = working.values[used], working.active[used]
     active[added[:, None], targets] |= mask
+    if view.kept is not None:
+        return _working_set(view, merged, values, active)
     fresh = torch.ones(len(merged), dtype=torch.bool, device=merged.device)
     fresh[before] = False
     x = working.x.new_empty((len(merged), working.x.shape[1]))
     x[before], x[fresh] = working.x[used], view[merged[fresh]]
-    return Working(merged, values, active, x)
+    return Working(merged, values, active, x, torch.arange(len(x), device=x.device))
+
+
+def _working_set(view: View, columns: Tensor, values: Tensor, active: Tensor) -> Working:
+    """Working set on the kept columns of a view, or on columns that are computed."""
+    if view.kept is not None:
+        return Working(columns, values, active, view.kept.values, view.kept.row[columns])
+    x = view[columns]
+    return Working(columns, values, active, x, torch.arange(len(x), device=x.device))
