@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from spatrace_sc._core.communication import (
-    Scene,
-)
+from spatrace_sc._core.type_sums import Scene
 
 
 def random_scene(

@@ -38,9 +38,10 @@ from benchmarks.worlds import tissues_agents
 from scipy import sparse
 
 import spatrace_sc as st
-from spatrace_sc._core.communication import Scene, type_scores, unit_sums
+from spatrace_sc._core.communication import type_scores
 from spatrace_sc._core.exposure import neighbour_weights
 from spatrace_sc._core.type_shares import unit_sums_of_mixtures
+from spatrace_sc._core.type_sums import Scene, unit_sums
 from spatrace_sc._data.cell_types import one_hot
 from spatrace_sc._study import decoy_strata
 

@@ -9,15 +9,14 @@ from _random_scene import random_scene
 from scipy import sparse
 
 from spatrace_sc._core.communication import (
-    Scene,
     permutation_test,
     permute_labels,
     permute_positions,
     permute_within,
     square_blocks,
     type_scores,
-    unit_sums,
 )
+from spatrace_sc._core.type_sums import Scene, unit_sums
 
 
 def codes_of(scene):

@@ -11,14 +11,13 @@ from scipy import sparse
 from scipy.optimize import nnls
 
 from spatrace_sc._core.communication import (
-    Scene,
     permutation_test,
     permute_labels,
     permute_positions,
     type_scores,
-    unit_sums,
 )
 from spatrace_sc._core.type_shares import shares, type_levels, unit_sums_of_mixtures
+from spatrace_sc._core.type_sums import Scene, unit_sums
 
 
 def mixed_scene(seed, **sizes):

@@ -3,81 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .type_shares import unit_sums_of_mixtures
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Senders, receivers and the signals that pass between them.
-
-    - ``weights`` (receivers, senders): spatial kernel.
-    - ``expression`` (senders, L): linear ligand expression.
-    - ``activity`` (receivers, P): activity of every ligand–receptor pair, at least 0.
-    - ``pair_ligand`` (P,): column of each pair's ligand in ``expression``.
-    - ``sender_types`` (senders, A), ``receiver_types`` (receivers, B): proportions of cell types;
-      indicators where a cell has a single type.
-    - ``sender_block`` (senders,), ``receiver_block`` (receivers,): codes of the local square
-      within which labels or positions are permuted.
-    - ``unit`` (receivers,): code of the unit of replication, a slice (and stage).
-    - ``unit_stage`` (units,): stage of each unit.
-    - ``receptor`` (receivers, R): linear receptor expression, and ``pair_receptor`` (P,): column
-      of each pair's receptor in it. They are read where receivers are mixed.
-    """
-
-    weights: sparse.csr_matrix
-    expression: NDArray[np.float32]
-    activity: NDArray[np.float32]
-    pair_ligand: NDArray[np.integer]
-    sender_types: NDArray[np.floating]
-    receiver_types: NDArray[np.floating]
-    sender_block: NDArray[np.integer]
-    receiver_block: NDArray[np.integer]
-    unit: NDArray[np.integer]
-    unit_stage: NDArray[np.integer]
-    pair_receptor: NDArray[np.integer]
-    receptor: NDArray[np.float32] | None = None
-
-    @property
-    def sizes(self) -> tuple[int, int, int]:
-        """Number of units, of sender types and of receiver types."""
-        return len(self.unit_stage), self.sender_types.shape[1], self.receiver_types.shape[1]
-
-    @property
-    def is_mixed(self) -> bool:
-        """Whether a sender or receiver has more than one type."""
-        both = (self.sender_types, self.receiver_types)
-        return any(bool(((types > 0).sum(axis=1) > 1).any()) for types in both)
-
-    def permuted(self, drawn: Permutation) -> Scene:
-        """Return the scene after a permutation."""
-        return replace(
-            self,
-            sender_types=self.sender_types[drawn.sender_types],
-            receiver_types=self.receiver_types[drawn.receiver_types],
-            expression=self.expression if drawn.sender is None else self.expression[drawn.sender],
-            activity=self.activity if drawn.activity is None else drawn.activity,
-        )
-
-
-@dataclass(frozen=True)
-class Permutation:
-    """One draw under the null hypothesis: what replaces the arrays of a scene.
-
-    ``sender_types`` (senders,) and ``receiver_types`` (receivers,) are the indices of the cells
-    whose types, or proportions, move to each position; ``sender`` (senders,) those of the senders
-    whose expression does. None leaves expression, or activity, as observed.
-    """
-
-    sender_types: NDArray[np.intp]
-    receiver_types: NDArray[np.intp]
-    sender: NDArray[np.intp] | None = None
-    activity: NDArray[np.float32] | None = None
+from .type_sums import Permutation, Scene, unit_sums
 
 
 @dataclass(frozen=True)
@@ -99,43 +31,6 @@ class PermutationTest:
     n_units: NDArray[np.int64]
     above: NDArray[np.float64]
     p_value: NDArray[np.float64]
-
-
-def unit_sums(
-    scene: Scene, permutation: Permutation | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Activity received from every sender type, summed over the receivers of a type in a unit.
-
-    A receiver's activity is divided among sender types by their share of its exposure. In mixed
-    spots, both are divided among the types of the spot (:mod:`.type_shares`).
-
-    Returns
-    -------
-    Sums (units, sender types, receiver types, P), and number of receivers (units, receiver types):
-    sums of proportions.
-    """
-    scene = scene if permutation is None else scene.permuted(permutation)
-    n_unit, n_sender, n_receiver = scene.sizes
-    of_types = [np.bincount(scene.unit, shares, n_unit) for shares in scene.receiver_types.T]
-    counts = np.stack(of_types, axis=1).astype(np.float64)
-    if scene.is_mixed:
-        return unit_sums_of_mixtures(scene), counts
-    exposure = np.asarray(scene.weights @ scene.expression)
-    per_exposure = np.divide(1.0, exposure, out=np.zeros_like(exposure), where=exposure > 0)
-    code = scene.unit * n_receiver + scene.receiver_types.argmax(axis=1)
-    n = len(code)
-    group = sparse.csr_matrix(
-        (np.ones(n, dtype=np.float32), (code, np.arange(n))), shape=(n_unit * n_receiver, n)
-    )
-    sums = np.zeros((n_unit, n_sender, n_receiver, len(scene.pair_ligand)))
-    for sender_type in range(n_sender):
-        members = np.flatnonzero(scene.sender_types[:, sender_type])
-        if not len(members):
-            continue
-        share = np.asarray(scene.weights[:, members] @ scene.expression[members]) * per_exposure
-        received = scene.activity * share[:, scene.pair_ligand]
-        sums[:, sender_type] = np.asarray(group @ received).reshape(n_unit, n_receiver, -1)
-    return sums, counts
 
 
 def type_scores(
@@ -207,7 +102,8 @@ def permute_positions(
 def permute_within(block: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.intp]:
     """(n,) permutation of the indices that leaves every index in its block."""
     by_block = np.argsort(block, kind="stable")
-    shuffled = np.lexsort((rng.random(len(block)), block))
+    code = np.unique(block, return_inverse=True)[1]
+    shuffled = np.argsort(code + rng.random(len(block)), kind="stable")
     permuted = np.empty(len(block), dtype=np.intp)
     permuted[by_block] = shuffled
     return permuted

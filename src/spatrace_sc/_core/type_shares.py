@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from .communication import Scene
+    from .type_sums import Scene
 
 #: Most sweeps of the non-negative regression, and the relative change that ends it.
 MAX_SWEEPS, TOLERANCE = 200, 1e-6

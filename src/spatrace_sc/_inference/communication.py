@@ -16,13 +16,13 @@ from tqdm.auto import tqdm
 from .. import _keys
 from .._core.communication import (
     PermutationTest,
-    Scene,
     cell_matrix,
     permutation_test,
     permute_labels,
     permute_positions,
     square_blocks,
 )
+from .._core.type_sums import Scene
 from .._regulators import Regulators
 from .._study.records import Cells
 
@@ -32,6 +32,8 @@ logger = logging.getLogger("spatrace_sc")
 BLOCK_SIDE_IN_RADII = 2.0
 #: (receivers, L) exposure → (receivers, P) activity.
 ActivityAtExposure = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+#: Positions of receivers in the file → activity at an exposure of these receivers.
+ActivityOfReceivers = Callable[[NDArray[np.intp]], ActivityAtExposure]
 
 
 @dataclass(frozen=True)
@@ -108,12 +110,12 @@ def communication_tables(
     n_permutations: int,
     rng: np.random.Generator,
     progress: bool,
-    at_exposure: ActivityAtExposure | None = None,
+    moved_activity: ActivityOfReceivers | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Return tables of sender type × receiver type × pair, of all stages together and by stage.
 
-    Labels, or proportions in mixed spots, are permuted or, with ``at_exposure``, the positions of
-    senders.
+    Labels, or proportions in mixed spots, are permuted or, with ``moved_activity``, the positions
+    of senders.
     """
     cells = data.cells
     senders, receivers = (cells.mixture_of(mask) for mask in (cells.senders, cells.receivers))
@@ -135,11 +137,14 @@ def communication_tables(
         receptor=data.receiver_receptor,
     )
     _log_blocks(scene, block_size)
-    if at_exposure is None:
+    if moved_activity is None:
         name, draws = "permuting labels", permute_labels(scene, n_permutations, rng)
     else:
-        name = "permuting positions"
-        draws = permute_positions(scene, n_permutations, rng, at_exposure)
+        # receivers of one group side by side, so that no draw has to sort them
+        order = np.argsort(scene.group, kind="stable")
+        name, scene = "permuting positions", scene.of_receivers(order)
+        activity = moved_activity(data.receiver_rows[order])
+        draws = permute_positions(scene, n_permutations, rng, activity)
     with tqdm(total=n_permutations, desc=name, disable=not progress, leave=False) as bar:
         test = permutation_test(scene, draws, tick=lambda: bar.update())
     rows = _rows(data, test, senders.names, receivers.names)

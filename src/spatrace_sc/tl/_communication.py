@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
 from .. import _keys
 from .._check import RandomSource, closest, one_of, positive, seed_of, shorten, whole
@@ -17,7 +17,7 @@ from .._edges import PAIR_SEPARATOR, joined
 from .._errors import InvalidArgumentError
 from .._inference.communication import (
     BLOCK_SIDE_IN_RADII,
-    ActivityAtExposure,
+    ActivityOfReceivers,
     cells_matrix,
     communication_tables,
 )
@@ -161,7 +161,7 @@ def communication(
         n_permutations=int(n_permutations),
         rng=np.random.default_rng(drawn),
         progress=settings.progress if progress is None else progress,
-        at_exposure=_at_exposure(adata, key, tissue.receiver_rows) if null == "positions" else None,
+        moved_activity=_moved_activity(adata, key) if null == "positions" else None,
     )
     params = {
         "null": null,
@@ -219,8 +219,8 @@ def _named_pairs(
     return {known.index(name): name for name in names}
 
 
-def _at_exposure(adata: AnnData, key: str, rows: NDArray[np.intp]) -> ActivityAtExposure:
-    """Return the function from exposure to activity; importing torch only when it is needed."""
+def _moved_activity(adata: AnnData, key: str) -> ActivityOfReceivers:
+    """Return what gives the activity of moved senders; importing torch only when it is needed."""
     from .._inference.moved_senders import activity_at_exposure
 
-    return activity_at_exposure(adata, key, rows)
+    return partial(activity_at_exposure, adata, key)
