@@ -63,14 +63,14 @@ def test_signals_are_those_of_the_network():
     torch.testing.assert_close(actual.T, network.signal(exposure, receptor, every))
 
 
-def stored_and_signals(*, may_act=None, keep=False):
+def stored_and_signals(*, may_act=None, cache=False):
     """A design of stored columns, signals and constant columns."""
     g = torch.Generator().manual_seed(2)
     rows = torch.rand(N, generator=g) < 0.7
     signals, _ = grid()
     stored, constant = torch.randn(N, 6, generator=g) * 3 + 10, torch.ones(N, 2)
     groups = [StoredColumns(stored), signals, StoredColumns(constant)]
-    return Design(groups, rows, may_act, keep=keep)
+    return Design(groups, rows, may_act, cache=cache)
 
 
 @pytest.fixture
@@ -109,25 +109,25 @@ def test_what_is_read_is_not_changed(design):
 
 
 @pytest.mark.parametrize("columns", [[2, 3, 4, 5], [0, 3, 9, 10, 27], [], [1, 7, 20]])
-def test_kept_columns_are_those_that_are_computed(columns):
+def test_cached_columns_are_those_that_are_computed(columns):
     """Column 7 may not act, so the last choice is computed in both."""
     may_act = torch.ones(28, dtype=torch.bool)
     may_act[[7, 8]] = False
-    kept, computed = (stored_and_signals(may_act=may_act, keep=keep) for keep in (True, False))
-    view, slow = (design.at(design.fit_on) for design in (kept, computed))
-    assert view.kept is not None
-    assert slow.kept is None
+    cached, computed = (stored_and_signals(may_act=may_act, cache=cache) for cache in (True, False))
+    view, slow = (design.at(design.fit_on) for design in (cached, computed))
+    assert view.cached is not None
+    assert slow.cached is None
     columns = torch.tensor(columns, dtype=torch.long)
     residual = torch.randn(view.n, 3, generator=torch.Generator().manual_seed(5))
     torch.testing.assert_close(view[columns], slow[columns])
     torch.testing.assert_close(view.slopes(columns, residual), slow.slopes(columns, residual))
-    torch.testing.assert_close(kept.sd, computed.sd)
+    torch.testing.assert_close(cached.sd, computed.sd)
 
 
-def test_more_columns_than_fit_are_not_kept(monkeypatch):
-    monkeypatch.setattr("spatrace_sc._model.regression.design.MAX_KEPT_FLOATS", 100)
-    design = stored_and_signals(keep=True)
-    assert design.at(design.fit_on).kept is None
+def test_more_columns_than_fit_are_not_cached(monkeypatch):
+    monkeypatch.setattr("spatrace_sc._model.regression.design.MAX_CACHED_FLOATS", 100)
+    design = stored_and_signals(cache=True)
+    assert design.at(design.fit_on).cached is None
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ def working():
 
 
 def test_predictions_are_the_product(working):
-    x = working.x[working.place]
+    x = working.x[working.position]
     torch.testing.assert_close(fista.predict(x, working.values), x.T @ working.values)
     torch.testing.assert_close(
-        fista.predict(working.x, working.values, working.place), x.T @ working.values
+        fista.predict(working.x, working.values, working.position), x.T @ working.values
     )
     none = torch.zeros(0, G)
     assert torch.equal(fista.predict(torch.zeros(0, N), none), torch.zeros(N, G))
@@ -36,13 +36,13 @@ def test_grams_are_those_of_every_target(monkeypatch, working, at_once):
     targets = torch.randn(N, G)
     width = int(working.active.sum(0).max())
     index, valid = fista._active_columns(working.active, width)
-    gram, moment = fista._grams(working.x, targets, working.place[index])
+    gram, moment = fista._grams(working.x, targets, working.position[index])
     for t in range(G):
         columns = torch.nonzero(working.active[:, t])[:, 0]
         k = len(columns)
         assert torch.equal(index[t, :k], columns)
         assert valid[t].tolist() == [True] * k + [False] * (width - k)
-        x = working.x[working.place[columns]]
+        x = working.x[working.position[columns]]
         torch.testing.assert_close(gram[t, :k, :k], x @ x.T / N)
         torch.testing.assert_close(moment[t, :k], x @ targets[:, t] / N)
 

@@ -13,7 +13,7 @@ from spatrace_sc._model.regression.lasso import largest_penalty, solve
 from spatrace_sc._model.regression.penalty import Penalty
 
 
-def make(n=200, p=30, g=4, seed=0, *, keep=False):
+def make(n=200, p=30, g=4, seed=0, *, cache=False):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, p)).astype(np.float32)
     x[:, 1] = x[:, 0] + 0.3 * x[:, 1]
@@ -24,7 +24,7 @@ def make(n=200, p=30, g=4, seed=0, *, keep=False):
     x = torch.from_numpy(x)
     rows = torch.ones(n, dtype=torch.bool)
     groups = [StoredColumns(x[:, :10]), StoredColumns(x[:, 10:])]
-    return Design(groups, rows, keep=keep), y, rows
+    return Design(groups, rows, cache=cache), y, rows
 
 
 def no_edges():
@@ -32,9 +32,9 @@ def no_edges():
 
 
 @pytest.mark.filterwarnings("ignore:Objective did not converge")
-@pytest.mark.parametrize(("lam", "keep"), [(0.02, False), (0.1, True), (0.3, False), (0.02, True)])
-def test_solve_equals_lasso(lam, keep):
-    design, y, rows = make(keep=keep)
+@pytest.mark.parametrize(("lam", "cache"), [(0.02, False), (0.1, True), (0.3, False), (0.02, True)])
+def test_solve_equals_lasso(lam, cache):
+    design, y, rows = make(cache=cache)
     x = design[torch.arange(30)].numpy()
     weights_found = solve(
         design,

@@ -136,21 +136,20 @@ def unit_sums(
             # products of every pair with every ligand; a pair reads only its own ligand's
             products = of_pairs[:, cells] @ share[:, cells]
             sums[group][:, pairs] = products[:, own[0], own[1]]
-    sums = sums.reshape(n_unit, n_receiver, n_sender, -1).transpose(0, 2, 1, 3)
-    return sums, counts
+    return sums.reshape(n_unit, n_receiver, n_sender, -1).transpose(0, 2, 1, 3), counts
 
 
 def _exposure_shares(
-    scene: Scene, place: NDArray[np.intp]
+    scene: Scene, position: NDArray[np.intp]
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
     """Ligands (L',), ascending, and (A, receivers, L') share of each sender type in the exposure.
 
-    ``place`` (receivers,) are the positions of the receivers in the result. Shares are 0 without
+    ``position`` (receivers,) are the rows of the receivers in the result. Shares are 0 without
     exposure.
     """
-    n, n_sender = len(place), scene.sender_types.shape[1]
+    n, n_sender = len(position), scene.sender_types.shape[1]
     entries = scene.weights.tocoo()
-    row = scene.sender_types.argmax(axis=1)[entries.col] * n + place[entries.row]
+    row = scene.sender_types.argmax(axis=1)[entries.col] * n + position[entries.row]
     of_types = sparse.coo_matrix(
         (entries.data, (row, entries.col)), shape=(n * n_sender, scene.weights.shape[1])
     )

@@ -53,7 +53,7 @@ def design_with_decoys(
         signals_of(network, decoy.exposure, real.receptor),
         signals_of(network, decoy.exposure, decoy.receptor),
     ]
-    return Design(columns, rows, may_act, keep=True)
+    return Design(columns, rows, may_act, cache=True)
 
 
 def penalty_with_decoys(problem: Problem, forbidden: Tensor) -> Penalty:

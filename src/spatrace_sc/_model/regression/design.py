@@ -22,8 +22,8 @@ MAX_BLOCK_FLOATS = 32_000_000
 CPU_BLOCK_FLOATS = 4_000_000
 #: Smallest number of columns in a block on a CPU, as far as MAX_BLOCK_FLOATS allows.
 MIN_BLOCK_COLUMNS = 64
-#: Largest number of floats in a design that keeps its columns; 64 M are 256 MB.
-MAX_KEPT_FLOATS = 64_000_000
+#: Largest number of floats in a design that caches its columns; 64 M are 256 MB.
+MAX_CACHED_FLOATS = 64_000_000
 
 
 def standard(x: Tensor) -> Tensor:
@@ -137,15 +137,15 @@ def _saturate(dose: Tensor, half: Tensor, exponent: float) -> Tensor:
     return dose.div_(dose + half)
 
 
-class Kept(NamedTuple):
-    """Standardised columns that are kept."""
+class CachedColumns(NamedTuple):
+    """Standardised columns in memory."""
 
     values: Tensor
-    """(kept columns, n) values."""
+    """(cached columns, n) values."""
     row: Tensor
-    """(columns,) row of every column in the values; -1 for a column that is not kept."""
+    """(columns,) row of every column in the values; -1 for a column that is not cached."""
 
-    def __getitem__(self, columns: Tensor) -> Tensor:
+    def at(self, columns: Tensor) -> Tensor:
         """(A, n) values, which must not be written to; ``columns`` ascending."""
         row = self.row[columns]
         low, high = (int(row[0]), int(row[-1]) + 1) if len(row) else (0, 0)
@@ -155,13 +155,13 @@ class Kept(NamedTuple):
 class View:
     """A design in a subset of its cells.
 
-    ``kept`` is set if its columns are kept and need not be computed again.
+    ``cached`` holds its columns, if they are read many times.
     """
 
     def __init__(
-        self, design: Design, groups: Sequence[Columns], n: int, kept: Kept | None = None
+        self, design: Design, groups: Sequence[Columns], n: int, cached: CachedColumns | None = None
     ) -> None:
-        self._design, self._groups, self.n, self.kept = design, groups, n, kept
+        self._design, self._groups, self.n, self.cached = design, groups, n, cached
 
     def raw(self, columns: Tensor) -> Tensor:
         """(A, n) values that are not standardised; ``columns`` ascending."""
@@ -178,14 +178,14 @@ class View:
 
     def __getitem__(self, columns: Tensor) -> Tensor:
         """(A, n) standardised values, which must not be written to; constant columns are 0."""
-        if self.kept is not None and bool((self.kept.row[columns] >= 0).all()):
-            return self.kept[columns]
+        if self.cached is not None and bool((self.cached.row[columns] >= 0).all()):
+            return self.cached.at(columns)
         mean, sd = self._design.mean[columns], self._design.sd[columns]
         return self.raw(columns).sub_(mean[:, None]).div_(sd[:, None])
 
     def slopes(self, columns: Tensor, residual: Tensor) -> Tensor:
         """(A, G) mean over the cells of each standardised column times each residual (n, G)."""
-        if self.kept is not None:
+        if self.cached is not None:
             return (self[columns] @ residual).div_(self.n)
         mean, sd = self._design.mean[columns], self._design.sd[columns]
         products = self.raw(columns) @ residual
@@ -214,9 +214,9 @@ class Design:
     may_act
         (columns,) mask of the columns that may act. The others are never computed and read as 0.
         None lets all columns act.
-    keep
-        Whether to keep the columns that may act in the cells of ``fit_on``, as far as
-        :data:`MAX_KEPT_FLOATS` allows. It pays where they are read many times.
+    cache
+        Whether to cache the columns that may act in the cells of ``fit_on``, as far as
+        :data:`MAX_CACHED_FLOATS` allows. It pays where they are read many times.
     """
 
     def __init__(
@@ -225,7 +225,7 @@ class Design:
         fit_on: Tensor,
         may_act: Tensor | None = None,
         *,
-        keep: bool = False,
+        cache: bool = False,
     ) -> None:
         self._groups = groups
         self.starts = [0]
@@ -239,25 +239,25 @@ class Design:
         self.mean = torch.zeros(self.n_columns, device=fit_on.device)
         self.sd = torch.zeros(self.n_columns, device=fit_on.device)
         self._fit_view = View(self, [group.at(fit_on) for group in groups], int(fit_on.sum()))
-        self._standardise(keep)
+        self._standardise(cache)
 
-    def _standardise(self, keep: bool) -> None:
-        """Take means and standard deviations, and keep the standardised columns if asked to."""
-        view, width, kept = self._fit_view, len(self.columns), None
-        if keep and 0 < width * view.n <= MAX_KEPT_FLOATS:
+    def _standardise(self, cache: bool) -> None:
+        """Take means and standard deviations, and cache the standardised columns if asked to."""
+        view, width, cached = self._fit_view, len(self.columns), None
+        if cache and 0 < width * view.n <= MAX_CACHED_FLOATS:
             row = torch.full((self.n_columns,), -1, dtype=torch.long, device=self.mean.device)
             row[self.columns] = torch.arange(width, device=row.device)
-            kept = Kept(self.mean.new_empty((width, view.n)), row)
+            cached = CachedColumns(self.mean.new_empty((width, view.n)), row)
         for block in self.blocks():
             values = view.raw(block)
             self.mean[block] = mean = values.mean(1)
             sd = torch.linalg.vector_norm(values.sub_(mean[:, None]), dim=1) / view.n**0.5
             self.sd[block] = sd = torch.where(sd < 1e-6, torch.inf, sd)
-            if kept is not None:
-                low, high = kept.row[block[0]], kept.row[block[-1]] + 1
-                torch.div(values, sd[:, None], out=kept.values[low:high])
+            if cached is not None:
+                low, high = cached.row[block[0]], cached.row[block[-1]] + 1
+                torch.div(values, sd[:, None], out=cached.values[low:high])
         self.sd = torch.where(self.sd == 0.0, torch.inf, self.sd)
-        view.kept = kept
+        view.cached = cached
 
     def blocks(self, columns: Tensor | None = None) -> Iterator[Tensor]:
         """Columns in pieces whose values fit into memory; None: all columns that may act."""

@@ -22,14 +22,14 @@ class Working(NamedTuple):
     """Columns in use by any target.
 
     ``rows`` (U,) ascending, ``values`` (U, G) weights, ``active`` (U, G) whether a target may use
-    a column, ``x`` (V, n) columns, of which ``place`` (U,) are those in use.
+    a column, ``x`` (V, n) columns, of which ``position`` (U,) are those in use.
     """
 
     rows: Tensor
     values: Tensor
     active: Tensor
     x: Tensor
-    place: Tensor
+    position: Tensor
 
     def of(self, targets: Tensor) -> Working:
         """The same columns for some of the targets."""
@@ -48,16 +48,16 @@ class Quadratic(NamedTuple):
     moment: Tensor
 
 
-def predict(x: Tensor, weights: Tensor, place: Tensor | None = None) -> Tensor:
+def predict(x: Tensor, weights: Tensor, position: Tensor | None = None) -> Tensor:
     """(n, G) predictions from columns (A, n) and sparse weights (A, G).
 
-    For every target only the columns with a weight are summed. ``place`` (A,) are the rows of
+    For every target only the columns with a weight are summed. ``position`` (A,) are the rows of
     ``x`` that hold the columns; None: all rows in order.
     """
     target, column = weights.T.nonzero(as_tuple=True)
     starts = torch.searchsorted(target, torch.arange(weights.shape[1], device=x.device))
     sums: Tensor = torch.nn.functional.embedding_bag(
-        column if place is None else place[column],
+        column if position is None else position[column],
         x,
         starts,
         mode="sum",
@@ -84,7 +84,7 @@ def _solve_together(
     working: Working, targets: Tensor, threshold: Tensor, max_iterations: int, tolerance: float
 ) -> Tensor:
     """Weights by one Gram matrix for all targets, which may use every column of the union."""
-    n, x = len(targets), working.x[working.place]
+    n, x = len(targets), working.x[working.position]
     gram, moment = x @ x.T / n, (x @ targets).T / n
     top = _largest_eigenvalue(gram[None]).expand(len(moment), 1)
     loss = Quadratic(lambda v: v @ gram, top, moment)
@@ -100,7 +100,7 @@ def _solve_apart(
         working.values,
         working.active,
         threshold,
-        lambda batch, index: _grams(working.x, targets[:, batch], working.place[index]),
+        lambda batch, index: _grams(working.x, targets[:, batch], working.position[index]),
         max_iterations,
         tolerance,
     )

@@ -82,7 +82,7 @@ def solve(
     for check in range(max_checks or MAX_CHECKS):
         # a target that gained no column keeps its weights, so it need not be looked at again
         of_waiting = working.of(waiting)
-        residual = targets[:, waiting] - predict(working.x, of_waiting.values, working.place)
+        residual = targets[:, waiting] - predict(working.x, of_waiting.values, working.position)
         scaled = residual.div_(VIOLATION_FACTOR * lam)
         columns = design.blocks(among)
         of_targets = penalty.only(waiting) if check else penalty
@@ -156,7 +156,7 @@ def _grow(view: View, working: Working, new: Tensor, mask: Tensor, targets: Tens
     before, added = torch.searchsorted(merged, kept), torch.searchsorted(merged, new)
     values[before], active[before] = working.values[used], working.active[used]
     active[added[:, None], targets] |= mask
-    if view.kept is not None:
+    if view.cached is not None:
         return _working_set(view, merged, values, active)
     fresh = torch.ones(len(merged), dtype=torch.bool, device=merged.device)
     fresh[before] = False
@@ -166,8 +166,8 @@ def _grow(view: View, working: Working, new: Tensor, mask: Tensor, targets: Tens
 
 
 def _working_set(view: View, columns: Tensor, values: Tensor, active: Tensor) -> Working:
-    """Working set on the kept columns of a view, or on columns that are computed."""
-    if view.kept is not None:
-        return Working(columns, values, active, view.kept.values, view.kept.row[columns])
+    """Working set on the cached columns of a view, or on columns that are computed."""
+    if view.cached is not None:
+        return Working(columns, values, active, view.cached.values, view.cached.row[columns])
     x = view[columns]
     return Working(columns, values, active, x, torch.arange(len(x), device=x.device))
