@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -122,6 +125,17 @@ def test_cached_columns_are_those_that_are_computed(columns):
     torch.testing.assert_close(view[columns], slow[columns])
     torch.testing.assert_close(view.slopes(columns, residual), slow.slopes(columns, residual))
     torch.testing.assert_close(cached.sd, computed.sd)
+
+
+def test_columns_are_freed_with_their_design():
+    design = stored_and_signals(cache=True)
+    cached = weakref.ref(design.at(design.fit_on).cached.values)
+    gc.disable()
+    try:
+        del design
+        assert cached() is None
+    finally:
+        gc.enable()
 
 
 def test_more_columns_than_fit_are_not_cached(monkeypatch):

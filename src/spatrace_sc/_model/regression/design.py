@@ -152,6 +152,14 @@ class CachedColumns(NamedTuple):
         return self.values[low:high] if high - low == len(row) else self.values[row]
 
 
+class Scale(NamedTuple):
+    """Starts of the groups of columns; (columns,) means and standard deviations."""
+
+    starts: list[int]
+    mean: Tensor
+    sd: Tensor
+
+
 class View:
     """A design in a subset of its cells.
 
@@ -159,13 +167,14 @@ class View:
     """
 
     def __init__(
-        self, design: Design, groups: Sequence[Columns], n: int, cached: CachedColumns | None = None
+        self, scale: Scale, groups: Sequence[Columns], n: int, cached: CachedColumns | None = None
     ) -> None:
-        self._design, self._groups, self.n, self.cached = design, groups, n, cached
+        # a view that held its design, which holds a view, would outlive it until a collection
+        self._scale, self._groups, self.n, self.cached = scale, groups, n, cached
 
     def raw(self, columns: Tensor) -> Tensor:
         """(A, n) values that are not standardised; ``columns`` ascending."""
-        starts = self._design.starts
+        starts = self._scale.starts
         cuts = torch.searchsorted(columns, torch.tensor(starts, device=columns.device)).tolist()
         pieces = [
             group.values(columns[a:b] - start)
@@ -174,20 +183,20 @@ class View:
         ]
         if len(pieces) == 1:
             return pieces[0]
-        return torch.cat(pieces) if pieces else self._design.mean.new_zeros((0, self.n))
+        return torch.cat(pieces) if pieces else self._scale.mean.new_zeros((0, self.n))
 
     def __getitem__(self, columns: Tensor) -> Tensor:
         """(A, n) standardised values, which must not be written to; constant columns are 0."""
         if self.cached is not None and bool((self.cached.row[columns] >= 0).all()):
             return self.cached.at(columns)
-        mean, sd = self._design.mean[columns], self._design.sd[columns]
+        mean, sd = self._scale.mean[columns], self._scale.sd[columns]
         return self.raw(columns).sub_(mean[:, None]).div_(sd[:, None])
 
     def slopes(self, columns: Tensor, residual: Tensor) -> Tensor:
         """(A, G) mean over the cells of each standardised column times each residual (n, G)."""
         if self.cached is not None:
             return (self[columns] @ residual).div_(self.n)
-        mean, sd = self._design.mean[columns], self._design.sd[columns]
+        mean, sd = self._scale.mean[columns], self._scale.sd[columns]
         products = self.raw(columns) @ residual
         return products.sub_(mean[:, None] * residual.sum(0)).div_(sd[:, None] * self.n)
 
@@ -238,7 +247,10 @@ class Design:
         self.block = _columns_at_once(len(fit_on), fit_on.device)
         self.mean = torch.zeros(self.n_columns, device=fit_on.device)
         self.sd = torch.zeros(self.n_columns, device=fit_on.device)
-        self._fit_view = View(self, [group.at(fit_on) for group in groups], int(fit_on.sum()))
+        self._scale = Scale(self.starts, self.mean, self.sd)
+        self._fit_view = View(
+            self._scale, [group.at(fit_on) for group in groups], int(fit_on.sum())
+        )
         self._standardise(cache)
 
     def _standardise(self, cache: bool) -> None:
@@ -256,7 +268,7 @@ class Design:
             if cached is not None:
                 low, high = cached.row[block[0]], cached.row[block[-1]] + 1
                 torch.div(values, sd[:, None], out=cached.values[low:high])
-        self.sd = torch.where(self.sd == 0.0, torch.inf, self.sd)
+        self.sd[self.sd == 0.0] = torch.inf
         view.cached = cached
 
     def blocks(self, columns: Tensor | None = None) -> Iterator[Tensor]:
@@ -273,8 +285,8 @@ class Design:
         """The design in the cells of a mask; no work for the cells that it was fitted on."""
         if rows is self.fit_on or torch.equal(rows, self.fit_on):
             return self._fit_view
-        return View(self, [group.at(rows) for group in self._groups], int(rows.sum()))
+        return View(self._scale, [group.at(rows) for group in self._groups], int(rows.sum()))
 
     def __getitem__(self, columns: Tensor) -> Tensor:
         """(N, A) standardised values; constant columns are 0. ``columns`` ascending."""
-        return View(self, self._groups, len(self.fit_on))[columns].T
+        return View(self._scale, self._groups, len(self.fit_on))[columns].T
