@@ -31,7 +31,7 @@ class UnknownSettingError(SpatraceError, AttributeError):
 
 
 class DataError(SpatraceError, ValueError):
-    """The data cannot be used as they are. The message says what is wrong and how to mend it."""
+    """The data cannot be used. The message says what is wrong and how to fix it."""
 
 
 class DeviceError(SpatraceError, RuntimeError):
@@ -47,7 +47,7 @@ class DownloadError(SpatraceError, RuntimeError):
 
 
 class ChecksumError(DownloadError):
-    """A file has another checksum than expected, and is not used."""
+    """The checksum of a file differs from the expected one, and the file is not used."""
 
 
 class SpatraceWarning(UserWarning):

@@ -30,8 +30,8 @@ def mouse_midbrain(
 ) -> AnnData:
     """Dorsal midbrain of the mouse embryo, E12.5, E14.5 and E16.5 (MOSTA, Stereo-seq).
 
-    The first call fetches the file from the publisher. Later calls read it from the cache, also
-    without a network.
+    The first call downloads the file from the publisher. Later calls read it from the cache and
+    need no network.
 
     Parameters
     ----------
@@ -43,18 +43,17 @@ def mouse_midbrain(
         of the publisher. None: ``st.settings.mirror``, which is the environment variable
         ``SPATRACE_SC_MIRROR`` or else none.
     verify
-        Compute the checksum of the file in the cache. Otherwise it is computed when the size or
-        the time of change differs from the record. The publisher states no checksum: that of the
-        first download is recorded beside the file and holds from then on.
+        Compute the checksum of the file in the cache. Otherwise it is computed when the size or the
+        time of change differs from the record. The publisher states no checksum, so the checksum of
+        the first download is recorded next to the file and used from then on.
     progressbar
         Show the progress of a download. None: ``st.settings.progress``.
     timeout
         Seconds without a byte after which an attempt to download fails. A slow transfer that
         continues does not time out.
     retries
-        Number of attempts in a row that may bring nothing new before the download is given up. An
-        attempt resumes where the last one broke off, if the server supports it. The next call
-        starts again.
+        Number of consecutive attempts without progress before the download is aborted. An attempt
+        resumes where the last one stopped, if the server supports it. The next call starts again.
 
     Returns
     -------
@@ -65,10 +64,9 @@ def mouse_midbrain(
     - ``obs``: ``cell_type``; ``sample``, the slice; ``stage``, ordered; ``stage_time``, days after
       conception (12.5 for E12.5); and the published columns. A published column that has one of
       these names becomes ``published_`` + name.
-    - ``obsm["spatial"]``, (cells, 2 or 3), and the other published arrays. The publisher's file
-      does not state the unit: before you state a ``radius``, look at the distances between
-      neighbours. Without one, :func:`spatrace_sc.tl.infer_ccc` takes a multiple of the median
-      distance between nearest cells.
+    - ``obsm["spatial"]``, (cells, 2 or 3), and the other published arrays. The file does not state
+      the unit: look at the distances between neighbours before you set a ``radius``. Without one,
+      :func:`spatrace_sc.tl.infer_ccc` uses a multiple of the median distance between nearest cells.
     - ``uns["citation"]``; ``uns["atlas"]``: ``name``, ``title``, ``doi``, ``url``, ``file``,
       ``sha256`` and ``checksum``, the source of the checksum.
 
@@ -78,12 +76,12 @@ def mouse_midbrain(
     Raises
     ------
     DownloadError
-        The file cannot be fetched. The message says how to place it by hand.
+        The file cannot be downloaded. The message explains how to place it by hand.
     ChecksumError
-        The file is not the recorded one. A download is then deleted; a file in the cache is left
-        as it is. Neither is read.
+        The file does not match the recorded checksum. A download is then deleted, and a file in the
+        cache is kept. Neither is read.
     DataError
-        The file has another layout than the one described here.
+        The layout of the file differs from the one described here.
 
     References
     ----------
@@ -111,8 +109,8 @@ def axolotl_regeneration(
 ) -> AnnData:
     """Telencephalon of the axolotl, 2 to 60 days after injury and uninjured (ARTISTA, Stereo-seq).
 
-    The first call fetches the file from the publisher. Later calls read it from the cache, also
-    without a network.
+    The first call downloads the file from the publisher. Later calls read it from the cache and
+    need no network.
 
     Parameters
     ----------
@@ -121,7 +119,7 @@ def axolotl_regeneration(
 
     Returns
     -------
-    AnnData as of :func:`mouse_midbrain`, with
+    AnnData as in :func:`mouse_midbrain`, with
 
     - ``obs["stage"]``: ``control`` (uninjured), then ``2DPI``, ``5DPI`` and so on, read from the
       name of the slice (``Injury_15DPI_rep4_...``).

@@ -53,7 +53,7 @@ def simulated(
     knockout: str | list[str] | None = None,
     seed: int | None = None,
 ) -> AnnData:
-    """Simulate a developing tissue in which ligands change genes, with the truth.
+    """Simulate a developing tissue in which ligands change genes, with known truth.
 
     The tissue is built so that correlation fails. Targets respond to the *product* of a cell's own
     ligand exposure and its own receptor, through saturation and with delay. TFs form chains and
@@ -63,7 +63,7 @@ def simulated(
     The steps, in order:
 
     1. *Layout*: cells lie on a jittered grid, 10 units apart. Domains with different mixtures of
-       types drift between stages. Or the cells are those of ``layout``.
+       types drift between stages. With ``layout``, its cells are used instead.
     2. *Ligands*: sender j expresses ligand l at ``log a[j, l] = type + course_l(stage) + 0.7 *
        field_l(x_j) + 0.4 * xi``, xi standard normal. Receivers express 2 % of it.
     3. *Exposure*: receiver i is exposed to ``E[i, l] = sum over j of exp(-d(i, j) / (1.6 s)) *
@@ -81,7 +81,7 @@ def simulated(
         Seed, or a :class:`numpy.random.Generator` that draws one. None: 0. The same seed and
         arguments give the same data.
     n_cells
-        All cells, senders and receivers, over all slices.
+        Total number of cells (senders and receivers) over all slices.
     n_stages, n_slices
         Number of stages, and of slices (replicates) of each stage. A slice is a sample.
     n_ligands, n_receptors, n_pairs
@@ -99,7 +99,7 @@ def simulated(
         Correlation of a decoy's spatial field, and of a decoy receptor's fluctuation, with those
         of the gene it copies.
     signal_strength
-        Multiplies every effect of a signal. 0 gives a tissue in which ligands do nothing (a null).
+        Factor for every effect of a signal. 0: ligands do nothing (a null tissue).
     noise
         Strength of the kinetic noise.
     depth
@@ -114,14 +114,14 @@ def simulated(
         category if it is categorical, else by first appearance. ``layout`` replaces the arguments
         from ``n_cells`` to ``n_slices`` and the type counts.
     receivers
-        With ``layout``: its cell types that receive. Default: types, from the most frequent, until
-        they hold ``receiver_fraction`` of the cells.
+        With ``layout``: cell types that receive. None: the most frequent types that together hold
+        ``receiver_fraction`` of the cells.
     knockout
-        Ligands, receptors or TFs to remove. A ligand is then expressed in no cell; a receptor or
-        TF has level 0 at all times. Everything else is that of the tissue with the same arguments:
-        layout, network, names, half-saturations and every random number, also those of the counts.
-        So the difference between the two tissues is the effect of the removal. ``uns["truth"]`` is
-        the intact network.
+        Ligands, receptors or TFs to remove. A ligand is then expressed in no cell; a receptor or TF
+        has level 0 at all times. Everything else equals the tissue with the same arguments: layout,
+        network, names, half-saturations and all random numbers, including those of the counts. So
+        the difference between the two tissues is the effect of the removal. ``uns["truth"]`` is the
+        intact network.
     seed
         Former name of ``rng``.
 
@@ -131,8 +131,8 @@ def simulated(
 
     - ``X`` log1p of counts per 10 000; ``layers["counts"]``.
     - ``obs``: ``cell_type``, ``sample``, ``stage`` (ordered), ``stage_time``, ``latent_time``
-      (truth; NaN in senders), ``dpt_pseudotime`` (in place of an estimated pseudotime: latent time
-      with noise of standard deviation 0.03, rescaled to 0–1; NaN in senders).
+      (truth; NaN in senders), ``dpt_pseudotime`` (a stand-in for an estimated pseudotime: latent
+      time with noise of standard deviation 0.03, rescaled to 0–1; NaN in senders).
     - ``var``: ``ligand``, ``receptor``, ``tf``, ``target`` as :func:`spatrace_sc.pp.gene_roles`
       writes them, and ``decoy``.
     - ``obsm["spatial"]``; ``obsm["true_signal"]`` (table, cells × pairs named

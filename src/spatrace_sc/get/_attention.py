@@ -28,8 +28,8 @@ def attention(
     """Return how much every target attends to TFs or pairs, and what silencing them changes.
 
     Transformers whose tokens are the TFs of the cell, or TFs and ligand–receptor pairs, compute the
-    attention (``docs/method/attention.md``). It shows where the network looks, not what acts:
-    read it beside ``silencing_effect``, and use :func:`tf_targets` and :func:`lr_targets` for
+    attention (``docs/method/attention.md``). It shows where the network looks, not what acts: read
+    it together with ``silencing_effect``, and use :func:`tf_targets` and :func:`lr_targets` for
     evidence.
 
     Parameters
@@ -42,7 +42,7 @@ def attention(
     kind
         ``"tf_targets"``: all TFs, by two networks that see TFs only. ``"lr_targets"``: the pairs
         that have a weight in the sparse fit, at most the 100 strongest, by one more network that
-        sees them beside all TFs. Other pairs are no tokens and are not listed.
+        sees them beside all TFs. Other pairs are not tokens and are not listed.
     key
         Name of the result.
 
@@ -68,8 +68,8 @@ def attention(
         If there is no result, or it holds no attention of this kind: version 0.1.0 stored none,
         and fewer than 100 receivers train no network.
     InvalidArgumentError
-        If both a stage and a cell type are named, or one that has no attention of its own, or for
-        an unknown kind.
+        If both a stage and a cell type are named, one of them has no attention of its own, or the
+        kind is unknown.
 
     Examples
     --------

@@ -31,11 +31,11 @@ def controls(
         - ``"power"``: share of implanted signals found, by size.
         - ``"limits"``: size that is found with probability .8.
         - ``"with_more"``: that size with twice the receivers, or twice the molecules.
-        - ``"implants"``: every implanted signal and what became of it.
-        - ``"sham_genes"``: every sham gene and the real gene it stands for.
-        - ``"balance"``: how well sham genes match the genes they stand for.
-        - ``"draws"``: every inference, its time and its calls; ``method`` says where sham genes
-          stand, or where senders come from.
+        - ``"implants"``: every implanted signal and its result.
+        - ``"sham_genes"``: every sham gene and the real gene to which it is matched.
+        - ``"balance"``: how well sham genes match their real genes.
+        - ``"draws"``: every inference, its time and its calls; ``method`` names the kind of sham
+          genes or the source of senders.
         - ``"settings"``: power of the settings that were compared with ``over``.
     key
         Name of the result.
@@ -60,8 +60,8 @@ def controls(
     - ``size``: share of the variance of the target that the implant explains.
     - ``n``: number of implants; ``power``: share with q ≤ 0.1; ``low``, ``high``: its 95 %
       interval.
-    - ``right_sign``: share of those found whose effect has the right sign.
-    - ``rival_share``: share of those missed in whose place another regulator is called.
+    - ``right_sign``: share of found implants whose effect has the right sign.
+    - ``rival_share``: share of missed implants for which another regulator is called instead.
 
     ``"settings"``: one row per ``setting`` and ``table``: held-out ``r2``; ``max_q``, the largest q
     at which negative controls expect a tenth of the calls to be false; ``power``, the share of the

@@ -61,7 +61,7 @@ def to_decoupler(
     -------
     Table ``source, target, weight``, strongest first, each edge once. ``weight`` is the signed
     effect, in standard deviations of the target per standard deviation of the source. If no edge
-    has such a q, the table is empty and the log says so.
+    passes, the table is empty and a log message reports it.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def to_liana(
 
     Returns
     -------
-    Table, strongest first. If no row has such a q, it is empty and the log says so.
+    Table, strongest first. If no row passes, it is empty and a log message reports it.
 
     - ``source``, ``target``: cell types that send and that receive.
     - ``ligand_complex``, ``receptor_complex``: single genes.
@@ -157,8 +157,8 @@ def to_networkx(
     Returns
     -------
     ``DiGraph``; for communication ``MultiDiGraph`` whose edges have the key ``ligand^receptor``.
-    All values are strings and plain numbers. If no edge has such a q, the graph is empty and the
-    log says so.
+    All values are strings and plain numbers. If no edge passes, the graph is empty and a log
+    message reports it.
 
     - Nodes are named as in the tables. Their ``role`` is "tf", "target", "pair", "ligand",
       "receptor", "cell type", or several of these joined by " | ".

@@ -26,11 +26,11 @@ def ranges(adata: AnnData, *, profile: bool = False, key: str = _keys.RESULT) ->
     -------
     One row per ligand:
 
-    - ``ligand``, ``n_edges``: name, and number of the edges that tell about it.
+    - ``ligand``, ``n_edges``: name, and number of edges used.
     - ``radius``: preferred radius, in the units of the coordinates.
-    - ``low``, ``high``: 95 % interval over bootstrap draws of spatial blocks.
-    - ``determined``: False if the interval holds every radius, or if no radius predicts targets in
-      blocks that were not fitted.
+    - ``low``, ``high``: 95 % interval over bootstrap samples of spatial blocks.
+    - ``determined``: False if the interval contains every radius, or if no radius predicts targets
+      in held-out blocks.
 
     With ``profile=True`` one row per ligand and ``radius``: ``log_likelihood`` in held-out blocks,
     relative to no signal, and ``preferred``, the share of the draws in which the radius is best.

@@ -34,8 +34,8 @@ def sample_features(
     """Return the mean activity of pairs, TFs and modules in every sample, one row per sample.
 
     A feature is the mean over the receivers of a sample of what :func:`spatrace_sc.get.activity`
-    returns per cell. A mean over all receivers also depends on their cell types. To keep types
-    apart, pass the cells of one: ``st.get.sample_features(adata[adata.obs["cell_type"] == "x"])``.
+    returns per cell. A mean over all receivers also depends on their cell types. To separate types,
+    pass the cells of one: ``st.get.sample_features(adata[adata.obs["cell_type"] == "x"])``.
 
     Parameters
     ----------

@@ -34,9 +34,9 @@ def signal_direction(
         expected_i  = sum over j of C[j, i] * (sum over j of w[i, j] * u[j, i])
                                             / (sum over j of w[i, j])
 
-    The expected direction is that of a signal which all senders around the cell give alike. It is
-    far from 0 where senders are on one side, as at the edge of a slice. The difference shows from
-    where the cell receives more than the arrangement of the senders implies.
+    The expected direction assumes that all senders around the cell give the same signal. It is far
+    from 0 if senders are on one side, as at the edge of a slice. The difference shows the direction
+    from which the cell receives more than the arrangement of the senders implies.
 
     Parameters
     ----------

@@ -39,9 +39,9 @@ def tf_targets(
 
     Returns
     -------
-    Table with one row per candidate edge. If there are more than ``config.max_edges``
-    candidates, only edges with an effect are listed, at most that many. Columns that say how
-    reliable a row is come last, where a narrow screen shows them, too.
+    Table with one row per candidate edge. If there are more than ``config.max_edges`` candidates,
+    only edges with an effect are listed, at most that many. Columns about reliability come last,
+    where a narrow screen shows them, too.
 
     - ``tf``, ``target``: names of the genes.
     - ``effect``: change of the target, in its standard deviations, when the TF rises by one of
@@ -59,8 +59,8 @@ def tf_targets(
       would have to explain to remove the effect (``docs/method/confounders.md``).
     - ``benchmark``: the same for the strongest measured covariate (cell type, slice, time,
       neighbourhood or one that you named). An edge whose ``robustness`` is below it could be
-      explained by a confounder no stronger than that. Both are NaN where they are not known,
-      and for TFs that fewer than half of the refits select for the target.
+      explained by a confounder no stronger than that. Both are NaN where they are unknown, and for
+      TFs that fewer than half of the refits select for the target.
     - ``effect_within``, ``effect_between``: effect within cell type, slice and time, and effect of
       what these predict of the TF on what they predict of the target, in the units of ``effect``.
       They come from ridge regressions of their own and do not change score, p or q
@@ -86,8 +86,8 @@ def tf_targets(
       - "no effect": the score is 0.
       - "noise not known" (TF edges only): the count noise is unknown, so nothing was tested.
       - "list too short": q against decoys is above 0.1, although the edge exceeds every decoy in
-        more than half of the refits. A list of n such edges alone has q = 1 / n. One or two are
-        so by chance.
+        more than half of the refits. A list of n such edges alone has q = 1 / n. One or two such
+        edges arise by chance.
       - "weaker than decoys": q against decoys is above 0.1.
       - "below the minimum effect" (TF edges only): p of the test against ``minimum_effect``,
         for this edge alone, is above 0.1.
@@ -110,7 +110,7 @@ def tf_targets(
 
       - "supported": significant, q ≤ 0.1.
       - "group" (pairs only): q is above 0.1, but ``group_q_value`` ≤ 0.1. One regulator of the
-        group acts; the data do not say which.
+        group acts; the data cannot identify which.
       - "ranked": an effect that is not significant. Use it for ranking only.
       - "noise unknown" (TF edges only): an effect that could not be tested, because the data are
         not log1p of normalised counts. p is that of the test without a correction for count
@@ -194,7 +194,7 @@ def lr_pairs(adata: AnnData, stage: str | None = None, *, key: str = _keys.RESUL
 
     Returns
     -------
-    Table with one row per candidate pair. A gene with itself is one only with
+    Table with one row per candidate pair. A gene is paired with itself only with
     ``homophilic=True`` in :func:`spatrace_sc.tl.infer_ccc`.
 
     - ``ligand``, ``receptor``: names of the genes.

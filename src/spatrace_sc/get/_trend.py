@@ -33,13 +33,13 @@ def trend(
 ) -> pd.DataFrame:
     """Return the mean activity of pairs, TFs or modules along stages or pseudotime.
 
-    Neighbouring cells share senders, so cells are no independent observations. The standard
-    error is therefore that between local squares of tissue, whose side is twice the radius of
+    Neighbouring cells share senders, so cells are not independent observations. The standard error
+    is therefore computed between local squares of tissue, whose side is twice the radius of
     signaling; squares never cross slices. For B squares with n_b cells and mean m_b::
 
         se = sqrt(B / (B - 1) * sum(n_b² (m_b - mean)²)) / sum(n_b)
 
-    Variation between slices that affects all squares of a slice alike is not in it.
+    It does not include variation between slices that affects all squares of a slice alike.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def trend(
     MissingKeyError
         ``adata`` has no such result, column or modules.
     InvalidArgumentError
-        An argument is out of range, or names nothing in the result.
+        An argument is out of range, or names something that is not in the result.
 
     Examples
     --------

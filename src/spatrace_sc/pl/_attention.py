@@ -63,15 +63,15 @@ def attention(
 ) -> Axes:
     """Draw a heatmap of the attention of targets to regulators, with dots for silencing effects.
 
-    The shade of a field is the share of the target's attention that the TF or pair receives. The
-    area of its dot is the size of the effect of silencing the regulator, over all cells; the dot
-    is red if the regulator raises the target and blue if it lowers it. A dark field without a dot
-    has attention, but its regulator can be silenced without loss. Attention is association; for
+    The shade of a square is the share of the target's attention that the TF or pair receives. The
+    area of its dot is the size of the effect of silencing the regulator, over all cells; the dot is
+    red if the regulator raises the target and blue if it lowers it. A dark square without a dot has
+    attention, but its regulator can be silenced without loss. Attention is an association; for
     evidence use :func:`spatrace_sc.pl.effect_heatmap`.
 
     Regulators are ranked by their largest attention, strongest on top. Targets are ranked by their
-    largest attention to the drawn regulators, and stand in the order of the regulator that they
-    attend to most.
+    largest attention to the drawn regulators, and are grouped by the regulator to which they attend
+    most.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def attention(
     Returns
     -------
     The Axes; the heatmap is ``ax.images[0]`` and the dots are ``ax.collections[0]``. If the sparse
-    fit keeps no pair, they hold a note instead.
+    fit keeps no pair, they show a note instead.
 
     Raises
     ------

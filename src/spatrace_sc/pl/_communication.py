@@ -41,9 +41,9 @@ def communication(
 ) -> Axes:
     """Draw a heatmap of sender types × receiver types with the score summed over pairs.
 
-    A field has a dot if one of the rows that it sums is significant (q ≤ 0.1); the others are a
-    ranking. A line under the title counts them. Up to twelve types, the scores are written into
-    the fields. With ``max_q`` only significant rows are summed.
+    A square has a dot if one of the rows that it sums is significant (q ≤ 0.1); the others are a
+    ranking. A line under the title counts them. Up to twelve types, the scores are written into the
+    squares. With ``max_q`` only significant rows are summed.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def communication(
     MissingKeyError
         ``adata`` has no such result.
     InvalidArgumentError
-        An argument is out of range, or names nothing in the result.
+        An argument is out of range, or names something that is not in the result.
 
     Examples
     --------

@@ -52,7 +52,7 @@ def comparison(
     key: str = _keys.RESULT,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw what differs between groups: an arrow from the reference to the group for every change.
+    """Draw differences between groups: an arrow from the reference to the group for every change.
 
     The square is the effect in the reference and the dot the effect in the group; grey bars are
     two standard errors to each side. A ring marks a difference with q ≤ 0.1, and a black centre an

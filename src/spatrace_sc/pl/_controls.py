@@ -45,7 +45,7 @@ def controls(
     key: str = _keys.RESULT,
     ax: Sequence[Axes] | None = None,
 ) -> NDArray[Any]:
-    """Draw the calls on the tissue beside those expected to be false, and power against size.
+    """Draw the calls with the number expected to be false, and power against effect size.
 
     Left: the number of edges with q ≤ ``max_q``, and how many of them negative controls expect to
     be false, with a 95 % interval; of misplaced senders and senders of another slice, the larger
@@ -73,7 +73,7 @@ def controls(
     MissingKeyError
         ``adata`` has no such result, or no controls.
     InvalidArgumentError
-        ``max_q`` is no threshold of the controls, or ``ax`` does not have two axes.
+        ``max_q`` is not a threshold of the controls, or ``ax`` does not have two axes.
 
     Examples
     --------

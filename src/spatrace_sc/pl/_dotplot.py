@@ -56,7 +56,7 @@ def dotplot(
     The area of a dot grows with the evidence, −log10 q up to q = 0.001. Its colour is the score.
     Significant dots (q ≤ 0.1) have a ring, and a line under the title counts them. Pairs and
     combinations with a significant row come first, then those with the larger sum of scores.
-    Combinations stand in the order of their senders.
+    Combinations are ordered by sender.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def dotplot(
     MissingKeyError
         ``adata`` has no such result.
     InvalidArgumentError
-        An argument is out of range, or names nothing in the result.
+        An argument is out of range, or names something that is not in the result.
 
     Examples
     --------

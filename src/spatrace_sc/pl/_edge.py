@@ -41,7 +41,7 @@ def edge(
     key: str = _keys.RESULT,
     ax: Sequence[Axes] | None = None,
 ) -> NDArray[Any]:
-    """Draw a target against the signal of its regulator once everything else is taken out.
+    """Draw the partial residuals of a target against the signal of its regulator.
 
     Black dots are means over all receivers in bins of the signal, with two standard errors over
     spatial blocks to each side; they are ringed if the edge is significant (q ≤ 0.1). The line is
@@ -50,8 +50,8 @@ def edge(
 
     The right panel shows the same partial residuals against the signal of a rival: one that the
     data cannot distinguish (column ``group``), or the strongest other regulator of the target. A
-    rival that explains as much would do as well in place of the regulator. Signals are as measured,
-    so the slope for a TF is usually smaller than its effect, which is corrected for count noise.
+    rival that explains as much could replace the regulator. Signals are as measured, so the slope
+    for a TF is usually smaller than its effect, which is corrected for count noise.
 
     Parameters
     ----------

@@ -38,9 +38,9 @@ def effect_heatmap(
     """Draw a heatmap of the signed effects of the strongest regulators on their main targets.
 
     Regulators are ranked by the Euclidean norm of their effects on all targets, and targets by the
-    norm of the effects of the drawn regulators. Similar rows and columns are neighbours (cosine
-    distance, average linkage). A dot marks an effect that is significant (q ≤ 0.1); the others
-    rank regulators, but are no findings. A line under the title counts the significant effects.
+    norm of the effects of the drawn regulators. Similar rows and columns are adjacent (cosine
+    distance, average linkage). A dot marks an effect that is significant (q ≤ 0.1); the others rank
+    regulators, but are not findings. A line under the title counts the significant effects.
 
     Parameters
     ----------

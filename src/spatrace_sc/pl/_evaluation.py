@@ -46,7 +46,7 @@ def evaluation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InvalidArgumentError
-        ``table`` is no table of :func:`spatrace_sc.tl.evaluate`.
+        ``table`` is not a table of :func:`spatrace_sc.tl.evaluate`.
 
     Examples
     --------

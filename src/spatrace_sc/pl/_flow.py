@@ -53,7 +53,7 @@ def flow(
     """Draw in which direction a signal crosses the tissue, with one panel per slice.
 
     Every receiver i has the direction from its senders j, weighted by what each gives it, minus the
-    direction that is expected if all senders around it gave alike
+    direction that is expected if all senders around it gave the same signal
     (:func:`spatrace_sc.get.signal_direction`)::
 
         v_i = sum over j of (C[j, i] - expected C[j, i]) * (x_i - x_j) / |x_i - x_j|
@@ -99,7 +99,7 @@ def flow(
     MissingKeyError
         ``adata`` has no such result, column or slot, or the matrix was not stored.
     InvalidArgumentError
-        An argument is out of range, or names nothing in the result.
+        An argument is out of range, or names something that is not in the result.
 
     Examples
     --------

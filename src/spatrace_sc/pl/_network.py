@@ -93,7 +93,7 @@ def network(
     MissingKeyError
         ``adata`` has no such result.
     InvalidArgumentError
-        An argument is out of range, or names nothing in the result.
+        An argument is out of range, or names something that is not in the result.
 
     Examples
     --------

@@ -48,12 +48,12 @@ def pair_heatmap(
     """Draw a heatmap of ligands × receptors and bars of the strongest pairs.
 
     Significant pairs (q ≤ 0.1) have a dot, in the heatmap and at their bar; the others are a
-    ranking. A line under the title counts them. Pairs that are no candidates, or have a q above
-    ``max_q``, are grey. Bars have the colour of their field; a line through the end of a bar is
+    ranking. A line under the title counts them. Pairs that are not candidates, or have a q above
+    ``max_q``, are grey. Bars have the colour of their square; a line through the end of a bar is
     the standard error of the score over refits.
 
-    Ligands are ranked by their largest score, strongest on top. Receptors stand in the order of
-    the ligand with which their score is largest.
+    Ligands are ranked by their largest score, strongest on top. Receptors are grouped by the ligand
+    with which their score is largest.
 
     Parameters
     ----------

@@ -44,12 +44,12 @@ def roles(
 ) -> Axes:
     """Draw how much every cell type sends and receives.
 
-    A dot is a cell type. It lies to the right if its signals to all types have a large sum of
-    scores, and high up if the signals that it receives have one. Its area is the number of pairs
-    by which it sends or receives. It has a ring if one of these rows is significant (q ≤ 0.1).
-    Types that send or receive most are named first, as far as there is room. A type with less than
-    a tenth of the largest sum has no name; the title says how many. Names are moved apart if the
-    package adjustText is installed.
+    A dot is a cell type. Its horizontal position is the sum of scores that it sends to all types,
+    and its vertical position the sum that it receives. Its area is the number of pairs by which it
+    sends or receives. It has a ring if one of these rows is significant (q ≤ 0.1). Types that send
+    or receive most are named first, as far as there is room. A type with less than a tenth of the
+    largest sum has no name; the title says how many. Names are moved apart if the package
+    adjustText is installed.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def roles(
     MissingKeyError
         ``adata`` has no such result.
     InvalidArgumentError
-        An argument is out of range, or names nothing in the result.
+        An argument is out of range, or names something that is not in the result.
 
     Examples
     --------

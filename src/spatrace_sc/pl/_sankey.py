@@ -57,7 +57,8 @@ def sankey(
     The width of a flow is the size of the cascade's effect on its target, divided between cell
     types as the scores of its pair are (:func:`spatrace_sc.get.communication`). As much flows into
     a bar as out of it. Red flows raise the target, blue ones lower it. A black dot between TF and
-    target marks a cascade with two significant steps (q ≤ 0.1); it does not vouch for the types.
+    target marks a cascade with two significant steps (q ≤ 0.1); it says nothing about the cell
+    types.
 
     Parameters
     ----------

@@ -126,7 +126,7 @@ def spatial(
     MissingKeyError
         ``adata`` has no such result, column or slot.
     InvalidArgumentError
-        An argument is out of range, or names nothing in the result.
+        An argument is out of range, or names something that is not in the result.
 
     Examples
     --------

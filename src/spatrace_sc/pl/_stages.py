@@ -53,7 +53,7 @@ def stages(
     score at any stage. It is gained if it is present at the later stage only, lost if at the
     earlier stage only, and kept if at both. Scores of a stage follow the level of the regulator
     there (:func:`spatrace_sc.get.lr_pairs` with ``stage=``), so all edges of one regulator change
-    together. This describes and tests nothing; :func:`spatrace_sc.tl.compare` tests.
+    together. The figure only describes; :func:`spatrace_sc.tl.compare` tests.
 
     With ``kind="communication"`` a row sender → receiver × pair is present where it is significant
     at the stage (q ≤ ``max_q``, by default 0.1). A row can cross this limit by chance.

@@ -35,8 +35,8 @@ def top_edges(
 ) -> Axes:
     """Draw the strongest edges, with sign and stability.
 
-    A black ring around the dot marks a significant edge (q ≤ 0.1); the others are a ranking, no
-    findings. A grey ring marks an edge of which only the group is significant
+    A black ring around the dot marks a significant edge (q ≤ 0.1); the others are a ranking, not
+    findings. A grey ring marks an edge whose group alone is significant
     (:func:`spatrace_sc.get.lr_targets`). A line under the title counts the significant edges.
 
     Behind a name, "~" marks an edge that is ranked by co-variation only. The sign "†" marks an edge

@@ -46,7 +46,7 @@ def trajectory(
     invert_y: bool | None = None,
     ax: Axes | Sequence[Axes] | None = None,
 ) -> Axes | NDArray[Any]:
-    """Draw where cells go: transitions as arrows over an embedding or over the tissue.
+    """Draw transitions between cells as arrows over an embedding or over the tissue.
 
     Every cell i has the displacement to its expected successor, with the transitions T::
 
@@ -74,11 +74,11 @@ def trajectory(
         Arrows along the longer side of a panel. None: 22 for one panel, fewer for several.
     sample_key
         Column of ``obs`` with the slice. Every slice then has a panel, in which only transitions
-        within the slice are drawn; positions in different slices cannot be compared. Transitions
-        know no positions, and a successor at a random position is, on average, in the middle of
-        the slice. That pull, b (m - x_i) with the mean position m and 0 ≤ b ≤ 1 fitted by least
-        squares, is subtracted, and the title says how large b is. With it, a movement of all
-        cells to the middle is removed, too.
+        within the slice are drawn; positions in different slices cannot be compared. Transitions do
+        not depend on positions, and a successor at a random position is, on average, in the middle
+        of the slice. That pull, b (m - x_i) with the mean position m and 0 ≤ b ≤ 1 fitted by least
+        squares, is subtracted, and the title says how large b is. With it, a movement of all cells
+        to the middle is removed, too.
     key
         Name of the transitions, ``key_added`` of :func:`spatrace_sc.pp.transitions`.
     size

@@ -47,8 +47,8 @@ def trend(
     """Draw the mean activity of pairs, TFs or modules by stage, or along pseudotime.
 
     Bars are one standard error to each side, between local squares of tissue
-    (:func:`spatrace_sc.get.trend`). A black ring marks what is significant over all cells
-    (q ≤ 0.1): a pair by its own q, a TF by a target, a module by a main pair. The figure describes;
+    (:func:`spatrace_sc.get.trend`). A black ring marks significance over all cells (q ≤ 0.1): a
+    pair by its own q, a TF by a target, a module by a main pair. The figure describes;
     :func:`spatrace_sc.tl.compare` tests differences between stages.
 
     Parameters
@@ -80,7 +80,7 @@ def trend(
     MissingKeyError
         ``adata`` has no such result, column or modules.
     InvalidArgumentError
-        An argument is out of range, or names nothing in the result.
+        An argument is out of range, or names something that is not in the result.
 
     Examples
     --------

@@ -47,7 +47,7 @@ def gather(
     key_added: str = _keys.GATHERED,
     copy: bool = False,
 ) -> AnnData | None:
-    """Join the tables of a SpatialData into one table that inference can be run on.
+    """Join the tables of a SpatialData into one table for the inference.
 
     A time series may be several elements that one table annotates, or several tables. Every
     element (region) becomes a sample. The position of a cell is the centroid of its shape, point
@@ -58,14 +58,14 @@ def gather(
     sdata
         SpatialData.
     tables
-        Tables to join. None: all tables that this function has not made itself. Genes, columns of
-        ``obs`` and layers that the tables do not share are left out, and their number is logged.
-        A cell name that occurs in several tables gets the name of its table appended.
+        Tables to join. None: all tables that this function did not create. Genes, columns of
+        ``obs`` and layers that the tables do not share are left out, and their number is logged. A
+        cell name that occurs in several tables gets the name of its table appended.
     elements
         Shapes, points or labels whose cells are taken. None: all that the tables annotate.
     coordinate_system
         Coordinate system of the positions, which also fixes the unit of ``radius``. Pass a
-        dictionary, element → coordinate system, where it differs. None: positions are
+        dictionary, element → coordinate system, if elements differ. None: positions are
         ``obsm[spatial_key]`` of the tables as they are; a table that annotates no element is then
         one sample, named like the table.
     sample_key
@@ -74,9 +74,9 @@ def gather(
     spatial_key
         Slot of ``obsm`` with the positions.
     key_added
-        Name of the new table. It must be free, or name a table that this function has made. That
-        table is replaced, together with the results of this package in it, unless you have added
-        or changed columns of ``obs``, layers or slots of ``obsm`` and ``obsp``.
+        Name of the new table. It must be unused, or the name of a table that this function created.
+        That table is replaced, together with the results of this package in it, unless you have
+        added or changed columns of ``obs``, layers or slots of ``obsm`` and ``obsp``.
     copy
         Return the table instead of adding it.
 

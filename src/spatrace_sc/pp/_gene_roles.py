@@ -52,26 +52,26 @@ def gene_roles(
     data
         AnnData, or SpatialData with ``table_key``.
     organism
-        Organism whose published lists stand in for lists that are not given: ``"human"``,
-        ``"mouse"``, ``"rat"``, ``"zebrafish"`` or ``"chicken"``. Ligands and receptors come from
-        the installed liana (human and mouse). The TFs come from Lambert et al. 2018 (human) or
-        AnimalTFDB 4.0, which are downloaded once. Genes of these lists that are detected in fewer
-        than 1 % of the cells are left out (logged). None: all three lists must be given.
+        Organism whose published lists are used for roles without a list: ``"human"``, ``"mouse"``,
+        ``"rat"``, ``"zebrafish"`` or ``"chicken"``. Ligands and receptors come from the installed
+        liana (human and mouse). The TFs come from Lambert et al. 2018 (human) or AnimalTFDB 4.0,
+        which are downloaded once. Genes of these lists that are detected in fewer than 1 % of the
+        cells are left out (logged). None: all three lists must be given.
     ligands, receptors, tfs
-        Names as in ``var_names`` or in ``var[gene_symbols]``. A list that is given is used as it
-        is, whatever ``organism``. Names that are not in the data are left out; their number is
-        logged, with similar names of the data. Blanks around a name do not matter, nor does the
-        version of an Ensembl id where only one gene fits. A ligand or receptor ``"A_B"``,
-        ``"A&B"`` or ``"A+B"`` that is no gene itself is a complex: it counts as one regulator,
-        and its subunits only if they are listed, too. It is left out, with a warning, if a
-        subunit is not in the data.
+        Names as in ``var_names`` or in ``var[gene_symbols]``. A list that you pass is used
+        unchanged, whatever ``organism`` is. Names that are not in the data are left out; their
+        number is logged, with similar names of the data. Blanks around a name do not matter, nor
+        does the version of an Ensembl id where only one gene fits. A ligand or receptor ``"A_B"``,
+        ``"A&B"`` or ``"A+B"`` that is not itself a gene is a complex. It counts as one regulator,
+        and its subunits only if they are listed, too. It is left out, with a warning, if a subunit
+        is not in the data.
     targets
         The genes to explain. None: the most variable genes that are detected in at least 5 % of
         cells, at most 300; only highly variable genes if ``var["highly_variable"]`` exists. The
         genes of the other three roles are never among them.
     orthologs
-        Table ``source, target``: ``source`` is a name in the data, ``target`` the human symbol.
-        It translates human lists for an organism without lists of its own; for one that is not
+        Table ``source, target``: ``source`` is a name in the data, ``target`` the human symbol. It
+        translates human lists for an organism without its own lists. For an organism that is not
         listed above, pass ``organism="human"``. The columns may also be ``human`` and the organism.
     gene_symbols
         Column of ``var`` with the names to match, e.g. ``"symbol"`` where ``var_names`` are
@@ -96,8 +96,8 @@ def gene_roles(
     Raises
     ------
     InvalidArgumentError
-        If a list is neither given nor published for ``organism``, or is no list of names; or if
-        ``var`` has a column of the name of a role with other content, which would be lost.
+        If a list is neither passed nor published for ``organism``, or is not a list of names; or if
+        ``var`` already has a column with the name of a role and other content, which would be lost.
     MissingPackageError
         If liana is needed for ligands and receptors and is not installed.
     DownloadError
@@ -105,7 +105,7 @@ def gene_roles(
         address, and the path at which to place the file by hand.
     DataError
         If a role has no gene in the data. The message suggests another column, ``adata.raw`` or a
-        difference in case where that would help.
+        different case if that would match.
     MissingKeyError
         If ``gene_symbols`` is not a column of ``var``, or ``layer`` is not a layer.
 

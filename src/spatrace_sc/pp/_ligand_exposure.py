@@ -55,7 +55,7 @@ def ligand_exposure(
     The exposure of cell i to ligand l is the sum over senders j of
     exp(-3 d_ij / radius) · (exp(X_jl) - 1), with X log-normalised expression and d the distance.
     Senders are other cells of the same slice within the radius, and with ``own`` the cell itself.
-    Expression is returned to linear units before the sum, because molecules add and their
+    Expression is converted to linear units before the sum, because molecules add up and their
     logarithms do not.
 
     Parameters
@@ -70,10 +70,11 @@ def ligand_exposure(
         µm per unit of the coordinates; ``radius`` is in µm then.
     ligands
         Genes. None: those flagged in ``var["ligand"]``, and the complexes that
-        :func:`spatrace_sc.pp.gene_roles` stored. A name ``"A_B"`` that is no gene is a complex.
+        :func:`spatrace_sc.pp.gene_roles` stored. A name ``"A_B"`` that is not itself a gene is a
+        complex.
     cell_type_key
-        Column of ``obs`` that holds the types named by ``senders`` and ``receivers``. Means of
-        genes that were not measured in a slice are taken by type.
+        Column of ``obs`` that holds the types named by ``senders`` and ``receivers``. Genes that
+        were not measured in a slice are replaced by the means of the type.
     sample_key
         Column of ``obs`` with the slice; neighbours never cross it. None: one slice.
     spatial_key

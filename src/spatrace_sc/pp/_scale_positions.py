@@ -35,11 +35,11 @@ def scale_positions(
 ) -> NDArray[np.float64] | None:
     """Scale the coordinates of every slice so that neighbouring spots are ``spacing`` apart.
 
-    Use it where slices have different units, such as pixels of images of different size. The
-    coordinates of a slice are multiplied by spacing / (median distance to the nearest other cell
-    of that slice). This is correct for spots on a grid with a known distance from centre to
-    centre: 100 µm for Visium, 200 µm for first-generation Spatial Transcriptomics. Cells of a
-    segmented image have no such distance; scale their slices by the size of a pixel instead.
+    Use it if slices have different units, such as pixels of images of different size. The
+    coordinates of a slice are multiplied by spacing / (median distance to the nearest other cell of
+    that slice). This is correct for spots on a grid with a known distance from centre to centre:
+    100 µm for Visium, 200 µm for first-generation Spatial Transcriptomics. Cells of a segmented
+    image have no such distance; scale their slices by the size of a pixel instead.
 
     Parameters
     ----------
@@ -55,8 +55,7 @@ def scale_positions(
         Table of a SpatialData. Only its ``obsm`` changes; elements and transformations do not.
     key_added
         Slot of ``obsm`` to write; pass it as ``spatial_key`` to the other functions.
-        ``spatial_key`` itself replaces the coordinates, which then no longer fit an image that
-        they were measured on.
+        ``spatial_key`` itself overwrites the coordinates, which then no longer match their image.
     copy
         Return the coordinates instead of writing them.
 

@@ -48,7 +48,7 @@ def transitions(
     key_added: str = _keys.TRANSITIONS,
     copy: bool = False,
 ) -> sparse.csr_matrix | None:
-    """Compute which cells could turn into which later cells.
+    """Compute the probabilities that cells turn into later cells.
 
     Transitions follow pseudotime, come from optimal transport between stages, or are taken from
     another package. By default they lead to forward nearest neighbours in expression space along
@@ -61,7 +61,7 @@ def transitions(
     the neighbours come from the next stage. The other half come from the same stage, where cells
     are ordered by the stage that their expression predicts.
 
-    Whatever the method, the written transitions go forward along ``time_key``, have no cycles, and
+    Whatever the method, the stored transitions lead forward along ``time_key``, have no cycles, and
     their rows sum to 1. Transitions of a cell to itself, to earlier cells, and to cells that are
     not analysed are left out, and their share is logged. A matrix with more than half of its mass
     leading back in time is an error.

@@ -44,25 +44,25 @@ def apply_model(
     key_added: str = _keys.RESULT,
     copy: bool = False,
 ) -> AnnData | None:
-    """Apply a fitted model to other cells: activity, predictions with R² there, knockouts.
+    """Apply a fitted model to other cells: activity, predictions with their R², and knockouts.
 
     Nothing is fitted. The cells are read as the inference read its own, and their levels are put
     on the scales of the cells that the model was fitted to:
 
-    - *Genes* are aligned by name, upper and lower case distinguished. All ligands, receptors and
-      TFs of the model must be there. Targets may be missing, with a warning: their R² is NaN.
-    - *Counts* are multiplied by one factor, by which the median gene has the same mean level over
-      the receivers as in the inference, among all genes of both files. So another depth does not
-      matter. Data that are not counts enter as they are.
-    - *Ancestors and neighbours* are those of the new cells, and so is the state of a
-      neighbourhood, in the principal components of the model.
-    - *Time* must be on the time scale of the inference. Beyond its range, the effect of time is
-      that at its end.
-    - *Cell types* are aligned by name. Cells of a type that the model does not know take no part,
-      with a warning, unless you name it in ``senders`` or ``receivers``; the effect of such a
-      type of receiver is that of the mean receiver.
+    - *Genes* are matched by name, with upper and lower case distinguished. All ligands, receptors
+      and TFs of the model must be present. Targets may be missing, with a warning: their R² is NaN.
+    - *Counts* are multiplied by one factor, so that the median of the genes in both files has the
+      same mean level over the receivers as in the inference. So sequencing depth does not matter.
+      Data that are not counts are used unchanged.
+    - *Ancestors and neighbours* come from the new cells. So does the state of a neighbourhood, in
+      the principal components of the model.
+    - *Time* must be on the time scale of the inference. Beyond its range, time has its effect at
+      the nearest end.
+    - *Cell types* are matched by name. Cells of an unknown type are left out, with a warning,
+      unless you name it in ``senders`` or ``receivers``. An unknown receiving type has the effect
+      of the mean receiver.
     - *Slices* are new, and their effects unknown. R² compares cells within slices.
-    - *Covariates* that you named are aligned by name and category; an unknown category has the
+    - *Covariates* that you named are matched by name and category; an unknown category has the
       effect of the mean receiver, with a warning.
 
     Parameters
@@ -72,7 +72,7 @@ def apply_model(
     data
         AnnData, or SpatialData with ``table_key``, with expression in the form of the inference.
     cell_type_key, sample_key, stage_key, time_key, spatial_key, layer, transitions_key, proportions
-        As in :func:`spatrace_sc.tl.infer_ccc`. None: those of the inference. ``""``: none, where
+        As in :func:`spatrace_sc.tl.infer_ccc`. None: as in the inference. ``""``: none, although
         the inference named one.
     gene_symbols
         Column of ``var`` with the names by which the model knows the genes. None: that of the
@@ -98,16 +98,15 @@ def apply_model(
     - ``obsp[key_added + "_communication"]`` and the tables of communication;
     - ``uns[key_added]["applied"]``: R² of every target (:func:`spatrace_sc.get.prediction`).
 
-    Tables of edges, their p and q, and the training history are those of the inference. Stages
-    are those of these cells, by whose levels tables by stage are scaled.
-    :func:`spatrace_sc.tl.knockout` works on the result. Verbs that need the cells of the
-    inference raise a DataError.
+    Tables of edges, their p and q, and the training history are copied from the inference. Stages
+    come from these cells, whose levels scale the tables by stage. :func:`spatrace_sc.tl.knockout`
+    works on the result. Functions that need the cells of the inference raise a DataError.
 
     Raises
     ------
     DataError
-        If regulators or all targets are missing, counts are needed and the data are none, or as
-        in :func:`spatrace_sc.tl.infer_ccc`.
+        If regulators or all targets are missing, the model needs counts and the data are not
+        counts, or as in :func:`spatrace_sc.tl.infer_ccc`.
     MissingKeyError, InvalidArgumentError
         The message names the argument.
 

@@ -47,7 +47,7 @@ def cascades(
     target therefore lowers the target.
 
     A path is listed if both of its steps have ``q_value`` ≤ ``max_q``. Chains of several TFs are
-    not joined: where a TF acts through another one, each is the TF of its own paths.
+    not joined: if a TF acts through another one, each has its own paths.
 
     Parameters
     ----------

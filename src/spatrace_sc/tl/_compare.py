@@ -45,7 +45,7 @@ def compare(
 ) -> AnnData | None:
     """Compare edges and activities between groups of receivers.
 
-    Groups are stages, conditions or bins of pseudotime. Two questions are kept apart:
+    Groups are stages, conditions or bins of pseudotime. The comparison answers two questions:
 
     - *Response*: does a target respond differently to the same level of a regulator?
     - *Level*: is there more of the regulator, or more of the signal?
@@ -85,12 +85,12 @@ def compare(
     ----------
     data
         AnnData, or SpatialData with ``table_key``, with a result of
-        :func:`spatrace_sc.tl.infer_ccc`. Since the inference only the order of genes and cells
-        may have changed.
+        :func:`spatrace_sc.tl.infer_ccc`. Only the order of genes and cells may have changed since
+        the inference.
     groups
         Column of ``obs``. A numeric column with more than ten values is cut into bins with equal
         numbers of cells. Several columns, such as ``["stage", "condition"]``, are crossed: groups
-        that differ in one of them only are compared, conditions within every stage and stages
+        that differ in only one of them are compared, conditions within every stage and stages
         within every condition. Such groups are called e.g. ``"E2, treated"``.
     categories
         Groups to compare, in this order. None: all.
@@ -103,8 +103,8 @@ def compare(
         Of crossed columns: a group of one of them.
     replicate_key
         Column of ``obs`` with the animal, embryo or donor: the unit of the test. Each replicate
-        lies in one group. All slices of a replicate form one unit, because they share what makes
-        animals differ. None: the slices of the inference if every group has two (logged as an
+        lies in one group. All slices of a replicate form one unit, because they are not
+        independent. None: the slices of the inference if every group has two (logged as an
         assumption), otherwise spatial blocks.
     max_q
         Largest q in the full data set of an edge that is compared. A change is named if its own

@@ -51,28 +51,28 @@ def controls(
     table_key: str = _keys.TABLE,
     copy: bool = False,
 ) -> AnnData | None:
-    """Measure on your own tissue what the inference finds, and what it finds falsely.
+    """Estimate the false discoveries and the power of the inference on your own tissue.
 
-    The inference is run again, with the settings of the result, on tissues that are the user's but
-    for one change whose truth is known. *Negative controls* estimate the false discovery rate on
-    this tissue:
+    The inference is repeated, with the settings of the result, on copies of your tissue with one
+    change whose effect is known. *Negative controls* estimate the false discovery rate on this
+    tissue:
 
     - **Sham genes** cannot signal: they are in no list of ligands, receptors or TFs. They compete
-      beside the real genes in these roles, each matched to a real gene for level, cell-type
+      with the real genes in these roles, each matched to a real gene for level, cell-type
       specificity, spatial autocorrelation and course in time. They share the geography, leakage,
-      batches and depth of the tissue, so what is called of them measures confounding by hidden
-      fields as well as chance.
+      batches and depth of the tissue, so their calls measure confounding by hidden fields as well
+      as chance.
     - **Misplaced senders**: every receiver gets the senders of a location more than three radii
       away. No signal can act there. This measures chance and smoothness, *not* hidden fields. If
-      every slice has another one of its stage, every other draw takes the senders of the same
-      location of another slice. This keeps the geography that replicates have in common.
+      every slice has a replicate of its stage, every other draw uses the senders of the same
+      location in the replicate. This preserves the geography that replicates share.
 
     *Positive controls* measure power. Signals of ligand–receptor pairs and TFs without effect are
     **implanted** into the counts of targets. Molecules are removed or added so that the signal
-    explains a given share of the target's variance. Expression, depth, neighbours and types stay
-    those of the tissue. An implant is one more regulator of a target that keeps its own, and on
-    simulated tissue such a regulator is found less often. Implants are repeated on half of the
-    receivers and with half of the molecules, which tells what more data would bring.
+    explains a given share of the target's variance. Expression, depth, neighbours and types are
+    unchanged. An implant is an additional regulator of a target that keeps its own, and on
+    simulated tissue such regulators are found less often. Implants are repeated on half of the
+    receivers and with half of the molecules, to estimate what more data would gain.
 
     Parameters
     ----------
@@ -82,18 +82,18 @@ def controls(
     n_sham, n_misplaced, n_implants
         Number of inferences with sham genes, misplaced senders and implants. 0: none.
     sham
-        Whether sham genes stand ``"beside"`` the real ligands, receptors and TFs, ``"alone"``,
-        instead of all of them, or ``"both"``, ``n_sham`` inferences each. Alone, every call is
-        false, and no real gene competes: this is an upper bound of the false calls. A prior does
-        not name them, so they are run without it.
+        ``"beside"``: sham genes compete with the real ligands, receptors and TFs. ``"alone"``: they
+        replace all of them. ``"both"``: ``n_sham`` inferences each. Alone, every call is false and
+        no real gene competes, so this is an upper bound of the false calls. It ignores the prior,
+        which does not name sham genes.
     n_halves
         Number of inferences with implants on half of the receivers, and as many with half of the
         molecules (only if the data are counts). 0: none.
     sizes
         Shares of the variance of a target that implants explain, between 0 and 1.
     known
-        Further genes that can signal, and so are no sham genes: names as in ``var_names``, in any
-        case. The genes of the result, and those that ``var`` flags, are always excluded. If
+        Further genes that can signal, and so must not become sham genes: names as in ``var_names``,
+        in any case. The genes of the result, and those that ``var`` flags, are always excluded. If
         liana is installed, so are the ligands and receptors of its consensus.
     prior
         The prior of the inference, if it had one: it is not stored with the result.
@@ -103,11 +103,11 @@ def controls(
         (a list of lists) or ``"neighbourhood_covariates"`` ([True, False]). Every value is run on
         the same implants and on misplaced senders, ``n_implants`` and ``n_misplaced`` times. Values
         are compared by power at an equal false discovery rate, never by the number of edges.
-        Neighbourhood covariates guard against hidden fields, which misplaced senders do not see,
-        so ``n_sham`` tissues with sham genes judge them instead. Halves are left out. The ranges
-        of implanted pairs are drawn from all radii. Other controls that are stored stay.
+        Neighbourhood covariates guard against hidden fields, which misplaced senders do not detect,
+        so ``n_sham`` tissues with sham genes judge them instead. Halves are left out. The ranges of
+        implanted pairs are drawn from all radii. Other stored controls remain.
     n_jobs
-        Number of inferences at a time, each in a process of its own. −1: one per core.
+        Number of parallel inferences, each in its own process. −1: one per core.
     checkpoint
         Folder in which every inference is stored when it is done. A call with the same result
         and settings continues there. None: nothing is stored.
@@ -134,18 +134,18 @@ def controls(
     MissingKeyError
         If there is no result.
     DataError
-        If the cells or genes are not those of the result; if no slice is large enough for
-        misplaced senders; if no gene of the tissue can be a sham gene; or if too few targets have
-        enough molecules for implants. The message says which argument leaves the control out.
+        If the cells or genes are not those of the result; if no slice is large enough for misplaced
+        senders; if no gene of the tissue can be a sham gene; or if too few targets have enough
+        molecules for implants. The message names the argument that skips the control.
     InvalidArgumentError
-        If an argument is out of range, the result had a prior and none is given, or
-        ``checkpoint`` belongs to something else.
+        If an argument is out of range, the result had a prior and none is passed, or ``checkpoint``
+        belongs to another run.
 
     Notes
     -----
-    Each inference takes about as long as :func:`spatrace_sc.tl.infer_ccc`, or less; the defaults
-    are ten of them. ``docs/controls.md`` says how the estimates compare with the truth on simulated
-    tissues, and where they are wrong.
+    Each inference takes about as long as :func:`spatrace_sc.tl.infer_ccc`, or less; by default
+    there are ten. ``docs/controls.md`` compares the estimates with the truth on simulated tissues,
+    and shows where they are wrong.
 
     Examples
     --------

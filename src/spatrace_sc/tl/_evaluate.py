@@ -48,7 +48,7 @@ def evaluate(
     source and each target has as many true edges as in the reference. A ranking that only knows
     which genes have many edges scores as well on them.
 
-    Only candidates whose source and target both occur in the reference are judged, because the
+    Only candidates whose source and target both occur in the reference are scored, because the
     reference does not cover other genes.
 
     Parameters

@@ -79,24 +79,24 @@ def infer_ccc(
       passed through the saturating function ``h``. ``a`` and ``b`` weigh the steps ``k`` of the
       path. A causal transformer learns the attention ``a``, and that of the TFs; ``b`` is fixed.
     - ``gate`` is a small modulation by the context ``z_i``. Covariates ``c``: type, slice and time.
-    - ``W`` is sparse and signed: by how many of its standard deviations the target changes when
-      the regulator rises by one of its own. ``x``, ``s`` and ``c`` are standardised.
+    - ``W`` is sparse and signed: the change of the target, in its standard deviations, when the
+      regulator rises by one of its own. ``x``, ``s`` and ``c`` are standardised.
 
     The expression of a target in a cell is never used to predict it there. ``docs/method.md``
     derives the model.
 
-    An effect is an association that remains after competition with all measured regulators, no
-    proof of cause: an unmeasured regulator can act through a measured one.
+    An effect is an association that remains after competition with all measured regulators. It is
+    not proof of cause: an unmeasured regulator can act through a measured one.
 
     Parameters
     ----------
     data
         AnnData, or SpatialData with ``table_key``.
     ligands, receptors, tfs, targets
-        Genes of each role. None: the flags that :func:`spatrace_sc.pp.gene_roles` wrote to
-        ``var``; without a flag for targets, at most 300 of the most variable genes. All ligand ×
-        receptor pairs are candidates, except those of a gene with itself (``homophilic``). A ligand
-        or receptor ``"A_B"`` that is no gene itself is a complex: one regulator, with one level.
+        Genes of each role. None: the flags that :func:`spatrace_sc.pp.gene_roles` wrote to ``var``;
+        without a flag for targets, at most 300 of the most variable genes. All ligand × receptor
+        pairs are candidates, except those of a gene with itself (``homophilic``). A ligand or
+        receptor ``"A_B"`` that is not itself a gene is a complex: one regulator, with one level.
     cell_type_key
         Column of ``obs`` with cell types. It is not read with ``proportions``.
     sample_key
@@ -111,10 +111,10 @@ def infer_ccc(
     spatial_key
         Slot of ``obsm`` with coordinates.
     layer
-        Layer with log1p-normalised expression. None: ``X``. Counts enter by size factors from genes
-        without a role (``docs/method/exposure.md``; logged). NaN in every cell of a slice states
-        that a gene was not measured there. Its values there are then means over cells of the same
-        type in the other slices, with a warning.
+        Layer with log1p-normalised expression. None: ``X``. Counts are scaled by size factors from
+        genes without a role (``docs/method/exposure.md``; logged). A gene that is NaN in every cell
+        of a slice counts as not measured there. Its values there are then means over cells of the
+        same type in the other slices, with a warning.
     senders, receivers
         Cell types that send and that receive, one or several; 2 and "2" are the same type. None:
         all types send; all types with time receive.
@@ -134,18 +134,18 @@ def infer_ccc(
         ``"symbol"`` if ``var_names`` are Ensembl ids. None: ``var_names``. A gene without a
         symbol keeps its name; genes that share a symbol show both names.
     homophilic
-        Whether a gene that is both a ligand and a receptor may pair with itself. By default such
-        a pair is no candidate and in no table: the expression of a gene in a cell and in its
-        neighbours is similar for many reasons. True: for genes that do bind themselves, such as
-        cadherins. Complexes with a subunit in common count as one gene.
+        Whether a gene that is both a ligand and a receptor may pair with itself. By default such a
+        pair is not a candidate: the expression of a gene in a cell and in its neighbours is similar
+        for many reasons. True: for genes that do bind themselves, such as cadherins. Complexes with
+        a subunit in common count as one gene.
     complex_level
         ``"minimum"``: the level of a complex is that of the subunit with the least (linear)
         expression in the cell. ``"geometric mean"``: the geometric mean of all subunits.
     covariates
         Columns of ``obs`` and slots of ``obsm`` that compete with the regulators: a batch, a
-        region, a cell-cycle score. Cell type, slice and time always compete. Numbers enter as they
-        are; categories, text, True and False as one indicator per category. Name what confounds a
-        regulator and its targets, not what a regulator changes.
+        region, a cell-cycle score. Cell type, slice and time always compete. Numbers are used
+        unchanged; categories, text, True and False as one indicator per category. Name confounders
+        of regulators and targets, not consequences of regulators.
     proportions
         Slot of ``obsm`` with a table of the proportions of cell types in mixed spots, from any
         deconvolution (``docs/spots.md``). Rows are divided by their sum. Types compete, and get
@@ -229,15 +229,15 @@ def infer_ccc(
     ``stability`` is the share of refits that select an edge with the same sign. ``effect_se`` is
     the standard error over refits. ``docs/calibration_tables.md`` shows how well q is calibrated.
 
-    *Ranking of TF edges.* ``effect`` also holds what silencing a TF changes in a transformer of
+    *Ranking of TF edges.* ``effect`` also includes the effect of silencing a TF in a transformer of
     TFs, as far as count noise allows (``docs/method/attention.md``). p and q do not use it.
 
     *Pooled effects and shared credit* (``docs/method/credit.md``; logged). A receptor may change
-    the activity of a TF and not its transcription. Where the effects of pairs follow those
-    of single TFs, they are pooled over the targets of a TF. Where TFs predict the level of a
-    receptor and pairs do no better than decoys, part of the credit goes to the route exposure →
-    receptor → target. Edges that have an effect for one of these two reasons alone rank below
-    those with q ≤ 0.1, and have q = 1 and ``evidence`` "co-variation".
+    the activity of a TF and not its transcription. Where the effects of pairs follow those of
+    single TFs, they are pooled over the targets of a TF. Where TFs predict the level of a receptor
+    and pairs do no better than decoys, part of the credit goes to the route exposure → receptor →
+    target. Edges whose effect comes only from pooling or shared credit rank below those with
+    q ≤ 0.1, and have q = 1 and ``evidence`` "co-variation".
 
     References
     ----------

@@ -72,8 +72,8 @@ def knockout(
     ----------
     data
         AnnData, or SpatialData with ``table_key``, with a result of
-        :func:`spatrace_sc.tl.infer_ccc`. Since the inference only the order of genes and cells
-        may have changed.
+        :func:`spatrace_sc.tl.infer_ccc`. Only the order of genes and cells may have changed since
+        the inference.
     ligand, receptor, tf
         Gene, or genes, of this role to remove; a subunit takes its complexes with it. Give
         exactly one of ``ligand``, ``receptor``, ``tf`` and ``sender``. To block pairs without

@@ -39,8 +39,8 @@ def save_model(
     ----------
     data
         AnnData, or SpatialData with ``table_key``, with a result of
-        :func:`spatrace_sc.tl.infer_ccc`. Since the inference only the order of genes and cells
-        may have changed.
+        :func:`spatrace_sc.tl.infer_ccc`. Only the order of genes and cells may have changed since
+        the inference.
     path
         Name of the file, e.g. ``"somites.safetensors"``.
     overwrite
@@ -80,10 +80,10 @@ def save_model(
 def load_model(path: str | os.PathLike[str]) -> Model:
     """Return the model in a file that :func:`spatrace_sc.tl.save_model` wrote.
 
-    The file is checked before it is used: the version of its form, shapes and data types of all
-    arrays against the genes that it names, indices, and finite values. Its size is compared with
-    what its genes explain, and with the free memory, before anything is read. Nothing in it is
-    executed, so a file from a stranger does no harm; whether its numbers are right it cannot show.
+    The file is checked before it is used: the version of its format, shapes and data types of all
+    arrays, indices, and finite values. Before anything is read, its size is compared with the size
+    expected from its genes, and with the free memory. Nothing in the file is executed, so a file
+    from an unknown source is safe to open. Its numbers cannot be verified.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     InvalidArgumentError
         If there is no such file.
     DataError
-        If it is no model, is damaged, does not fit into memory, or was written by a later
+        If it is not a model, is damaged, does not fit into memory, or was written by a later
         version; the message says which one is needed.
 
     Examples

@@ -54,10 +54,9 @@ def modules(
 
         minimise over W, H, C >= 0:   a * ||T - W H||^2 + (1 - a) * ||A - W C||^2
 
-    Both tables are prepared first. Activity is centred over blocks. Every column is split into
-    its positive and its negative part, so that a pair that raises a gene does not resemble one
-    that lowers it. Every row is scaled to length 1, so that neither table and no strong pair
-    dominates.
+    Both tables are prepared first. Activity is centred over blocks. Every column is split into its
+    positive and its negative part, so that a pair that raises a gene does not resemble one that
+    lowers it. Every row is scaled to length 1, so that no table and no strong pair dominates.
 
     Rows of ``H`` and ``C`` together have length 1. Weight of pair *p* in module *k*, score of
     the module in cell *i*, and its effect on target *g*::
@@ -98,7 +97,7 @@ def modules(
         Weight ``a`` of the targets relative to location and time, above 0 and at most 1. 1:
         targets alone.
     n_draws
-        Number of random splits behind the stability.
+        Number of random splits from which the stability is computed.
     enrichment
         Gene sets that describe the targets: a table with columns source, target[, weight], as in
         decoupler. A set needs at least five targets of the result.

@@ -32,7 +32,7 @@ def partial_residuals(
     table_key: str = _keys.TABLE,
     copy: bool = False,
 ) -> AnnData | None:
-    """Compute what the fitted model leaves of a target for one regulator, by its signal.
+    """Compute the partial residuals of a target, binned by the signal of one regulator.
 
     The partial residual of a cell is the target minus everything that the model predicts from all
     other regulators and covariates. It is averaged in bins of the signal of the regulator, and in
@@ -47,8 +47,8 @@ def partial_residuals(
     ----------
     data
         AnnData, or SpatialData with ``table_key``, with a result of
-        :func:`spatrace_sc.tl.infer_ccc`. Since the inference only the order of genes and cells
-        may have changed.
+        :func:`spatrace_sc.tl.infer_ccc`. Only the order of genes and cells may have changed since
+        the inference.
     regulator
         TF, or pair as ``"ligand^receptor"`` or ``(ligand, receptor)``.
     target
@@ -67,8 +67,8 @@ def partial_residuals(
 
     Returns
     -------
-    None, or with ``copy=True`` an AnnData. Writes ``uns[key]["partial_residuals"]``, where edges
-    are collected; read it with :func:`spatrace_sc.get.partial_residuals`.
+    None, or with ``copy=True`` an AnnData. Writes ``uns[key]["partial_residuals"]``, which collects
+    edges; read it with :func:`spatrace_sc.get.partial_residuals`.
 
     Raises
     ------

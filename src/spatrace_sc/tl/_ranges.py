@@ -34,10 +34,10 @@ def ranges(
 ) -> AnnData | None:
     """Estimate how far each ligand reaches, from a list of radii.
 
-    For every ligand with a significant edge, exposures are computed at every radius. Those of its
-    significant pairs predict what the fitted model leaves of their targets, in spatial blocks where
-    they were not fitted. The radius with the largest held-out likelihood is preferred. Its interval
-    holds 95 % of the radii that are preferred over bootstrap draws of the blocks.
+    For every ligand with a significant edge, exposures are computed at every radius. The exposures
+    of its significant pairs predict the residuals of their targets in held-out spatial blocks. The
+    radius with the largest held-out likelihood is preferred. Its interval contains 95 % of the
+    preferred radii over bootstrap samples of the blocks.
 
     A radius is the distance at which the weight of a sender has fallen to 0.05, as in
     :func:`spatrace_sc.tl.infer_ccc`.
@@ -51,7 +51,7 @@ def ranges(
         At least two, in the units of the coordinates. None: 1.5, 3, 5, 10 and 20 median distances
         between nearest cells; 1.5 stands for contact.
     max_q
-        Edges with at most this q tell about their ligand.
+        Largest q of the edges that are used.
     rng
         Seed of the bootstrap draws, or a :class:`numpy.random.Generator` that draws one. None: 0.
     seed
@@ -78,7 +78,7 @@ def ranges(
     Notes
     -----
     Edges are those found with the radius of the inference, so ligands of a very different range are
-    found less often. ``docs/ranges.md`` says how often the range is right.
+    found less often. ``docs/ranges.md`` shows how often the range is right.
 
     Examples
     --------

@@ -51,8 +51,8 @@ def report(
     title
         Title of the page. None: "Signals between cells".
     max_cells
-        Largest number of cells in the maps. Of more, the same share of every slice is drawn at
-        random, with a fixed seed. None: all.
+        Largest number of cells in the maps. If there are more, the same share of every slice is
+        drawn at random, with a fixed seed. None: all.
     max_edges
         Largest number of rows in each table: significant rows, then the strongest. None: all with
         a score above 0.

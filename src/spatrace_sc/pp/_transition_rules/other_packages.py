@@ -33,8 +33,9 @@ BLOCK_SIZE = 512
 class CellRank:
     """Transition matrix of a CellRank kernel, or of a sum of kernels.
 
-    Its rows hold a cell's transitions to itself and, for soft thresholds and connectivities, to
-    earlier cells. Both are left out, rows are rescaled, and the shares are logged.
+    Such kernels contain transitions to the cell itself and, with soft thresholds and
+    connectivities, to earlier cells. Both are removed, rows are rescaled, and the shares are
+    logged.
 
     Parameters
     ----------
