@@ -261,7 +261,7 @@ def warned(verb, adata, **arguments):
     return [
         message
         for message in messages
-        if "taken as one slice" not in message and "no edge has q" not in message
+        if "treated as one slice" not in message and "no edge has q" not in message
     ]
 
 

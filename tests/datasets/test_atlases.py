@@ -175,7 +175,7 @@ def test_cells_without_a_type_are_kept_and_counted(data_dir, caplog):
     assert atlas.obs["cell_type"].isna().sum() == 7
     assert "nan" not in atlas.obs["cell_type"].cat.categories
     assert "7 cells have no cell type" in caplog.text
-    assert "described were 78123 × 16379" in caplog.text
+    assert "the description has 78123 × 16379" in caplog.text
 
 
 def test_counts_and_expression_share_no_memory(data_dir):

@@ -62,7 +62,7 @@ def test_a_module_is_the_weighted_sum_of_its_main_pairs(adata):
     np.testing.assert_allclose(
         st.get.cell_communication(adata, module=name).toarray(), expected.toarray()
     )
-    with pytest.raises(st.InvalidArgumentError, match="no module"):
+    with pytest.raises(st.InvalidArgumentError, match="not a module"):
         st.get.cell_communication(adata, module="M9")
     with pytest.raises(st.InvalidArgumentError, match="exclude each other"):
         st.get.cell_communication(adata, pairs[0], module=name)

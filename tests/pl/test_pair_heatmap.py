@@ -136,7 +136,7 @@ def test_many_stages_and_given_axes(monkeypatch) -> None:
     assert list(st.pl.communication_stages(adata, ax=given)) == list(given)
     with pytest.raises(st.InvalidArgumentError, match="`ax` has 2 axes, but there are 3 stages"):
         st.pl.communication_stages(adata, ax=given[:2])
-    with pytest.raises(st.InvalidArgumentError, match=r"`sender='x'`.*no sender type"):
+    with pytest.raises(st.InvalidArgumentError, match=r"`sender='x'`.*not a sender type"):
         st.pl.communication_stages(adata, "x")
 
 

@@ -217,7 +217,7 @@ def test_a_map_of_a_target(result: AnnData) -> None:
     assert title.startswith(f"{target}: ")
     assert "significant regulator" in title
     assert axes[-1].get_legend() is None
-    with pytest.raises(st.InvalidArgumentError, match=rf"no target.*Did you mean '{target[:3]}"):
+    with pytest.raises(st.InvalidArgumentError, match=rf"not a target.*Did you mean '{target[:3]}"):
         st.pl.spatial(result, target.lower(), kind="targets")
 
 

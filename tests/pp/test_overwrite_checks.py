@@ -143,6 +143,6 @@ def test_additions_to_a_gathered_table_are_not_lost(slot):
 
 def test_another_table_of_that_name_is_not_lost():
     sdata = series()
-    with pytest.raises(st.InvalidArgumentError, match="has not made"):
+    with pytest.raises(st.InvalidArgumentError, match="did not create"):
         st.pp.gather(sdata, coordinate_system=None, sample_key="slide", key_added="cells")
     assert "slide" not in sdata["cells"].obs

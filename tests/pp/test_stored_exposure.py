@@ -88,7 +88,7 @@ def test_other_coordinates_or_slices_draw_a_warning(computed, inferred, says, ca
     assert "× the median distance to the nearest cell" in log
     assert says in message
     assert "adata.obsm['ligand_exposure']" in message
-    assert "state `radius`" in message
+    assert "pass `radius`" in message
 
 
 def test_coordinates_in_other_units_draw_a_warning(caplog):
@@ -96,7 +96,7 @@ def test_coordinates_in_other_units_draw_a_warning(caplog):
     adata.obsm["spatial"] *= 4.0
     radius, _, (message,) = infer(adata, caplog)
     assert radius > 40.0
-    assert "distance to the nearest cell was another" in message
+    assert "distance to the nearest cell was different" in message
     assert infer(exposed()[:250].copy(), caplog)[0] == 37.5
 
 

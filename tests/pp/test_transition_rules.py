@@ -163,7 +163,7 @@ def test_transport_without_stages_is_refused():
 def test_one_stage_is_refused():
     adata = tissue()
     adata.obs["all"] = "one"
-    with pytest.raises(ValueError, match="needs two"):
+    with pytest.raises(ValueError, match="need two"):
         st.pp.transitions(adata, method="optimal_transport", stage_key="all")
 
 
@@ -208,7 +208,7 @@ def test_bad_options(options):
 
 
 def test_options_out_of_range_are_refused():
-    with pytest.raises(ValueError, match="take larger values"):
+    with pytest.raises(ValueError, match="use larger values"):
         transport(tissue(), epsilon=1e-4, tau=0.001)
 
 

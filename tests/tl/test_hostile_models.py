@@ -294,7 +294,7 @@ def test_json_that_repeats_keys_or_holds_nan(good, tmp_path):
         assert old in text
         broken = header | {"__metadata__": {"content": text.replace(old, new)}}
         raw = json.dumps(broken).encode()
-        refused(len(raw).to_bytes(8, "little") + raw + data, tmp_path, "no JSON")
+        refused(len(raw).to_bytes(8, "little") + raw + data, tmp_path, "not JSON")
 
 
 def test_random_bytes_in_any_place(good, tmp_path):

@@ -135,7 +135,7 @@ def test_a_model_holds_in_another_animal_and_not_with_shuffled_targets():
     r2 = Result.read(other, "spatrace").applied.summary["r2"]
     assert r2 > 0.5 * model.r2 > 0.05
     mixed = shuffled(other)
-    with pytest.warns(st.SpatraceWarning, match="hardly better"):
+    with pytest.warns(st.SpatraceWarning, match="barely better"):
         st.tl.apply_model(model, mixed)
     assert Result.read(mixed, "spatrace").applied.summary["r2"] < 0.01
 

@@ -145,9 +145,9 @@ def _warn_of_unused_slices(adata: AnnData, argument: str) -> None:
     ]
     if likely:
         warn(
-            f"no `{argument}` was given, so all {adata.n_obs} cells are taken as one slice; "
-            f"`adata.obs` has {shorten(likely)} ({adata.obs[likely[0]].nunique()} values). "
-            "If cells of different slices share one coordinate system, pass e.g. "
+            f"no `{argument}` was given, so all {adata.n_obs} cells are treated as one slice; "
+            f"`adata.obs` has {shorten(likely)} ({adata.obs[likely[0]].nunique()} values). If "
+            "cells of different slices share one coordinate system, pass e.g. "
             f"`{argument}={likely[0]!r}`: neighbours would cross slices otherwise."
         )
 
@@ -190,7 +190,7 @@ def cell_mask(
     if not wanted or unknown:
         problem = f"has unknown cell types {shorten(unknown)}" if unknown else "is empty"
         raise InvalidArgumentError(
-            f"`{argument}` {problem}; the data have {shorten(available, 20)}. None takes all."
+            f"`{argument}` {problem}; the data have {shorten(available, 20)}. None selects all."
         )
     return np.isin(type_of_cell, selected)
 

@@ -49,9 +49,9 @@ def warn_of_empty_cells(
     shown = shorten(names[empty & taking_part], N_SHOWN)
     warn(
         f"{n_empty} of {int(taking_part.sum())} cells ({100 * n_empty / taking_part.sum():.2g} %) "
-        f"have no counts at all and are left out ({counts}): {shown}. Their zeros would pass for "
-        "expression that is switched off. Drop them, e.g. by "
-        "`sc.pp.filter_cells(adata, min_counts=1)` before normalisation."
+        f"have no counts at all and are left out ({counts}): {shown}. Their zeros would look like "
+        "genes that are switched off. Drop them, e.g. by `sc.pp.filter_cells(adata, min_counts=1)` "
+        "before normalisation."
     )
 
 
@@ -87,9 +87,8 @@ def warn_of_shallow_cells(
         return
     counts = ", ".join(f"{int((mask & shallow).sum())} {role}" for role, mask in masks.items())
     warn(
-        f"{n_shallow} of {int(taking_part.sum())} cells "
-        f"({100 * n_shallow / taking_part.sum():.2g} %) have less than a tenth of the molecules of "
-        f"the median cell of their type and slice and are left out ({counts}): "
-        f"{shorten(names[shallow & taking_part], N_SHOWN)}. Single molecules would pass for strong "
-        "expression in them."
+        f"{n_shallow} of {int(taking_part.sum())} cells ({100 * n_shallow / taking_part.sum():.2g} "
+        "%) have less than a tenth of the molecules of the median cell of their type and slice and "
+        f"are left out ({counts}): {shorten(names[shallow & taking_part], N_SHOWN)}. Single "
+        "molecules would look like strong expression there."
     )

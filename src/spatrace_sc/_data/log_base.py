@@ -69,7 +69,9 @@ def named_base(adata: AnnData) -> float | None:
         base = np.nan
     if not np.isfinite(base) or base <= 1.0:
         logger.warning(
-            "uns[%r]['base'] is %r, which is no base of a logarithm; it is not used.", LOG1P, value
+            "uns[%r]['base'] is %r, which is not the base of a logarithm; it is ignored.",
+            LOG1P,
+            value,
         )
         return None
     return math.e if np.isclose(base, math.e, rtol=1e-6) else base
@@ -105,8 +107,8 @@ def _report_base(
         )
     elif base.base != math.e:
         logger.warning(
-            "%s is read as logarithms of base %s, as uns[%r] says; its values are counts under no "
-            "base, which would show whether that is so.",
+            "%s is read as logarithms of base %s, as uns[%r] says; its values are not counts under "
+            "any base, so this cannot be checked.",
             *(name, _shown(base.base), LOG1P),
         )
 

@@ -40,7 +40,7 @@ def log_normalise(adata: AnnData, layer: str | None) -> None:
             f"if {name} is log-normalised already.{_hint(adata, layer)}"
         )
     if COUNTS in adata.layers:
-        logger.info("adata.layers['counts'] exists and is kept as it is.")
+        logger.info("adata.layers['counts'] exists and is not changed.")
     else:
         adata.layers[COUNTS] = counts.copy()
     adata.X = counts.astype(np.float32)

@@ -226,8 +226,8 @@ def warn_of_unmeasured_genes(
         f"{table['gene'].nunique()} genes with a role are 0 in every cell of {len(by_slice)} of "
         f"{adata.obs[key].nunique()} slices, although {low} to {high} % of the cells of other "
         f"slices express them: {'; '.join(by_slice[:N_SLICES_SHOWN])}"
-        f"{f' and {n_more} more slices' if n_more > 0 else ''}. Their zeros are taken as measured. "
-        "If the genes were not measured there, state it: join with "
+        f"{f' and {n_more} more slices' if n_more > 0 else ''}. "
+        "Their zeros are read as measured values. If the genes were not measured there, join with "
         '`anndata.concat(..., join="outer", fill_value=np.nan)`, or set them to NaN, '
         f"`{_set_to_nan(adata, table, key, layer)}`. Or leave out these genes or these slices, or "
         'join only shared genes (`join="inner"`). If they are truly off there, nothing needs to '

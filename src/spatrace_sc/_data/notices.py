@@ -47,7 +47,7 @@ def review_columns(adata: AnnData, columns: dict[str, str | None], cells: NDArra
             findings[key] = f"obs[{key!r}] (`{argument}`) has {detail}"
     if findings:
         warn(
-            "text that stands for missing values is taken as a name like any other: "
+            "text that means a missing value is read as an ordinary name: "
             f"{'; '.join(findings.values())}. Drop those cells, fill in the true value, or leave "
             "such cell types out of `senders` and `receivers`."
         )

@@ -61,9 +61,9 @@ def weights_within(
             raise DataError(
                 f"`radius={radius:g}` gives about {pairs:.2g} pairs of neighbours, "
                 f"{pairs / n_receivers:.0f} senders per receiver: they need at least "
-                f"{pairs * BYTES_PER_PAIR / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free. State "
-                "a smaller `radius`, in the units of the coordinates (pixels or µm?), and name "
-                "the slices with `sample_key`."
+                f"{pairs * BYTES_PER_PAIR / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free. Pass a "
+                "smaller `radius`, in the units of the coordinates (pixels or µm?), and name the "
+                "slices with `sample_key`."
             )
     return neighbour_weights(coords, sample, receivers, senders, radius=radius, own=own)
 
@@ -115,8 +115,8 @@ def _default_radius(
     share = median_share_within(coords, sample, radius)
     if share > LARGE_SHARE and not _are_small(sample):
         warn(
-            f"the default `radius`, {radius:.4g}, would make {100 * share:.0f} % of its slice "
-            "(median) a cell's neighbourhood; state one in the units of the coordinates."
+            f"with the default `radius`, {radius:.4g}, the neighbourhood of a cell would cover "
+            f"{100 * share:.0f} % of its slice (median); pass one in the units of the coordinates."
         )
     return radius
 
@@ -128,8 +128,8 @@ def _check_same_units(coords: NDArray[np.floating], sample: NDArray[np.integer])
         warn(
             "the median distance to the nearest cell differs between samples from "
             f"{min(medians):.4g} to {max(medians):.4g}: are their coordinates in different units, "
-            "such as pixels of images of different size? One radius holds for all; bring the "
-            "samples to one unit first, for spots by `st.pp.scale_positions(adata, distance "
+            "such as pixels of images of different size? The radius applies to all samples; "
+            "convert them to one unit first, for spots by `st.pp.scale_positions(adata, distance "
             "between spots, sample_key=...)`."
         )
 

@@ -55,12 +55,12 @@ def warn_of_reused_samples(
     more = ", ..." if len(reuse.n_stages) > N_SHOWN else ""
     warn(
         f"`sample_key={key!r}`: {len(reuse.n_stages)} of {reuse.n_samples} samples have cells of "
-        f"several values of `obs[{reuse.column!r}]` ({shown}{more}), and each sample is taken as "
+        f"several values of `obs[{reuse.column!r}]` ({shown}{more}), and each sample is treated as "
         "one slice. If sample names are reused at every stage, tissues are stacked and cells of "
         "different stages count as neighbours. Name every slice once: "
         f'`adata.obs["slice"] = adata.obs[{reuse.column!r}].astype(str) + "_" + '
         f'adata.obs[{key!r}].astype(str)`, then `sample_key="slice"`. If these slices truly '
-        "hold several stages, leave them."
+        "contain several stages, ignore this."
     )
 
 

@@ -103,7 +103,7 @@ def stored_radius(
     if radii:
         reason = f"has different radii ({', '.join(f'{r:g}' for r in radii)})"
     elif usable:
-        reason = "was computed when the distance to the nearest cell was another"
+        reason = "was computed when the distance to the nearest cell was different"
     else:
         params = next(iter(exposures.values()))
         reason = (
@@ -112,8 +112,8 @@ def stored_radius(
             f"{sample_key!r}"
         )
     warn(
-        f"the ligand exposure in {_slots(in_units or usable or exposures)} {reason}, so its "
-        "radius is not used; state `radius`, or compute the exposure again with these arguments."
+        f"the ligand exposure in {_slots(in_units or usable or exposures)} {reason}, so its radius "
+        "is not used; pass `radius`, or compute the exposure again with these arguments."
     )
     return None
 

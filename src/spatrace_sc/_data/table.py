@@ -86,7 +86,7 @@ def check_copy(adata: AnnData, copy: bool) -> None:
     elif adata.isbacked:
         raise InvalidArgumentError(
             f"`copy=True`: the AnnData is open in backed mode ({adata.filename}) and cannot be "
-            "copied. Take `copy=False`, which adds results to the object and not to the file, or "
+            "copied. Use `copy=False`, which adds results to the object and not to the file, or "
             "`adata.to_memory()` first."
         )
 

@@ -134,7 +134,7 @@ def opened(path: Path) -> Any:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
-        raise InvalidArgumentError(f"{name} is no file; name one that save_model wrote.")
+        raise InvalidArgumentError(f"{name} is not a file; name one that save_model wrote.")
     with os.fdopen(descriptor, "rb") as stream:
         yield _checked_header(name, stream, status.st_size)
 
@@ -148,7 +148,7 @@ def _checked_header(name: str, stream: BinaryIO, size: int) -> TensorFile:
         raise unreadable(name, f"it declares a header of {length} bytes in a file of {size}")
     header = parse_json(stream.read(length), name)
     if not isinstance(header, dict) or len(header) > MAX_ARRAYS:
-        raise unreadable(name, "its header is no table of arrays")
+        raise unreadable(name, "its header is not a table of arrays")
     metadata = header.pop("__metadata__", None)
     text = metadata.get(TEXT) if isinstance(metadata, dict) else None
     if not isinstance(text, str):
@@ -204,4 +204,4 @@ def parse_json(text: str | bytes, name: str) -> Any:
         return json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else "it is damaged"
-        raise unreadable(name, f"its header is no JSON ({reason})") from None
+        raise unreadable(name, f"its header is not JSON ({reason})") from None

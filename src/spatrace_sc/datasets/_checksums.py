@@ -67,8 +67,8 @@ def verified(entry: Entry, path: Path, verify: bool) -> Record:
     if expected and digest != expected:
         raise ChecksumError(
             f"{path} is not the expected file: its sha256 is {digest}, but the one "
-            f"{origin(entry, old)} is {expected}. The file is left as it is and not read. Move it "
-            f"away to fetch it again.{accept_new_version(entry, path)}"
+            f"{origin(entry, old)} is {expected}. The file was not read or changed. Move it away "
+            f"to download it again.{accept_new_version(entry, path)}"
         )
     return write_record(path, digest, source, old["url"] if old else "")
 

@@ -78,7 +78,7 @@ class ResumingDownloader:
                     failures = 1 if file.tell() > largest else failures + 1
                     largest = max(largest, file.tell())
                     if failures > self.transfer.retries:
-                        reason = f"{error} ({self.transfer.retries} retries brought nothing new)"
+                        reason = f"{error} (no progress in {self.transfer.retries} retries)"
                         raise self._error(url, reason) from error
                     self._wait(url, error, failures)
 
@@ -114,7 +114,7 @@ class ResumingDownloader:
         time.sleep(wait)
 
     def _error(self, url: str, reason: str) -> DownloadError:
-        return DownloadError(f"{url} could not be fetched: {reason}. {self.advice}")
+        return DownloadError(f"{url} could not be downloaded: {reason}. {self.advice}")
 
 
 @dataclass

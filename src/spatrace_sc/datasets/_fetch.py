@@ -82,7 +82,7 @@ def _downloaded(
         problem = check(Path(output_file))
         if problem:
             raise DownloadError(
-                f"{url} could not be fetched: {problem}. The download has been deleted. "
+                f"{url} could not be downloaded: {problem}. The download has been deleted. "
                 f"{downloader.advice}"
             )
 

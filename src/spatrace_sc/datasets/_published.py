@@ -122,9 +122,9 @@ def _check_layout(published: AnnData, path: Path, entry: Entry) -> None:
     missing += [] if _keys.SPATIAL in published.obsm else [f"obsm[{_keys.SPATIAL!r}]"]
     if missing:
         raise DataError(
-            f"{path} has another layout than described: it lacks {', '.join(missing)}. Its obs "
-            f"has {shorten(published.obs.columns, 15)}, its layers are {shorten(layers)}, its "
-            f"obsm has {shorten(published.obsm.keys())}. {_changed(path)}"
+            f"the layout of {path} differs from the description: it lacks {', '.join(missing)}. "
+            f"Its obs has {shorten(published.obs.columns, 15)}, its layers are {shorten(layers)}, "
+            f"its obsm has {shorten(published.obsm.keys())}. {_changed(path)}"
         )
     if not published.n_obs or not published.n_vars:
         raise DataError(
@@ -203,7 +203,7 @@ def _report(adata: AnnData, path: Path, entry: Entry) -> None:
     described = (entry.cells or adata.n_obs, entry.genes or adata.n_vars)
     if adata.shape != described:
         logger.warning(
-            "%s has %d cells × %d genes; described were %d × %d.",
+            "%s has %d cells × %d genes; the description has %d × %d.",
             path.name,
             *adata.shape,
             *described,

@@ -52,7 +52,7 @@ def read_tfs(organism: str) -> list[str]:
     problem = problem_of(path)
     if problem:
         raise DataError(
-            f"{path} is not the list of TFs that was expected: {problem}. Move it away to fetch "
+            f"{path} is not the list of TFs that was expected: {problem}. Move it away to download "
             "it again, or pass your own list as `tfs`."
         )
     return names_in(_text(path))

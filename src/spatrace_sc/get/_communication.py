@@ -168,8 +168,8 @@ def cell_communication(
     modules = list(dict.fromkeys(table["module"].astype(str)))
     if module not in modules:
         raise InvalidArgumentError(
-            f"`module={module!r}` is no module of the result; it has {shorten(modules)}."
-            f"{closest(module, modules)}"
+            f"`module={module!r}` is not a module of the result; it has "
+            f"{shorten(modules)}.{closest(module, modules)}"
         )
     main = table[(table["module"].astype(str) == module) & table["main"].astype(bool)]
     names = joined(main, LR_PAIRS.columns)

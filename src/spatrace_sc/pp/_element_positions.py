@@ -35,7 +35,7 @@ def element_of(sdata: SpatialData, name: str, tables: list[str]) -> Any:
     raise MissingKeyError(
         f"`elements`: {name!r}, which {shorten(tables)} annotates, is {problem}; it has shapes, "
         f"points and labels {shorten(elements, 15)}.{closest(name, elements)} Name those to take "
-        "in `elements`, or pass `coordinate_system=None` to take the coordinates of the tables."
+        "in `elements`, or pass `coordinate_system=None` to use the coordinates of the tables."
     )
 
 
@@ -76,7 +76,7 @@ def _check_unique(element: Any, name: str) -> None:
     repeated = index[index.duplicated()].unique()
     raise DataError(
         f"{name!r} has {len(repeated)} instances more than once ({shorten(repeated, 3)}), so its "
-        "table cannot say which is meant; give its elements a unique index."
+        "table is ambiguous; give its elements a unique index."
     )
 
 
@@ -162,7 +162,7 @@ def positions_in_table(table: AnnData, name: str, key: str) -> NDArray[np.float6
     if key not in table.obsm:
         raise MissingKeyError(
             f"`spatial_key={key!r}` is not in `obsm` of table {name!r}, which has "
-            f"{shorten(table.obsm.keys())}; name a `coordinate_system` to take the positions of "
-            "its elements."
+            f"{shorten(table.obsm.keys())}; pass a `coordinate_system` to use the positions of its "
+            "elements."
         )
     return stored_positions(table, key, f"`obsm[{key!r}]` of table {name!r}")

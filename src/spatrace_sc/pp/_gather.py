@@ -218,7 +218,7 @@ def _shared_genes(selected: list[TableCells]) -> pd.Index:
         first, second = (cells.table.var_names for cells in selected[:2])
         raise DataError(
             f"the tables {shorten(cells.name for cells in selected)} share no gene "
-            f"({shorten(first, 3)} against {shorten(second, 3)}); bring them to one kind of name."
+            f"({shorten(first, 3)} against {shorten(second, 3)}); convert them to one kind of name."
         )
     return shared
 
@@ -265,7 +265,7 @@ def _annotating(
         detail = ", ".join(f"{name!r}: {dtype}" for name, dtype in types.items())
         raise DataError(
             f"instances are whole numbers in some tables and text in others ({detail}), which one "
-            "column cannot hold; gather them separately, or bring the index of the elements to "
+            "column cannot hold; gather them separately, or convert the index of the elements to "
             "one kind."
         )
     key = str(keys.pop()) if len(keys) == 1 else INSTANCE_COLUMN
@@ -275,4 +275,4 @@ def _annotating(
             table, region=regions, region_key=sample_key, instance_key=key, overwrite_metadata=True
         )
     except ValueError as error:
-        raise DataError(f"SpatialData does not take the joined table: {error}") from error
+        raise DataError(f"SpatialData does not accept the joined table: {error}") from error

@@ -191,7 +191,7 @@ def _store_names(
         stored = {_keys.COMPLEXES: complexes} if len(complexes) else {}
         adata.uns[_keys.GENE_ROLES] = names | stored
     else:
-        logger.info("uns[%r] holds something else and is left as it is.", _keys.GENE_ROLES)
+        logger.info("uns[%r] holds something else and is not changed.", _keys.GENE_ROLES)
 
 
 def _check_columns(adata: AnnData) -> None:
@@ -203,7 +203,7 @@ def _check_columns(adata: AnnData) -> None:
                 f"`adata.var[{column!r}]` was not written by `st.pp.gene_roles` and would be lost "
                 f"(it holds {values}). Rename it, e.g. `adata.var = "
                 f"adata.var.rename(columns={{{column!r}: '{column}_annotation'}})`, delete it, or "
-                "take `copy=True`."
+                "use `copy=True`."
             )
 
 

@@ -43,9 +43,9 @@ def check_time(adata: AnnData, time_key: str, root: str) -> None:
                 logger.info("obs[%r], computed for %r, is computed again.", time_key, str(name))
                 return
     raise InvalidArgumentError(
-        f"`root={root!r}` asks for a new pseudotime but `adata.obs[{time_key!r}]` exists and was "
+        f"`root={root!r}` requests a new pseudotime, but `adata.obs[{time_key!r}]` exists and was "
         "not computed by `st.pp.transitions`, or has changed since; drop it (`del "
-        "adata.obs[...]`), choose another `time_key`, or leave `root` out to use it as it is."
+        "adata.obs[...]`), choose another `time_key`, or omit `root` to use it."
     )
 
 
@@ -87,8 +87,8 @@ def check_table(sdata: SpatialData, key: str) -> None:
     if key in sdata and not (key in sdata.tables and _keys.GATHERED in sdata.tables[key].uns):
         raise InvalidArgumentError(
             f"`key_added={key!r}`: the SpatialData has an element of that name, which "
-            "`st.pp.gather` has not made; choose another, or delete it first "
-            f"(`del sdata[{key!r}]`)."
+            "`st.pp.gather` did not create; choose another, or delete it first (`del "
+            f"sdata[{key!r}]`)."
         )
 
 

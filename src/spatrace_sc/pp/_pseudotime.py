@@ -75,8 +75,8 @@ def _report_identical(point: NDArray[np.intp], names: pd.Index) -> None:
         raise DataError(
             f"the {len(point)} cells that need a pseudotime have {len(n_cells)} different "
             f"expression profiles in the genes that are used; at least {MIN_DISTINCT_CELLS} are "
-            "needed. Include more cells (`receivers`), more genes (`st.pp.gene_roles`), or bring "
-            "a pseudotime of your own (`time_key`)."
+            "needed. Include more cells (`receivers`), more genes (`st.pp.gene_roles`), or supply "
+            "your own pseudotime (`time_key`)."
         )
     n_sharing = int(n_cells[n_cells > 1].sum())
     if not n_sharing:
@@ -117,7 +117,7 @@ def _add_diffusion_map(cells: AnnData) -> None:
             f"the diffusion map of {len(cells)} cells cannot be computed "
             f"({int((~np.isfinite(total)).sum())} cells have no finite weight in the neighbour "
             f"graph): {error}. Use more genes (`st.pp.gene_roles`), name a representation "
-            "(`use_rep`), or bring a pseudotime of your own (`time_key`)."
+            "(`use_rep`), or supply your own pseudotime (`time_key`)."
         ) from error
 
 
@@ -164,8 +164,8 @@ def _warn_of_ignored_components(cells: AnnData) -> None:
     if n_ignored > 0:
         warn(
             f"{n_ignored} diffusion components have eigenvalues of at least {MAX_EIGENVALUE} and "
-            "hardly count in scanpy's pseudotime, which may miss the longest path. Compute it on "
-            "a subset of the cells (`sc.pp.sample`), or bring a pseudotime of your own."
+            "barely contribute to scanpy's pseudotime, which may miss the longest path. Compute it "
+            "on a subset of the cells (`sc.pp.sample`), or supply your own pseudotime."
         )
 
 
@@ -186,7 +186,7 @@ def _warn_if_not_first(
         warn(
             f"the cells of `root={root!r}`, type {root_type!r}, are not the first in the "
             f"pseudotime that starts there: median {median[root_type]:.2f}, earlier are {listed}. "
-            "Time may follow something other than development, or the type is not the beginning. "
+            "Time may follow something other than development, or this type is not the earliest. "
             "Inspect it (`sc.pl.embedding(adata, basis, color=time_key)`), choose another root or "
-            "a cell, or bring a pseudotime of your own."
+            "a cell, or supply your own pseudotime."
         )

@@ -59,8 +59,8 @@ def _read_decoupler(name: str) -> pd.DataFrame:
     decoupler = _package("decoupler", "decoupler>=2")
     if name not in DECOUPLER_NETWORKS:
         raise InvalidArgumentError(
-            f"`resource`: of decoupler's networks {shorten(DECOUPLER_NETWORKS)} can be named, "
-            f"found {name!r}.{closest(name, DECOUPLER_NETWORKS)} Pass the table of any other, e.g. "
+            f"`resource`: the known networks of decoupler are {shorten(DECOUPLER_NETWORKS)}, found "
+            f"{name!r}.{closest(name, DECOUPLER_NETWORKS)} Pass the table of any other, e.g. "
             "`resource=decoupler.op.collectri(organism='mouse')`."
         )
     if not hasattr(decoupler, "op"):

@@ -201,7 +201,7 @@ def _report(result: Result, model: Model) -> None:
     )
     if r2 < MIN_R2:
         warn(
-            f"the model predicts targets of these cells hardly better than the means of their "
+            "the model predicts targets of these cells barely better than the means of their "
             f"slices (R² {r2:.3f}; {model.r2:.3f} at the inference): do not interpret its activity "
             "here. Check that expression, time and coordinates have the form and units of the "
             "inference."

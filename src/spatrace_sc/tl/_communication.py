@@ -205,9 +205,9 @@ def _named_pairs(
     if unknown:
         raise InvalidArgumentError(
             f"`pairs` names {shorten(unknown)}, not among the {len(known)} pairs with an activity; "
-            f"the strongest are {shorten(known)}.{closest(unknown[0], known)} "
-            "Give 'ligand^receptor' or (ligand, receptor); `Config(max_activity=...)` says how "
-            "many pairs have one."
+            f"the strongest are {shorten(known)}.{closest(unknown[0], known)} Give "
+            "'ligand^receptor' or (ligand, receptor); `Config(max_activity=...)` sets how many "
+            "pairs have one."
         )
     keys = [_keys.communication_key("", name) for name in names]
     slots = pd.Series(names, index=keys, dtype=object).drop_duplicates()

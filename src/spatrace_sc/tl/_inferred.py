@@ -49,7 +49,7 @@ def inferred(
             if store is None
             else f"The same call continues with what `checkpoint={str(store.path)!r}` holds."
         )
-        logger.warning("Interrupted: the data are as they were. %s", how)
+        logger.warning("Interrupted: the data are unchanged. %s", how)
         raise
     logger.info("Inference took %.1f s on %s.", time.perf_counter() - started, device)
     used = source.resolved(

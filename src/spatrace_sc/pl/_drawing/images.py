@@ -98,6 +98,6 @@ def _require_system(element: Any, coordinate_system: str) -> None:
     systems = sorted(get_transformation(element, get_all=True))
     if coordinate_system not in systems:
         raise InvalidArgumentError(
-            f"`coordinate_system={coordinate_system!r}` is none of the image, which has "
-            f"{shorten(systems)}.{closest(coordinate_system, systems)}"
+            f"`coordinate_system={coordinate_system!r}` is not a coordinate system of the image, "
+            f"which has {shorten(systems)}.{closest(coordinate_system, systems)}"
         )

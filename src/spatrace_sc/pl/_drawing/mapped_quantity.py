@@ -95,8 +95,8 @@ def _refuse_other_kinds(adata: AnnData, name: str, names: list[str], key: str) -
     if is_gene and not closest(name, candidates):
         genes = [str(gene) for role in LR_PAIRS.columns for gene in table[role]]
         raise InvalidArgumentError(
-            f"`pair={name!r}` is no ligand, receptor or TF of the result."
-            f"{closest(name, dict.fromkeys([*genes, *tfs]))} Give 'ligand^receptor' or "
+            f"`pair={name!r}` is not a ligand, receptor or TF of the "
+            f"result.{closest(name, dict.fromkeys([*genes, *tfs]))} Give 'ligand^receptor' or "
             "(ligand, receptor), or the name of a TF and `kind='tfs'`."
         )
     if name in candidates:
@@ -122,7 +122,8 @@ def _tf_or_module(
         roles = [role for role in LR_PAIRS.columns if str(name) in set(table[role].astype(str))]
         hint = f" It is a {roles[0]}." if roles else hint
     raise InvalidArgumentError(
-        f"{name!r} is no {ACTIVITY_LABELS[kind].noun} of the result; it has {shorten(names)}.{hint}"
+        f"{name!r} is not a {ACTIVITY_LABELS[kind].noun} of the result; it has "
+        f"{shorten(names)}.{hint}"
     )
 
 

@@ -120,7 +120,7 @@ def chosen_types(value: object, argument: str, available: list[str]) -> list[str
         name = missing[0] if missing else ""
         role = argument.rstrip("s")
         raise InvalidArgumentError(
-            f"`{argument}={value!r}`: {name!r} is no {role} type of the communication table; "
+            f"`{argument}={value!r}`: {name!r} is not a {role} type of the communication table; "
             f"those are {shorten(available)}.{closest(name, available)}"
         )
     return present

@@ -26,8 +26,8 @@ def target_expression(adata: AnnData, name: str | tuple[str, str] | None, key: s
     target = targets[0] if name is None and targets else str(name)
     if target not in targets:
         raise InvalidArgumentError(
-            f"{target!r} is no target of the result; it has {shorten(targets)}."
-            f"{closest(target, targets)}"
+            f"{target!r} is not a target of the result; it has "
+            f"{shorten(targets)}.{closest(target, targets)}"
         )
     tables = [edges, get.tf_targets(adata, key=key)]
     n = sum(int(is_significant(t[t["target"].astype(str) == target]).sum()) for t in tables)

@@ -55,14 +55,14 @@ class Cells:
         else:
             raise DataError(
                 f"`adata.obs[{self.time_key!r}]` (`time_key`) has {len(np.unique(self.time))} "
-                f"different values in {len(self.time)} cells; this method goes from stage to stage "
+                f"different values in {len(self.time)} cells; this method links consecutive stages "
                 f"(at most {MAX_STAGES}, 5 cells each on average). Name a column of stages as "
                 "`stage_key`, or a numeric one as `time_key`."
             )
         if code.max() < 1:
             raise DataError(
-                f"all cells are of one stage (`{self.stage_key or self.time_key}`); going from "
-                "stage to stage needs two."
+                f"all cells have the same stage (`{self.stage_key or self.time_key}`); transitions "
+                "between stages need two."
             )
         return code
 

@@ -78,7 +78,7 @@ def _check_direction(forward: float, backward: float, cells: Cells) -> None:
         f"`time_key={cells.time_key!r}` lead back in time"
         + (", and none forward" if forward == 0 else "")
         + ": rows must be the earlier cells. Is the matrix transposed (pass `matrix.T`), or "
-        "without direction?"
+        "does it have no direction?"
     )
 
 

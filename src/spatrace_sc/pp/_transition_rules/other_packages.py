@@ -158,8 +158,8 @@ class Moscot:
             from moscot.problems.time import TemporalProblem
         except ImportError as error:
             raise InvalidArgumentError(
-                '`method="moscot"` needs moscot, which is not installed: `pip install moscot` (it '
-                'brings JAX), or take `method="optimal_transport"`.'
+                '`method="moscot"` needs moscot, which is not installed: `pip install moscot` '
+                '(which installs JAX), or use `method="optimal_transport"`.'
             ) from error
         names = cells.adata.obs_names[cells.mask]
         table = AnnData(

@@ -180,13 +180,13 @@ class OptimalTransport:
         if not np.isfinite(note["change"]):
             raise DataError(
                 "optimal transport has no solution that can be computed with "
-                f"`epsilon={self.epsilon}` and `tau={self.tau}`; take larger values."
+                f"`epsilon={self.epsilon}` and `tau={self.tau}`; use larger values."
             )
         if note["change"] > TOLERANCE:
             logger.warning(
                 "optimal transport between stages %d and %d did not converge in %d steps; %.1f %% "
-                "of the mass leaves from other cells than it should. Take a larger `epsilon` or "
-                "more `n_candidates`, or `tau` below 1.",
+                "of the mass leaves the wrong cells. Use a larger `epsilon` or more "
+                "`n_candidates`, or `tau` below 1.",
                 *(earlier, later, note["steps"], 100 * note["source_error"]),
             )
 
