@@ -100,6 +100,7 @@ FOREIGN = {
     "Axes": "matplotlib.axes.Axes",
     "Figure": "matplotlib.figure.Figure",
     "Mapping": "collections.abc.Mapping",
+    "Model": "spatrace_sc.tl.load_model",  # opaque; it is only passed on
     "NDArray": "numpy.typing.NDArray",
     "Path": "pathlib.Path",
     "Prior": "pandas.DataFrame",  # our own alias; the parameter says which tables
@@ -111,6 +112,7 @@ FOREIGN = {
     "pd.DataFrame": "pandas.DataFrame",
     "pd.Series": "pandas.Series",
     "sparse.csr_matrix": "scipy.sparse.csr_matrix",
+    "spatrace_sc._result.model.Model": "spatrace_sc.tl.load_model",
 }
 PACKAGES = {*INVENTORIES, "collections", "dataclasses", "networkx", "os", "pathlib", "typing"}
 BUILTIN = set(dir(builtins))
