@@ -122,8 +122,8 @@ BAD = {
     "negative": (lambda t: changed(t, -0.1), "negative values in 1 of 300 spots"),
     "empty row": (lambda t: t * (np.arange(len(t)) != 7)[:, None], "no type at all"),
     "repeated": (lambda t: t.set_axis([*t.columns[:-1], t.columns[0]], axis=1), "several columns"),
-    "text": (lambda t: t.assign(region="a"), "no numbers.*numeric column per cell type"),
-    "truth": (lambda t: t > 0.5, "no numbers"),
+    "text": (lambda t: t.assign(region="a"), "not numbers.*numeric column per cell type"),
+    "truth": (lambda t: t > 0.5, "not numbers"),
     "no column": (lambda t: t.iloc[:, :0], "no column"),
     "array": (lambda t: t.to_numpy(), r"Make it a table: .*pd.DataFrame\(adata.obsm\['types'\]"),
 }

@@ -86,7 +86,9 @@ def _add_genes(parser: argparse.ArgumentParser) -> None:
 def _add_columns(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("columns of obs")
     group.add_argument("--cell-type", default="cell_type", metavar="COLUMN", help="[cell_type]")
-    group.add_argument("--sample", metavar="COLUMN", help="slice; cells of two are no neighbours")
+    group.add_argument(
+        "--sample", metavar="COLUMN", help="slice; cells of different slices are not neighbours"
+    )
     group.add_argument("--stage", metavar="COLUMN", help="stage, for results by stage [--sample]")
     group.add_argument(
         "--time",

@@ -14,7 +14,7 @@ from .._errors import DataError, InvalidArgumentError, MissingKeyError, warn
 from .cells import categories, label_text
 from .on_disk import in_memory
 
-#: Rows whose sum differs more from 1 are no proportions.
+#: Rows whose sum differs more from 1 are not proportions.
 MAX_DEVIATION = 0.05
 
 
@@ -67,7 +67,7 @@ def read_proportions(adata: AnnData, key: str) -> Mixture:
     MissingKeyError
         If there is no such slot.
     DataError
-        If it is no table with a unique name for every type, or has values that are no numbers,
+        If it is not a table with a unique name for every type, or has values other than numbers,
         missing, infinite or negative, or rows without any type.
     """
     table = _stored_table(adata, key)
@@ -78,7 +78,7 @@ def read_proportions(adata: AnnData, key: str) -> Mixture:
         raise DataError(f"{slot} has several columns called {shorten(repeated)}; rename them.")
     wrong = [c for c, t in zip(names, table.dtypes, strict=True) if not _is_number(t)]
     if wrong or not len(names):
-        finding = f"the columns {shorten(wrong)}, which are no numbers" if wrong else "no column"
+        finding = f"the columns {shorten(wrong)}, which are not numbers" if wrong else "no column"
         raise DataError(f"{slot} has {finding}; keep one numeric column per cell type.")
     values = table.to_numpy(dtype=np.float64)
     _require_rows(np.isfinite(values).all(axis=1), f"{slot} has NaN or inf")

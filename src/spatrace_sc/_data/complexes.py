@@ -100,7 +100,7 @@ def match_role(
 ) -> tuple[NDArray[np.bool_], Subunits]:
     """Return the (genes,) mask of the genes in a list, and the complexes in it.
 
-    A name of several genes that is no gene itself is a complex. It is called as liana does,
+    A name of several genes that is not itself a gene is a complex. It is called as liana does,
     "A_B". A complex with subunits that are not in the data is left out, with a warning unless the
     list is ``published``.
     """

@@ -39,7 +39,7 @@ def expression_by_slice(
     """Return :func:`expression`, and the genes that were not measured in some slices.
 
     These are NaN in every cell of a slice, given by a column of ``obs``. The matrix holds 0 in
-    their place, which is no evidence of counts; None: every gene was measured.
+    their place, which is not evidence of counts; None: every gene was measured.
     """
     if not adata.var_names.is_unique:
         repeated = adata.var_names[adata.var_names.duplicated()].unique()

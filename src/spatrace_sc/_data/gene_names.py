@@ -36,7 +36,7 @@ def listed_names(names: object, argument: str) -> list[str]:
     Raises
     ------
     InvalidArgumentError
-        If the argument is no list of names, such as a table or a mask.
+        If the argument is not a list of names, but for example a table or a mask.
     DataError
         If the list has no name.
     """
@@ -139,7 +139,7 @@ def subunits_of(name: str) -> list[str]:
 
 
 def looks_like_complex(name: str, names: Set[str]) -> bool:
-    """Return whether a name that is no gene stands for several; ``names`` are those of the data."""
+    """Return whether a name that is not a gene means several; ``names`` are those of the data."""
     parts = subunits_of(name)
     if COMPLEX_PREFIX.match(name):
         return True

@@ -58,7 +58,7 @@ def name_of(layer: str | None) -> str:
 
 
 def named_base(adata: AnnData) -> float | None:
-    """Return the base in ``uns["log1p"]``; None where none is named or it is no base."""
+    """Return the base in ``uns["log1p"]``; None if it is not named or not a base."""
     entry = adata.uns.get(LOG1P)
     value = entry.get("base") if isinstance(entry, Mapping) else None
     if value is None:

@@ -1,4 +1,4 @@
-"""Warnings and hints beside the results."""
+"""Warnings and hints that accompany results."""
 
 from __future__ import annotations
 

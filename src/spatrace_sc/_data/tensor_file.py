@@ -66,7 +66,7 @@ class TensorFile(NamedTuple):
 
 
 def unreadable(name: str, finding: str) -> DataError:
-    """Return the error about a file that is no file of this kind, or is damaged."""
+    """Return the error about a file of another kind, or a damaged one."""
     return DataError(f"{name} cannot be read as a model: {finding}. Nothing was loaded.")
 
 

@@ -128,7 +128,7 @@ def build_problem(
 
 
 def excluded_pairs(genes: Regulators) -> NDArray[np.int64]:
-    """Return the pairs of a gene with itself that are no candidates, and log them.
+    """Return the pairs of a gene with itself that are not candidates, and log them.
 
     Raises
     ------
@@ -141,8 +141,8 @@ def excluded_pairs(genes: Regulators) -> NDArray[np.int64]:
     names = sorted({str(name) for name in genes.ligands[genes.ligand_of(pairs)]})
     if len(pairs) == genes.n_pairs:
         raise DataError(
-            f"the only pair is {names[0]} with itself, which is no candidate. Name more `ligands` "
-            "or `receptors`, or set `homophilic=True`."
+            f"the only pair is {names[0]} with itself, which is not a candidate. Name more "
+            "`ligands` or `receptors`, or set `homophilic=True`."
         )
     if genes.complexes:
         logger.info(
@@ -152,8 +152,8 @@ def excluded_pairs(genes: Regulators) -> NDArray[np.int64]:
         )
         return pairs
     logger.info(
-        "%d %s both a ligand and a receptor (%s): the pair of a gene with itself is no candidate. "
-        "`homophilic=True` makes it one.",
+        "%d %s both a ligand and a receptor (%s): the pair of a gene with itself is not a "
+        "candidate. `homophilic=True` makes it one.",
         *(len(pairs), "gene is" if len(pairs) == 1 else "genes are", shorten(names, 2)),
     )
     return pairs

@@ -137,7 +137,7 @@ def known_types(
 
 
 def warn_of_unknown_receivers(study: Study, scales: ReadingScales) -> None:
-    """Warn of receivers of a type that was no receiver of the inference."""
+    """Warn of receivers of a type that was not a receiver of the inference."""
     unknown = np.setdiff1d(study.receiver_mixture.names, scales.covariates.types)
     if len(unknown):
         warn(

@@ -104,7 +104,7 @@ def reading_scales(
 ) -> ReadingScales:
     """Return the scales of a study that was read from ``adata``.
 
-    Without ``neighbourhood`` its state is no covariate.
+    Without ``neighbourhood`` its state is not a covariate.
     """
     genes, levels = np.empty(0, dtype=str), np.empty(0)
     if study.unit is not None:

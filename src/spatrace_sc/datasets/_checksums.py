@@ -1,4 +1,4 @@
-"""Checksums of files in the cache, recorded beside them."""
+"""Checksums of files in the cache, recorded next to them."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from ._registry import Entry
 
 #: The files are small, so a download that fails is given up soon.
 TIMEOUT, RETRIES = 30.0, 1
-#: A list with fewer names is no complete file; the published ones have more than a thousand.
+#: A list with fewer names is not a complete file; the published ones have more than a thousand.
 MIN_NAMES = 500
 #: Columns of AnimalTFDB: the symbol, and the identifier of a gene without one.
 SYMBOL, IDENTIFIER = "Symbol", "Ensembl"
@@ -42,7 +42,7 @@ def read_tfs(organism: str) -> list[str]:
         If the file is not in the cache and cannot be fetched. The message says how to place it
         by hand.
     DataError
-        If the file in the cache is no list of TFs.
+        If the file in the cache is not a list of TFs.
     """
     transfer = Transfer(TIMEOUT, RETRIES, progressbar=settings.progress)
     try:
@@ -59,7 +59,7 @@ def read_tfs(organism: str) -> list[str]:
 
 
 def problem_of(path: Path) -> str | None:
-    """Return why a file is no list of TFs; None if it is one."""
+    """Return why a file is not a list of TFs; None if it is one."""
     text = _text(path)
     if text.lstrip().lower().startswith(WEB_PAGE):
         return "it is a web page; the server may refuse downloads by programs"
@@ -86,5 +86,5 @@ def names_in(text: str) -> list[str]:
 
 
 def _text(path: Path) -> str:
-    """Return the text of a file; what is no text becomes replacement characters."""
+    """Return the text of a file, with replacement characters for other bytes."""
     return path.read_text(encoding="utf-8-sig", errors="replace")

@@ -1,4 +1,4 @@
-"""Calls on the tissue beside calls on its controls, and power against the size of a signal."""
+"""Calls on the tissue and on its controls, and power against the size of a signal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The evidence of one edge, beside its strongest rival."""
+"""The evidence of one edge, compared with its strongest rival."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def effect_heatmap(
     key
         Name of the result.
     cmap
-        Diverging colour map; its middle is no effect.
+        Diverging colour map; its middle means no effect.
     ax
         Axes to draw in. None: a new figure.
 

@@ -179,7 +179,7 @@ def _signal(
 
 
 def _length_note(longest: float, style: str) -> str:
-    """Return what the length of an arrow, or the width of a line, stands for."""
+    """Return what the length of an arrow, or the width of a line, means."""
     if longest <= 0:
         return ""
     if style == "stream":

@@ -149,7 +149,7 @@ def _columns(steps: list[pd.DataFrame]) -> list[list[str]]:
 
 
 def _draw_names(ax: Axes, heights: list[dict[str, float]], rows: int) -> None:
-    """Write the names of the layers beside the ends of the lines, and their headers."""
+    """Write the names of the layers next to the ends of the lines, and their headers."""
     frame: dict[str, Any] = {
         "facecolor": "white",
         "edgecolor": NEUTRAL,

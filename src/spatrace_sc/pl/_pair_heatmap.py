@@ -1,4 +1,4 @@
-"""Scores of ligands and receptors, with the strongest pairs beside them."""
+"""Scores of ligands and receptors, with the strongest pairs next to them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FIELD, BARS = 0.17, 1.6
 #: Size of a label as a share of the side of its field.
 LABEL_SHARE = 0.65
-#: Shade of pairs that are no candidates.
+#: Shade of pairs that are not candidates.
 ABSENT = "0.92"
 #: Diameter of the mark of a significant bar in points.
 MARK = 4.0
@@ -212,7 +212,7 @@ def _nothing(adata: AnnData, suffix: str, max_q: float | None, key: str) -> str:
 
 
 def _panels(scores: pd.DataFrame, labels: list[str]) -> NDArray[Any]:
-    """Return new axes for the heatmap and the bars, beside each other."""
+    """Return new axes for the heatmap and the bars, next to each other."""
     import matplotlib.pyplot as plt
 
     n, m = scores.shape

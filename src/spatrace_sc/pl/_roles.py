@@ -174,7 +174,7 @@ def _legend(most: int, scale: float) -> list[Any]:
 def _draw_names(
     ax: Axes, names: dict[str, tuple[float, float]], every: Any, dots: Any, n_types: int
 ) -> None:
-    """Write names beside their dots, moved apart from all dots where adjustText is installed."""
+    """Write names next to their dots, without overlap if adjustText is installed."""
     fontsize = name_size(n_types)
     try:
         from adjustText import adjust_text

@@ -136,7 +136,7 @@ def _significant_names(adata: AnnData, kind: str, key: str) -> set[str]:
 
 
 def _draw(ax: Axes, table: pd.DataFrame, significant: set[str], by_stage: bool) -> None:
-    """Draw a line with error bars for every name, and the legend beside the axes."""
+    """Draw a line with error bars for every name, and the legend next to the axes."""
     names = list(dict.fromkeys(table["name"]))
     several = len(names) > LEGEND_ROWS
     shift = SPREAD * (np.arange(len(names)) / max(len(names) - 1, 1) - 0.5) if by_stage else None

@@ -262,7 +262,7 @@ def subunits(name: str, labels: Labels) -> list[str]:
 
 
 def expand(known: pd.DataFrame, labels: Labels, allowed: dict[str, set[str]]) -> pd.DataFrame:
-    """Return the edges between genes of the data that each row stands for; ``row`` is its index."""
+    """Return the edges between genes of the data to which each row refers; ``row`` is its index."""
     left, right = known.columns[:2]
 
     def labels_allowed(name: str, column: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The evidence of one edge: its target against its signal, beside the strongest rival."""
+"""The evidence of one edge: its target against its signal, and the strongest rival."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class CellColours:
         return self.rgba[mask]
 
     def margin(self) -> float:
-        """Return the room for the legend or colour bar beside the axes, in inches."""
+        """Return the width of the legend or colour bar next to the axes, in inches."""
         if not self.names:
             return MARGIN_RIGHT
         longest = max(len(name) for name in self.legend_names())
@@ -115,12 +115,12 @@ def _colour_bar(axes: NDArray[Any], label: str, limits: tuple[float, float]) -> 
 
 
 def _rows(height: float) -> int:
-    """Return the number of rows of a legend beside a figure of this height in inches."""
+    """Return the number of rows of a legend next to a figure of this height in inches."""
     return max(3, int(72 * height / (LINE * LEGEND)) - 3)
 
 
 def _legend(ax: Axes, names: list[tuple[str, str]], title: str) -> None:
-    """Draw the legend of categories beside the axes, in columns no longer than the figure."""
+    """Draw the legend of categories next to the axes, in columns no longer than the figure."""
     from matplotlib.lines import Line2D
 
     rows = _rows(ax.figure.figure.get_figheight())

@@ -83,7 +83,7 @@ def _is_element(image: Any) -> bool:
 
 
 def _require_element(image: Any, name: str) -> None:
-    """Refuse what is no image of SpatialData."""
+    """Refuse anything that is not an image of SpatialData."""
     if not _is_element(image):
         raise InvalidArgumentError(
             f"`{name}` must be an image of a SpatialData, such as `sdata['name']`, or a dictionary "

@@ -1,4 +1,4 @@
-"""The rule that ``method`` stands for."""
+"""The rule that ``method`` names."""
 
 from __future__ import annotations
 
