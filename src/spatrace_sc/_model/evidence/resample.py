@@ -18,6 +18,7 @@ from ..config import Config
 from ..fit import Fit
 from ..records import Draw, Edges, Evidence, History, Problem, RefitWeights
 from ..runtime.distributed import gather_results, is_active, share_tasks, shows
+from ..runtime.estimate import product_speed, refit_seconds
 from ..runtime.stored_steps import ArrayStore, stored_step
 from .edge_strength import listed_edges
 from .refit import Refit, refit
@@ -88,8 +89,27 @@ def resample(
             disable=not shows(config.progress),
             leave=False,
         )
+        _log_estimate(problem, options.sample_share, len(local), n_threads)
         estimated = _with_estimate(bar, len(local), n_threads)
         return _summary(estimated, len(streams), options.sample_share, listed.cpu().numpy())
+
+
+def _log_estimate(problem: Problem, share: float, n: int, n_at_a_time: int) -> None:
+    """Log before the first refit about how long all of them will take on a CPU.
+
+    ``n`` is the number of refits of this process, ``n_at_a_time`` that of those that run together.
+    """
+    if problem.targets.device.type != "cpu":
+        return
+    n_pairs = int(problem.may_act[problem.pair_slice].sum())
+    sizes = (
+        2 * problem.n_tfs + 4 * n_pairs,
+        int(share * int(problem.usable.sum())),
+        problem.targets.shape[1] + problem.n_tf_genes,
+    )
+    seconds = -(-n // n_at_a_time) * refit_seconds(*sizes, product_speed())
+    if seconds >= MIN_SECONDS_LOGGED:
+        logger.info("%d refits against decoys need about %.0f s, judged by their size.", n, seconds)
 
 
 def _with_estimate(refits: Iterable[Refit], n: int, n_at_a_time: int) -> Iterator[Refit]:
