@@ -143,6 +143,7 @@ def test_a_planted_pair_has_the_largest_effect_and_its_sign(tokens):
 
 def test_attention_is_averaged_over_the_cells_of_every_group(tokens, monkeypatch):
     n = len(tokens.network[1].levels)
+    monkeypatch.setattr(regulator_reading, "MAX_CELLS_PER_GROUP", n)
     members = torch.zeros(3, n, dtype=torch.bool)
     members[0], members[1, : n // 4], members[2, n // 4 :] = True, True, True
     share = attention_to_pairs(tokens, members)

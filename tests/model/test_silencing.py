@@ -13,6 +13,7 @@ from spatrace_sc._model.config import Config, ModelConfig
 from spatrace_sc._model.evidence import silencing
 from spatrace_sc._model.evidence.silencing import mean_attention, silencing_effects
 from spatrace_sc._model.fit import fit
+from spatrace_sc._model.network import regulator_reading
 from spatrace_sc._model.network.regulator_attention import Readings, RegulatorAttention
 from spatrace_sc._model.network.regulator_reading import predict
 from spatrace_sc._model.network.regulator_training import train
@@ -173,6 +174,18 @@ def test_mean_attention_over_some_cells(silenced):
     )
     np.testing.assert_allclose(share[1], expected, atol=1e-6)
     assert np.abs(share[0] - share[1]).max() > 1e-4
+
+
+@pytest.mark.parametrize(("n", "chosen"), [(2, [1, 4]), (3, [1, 3, 5]), (6, range(1, 7))])
+def test_large_groups_are_thinned_evenly(monkeypatch, silenced, n, chosen):
+    network, data = silenced[2].networks[0]
+    members = torch.zeros(1, len(data.levels), dtype=torch.bool)
+    members[0, 1:7] = True
+    monkeypatch.setattr(regulator_reading, "MAX_CELLS_PER_GROUP", n)
+    few = range(3)
+    share = regulator_reading.attention_by_group(network, data, members, few)
+    of_cells = network.attention(data.levels[list(chosen)], data.allowed[None], data.every_target)
+    torch.testing.assert_close(share[0], of_cells.mean(0).T[:3].detach())
 
 
 def test_counts_that_tell_nothing_are_not_silenced(silenced):

@@ -11,6 +11,8 @@ from .regulator_attention import Readings, RegulatorAttention
 #: Numbers in the largest intermediate array, on a GPU and on a CPU, where it should stay in the
 #: cache; and the number of such arrays that are held at once.
 MAX_NUMBERS, MAX_CPU_NUMBERS, ARRAYS_AT_ONCE = 20_000_000, 600_000, 4
+#: Cells of a group over which attention is averaged, at most.
+MAX_CELLS_PER_GROUP = 500
 
 
 def parts_of(network: RegulatorAttention, data: Readings, rows: Tensor) -> tuple[Tensor, ...]:
@@ -64,8 +66,10 @@ def attention_by_group(
 ) -> Tensor:
     """(groups, regulators, G) mean attention of every target over the cells of each group.
 
-    ``members`` (groups, N) is whether a cell belongs to a group. Every cell is read once.
+    ``members`` (groups, N) is whether a cell belongs to a group. Of larger groups,
+    :data:`MAX_CELLS_PER_GROUP` evenly spaced cells are read, and every cell only once.
     """
+    members = torch.stack([_evenly_thinned(group, MAX_CELLS_PER_GROUP) for group in members])
     weight = members.to(data.levels) / members.sum(1, keepdim=True)
     n_targets = data.targets.shape[1]
     total = data.levels.new_zeros((len(members), n_targets * len(regulators)))
@@ -75,3 +79,13 @@ def attention_by_group(
         chosen = share[..., regulators.start : regulators.stop]
         total += weight[:, part] @ chosen.reshape(len(part), -1)
     return total.view(len(members), n_targets, len(regulators)).transpose(1, 2)
+
+
+def _evenly_thinned(member: Tensor, n: int) -> Tensor:
+    """(N,) mask of at most ``n`` of the members, evenly spaced in their order."""
+    rows = torch.nonzero(member)[:, 0]
+    if len(rows) <= n:
+        return member
+    chosen = torch.zeros_like(member)
+    chosen[rows[torch.arange(n, device=rows.device) * len(rows) // n]] = True
+    return chosen
