@@ -54,7 +54,8 @@ def attention(
     - ``target``: name of the gene.
     - ``attention``: mean share of the target's attention, over heads, networks and cells, 500
       evenly spaced cells where there are more. The shares of a target sum to at most 1 over all
-      tokens; the rest goes to a token that stands for no regulator. 0 for a gene's attention to itself and to pairs that it belongs to.
+      tokens; the rest goes to a token that stands for no regulator. 0 for a gene's attention to
+      itself and to pairs that it belongs to.
     - ``silencing_effect``: signed effect of silencing the regulator, over all cells, in standard
       deviations of the target. For a network it is the square root of the rise in the mean
       squared error. For TFs it is the mean over two networks and a ridge regression, and NaN if it
