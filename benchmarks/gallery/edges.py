@@ -27,7 +27,7 @@ def sankey(adata: AnnData) -> Figure:
 
 
 def edge(adata: AnnData) -> Figure:
-    """Evidence of one edge, beside the strongest other regulator of its target."""
+    """Evidence for one edge, next to the strongest other regulator of its target."""
     strongest = st.get.tf_targets(adata).iloc[0]
     st.tl.partial_residuals(adata, strongest["tf"], strongest["target"])
     return st.pl.edge(adata, strongest["tf"], strongest["target"])[0].figure

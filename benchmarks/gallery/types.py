@@ -37,7 +37,7 @@ def roles(adata: AnnData) -> Figure:
 
 
 def pair_heatmap(adata: AnnData) -> Figure:
-    """Ligands and receptors, with the strongest pairs beside them."""
+    """Ligands and receptors, with the strongest pairs next to them."""
     axes = st.pl.pair_heatmap(adata, top_n=12)
     return np.ravel(axes)[0].figure
 
