@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .positive_definite import inverse, log_determinant, solve
+
 #: Smallest variance: of the noise of a TF, and of the rest of a target or a level, as a share.
 MIN_VARIANCE = 0.02
 #: Steps of expectation and maximisation. The number is fixed, so that rounding does not decide
@@ -57,7 +59,7 @@ def start_model(moments: Tensor, noise: Tensor, n_factors: int) -> LatentModel:
     values, vectors = torch.linalg.eigh(moments[:, :n_f, :n_f] - torch.diag(noise))
     covariance = (vectors * values.clamp_min(MIN_VARIANCE)[:, None]) @ vectors.mT
     ridge = covariance + 0.05 * torch.eye(n_f).to(covariance)
-    effect = torch.linalg.solve(ridge, moments[:, :n_f, n_f:]).mT
+    effect = solve(ridge, moments[:, :n_f, n_f:]).mT
     residual = moments[:, n_f:, n_f:] - effect @ covariance @ effect.mT
     values, vectors = torch.linalg.eigh(residual - torch.diag_embed(diagonal(residual) / 2.0))
     size = values[:, None, -n_factors:].clamp_min(MIN_VARIANCE).sqrt()
@@ -87,7 +89,7 @@ def fit_model(moments: Tensor, noise: Tensor, penalty: Tensor, model: LatentMode
         # factors exactly, given the effects
         among = square[:, n_f:, n_f:]
         unexplained = products[..., n_f:] - effect @ square[:, :n_f, n_f:]
-        factor = torch.linalg.solve(among, unexplained.mT).mT
+        factor = solve(among, unexplained.mT).mT
         loadings = torch.cat([effect, factor], -1)
         # variances; factors are rescaled to variance 1
         variance = diagonal(moments)[:, n_f:] - 2.0 * (loadings * products).sum(-1)
@@ -102,11 +104,11 @@ def likelihood(moments: Tensor, noise: Tensor, model: LatentModel) -> Tensor:
     """(M,) mean log likelihood of cells with these moments, up to a constant."""
     expected, weighted = _expectation(moments, noise, model)
     variances = _variances(noise, model)
-    log_determinant = torch.logdet(expected.precision) + torch.logdet(model.covariance)
-    log_determinant = log_determinant + variances.log().sum(-1)
+    volume = log_determinant(expected.precision) + log_determinant(model.covariance)
+    volume = volume + variances.log().sum(-1)
     distance = (diagonal(moments) / variances).sum(-1)
     distance = distance - (expected.with_readings.mT * weighted).sum((-2, -1))
-    return -0.5 * (log_determinant + distance)
+    return -0.5 * (volume + distance)
 
 
 def scaled_effects(model: LatentModel) -> Tensor:
@@ -127,9 +129,9 @@ def _expectation(moments: Tensor, noise: Tensor, model: LatentModel) -> tuple[Ex
     loadings = torch.cat([on_levels, torch.cat([model.effect, model.factor], -1)], 1)
     weighted = loadings / _variances(noise, model)[..., None]
     precision = loadings.mT @ weighted
-    precision[:, :n_f, :n_f] += torch.linalg.inv(model.covariance)
+    precision[:, :n_f, :n_f] += inverse(model.covariance)
     precision[:, n_f:, n_f:] += identity[n_f:, n_f:]
-    posterior = torch.linalg.inv(precision)
+    posterior = inverse(precision)
     gain = posterior @ weighted.mT
     products = gain @ moments
     return Expected(products, posterior + products @ gain.mT, precision), weighted

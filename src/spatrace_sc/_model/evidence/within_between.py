@@ -14,6 +14,7 @@ from ..records import Problem
 from ..regression.design import standard
 from ..regression.pooled_ridge import Group, Moments, Shrunken, pooled_ridge, target_groups
 from ..runtime.memory import TARGET_BATCH
+from .positive_definite import solve
 
 #: Singular values of the covariates below this share of the largest count as 0.
 MIN_SINGULAR_VALUE = 1e-5
@@ -129,7 +130,7 @@ def _block_errors(
             residual = (y[:, some] - x @ ridge.slope[:, some])[order].split(sizes)
             pairs = zip(parts, residual, strict=True)
             scores = torch.stack([cells.T @ rest for cells, rest in pairs])[:, columns]
-            moved = torch.linalg.solve(gram[columns][:, columns], scores)
+            moved = solve(gram[columns][:, columns], scores)
             total = moved.square().sum(0) * n_blocks / (n_blocks - 1)
             error[columns[:, None], some] = total.sqrt()
     return error
