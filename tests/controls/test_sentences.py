@@ -7,7 +7,12 @@ import pandas as pd
 import pytest
 
 from spatrace_sc._inference.controls.false_discoveries import COLUMNS
-from spatrace_sc._inference.controls.power import LIMIT_COLUMNS, MORE_COLUMNS
+from spatrace_sc._inference.controls.power import (
+    LIMIT_COLUMNS,
+    MORE_COLUMNS,
+    POWER_COLUMNS,
+    wilson_interval,
+)
 from spatrace_sc._inference.controls.sentences import sentences
 
 CALLED = {"tf_targets": 12, "lr_targets": 30, "lr_pairs": 0}
@@ -32,8 +37,18 @@ EMPTY = false(), limits(), more()
 BALANCE = pd.DataFrame(columns=["role", "feature", "standardised_difference"])
 
 
-def said(false_=EMPTY[0], limits_=EMPTY[1], more_=EMPTY[2], balance=BALANCE):
-    return sentences(false_, limits_, more_, balance, CALLED)
+def power(table, *found):
+    """Power by size, from (found, implants) of each."""
+    rows = [
+        ("whole", table, 0.02 * (k + 1), n, x / n, *wilson_interval(x, n), NAN, NAN)
+        for k, (x, n) in enumerate(found)
+    ]
+    return pd.DataFrame(rows, columns=POWER_COLUMNS)
+
+
+def said(false_=EMPTY[0], limits_=EMPTY[1], more_=EMPTY[2], balance=BALANCE, power_=None):
+    found = power("tf_targets") if power_ is None else power_
+    return sentences(false_, limits_, more_, balance, CALLED, found)
 
 
 def test_the_share_of_false_discoveries():
@@ -82,20 +97,30 @@ def test_the_detection_limit_and_what_more_data_bring():
         ("tf_targets", "molecules", 0.5, 0.15, 0.126),
         ("lr_targets", "receivers", NAN, NAN, NAN),
     ]
-    assert said(limits_=limits(limit, half), more_=more(*gains)) == [
-        "Effects of 0.15 standard deviations are found with probability 0.8; smaller ones are "
-        "often missed. 5000 more receivers would bring this to 0.11. Twice the molecules per cell "
-        "would bring this to 0.13."
+    found = power("tf_targets", (3, 12), (11, 12))
+    assert said(limits_=limits(limit, half), more_=more(*gains), power_=found) == [
+        "Effects of 0.15 [0.10–0.20] standard deviations are found with probability 0.8; smaller "
+        "ones are often missed. 5000 more receivers would bring this to 0.11. Twice the molecules "
+        "per cell would bring this to 0.13."
     ]
 
 
 def test_without_a_limit():
     row = ("whole", "lr_pairs", *(NAN,) * 6, 100)
     gain = ("lr_pairs", "receivers", NAN, NAN, NAN)
-    assert said(limits_=limits(row), more_=more(gain)) == [
-        "No implanted size of effect on each of their targets is found with probability 0.8: "
-        "what is missing from this table may well act."
+    found = power("lr_pairs", (0, 2), (1, 2))
+    assert said(limits_=limits(row), more_=more(gain), power_=found) == [
+        "No implanted size of effect on each of their targets is found with probability 0.8 (of "
+        "the largest, 1 of 2; 95 % interval of the power 0.09–0.91): what is missing from this "
+        "table may well act. 4 implants are few: more draws would say more."
     ]
+
+
+def test_a_limit_whose_interval_has_no_end():
+    row = ("whole", "tf_targets", 0.04, 0.01, NAN, 0.2, 0.1, NAN, 100)
+    (sentence,) = said(limits_=limits(row), power_=power("tf_targets", (20, 20)))
+    assert sentence.startswith("Effects of 0.20 [0.10–beyond all sizes] standard deviations")
+    assert "few" not in sentence
 
 
 def test_one_paragraph_per_table():
@@ -104,7 +129,7 @@ def test_one_paragraph_per_table():
     limit = ("whole", "tf_targets", 0.04, 0.01, 0.1, 0.2, 0.1, 0.3, 100)
     both, one = said(false(*rows), limits(limit))
     assert "TF → target edges" in both
-    assert "Effects of 0.20 standard deviations" in both
+    assert "Effects of 0.20 [0.10–0.30] standard deviations" in both
     assert one.startswith("On this tissue 10%")
     assert said() == []
 

@@ -37,7 +37,7 @@ def plan_implants(
         If too few targets have enough molecules, or no pair and no TF is without effect.
     """
     genes = study.genes
-    targets = rng.permutation(_fit_targets(study))
+    targets = rng.permutation(targets_with_molecules(study))
     n_pairs = max(1, int(SHARE_OF_PAIRS * len(targets)) // TARGETS_PER_PAIR)
     n_tf_edges = max(1, int(SHARE_OF_TFS * len(targets)))
     pairs = _stratified(_pairs_without_effect(study, result), _pair_level(study), n_pairs, rng)
@@ -56,8 +56,14 @@ def plan_implants(
     return _allowed(plan, genes, result)
 
 
-def _fit_targets(study: Study) -> NDArray[np.int64]:
-    """Return the targets with enough molecules."""
+def targets_with_molecules(study: Study) -> NDArray[np.int64]:
+    """Return the targets with enough molecules for implants.
+
+    Raises
+    ------
+    DataError
+        If they are too few.
+    """
     mean = np.expm1(study.target).mean(axis=0)
     if study.unit is not None:
         mean = mean / float(np.mean(study.unit[study.receivers]))

@@ -19,11 +19,20 @@ from ..._regulators import ROLES
 from ..._result import Controls
 from ..._study.prior_penalties import Prior
 from ..restore import Restored
-from .draws import IMPLANTS, MISPLACED, SHAM, Design, control_tissues
+from .draws import (
+    HALF_MOLECULES,
+    HALF_RECEIVERS,
+    IMPLANTS,
+    MISPLACED,
+    SHAM,
+    Design,
+    control_tissues,
+)
 from .execute import execute, open_outcomes
 from .false_discoveries import false_discoveries
 from .implant_results import implant_results
 from .outcomes import Outcome, n_significant, named_edges
+from .plan import targets_with_molecules
 from .power import detection_limits, power_by_size, with_more
 from .sentences import sentences
 from .settings import Settings, compare_settings, setting_tissues
@@ -54,6 +63,8 @@ def run_controls(
     """
     result = restored.result
     folder = open_outcomes(checkpoint, result, prior, design)
+    if any(design.n_draws[kind] for kind in (IMPLANTS, HALF_RECEIVERS, HALF_MOLECULES)):
+        targets_with_molecules(restored.study)
     tissues = Tissues(adata, restored, design.known)
     outcomes = execute(
         partial(control_tissues, tissues, restored, design),
@@ -70,13 +81,13 @@ def run_controls(
         if outcome.kind in n_receivers:
             n_receivers[outcome.kind] = outcome.n_receivers
     limits = detection_limits(implants, n_receivers, np.random.default_rng(design.seed))
-    more = with_more(limits)
+    more, power = with_more(limits), power_by_size(implants)
     balance = _of_draws(outcomes, "balance")
     n_called = {name: n_significant(edges, MAX_SIGNIFICANT_Q) for name, edges in real.items()}
     return Controls(
         tables={
             "false_discoveries": false,
-            "power": power_by_size(implants),
+            "power": power,
             "limits": limits,
             "with_more": more,
             "implants": implants,
@@ -84,7 +95,7 @@ def run_controls(
             "balance": balance,
             "draws": _draws(outcomes),
         },
-        sentences=sentences(false, limits, more, balance, n_called),
+        sentences=sentences(false, limits, more, balance, n_called, power),
         params={
             "n_draws": dict(design.n_draws),
             "sizes": np.array(design.sizes),
@@ -112,6 +123,8 @@ def run_settings(
     """
     result = restored.result
     folder = open_outcomes(checkpoint, result, prior, design, settings.names())
+    if any(design.n_draws[kind] for kind in (IMPLANTS, HALF_RECEIVERS, HALF_MOLECULES)):
+        targets_with_molecules(restored.study)
     tissues = Tissues(adata, restored, design.known)
     n_draws = design.n_draws[IMPLANTS] + design.n_draws[SHAM if settings.is_option else MISPLACED]
     outcomes = execute(

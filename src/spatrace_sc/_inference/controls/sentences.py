@@ -21,6 +21,8 @@ FEATURE_WORDS = {
     "time_share": "course in time",
 }
 MAX_DIFFERENCE = 1.0
+#: Implants of one size below which a sentence says that they are few.
+MIN_IMPLANTS = 10
 NOUNS = {"tf_targets": "TF → target edges", "lr_targets": "pair → target edges"}
 
 
@@ -30,12 +32,14 @@ def sentences(
     more: pd.DataFrame,
     balance: pd.DataFrame,
     n_called: dict[str, int],
+    power: pd.DataFrame,
 ) -> list[str]:
     """Return what the controls say of each table, in one paragraph per table.
 
     Tables are those of :mod:`.false_discoveries` and :mod:`.power`; ``n_called`` are the numbers
     of significant edges of the result.
     """
+    power = power[power["tissue"] == "whole"]
     worst = {row["table"]: row for row in summary(false, MAX_SIGNIFICANT_Q).to_dict("records")}
     limit = {row["table"]: row for row in limits.to_dict("records") if row["tissue"] == "whole"}
     result = []
@@ -45,7 +49,7 @@ def sentences(
             parts.append(_on_false(kind, worst[kind.name], n_called[kind.name]))
             parts += _on_bound(false, kind, str(worst[kind.name]["control"]))
         if kind.name in limit:
-            parts.append(_on_power(kind, limit[kind.name]))
+            parts.append(_on_power(kind, limit[kind.name], power[power["table"] == kind.name]))
             parts += _on_more(more[more["table"] == kind.name], limit[kind.name])
         if parts:
             result.append(" ".join(parts))
@@ -86,17 +90,27 @@ def _on_bound(false: pd.DataFrame, kind: EdgeKind, control: str) -> list[str]:
     ]
 
 
-def _on_power(kind: EdgeKind, row: dict[Any, Any]) -> str:
-    """Return the sentence on the detection limit."""
+def _on_power(kind: EdgeKind, row: dict[Any, Any], power: pd.DataFrame) -> str:
+    """Return the sentence on the detection limit, from power by size in ascending order."""
     what = "on each of their targets " if kind is LR_PAIRS else ""
+    n, n_implants = (int(power["n"].iloc[-1]) if len(power) else 0), int(power["n"].sum())
+    few = f" {n_implants} implants are few: more draws would say more." * (n < MIN_IMPLANTS)
     if not np.isfinite(row["effect"]):
+        largest = ""
+        if n:
+            last = power.iloc[-1]
+            largest = (
+                f" (of the largest, {last['power'] * n:.0f} of {n}; 95 % interval of the power "
+                f"{last['low']:.2f}–{last['high']:.2f})"
+            )
         return (
-            f"No implanted size of effect {what}is found with probability {POWER:g}: what is "
-            "missing from this table may well act."
+            f"No implanted size of effect {what}is found with probability {POWER:g}{largest}: "
+            f"what is missing from this table may well act.{few}"
         )
+    high = f"{row['effect_high']:.2f}" if np.isfinite(row["effect_high"]) else "beyond all sizes"
     return (
-        f"Effects of {row['effect']:.2f} standard deviations {what}are found with probability "
-        f"{POWER:g}; smaller ones are often missed."
+        f"Effects of {row['effect']:.2f} [{row['effect_low']:.2f}–{high}] standard deviations "
+        f"{what}are found with probability {POWER:g}; smaller ones are often missed.{few}"
     )
 
 
