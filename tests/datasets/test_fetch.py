@@ -7,6 +7,8 @@ import json
 import logging
 import os
 import re
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -162,6 +164,37 @@ def test_threads_at_once_do_not_disturb_each_other(server, cache):
         thread.join()
     assert [record["sha256"] for _, record in results] == [DIGEST] * 4
     assert (cache / NAME).read_bytes() == BODY
+    assert files_in(cache) == {NAME, RECORD}
+    assert get(server, cache)[1]["sha256"] == DIGEST
+
+
+FETCHER = """
+import hashlib, sys
+from pathlib import Path
+from types import SimpleNamespace
+from _atlas_server import get
+server = SimpleNamespace(url=lambda name: f"{sys.argv[1]}/{name}")
+print("ready", flush=True)
+sys.stdin.readline()
+path, record = get(server, Path(sys.argv[2]))
+print(record["sha256"], hashlib.sha256(path.read_bytes()).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_at_once_both_get_the_whole_file(server, cache):
+    server.plan = [{"drip": (CHUNK, 0.05)}] * 2
+    command = [sys.executable, "-W", "ignore", "-c", FETCHER, server.address, str(cache)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+    processes = [subprocess.Popen(command, **pipes, env=environment, text=True) for _ in range(2)]
+    assert [process.stdout.readline().strip() for process in processes] == ["ready"] * 2
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = [process.communicate(timeout=60)[0].split() for process in processes]
+    assert answers == [[DIGEST, DIGEST]] * 2
+    assert len(server.requests) == 2  # neither waited for the other
     assert files_in(cache) == {NAME, RECORD}
     assert get(server, cache)[1]["sha256"] == DIGEST
 

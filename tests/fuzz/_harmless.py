@@ -63,7 +63,7 @@ def positions(scene: Scene, draw: Draw) -> None:
     """
     xy = np.asarray(scene.adata.obsm["spatial"], dtype=np.float64)
     xy = xy + draw(some.integers(-4096, 4096))
-    if draw(some.booleans()):
+    if draw(some.booleans()) and xy.shape[1] == 2:
         xy = np.column_stack([xy, np.zeros(len(xy))])
     xy = xy * draw(some.sampled_from([0.5, 1.0, 2.0, 4096.0]))
     kind = draw(some.sampled_from(["float64", "float32", "int64", "frame", "read-only"]))

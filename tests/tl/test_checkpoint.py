@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -194,3 +195,32 @@ def test_twenty_kills(uninterrupted, tissue, tmp_path):
 def test_one_kill(uninterrupted, tissue, tmp_path):
     killed(tmp_path, 2.0)
     same_tables(uninterrupted, st.tl.infer_ccc(tissue, **KEYS, checkpoint=tmp_path, copy=True))
+
+
+FROM_A_FILE = """
+import sys, anndata as ad, spatrace_sc as st, torch
+torch.set_num_threads(int(sys.argv[3]))
+st.settings.progress = False
+adata = ad.read_h5ad(sys.argv[1])
+st.tl.infer_ccc(adata, sample_key="sample", stage_key="stage", checkpoint=sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_sigterm_leaves_the_file_and_the_checkpoint(uninterrupted, tissue, tmp_path):
+    """As a cluster does at the end of the time of a job: it is sent once a refit is stored."""
+    path, folder, n_threads = tmp_path / "a.h5ad", tmp_path / "c", str(torch.get_num_threads())
+    tissue.write_h5ad(path)
+    before = path.read_bytes()
+    command = [sys.executable, "-W", "ignore", "-c", FROM_A_FILE, str(path), str(folder), n_threads]
+    with subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": n_threads}) as process:
+        while process.poll() is None and not list(folder.glob("refit_*.npz")):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode == -signal.SIGTERM
+    assert path.read_bytes() == before
+    assert {file.name for file in tmp_path.iterdir()} == {"a.h5ad", "c"}
+    assert len(list(folder.glob("refit_*.npz"))) < st.Config().evidence.n_resamples
+    resumed = st.tl.infer_ccc(ad.read_h5ad(path), **KEYS, checkpoint=folder, copy=True)
+    same_tables(uninterrupted, resumed)

@@ -34,6 +34,7 @@ from .._study.read_other import read_other
 from .._study.reading_scales import ReadingScales
 from .._study.records import Study
 from .._study.roles import complexes_of
+from .damaged_model import require_whole_model
 from .level_scales import LevelScales, activities, activity_columns, own_scales
 
 logger = logging.getLogger("spatrace_sc")
@@ -138,6 +139,7 @@ def quiet() -> Iterator[None]:
 
 def _restored(result: Result, order: NDArray[np.intp]) -> Restored:
     """Restore from data in the order of the inference."""
+    require_whole_model(result)
     study, scaled = _read_again(result)
     problem = build_problem(study, result.config, None, scaled)
     network, weights = from_arrays(result.model, result.config.model, torch.device("cpu"))

@@ -14,6 +14,7 @@ from .._check import shorten
 from .._data.table import with_annotations_in_memory
 from .._errors import DataError, InvalidArgumentError, MissingKeyError, warn
 from .._version import __version__
+from .damage import damaged, inference_call, require_whole
 from .parts import Restoration
 
 #: Version of the stored form. 1: spatrace-sc 0.1.0, which stored no version; up to 2, computations
@@ -91,7 +92,9 @@ def find_slots(adata: AnnData, key: str) -> dict[str, Any]:
         )
         raise MissingKeyError(f"`adata.uns[{key!r}]` holds no result of `st.tl.infer_ccc`{hint}.")
     absent = [name for name in REQUIRED if name not in slots]
-    form = int(slots.get("form", 1))
+    form = slots.get("form", 1)
+    if isinstance(form, bool) or not isinstance(form, int | np.integer) or form < 1:
+        raise damaged(key, f"its form is {form!r}, none that exists", inference_call(key))
     if absent or "senders" not in slots["params"] or form > FORM:
         writer = "a later" if form > FORM else "an earlier"
         version = f" ({slots['version']}; this is {__version__})" if "version" in slots else ""
@@ -100,6 +103,7 @@ def find_slots(adata: AnnData, key: str) -> dict[str, Any]:
             f"`adata.uns[{key!r}]` was written by {writer} version of spatrace-sc{version}; "
             f"{remedy} `st.tl.infer_ccc(adata, key_added={key!r})` again."
         )
+    require_whole(slots, key)
     return dict(slots)
 
 
@@ -108,19 +112,34 @@ def is_result(value: object) -> bool:
     return isinstance(value, Mapping) and "lr_targets" in value and "genes" in value
 
 
-def stored_values(adata: AnnData, slot: str, writer: str, call: str) -> NDArray[np.float32]:
+def stored_values(
+    adata: AnnData, slot: str, writer: str, call: str, n_columns: int
+) -> NDArray[np.float32]:
     """Return the values per cell that ``writer`` stored in ``obsm``.
 
     Raises
     ------
     MissingKeyError
         If the slot has been removed; the message says what to ``call``.
+    DataError
+        If it does not hold a row of numbers, or of NaN, for every cell.
     """
     if slot not in adata.obsm:
         raise MissingKeyError(
             f"`adata.obsm[{slot!r}]`, which {writer} wrote, has been removed; call `{call}` again."
         )
-    return np.asarray(adata.obsm[slot], dtype=np.float32)
+    values = np.asarray(adata.obsm[slot])
+    finding = ""
+    if values.dtype.kind not in "fiu" or values.shape != (adata.n_obs, n_columns):
+        finding = f"found {values.dtype} of shape {values.shape}"
+    elif (np.isfinite(values).any(axis=1) != np.isfinite(values).all(axis=1)).any():
+        finding = "some cells have only a part of them"
+    if finding:
+        raise DataError(
+            f"`adata.obsm[{slot!r}]` must hold {n_columns} numbers for every cell, as {writer} "
+            f"wrote them; {finding}. Call `{call}` again."
+        )
+    return values.astype(np.float32)
 
 
 def receives_as_before(adata: AnnData, slot: str, restoration: Restoration | None) -> bool:

@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 from .. import _keys
 from .._check import closest, find_labels, labels, shorten
 from .._edges import EdgeKind
-from .._errors import InvalidArgumentError, MissingKeyError
+from .._errors import InvalidArgumentError
 from .._model.config import Config
 from .._regulators import Regulators
 from .._study.source import Source, complexes_in
 from . import checks
 from .compact_tables import expand
+from .damage import DERIVED, inference_call, require_table, whole
+from .derived import comparison_in, controls_in, derived_slots, knockouts_in, modules_in
 from .labels import require_own_labels
-from .parts import FORMER_TABLES, Applied, Attention, Comparison, Controls, Knockout, Restoration
+from .parts import Applied, Attention, Comparison, Controls, Knockout, Restoration
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -106,8 +108,9 @@ class Result:
 
     @property
     def params(self) -> dict[str, Any]:
-        """A copy of the arguments, in their stored form, and the ``version`` of the package."""
-        return deepcopy(dict(self.slots["params"])) | {"version": self.slots.get("version")}
+        """A copy of the arguments, in their stored form, and the versions of the software."""
+        stored = {"version": self.slots.get("version"), "versions": self.slots.get("versions", {})}
+        return deepcopy(dict(self.slots["params"]) | stored)
 
     @cached_property
     def stages(self) -> list[str]:
@@ -209,7 +212,10 @@ class Result:
     def attention(self, kind: EdgeKind) -> Attention:
         """Return the attention of targets to TFs or pairs; MissingKeyError if none is stored."""
         slots = self.slots.get("attention_to_pairs" if kind.of_pairs else "attention")
-        return Attention.from_slots(slots, self.key, kind)
+        call = inference_call(self.key)
+        return whole(
+            self.key, "attention", call, lambda: Attention.from_slots(slots, self.key, kind)
+        )
 
     @property
     def history(self) -> pd.DataFrame:
@@ -226,8 +232,10 @@ class Result:
     @property
     def applied(self) -> Applied | None:
         """What a model that was applied to these cells brought; None for an inference."""
-        slots = self.slots.get("applied")
-        return None if slots is None else Applied.from_slots(slots)
+        slots, call = self.slots.get("applied"), f"st.tl.apply_model(..., key_added={self.key!r})"
+        if slots is None:
+            return None
+        return whole(self.key, "applied", call, lambda: Applied.from_slots(slots))
 
     @property
     def activity_pairs(self) -> pd.DataFrame:
@@ -255,45 +263,38 @@ class Result:
         A slot that has been removed from ``obsm`` is a MissingKeyError.
         """
         call = f"st.tl.infer_ccc(adata, key_added={self.key!r})"
-        return checks.stored_values(self.adata, self.cell_slots[values], "the inference", call)
-
-    def _derived(self, name: str, call: str) -> Any:
-        if name not in self.slots:
-            raise MissingKeyError(
-                f"`adata.uns[{self.key!r}]` has no {name}; call `{call}key={self.key!r})` first."
-            )
-        return self.slots[name]
+        n = len(self.tf_scores if values == "tf_activity" else self.slots["activity_pairs"])
+        return checks.stored_values(self.adata, self.cell_slots[values], "the inference", call, n)
 
     def derived_table(self, name: str, call: str) -> pd.DataFrame:
         """Return a table of a later verb; ``call`` begins the call that adds it."""
-        table: pd.DataFrame = self._derived(name, call)
-        return table
+        derived_slots(self.slots, name, self.key, call)
+        whole_call = f"{call}key={self.key!r})"
+        return require_table(self.slots, name, DERIVED[name], self.key, whole_call)
 
     @property
     def comparison(self) -> Comparison:
         """Differences between groups."""
-        call = "st.tl.compare(adata, groups=..., "
-        return Comparison.from_slots(self._derived("comparison", call))
+        return comparison_in(self.slots, self.key)
 
     @property
     def controls(self) -> Controls:
         """Negative and positive controls on this tissue."""
-        return Controls.from_slots(self._derived("controls", "st.tl.controls(adata, "))
+        return controls_in(self.slots, self.key)
 
     @property
     def modules(self) -> dict[str, Any]:
         """Tables and parameters of the modules, by name; ``obsm`` is the slot of their scores."""
-        slots = self._derived("modules", "st.tl.modules(adata, ")
-        return {FORMER_TABLES.get(name, name): value for name, value in slots.items()}
+        return modules_in(self.slots, self.key)
 
     @property
     def module_scores(self) -> NDArray[np.float32]:
         """(cells, K) scores of the modules."""
-        call = f"st.tl.modules(adata, key={self.key!r})"
-        return checks.stored_values(self.adata, str(self.modules["obsm"]), "`st.tl.modules`", call)
+        call, modules = f"st.tl.modules(adata, key={self.key!r})", self.modules
+        n = len(modules["summary"])
+        return checks.stored_values(self.adata, str(modules["obsm"]), "`st.tl.modules`", call, n)
 
     @cached_property
     def knockouts(self) -> dict[str, Knockout]:
         """Stored knockouts by the suffix of their slots."""
-        stored = self.slots.get("knockouts", {})
-        return {str(slug): Knockout.from_slots(slots) for slug, slots in stored.items()}
+        return knockouts_in(self.slots, self.key, self.genes.n_targets, self.stages)

@@ -23,6 +23,8 @@ from .checks import FORM, is_result
 from .compact_tables import compact
 from .labels import labels_of_cells
 from .parts import Comparison, Controls, Knockout, Restoration
+from .software import software_versions
+from .table_checks import CONTENTS, DOT, contents_of
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -86,9 +88,10 @@ def write_result(adata: AnnData, key: str, new: NewResult, params: Mapping[str, 
     """Store a result under a key; remove a former one and what was derived from it."""
     if key in adata.uns:
         _remove_derived(adata, key)
-    adata.uns[key] = {
+    slots = {
         "form": FORM,
         "version": __version__,
+        "versions": software_versions(),
         "params": dict(params),
         "genes": new.genes.to_mapping(),
         "cells": adata.obs_names.to_numpy(dtype=object),
@@ -105,6 +108,7 @@ def write_result(adata: AnnData, key: str, new: NewResult, params: Mapping[str, 
         "obsm_se": _keys.activity_error_key(key),
         "obsm_tf": _keys.tf_activity_key(key),
     }
+    adata.uns[key] = slots | {CONTENTS: contents_of(slots)}
     for slot, values in (
         (_keys.activity_key(key), new.activity),
         (_keys.activity_error_key(key), new.activity_se),
@@ -163,7 +167,11 @@ def _remove_derived(adata: AnnData, key: str) -> None:
 
 def _merge(adata: AnnData, key: str, slots: Mapping[str, Any]) -> None:
     """Add slots to a stored result; other AnnData that share its dictionary keep theirs."""
-    adata.uns[key] = dict(adata.uns[key]) | dict(slots)
+    former = dict(adata.uns[key])
+    replaced = tuple(f"{name}{DOT}" for name in slots)
+    stored = former.get(CONTENTS, {}).items()
+    contents = {path: text for path, text in stored if not path.startswith(replaced)}
+    adata.uns[key] = former | dict(slots) | {CONTENTS: contents | contents_of(slots)}
 
 
 def add_cascades(adata: AnnData, key: str, table: pd.DataFrame) -> None:

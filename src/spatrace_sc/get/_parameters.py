@@ -32,7 +32,8 @@ def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
     -------
     Dictionary of the keys, the cell types that send and receive, the covariates, and the radius in
     the units of the coordinates. It also holds the seed, the device, the configuration and the
-    version of the package that wrote the result.
+    ``version`` of the package that wrote the result. ``versions`` has those of Python and of the
+    packages it computed with; it is empty in results of earlier versions.
     """
     values = Result.read(adata, key, of_cells=None).params
     lists = ("senders", "receivers", "covariates")

@@ -79,12 +79,17 @@ COLUMNS = {
 def about(
     arguments: Mapping[str, Any], tables: Mapping[str, Packed], cells: Packed, stages: list[str]
 ) -> dict[str, Any]:
-    """Return everything that the last section of the page lists."""
+    """Return everything that the last section of the page lists.
+
+    Versions are those that computed the result; those that draw the page where none are stored.
+    """
+    used = arguments.get("versions") or {name: _version(name) for name in PACKAGES}
+    others = {name: value for name, value in arguments.items() if name != "versions"}
     return {
         "counts": _counts(tables, cells, stages),
         "notes": [list(note) for note in NOTES],
-        "parameters": [[name, _written(value)] for name, value in _flat(arguments)],
-        "versions": [[name, _version(name)] for name in PACKAGES],
+        "parameters": [[name, _written(value)] for name, value in _flat(others)],
+        "versions": [[str(name), str(number)] for name, number in used.items()],
         "columns": COLUMNS,
     }
 

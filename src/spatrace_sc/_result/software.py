@@ -1,0 +1,28 @@
+"""Versions of the software that computes a result, stored with it."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+from .._version import __version__
+
+#: Packages on which numbers depend.
+PACKAGES = ("torch", "numpy", "scipy", "pandas", "anndata")
+#: Packages that only some calls import; stated if they have been.
+OPTIONAL = ("scanpy",)
+
+
+def software_versions() -> dict[str, str]:
+    """Return the versions of this package, of Python and of the packages it computes with."""
+    names = [*PACKAGES, *(name for name in OPTIONAL if name in sys.modules)]
+    own = {"spatrace_sc": __version__, "python": platform.python_version()}
+    return own | {name: _version(name) for name in names}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # as where a package is only on the path
+        return "unknown"
