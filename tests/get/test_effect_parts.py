@@ -103,6 +103,7 @@ def test_a_result_stored_without_them_has_missing_values(adata):
 def test_an_edge_without_a_score_has_missing_values(adata):
     first = stored(adata).iloc[0]
     adata.uns["spatrace"]["tf_targets"] = stored(adata).iloc[1:].reset_index(drop=True)
+    del adata.uns["spatrace"]["contents"]
     table = st.get.tf_targets(adata)
     tf, target = (int(first[name]) for name in EDGE)
     genes = adata.uns["spatrace"]["genes"]

@@ -174,7 +174,7 @@ def test_names_may_come_from_a_file():
 def planted():
     """Two significant steps of the strongest pair, and one of a pair without a score."""
     adata = small_result().copy()
-    stored = adata.uns["spatrace"]
+    stored = {k: v for k, v in adata.uns["spatrace"].items() if k != "contents"}
     pairs = stored["lr_pairs"]
     strongest = pairs.iloc[0]
     n_r = len(stored["genes"]["receptors"])

@@ -55,6 +55,7 @@ def test_a_result_stored_without_them_has_missing_values(adata):
 
 def test_an_edge_without_a_score_has_missing_values(adata):
     adata.uns["spatrace"]["tf_targets"] = stored(adata).iloc[1:].reset_index(drop=True)
+    del adata.uns["spatrace"]["contents"]
     table = st.get.tf_targets(adata)
     absent = table["score"] == 0
     assert absent.any()

@@ -38,7 +38,7 @@ def planted():
     """Return a result with planted pairs: three groups of four that share targets and location."""
     adata = small_result().copy()
     rng = np.random.default_rng(0)
-    found = dict(adata.uns[KEY])
+    found = {k: v for k, v in adata.uns[KEY].items() if k != "contents"}
     genes = found["genes"]
     ligand, receptor = np.arange(12), np.arange(12)
     group = np.arange(12) % GROUPS
@@ -54,14 +54,21 @@ def planted():
     pairs = pd.DataFrame({c: np.zeros(12) for c in found["lr_pairs"].columns})
     pairs["ligand"], pairs["receptor"], pairs["score"] = ligand, receptor, score
     pairs["group"] = np.int32(list(found["groups"]).index(""))
+    edges["limited_by"] = pairs["limited_by"] = np.int8(0)
     names = pd.DataFrame(
         {
             "ligand": genes["ligands"][ligand],
             "receptor": genes["receptors"][receptor],
             "score": score,
+            "p_value": 0.0,
+            "q_value": 0.0,
         }
     )
+    factors = {
+        name: np.ones((len(found["stages"]), 12), np.float32) for name in ("pair", "pair_se")
+    }
     found |= {
+        "stage_factors": found["stage_factors"] | factors,
         "lr_targets": edges,
         "lr_pairs": pairs,
         "lr_tfs": found["lr_tfs"].iloc[:0],
@@ -242,8 +249,7 @@ def modules_written_and_read(adata, form, tmp_path):
     """What modules need and wrote, without the rest of the tissue, which takes most of the time."""
     adata = adata[:, :1].copy()
     del adata.obsp, adata.layers
-    dropped = {"history", "communication", "communication_by_stage", "stage_factors", "fit"}
-    adata.uns = {KEY: {k: v for k, v in adata.uns[KEY].items() if k not in dropped}}
+    adata.uns = {KEY: adata.uns[KEY]}
     return written_and_read(adata, form, tmp_path)
 
 

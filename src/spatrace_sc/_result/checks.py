@@ -132,7 +132,7 @@ def stored_values(
     finding = ""
     if values.dtype.kind not in "fiu" or values.shape != (adata.n_obs, n_columns):
         finding = f"found {values.dtype} of shape {values.shape}"
-    elif (np.isfinite(values).any(axis=1) != np.isfinite(values).all(axis=1)).any():
+    elif n_columns and (np.isfinite(values).any(axis=1) != np.isfinite(values).all(axis=1)).any():
         finding = "some cells have only a part of them"
     if finding:
         raise DataError(

@@ -169,7 +169,7 @@ def _of_labels(slots: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the labels of cells."""
     for argument, stored in slots.get("labels", {}).items():
         codes, names = np.asarray(stored["codes"]), stored["names"]
-        if codes.dtype.kind != "i" or codes.shape != np.shape(slots["cells"]):
+        if codes.dtype.kind != "i" or codes.shape != np.shape(slots.get("cells", codes)):
             yield f"labels: {argument} has no code for every cell"
         elif not is_list_of_names(names) or (codes >= len(names)).any() or (codes < -1).any():
             yield f"labels: {argument} has codes without a name"

@@ -63,6 +63,11 @@ def wrong_arrays(slots: Mapping[str, Any], genes: Regulators, config: Config) ->
     model, refits, factors = slots["model"], slots["refits"], slots["stage_factors"]
     n_refits, n_rows = config.evidence.n_resamples, len(np.asarray(model["rows"]))
     listed = len(slots["lr_pairs"])
+    # those of more candidates than can be listed are not stored
+    n_p_values = {
+        kind.name: genes.n_indices(kind) if genes.n_candidates(kind) <= config.max_edges else 0
+        for kind in TESTED_KINDS
+    }
     yield from wrong_shapes(
         {
             "minimum_effect": (slots["minimum_effect"], (n_g,), True),
@@ -78,7 +83,7 @@ def wrong_arrays(slots: Mapping[str, Any], genes: Regulators, config: Config) ->
             **{
                 f"p_values/{kind.name}": (
                     slots["p_values"][kind.name],
-                    (genes.n_indices(kind),),
+                    (n_p_values[kind.name],),
                     True,
                 )
                 for kind in TESTED_KINDS
@@ -90,7 +95,7 @@ def wrong_arrays(slots: Mapping[str, Any], genes: Regulators, config: Config) ->
     if not math.isfinite(float(model["penalty"])):
         yield "model/penalty is not finite"
     for slot, n in (("attention", n_f), ("attention_to_pairs", None)):
-        if slot not in slots:
+        if not slots.get(slot):
             continue
         stored = slots[slot]
         if stored["groups"]["n_cells"].dtype.kind != "i":

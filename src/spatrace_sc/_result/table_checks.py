@@ -10,7 +10,7 @@ import pandas as pd
 
 from .slot_checks import is_finite
 
-#: Slot with the rows and columns of every table, by its path.
+#: Slot with the number of rows of every table, by its path.
 CONTENTS = "contents"
 #: Separates the names in a path; h5ad reads a slash as a group.
 DOT = "."
@@ -20,7 +20,7 @@ TEXT = {
     *("group", "reference", "unit", "source", "method", "regulator", "against", "role"),
     *("phase", "kind", "name", "table", "control", "tissue"),
 }
-FLAGS = {"main", "determined"}
+FLAGS = {"main", "determined", "chosen"}
 #: Columns whose values lie from 0 to 1.
 SHARES = {
     *("p_value", "q_value", "group_q_value", "stability", "type_p_value", "pair_q_value"),
@@ -43,7 +43,7 @@ def _holds_text(values: pd.Series) -> bool:
 
 
 def contents_of(slots: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return the rows and columns of every table in slots, by its path."""
+    """Return the number of rows of every table in slots, by its path."""
     contents: dict[str, str] = {}
     for name, value in slots.items():
         if isinstance(value, pd.DataFrame):
@@ -54,7 +54,7 @@ def contents_of(slots: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _content(table: pd.DataFrame) -> str:
-    return f"{len(table)} rows of {', '.join(sorted(map(str, table.columns)))}"
+    return f"{len(table)} rows"
 
 
 def wrong_columns(
@@ -62,7 +62,7 @@ def wrong_columns(
 ) -> Iterator[str]:
     """Yield what is wrong with a stored table: rows, columns, and the kind of their values.
 
-    ``columns`` are required. Rows and columns are compared with those at the time of writing.
+    ``columns`` are required. Rows are compared with those at the time of writing.
     """
     if not isinstance(table, pd.DataFrame):
         yield f"{path} is no table"
