@@ -188,7 +188,6 @@ CHOSEN = [
     (later_form, ("form",), ALL),
     (text, ("form",), ALL),
     (missing, ("comparison", "tf_targets"), ("comparison",)),
-    (truncated, ("comparison", "tf_targets"), ("comparison",)),
     (text, ("modules",), ("modules", "activity of modules")),
     (missing, ("modules", "summary"), ("modules", "activity of modules")),
     (truncated, ("knockouts", "tf-TF000", "targets"), ("knockout", "knockout_cells")),

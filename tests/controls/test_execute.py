@@ -242,7 +242,7 @@ def test_other_results_have_another_label(name):
     slots = adata.uns["spatrace"]
     params = dict(slots["params"])
     if name == "config":
-        params["config"] = params["config"] | {"max_edges": 5}
+        params["config"] = params["config"] | {"n_blocks": 7}
     elif name == "q_value":
         slots["tf_targets"] = slots["tf_targets"].assign(q_value=0.123)
     elif name == "targets":

@@ -43,8 +43,11 @@ def silent(result: AnnData) -> AnnData:
     adata = result.copy()
     stored = adata.uns["spatrace"]
     names = ("lr_targets", "tf_targets", "lr_pairs", "activity_pairs", "history", "communication")
+    stored = {name: value for name, value in stored.items() if name != "contents"}
+    factors = {k: v[:, :0] for k, v in stored["stage_factors"].items() if k.startswith("pair")}
     adata.uns["spatrace"] = stored | {name: stored[name].iloc[:0] for name in names}
-    for slot in ("spatrace_activity", "spatrace_activity_se", "spatrace_tf_activity"):
+    adata.uns["spatrace"]["stage_factors"] = stored["stage_factors"] | factors
+    for slot in ("spatrace_activity", "spatrace_activity_se"):
         adata.obsm[slot] = adata.obsm[slot][:, :0]
     return adata
 

@@ -112,7 +112,8 @@ def test_the_dagger_marks_no_significant_edge(
     for adata, expected in ((some, sign), (null, " †")):
         changed = adata.copy()
         stored = changed.uns["spatrace"]
-        names = np.array(["", "A | B"], dtype=object)
+        names = np.array(stored["groups"], dtype=object)
+        names[1:] = "A | B"
         table = stored[kind].assign(group=1)
         changed.uns["spatrace"] = stored | {kind: table, "groups": names}
         labels = [t.get_text() for t in st.pl.top_edges(changed, kind, top_n=3).get_yticklabels()]

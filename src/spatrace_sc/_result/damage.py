@@ -173,7 +173,7 @@ def _of_labels(slots: Mapping[str, Any]) -> Iterator[str]:
             yield f"labels: {argument} has no code for every cell"
         elif not is_list_of_names(names) or (codes >= len(names)).any() or (codes < -1).any():
             yield f"labels: {argument} has codes without a name"
-        if not str(slots["params"].get(argument) or ""):
+        if argument not in slots["params"]:
             yield f"labels: {argument} was no argument"
 
 

@@ -10,7 +10,12 @@ import pandas as pd
 
 from .slot_checks import is_finite
 
-#: Slot with the number of rows of every table, by its path.
+#: Tables whose rows are counted when they are written.
+COUNTED = {
+    *("tf_targets", "lr_targets", "lr_pairs", "lr_tfs", "history"),
+    *("communication", "communication_by_stage"),
+}
+#: Slot with these numbers.
 CONTENTS = "contents"
 #: Separates the names in a path; h5ad reads a slash as a group.
 DOT = "."
@@ -42,15 +47,10 @@ def _holds_text(values: pd.Series) -> bool:
     return pd.api.types.infer_dtype(values, skipna=False) in ("string", "empty")
 
 
-def contents_of(slots: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return the number of rows of every table in slots, by its path."""
-    contents: dict[str, str] = {}
-    for name, value in slots.items():
-        if isinstance(value, pd.DataFrame):
-            contents[f"{prefix}{name}"] = _content(value)
-        elif isinstance(value, Mapping):
-            contents |= contents_of(value, f"{prefix}{name}{DOT}")
-    return contents
+def contents_of(slots: Mapping[str, Any]) -> dict[str, str]:
+    """Return the number of rows of the tables of an inference, by name."""
+    tables = {name: value for name, value in slots.items() if isinstance(value, pd.DataFrame)}
+    return {name: _content(table) for name, table in tables.items() if name in COUNTED}
 
 
 def _content(table: pd.DataFrame) -> str:

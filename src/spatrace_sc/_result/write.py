@@ -24,7 +24,7 @@ from .compact_tables import compact
 from .labels import labels_of_cells
 from .parts import Comparison, Controls, Knockout, Restoration
 from .software import software_versions
-from .table_checks import CONTENTS, DOT, contents_of
+from .table_checks import CONTENTS, contents_of
 
 logger = logging.getLogger("spatrace_sc")
 
@@ -168,10 +168,8 @@ def _remove_derived(adata: AnnData, key: str) -> None:
 def _merge(adata: AnnData, key: str, slots: Mapping[str, Any]) -> None:
     """Add slots to a stored result; other AnnData that share its dictionary keep theirs."""
     former = dict(adata.uns[key])
-    replaced = tuple(f"{name}{DOT}" for name in slots)
-    stored = former.get(CONTENTS, {}).items()
-    contents = {path: text for path, text in stored if not path.startswith(replaced)}
-    adata.uns[key] = former | dict(slots) | {CONTENTS: contents | contents_of(slots)}
+    contents = dict(former.get(CONTENTS, {})) | contents_of(slots)
+    adata.uns[key] = former | dict(slots) | {CONTENTS: contents}
 
 
 def add_cascades(adata: AnnData, key: str, table: pd.DataFrame) -> None:
