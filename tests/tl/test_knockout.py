@@ -33,13 +33,19 @@ def first(adata, role):
     return str(adata.uns["spatrace"]["genes"][role][0])
 
 
+def with_two_refits(params):
+    config = params["config"]
+    evidence = config["evidence"] | {"n_resamples": 2}
+    return params | {"config": config | {"evidence": evidence}}
+
+
 def wired(adata, *, pair_on_tf=0.0, tf_on_tf=0.0, tf_on_target=0.0, pair_on_target=0.0, spread=0.0):
     """Return the result with four effects only.
 
     They are pair 0 on TF 0 and on target 1, TF 0 on TF 1, and TF 1 on target 0. Refits differ by
     ``spread`` in the last.
     """
-    found = dict(adata.uns["spatrace"])
+    found = {k: v for k, v in adata.uns["spatrace"].items() if k != "contents"}
     n_g, n_f = len(found["genes"]["targets"]), len(found["genes"]["tfs"])
     found["tf_targets"] = (
         found["tf_targets"].head(1).assign(tf=1, target=0, effect=tf_on_target, effect_se=0.0)
@@ -57,6 +63,7 @@ def wired(adata, *, pair_on_tf=0.0, tf_on_tf=0.0, tf_on_target=0.0, pair_on_targ
         [[tf_on_tf, tf_on_target - spread], [tf_on_tf, tf_on_target + spread]], dtype=np.float16
     )
     found["refits"] = {"edge": edge, "weight": weight}
+    found["params"] = with_two_refits(found["params"])
     adata.uns["spatrace"] = found
     return adata
 
@@ -178,9 +185,10 @@ def test_nothing_happens_without_an_edge(result, caplog):
 
 
 def test_a_result_without_edges_changes_nothing(result):
-    stored = dict(result.uns["spatrace"])
+    stored = {k: v for k, v in result.uns["spatrace"].items() if k != "contents"}
     names = ("tf_targets", "lr_targets", "lr_tfs")
     stored |= {name: stored[name].iloc[:0] for name in names}
+    stored["params"] = with_two_refits(stored["params"])
     empty = np.zeros((2, 0), dtype=np.float16)
     result.uns["spatrace"] = stored | {"refits": {"edge": empty[0].astype(int), "weight": empty}}
     st.tl.knockout(result, ligand=first(result, "ligands"), name="removed")
