@@ -173,7 +173,7 @@ def test_placeholders_and_rare_types_are_named_by_the_inference(caplog):
     adata = tissue()
     adata.obs["cell_type"] = adata.obs["cell_type"].astype(str).replace("sender_1", "unknown")
     with caplog.at_level(logging.WARNING, logger="spatrace_sc"):
-        (message,) = warnings_with(lambda: st.tl.infer_ccc(adata, **QUICK), "missing values")
+        (message,) = warnings_with(lambda: st.tl.infer_ccc(adata, **QUICK), "missing value")
     assert "'unknown': 49 cells" in message
     assert "fewer than 20 cells" in caplog.text
     assert "'sender_2 (18)'" in caplog.text

@@ -81,7 +81,7 @@ def test_stages_and_types_average_to_the_whole(edges):
         )
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+@pytest.mark.parametrize("form", ["h5ad", pytest.param("zarr", marks=pytest.mark.slow)])
 def test_it_survives_a_file(form, tmp_path):
     back = written_and_read(small_result(), form, tmp_path)
     stage = st.get.stages(back)[1]
@@ -126,7 +126,7 @@ def test_a_result_without_attention_to_pairs_says_so(value):
     pd.testing.assert_frame_equal(st.get.attention(adata), st.get.attention(small_result()))
 
 
-@pytest.mark.parametrize("form", [None, "h5ad", "zarr"])
+@pytest.mark.parametrize("form", [None, "h5ad", pytest.param("zarr", marks=pytest.mark.slow)])
 def test_without_a_kept_pair_the_table_is_empty(form, tmp_path, caplog):
     stored = small_result().uns["spatrace"]["attention_to_pairs"]
     adata = with_slot(

@@ -57,7 +57,7 @@ def assert_readers_agree(one, other, stages):
     )
 
 
-@pytest.mark.parametrize("form", ["h5ad", "zarr", slow("spatialdata")])
+@pytest.mark.parametrize("form", ["h5ad", *map(slow, ["zarr", "spatialdata"])])
 def test_readers_agree_before_and_after_writing(result, form, tmp_path):
     back = written_and_read(result.copy(), form, tmp_path)
     assert_readers_agree(result, back, ["E1", "E2", "E3"])

@@ -117,6 +117,7 @@ def test_stages_as_numbers(kind):
 TABLES = ("tl.cascades", "tl.compare", "tl.evaluate", "get.comparison", "get.cascades")
 
 
+@pytest.mark.slow
 def test_names_of_cells_that_are_numbers():
     adata = tissue()
     adata.obs_names = [str(k) for k in range(adata.n_obs)]

@@ -118,7 +118,7 @@ def test_another_base_of_the_logarithm(base):
     assert_same(Scene(adata), READ_X)
 
 
-@pytest.mark.parametrize("way", ["backed", "read_lazy", slow("lazy zarr")])
+@pytest.mark.parametrize("way", ["backed", *map(slow, ["read_lazy", "lazy zarr"])])
 def test_files_that_stay_open(way, tmp_path):
     path = tmp_path / ("data.zarr" if way == "lazy zarr" else "data.h5ad")
     tissue().write_zarr(path) if way == "lazy zarr" else tissue().write_h5ad(path)
@@ -135,6 +135,7 @@ def test_a_view():
     assert_same(Scene(view), READ_X)
 
 
+@pytest.mark.slow
 def test_counts_as_whole_numbers_and_as_floats():
     found = {}
     for kind in (np.int64, np.float32):

@@ -42,7 +42,7 @@ def opened(way, folder):
     return ad.read_h5ad(path, backed="r") if way == "backed" else ad.experimental.read_lazy(path)
 
 
-@pytest.mark.parametrize("way", ["read_lazy", *map(slow, ["backed", "lazy zarr"])])
+@pytest.mark.parametrize("way", list(map(slow, ["read_lazy", "backed", "lazy zarr"])))
 def test_files_that_stay_open(way, tmp_path):
     assert_same(Scene(opened(way, tmp_path)), LATER if way == "read_lazy" else WITH_PLOTS)
 

@@ -113,6 +113,7 @@ def test_given_axes_and_an_empty_table(result: AnnData, silent: AnnData, caplog)
     assert not empty.collections
 
 
+@pytest.mark.slow
 def test_small_axes_hold_what_can_be_read(monkeypatch) -> None:
     table = type_table([f"{LONG[:38]}{k:02d}" for k in range(40)], 6)
     figure, ax = plt.subplots(figsize=(85 / 25.4, 3.0), layout="constrained")
