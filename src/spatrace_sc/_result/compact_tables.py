@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from .. import _keys
@@ -31,11 +33,15 @@ def compact(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def expand(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a stored table with names as text and whole numbers in 64 bits."""
-    types: dict[str, type] = {}
+    """Return a stored table with names as text and whole numbers in 64 bits.
+
+    Names have the type of their categories, which is the text type of the installed pandas.
+    """
+    types: dict[str, Any] = {}
     for column in table.columns:
-        if isinstance(table[column].dtype, pd.CategoricalDtype):
-            types[str(column)] = object if column in NAMES else float
+        dtype = table[column].dtype
+        if isinstance(dtype, pd.CategoricalDtype):
+            types[str(column)] = dtype.categories.dtype if column in NAMES else float
         elif pd.api.types.is_integer_dtype(table[column]):
             types[str(column)] = int
     return table.astype(types)

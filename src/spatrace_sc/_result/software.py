@@ -22,6 +22,9 @@ def software_versions() -> dict[str, str]:
 
 
 def _version(name: str) -> str:
+    imported = getattr(sys.modules.get(name), "__version__", None)
+    if imported is not None:
+        return str(imported)  # with its build, such as 2.13.0+cu130, which metadata may lack
     try:
         return version(name)
     except PackageNotFoundError:  # as where a package is only on the path
