@@ -117,7 +117,7 @@ def _findings(slots: Mapping[str, Any]) -> Iterator[str]:
         yield "restoration is there only in part, or its form is not"
     for kind in TESTED_KINDS:
         if int(slots["candidates"][kind.name]) != genes.n_candidates(kind):
-            yield f"candidates: {kind.name} is another number than that of its genes"
+            yield f"candidates: the number of {kind.name} does not fit the genes"
         yield from wrong_columns(kind.name, slots[kind.name], (), slots)
         missing = [c for c in REQUIRED_COLUMNS[kind.name] if c not in slots[kind.name]]
         if missing:

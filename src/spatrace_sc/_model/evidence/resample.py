@@ -97,7 +97,7 @@ def resample(
 def _log_estimate(problem: Problem, share: float, n: int, n_at_a_time: int) -> None:
     """Log before the first refit about how long all of them will take on a CPU.
 
-    ``n`` is the number of refits of this process, ``n_at_a_time`` that of those that run together.
+    ``n`` refits belong to this process, and ``n_at_a_time`` of them run together.
     """
     if problem.targets.device.type != "cpu":
         return

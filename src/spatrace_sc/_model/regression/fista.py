@@ -22,7 +22,7 @@ class Working(NamedTuple):
     """Columns in use by any target.
 
     ``rows`` (U,) ascending, ``values`` (U, G) weights, ``active`` (U, G) whether a target may use
-    a column, ``x`` (V, n) columns, of which ``position`` (U,) are those in use.
+    a column, ``x`` (V, n) columns, ``position`` (U,) the rows of ``x`` that are in use.
     """
 
     rows: Tensor
