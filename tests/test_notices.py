@@ -255,3 +255,4 @@ def test_many_candidate_edges_are_logged(many, caplog, monkeypatch):
     with caplog.at_level(logging.WARNING, logger="spatrace_sc"):
         st.tl.infer_ccc(tissue(), **INFER)
     assert ("million candidate" in caplog.text) == many
+    assert ("A shorter list of ligands shortens it most." in caplog.text) == many

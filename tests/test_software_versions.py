@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import anndata as ad
@@ -45,6 +46,13 @@ def test_a_package_is_named_once_it_is_imported(monkeypatch):
     assert "scanpy" not in software.software_versions()
     monkeypatch.setattr(software, "PACKAGES", ("no_such_package",))
     assert software.software_versions()["no_such_package"] == "unknown"
+
+
+def test_reading_versions_warns_of_nothing(recwarn):
+    import scanpy  # some versions of it deprecate `__version__`
+
+    assert software.software_versions()["scanpy"] == version(scanpy.__name__)
+    assert not recwarn.list
 
 
 def test_a_result_of_version_0_1_0_names_none():

@@ -12,7 +12,7 @@ from anndata import AnnData
 
 import spatrace_sc as st
 from spatrace_sc.datasets import _tf_lists
-from spatrace_sc.datasets._tf_lists import names_in, problem_of, read_tfs, tf_lists
+from spatrace_sc.datasets._tf_lists import TFList, names_in, problem_of, read_tfs, tf_lists
 from spatrace_sc.pp import _published_lists, _resources
 
 HUMAN = pd.DataFrame(
@@ -41,7 +41,7 @@ def stand_ins(monkeypatch):
 
     monkeypatch.setattr(_published_lists, "read_liana", read_liana)
     monkeypatch.setattr(_published_lists, "version", lambda package: "0.0")
-    monkeypatch.setattr(_published_lists, "read_tfs", TFS.__getitem__)
+    monkeypatch.setattr(_published_lists, "read_tfs", lambda organism: TFList(TFS[organism]))
     _published_lists._log_source.cache_clear()
 
 
@@ -198,8 +198,12 @@ def test_a_list_is_downloaded_once(quick):
     server = FileServer(Mus_musculus_TF=TABLE.encode())
     try:
         with st.settings.override(mirror=server.address):
-            assert len(read_tfs("mouse")) == 600
-            assert len(read_tfs("mouse")) == 600
+            names = [f"Tf{k}" for k in range(600) if k != 3]
+            for _ in range(2):
+                tfs = read_tfs("mouse")
+                assert len(tfs.names) == 600
+                assert set(names) < set(tfs.names)
+                assert tfs.placed_by_hand is None
         assert len(server.requests) == 1
     finally:
         server.close()
@@ -227,11 +231,26 @@ def test_what_is_no_list_is_not_kept(quick, body, problem):
 def test_a_file_placed_by_hand_is_read_or_explained(quick):
     path = quick / "TF_names_v_1.01.txt"
     path.write_text(PLAIN)
-    assert len(read_tfs("human")) == 600
+    for _ in range(2):  # the second time from its record
+        tfs = read_tfs("human")
+        assert len(tfs.names) == 600
+        assert tfs.placed_by_hand == path
     path.write_text("nothing of the kind\n")
     (quick / "TF_names_v_1.01.txt.record.json").unlink()
     with pytest.raises(st.DataError, match=r"0 names of TFs.*Move it away"):
         read_tfs("human")
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_file_placed_by_hand_is_not_attributed_to_the_publisher(quick, monkeypatch, caplog):
+    monkeypatch.setattr(_published_lists, "read_tfs", read_tfs)
+    path = quick / "Mus_musculus_TF"
+    path.write_text("Sox2\nGata1\n" + PLAIN)
+    with caplog.at_level(logging.INFO, logger="spatrace_sc"):
+        st.pp.gene_roles(named(MOUSE_GENES), organism="mouse")
+    assert f"TFs: 602 names from {path}. The file was found there and not" in caplog.text
+    assert "Please cite the source of the file." in caplog.text
+    assert "Please cite Shen" not in caplog.text
 
 
 def test_without_a_network_the_message_says_where_the_file_goes(quick):

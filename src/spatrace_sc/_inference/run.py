@@ -27,6 +27,7 @@ from .._model.records import Problem
 from .._model.runtime.memory import Sizes, check_memory
 from .._model.runtime.stored_steps import ArrayStore
 from .._model.stored_fit import stored_fit
+from .._regulators import Regulators
 from .._result import NewResult, Restoration
 from .._study.histories import decoy_drawer
 from .._study.prior_penalties import Prior
@@ -191,10 +192,21 @@ def _log_sizes(study: Study, problem: Problem, device: torch.device) -> None:
     n_edges = genes.n_candidates(LR_TARGETS)
     if n_edges > MANY_EDGES:
         logger.warning(
-            "%.0f million candidate pair → target edges: this takes minutes to hours. "
-            "Fewer targets (now %d), ligands or receptors (now %d × %d) shorten it.",
-            *(n_edges / 1e6, genes.n_targets, genes.n_ligands, genes.n_receptors),
+            "%.0f million candidate pair → target edges (%d ligands × %d receptors × %d targets): "
+            "this takes minutes to hours. A shorter list of %s shortens it most.",
+            *(n_edges / 1e6, genes.n_ligands, genes.n_receptors, genes.n_targets),
+            _longest_list(genes),
         )
+
+
+def _longest_list(genes: Regulators) -> str:
+    """Return the role whose list is the longest of those that make candidate edges."""
+    sizes = {
+        "ligands": genes.n_ligands,
+        "receptors": genes.n_receptors,
+        "targets": genes.n_targets,
+    }
+    return max(sizes, key=lambda role: sizes[role])
 
 
 def _random_streams(seed: int) -> dict[str, int]:

@@ -12,6 +12,8 @@ from .._version import __version__
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "anndata")
 #: Packages that only some calls import; stated if they have been.
 OPTIONAL = ("scanpy",)
+#: Packages whose module names the build, such as 2.13.0+cu130, which their metadata may lack.
+BUILDS = ("torch",)
 
 
 def software_versions() -> dict[str, str]:
@@ -22,9 +24,8 @@ def software_versions() -> dict[str, str]:
 
 
 def _version(name: str) -> str:
-    imported = getattr(sys.modules.get(name), "__version__", None)
-    if imported is not None:
-        return str(imported)  # with its build, such as 2.13.0+cu130, which metadata may lack
+    if name in BUILDS and name in sys.modules:
+        return str(sys.modules[name].__version__)
     try:
         return version(name)
     except PackageNotFoundError:  # as where a package is only on the path

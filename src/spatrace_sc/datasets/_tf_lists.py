@@ -5,9 +5,11 @@ from __future__ import annotations
 import tomllib
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 from .._errors import DataError, DownloadError
 from .._settings import settings
+from ._checksums import BY_HAND
 from ._download import Transfer
 from ._fetch import fetch
 from ._registry import Entry
@@ -33,8 +35,19 @@ def tf_lists() -> dict[str, Entry]:
     return {name: Entry(name=name, layout={}, **values) for name, values in tables.items()}
 
 
-def read_tfs(organism: str) -> list[str]:
-    """Return the names of the TFs of an organism, from the cache or, once, from the publisher.
+class TFList(NamedTuple):
+    """TFs of an organism.
+
+    ``placed_by_hand`` is the path of a file that was found in the cache and not downloaded, so
+    that its source is not known; None for the published list.
+    """
+
+    names: list[str]
+    placed_by_hand: Path | None = None
+
+
+def read_tfs(organism: str) -> TFList:
+    """Return the TFs of an organism, from the cache or, once, from the publisher.
 
     Raises
     ------
@@ -46,7 +59,7 @@ def read_tfs(organism: str) -> list[str]:
     """
     transfer = Transfer(TIMEOUT, RETRIES, progressbar=settings.progress)
     try:
-        path, _ = fetch(tf_lists()[organism], check=problem_of, transfer=transfer)
+        path, record = fetch(tf_lists()[organism], check=problem_of, transfer=transfer)
     except DownloadError as error:
         raise type(error)(f"{error} Or pass your own list as `tfs`.") from error
     problem = problem_of(path)
@@ -55,7 +68,8 @@ def read_tfs(organism: str) -> list[str]:
             f"{path} is not the list of TFs that was expected: {problem}. Move it away to download "
             "it again, or pass your own list as `tfs`."
         )
-    return names_in(_text(path))
+    by_hand = record["checksum"] == BY_HAND
+    return TFList(names_in(_text(path)), path if by_hand else None)
 
 
 def problem_of(path: Path) -> str | None:

@@ -50,8 +50,11 @@ def edge(
 
     The right panel shows the same partial residuals against the signal of a rival: one that the
     data cannot distinguish (column ``group``), or the strongest other regulator of the target. A
-    rival that explains as much could replace the regulator. Signals are as measured, so the slope
-    for a TF is usually smaller than its effect, which is corrected for count noise.
+    rival that explains as much could replace the regulator.
+
+    The slope is not the effect in the tables. The effect of a TF is corrected for count noise, so
+    for significant edges it is usually larger than the slope. All effects are shrunk towards 0, so
+    for edges that are not significant the slope is usually larger, often many times.
 
     Parameters
     ----------

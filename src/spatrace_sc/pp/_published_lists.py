@@ -108,9 +108,12 @@ def _source(organism: str, role: str, *, translated: bool) -> str:
 def _read(organism: str, role: str) -> list[str]:
     """Return the published names of one role, and log once what to cite."""
     if role == "tfs":
-        names = read_tfs(organism)
+        names, placed_by_hand = read_tfs(organism)
         entry = tf_lists()[organism]
-        _log_source("TFs", entry.title, f"{entry.citation}, doi {entry.doi}")
+        if placed_by_hand is None:
+            _log_source("TFs", entry.title, f"{entry.citation}, doi {entry.doi}")
+        else:
+            _log_file_of_user(str(placed_by_hand), len(names), entry.title)
         return names
     resource = LIANA_RESOURCES[organism]
     table = read_liana(resource, "organism")
@@ -124,6 +127,16 @@ def _read(organism: str, role: str) -> list[str]:
 def _log_source(roles: str, title: str, citation: str) -> None:
     """Log where a list comes from, once in a session."""
     logger.info("%s: from %s. Please cite %s.", roles, title, citation)
+
+
+@lru_cache
+def _log_file_of_user(path: str, n_names: int, title: str) -> None:
+    """Log once in a session that a list was placed by hand, so its source is not known."""
+    logger.info(
+        "TFs: %d names from %s. The file was found there and not downloaded: it may be %s or "
+        "another list. Please cite the source of the file.",
+        *(n_names, path, title),
+    )
 
 
 def names_by_human(orthologs: pd.DataFrame, organism: str) -> dict[str, list[str]]:

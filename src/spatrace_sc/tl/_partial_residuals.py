@@ -39,9 +39,10 @@ def partial_residuals(
     bins of the signal of a rival. A rival that explains the target equally well shows as clear a
     trend. :func:`spatrace_sc.pl.edge` draws both.
 
-    The model is restored on the data as in :func:`spatrace_sc.tl.knockout`. Slopes are those of
-    the measured signal. The effect of a TF in :func:`spatrace_sc.get.tf_targets` is usually
-    larger, because it is corrected for count noise.
+    The model is restored on the data as in :func:`spatrace_sc.tl.knockout`. The slope is not the
+    effect in the tables. The effect of a TF is corrected for count noise, so for significant edges
+    it is usually larger than the slope. All effects are shrunk towards 0, so for edges that are not
+    significant the slope is usually larger, often many times.
 
     Parameters
     ----------
