@@ -217,6 +217,16 @@ def show(app: Sphinx, docname: str, source: list[str]) -> None:
     source[0] = re.sub(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)]*)?\)", moved, source[0])
 
 
+def join_numbers(app: Sphinx, doctree: nodes.document) -> None:
+    """Keep the groups of a number, and a number with its unit, on one line."""
+    code = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw)
+    for text in list(doctree.findall(nodes.Text)):
+        joined = re.sub(r"(?<=\d) (?=\d{3}\b|%|µm\b|GB\b|MB\b)", "\u00a0", text)
+        joined = re.sub(r"\b([pqR]²?) ([≤<>=]) (?=\.?\d)", "\\1\u00a0\\2\u00a0", joined)
+        if joined != text and not isinstance(text.parent, code):
+            text.parent.replace(text, nodes.Text(joined))
+
+
 def look_for_figures(app: Sphinx, exception: Exception | None) -> None:
     """A notebook that draws shows what it drew."""
     if exception is not None or app.builder.name != "html" or nb_execution_mode == "off":
@@ -235,6 +245,7 @@ def look_for_figures(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> None:
     """Connect the above."""
     app.connect("build-finished", look_for_figures)
+    app.connect("doctree-read", join_numbers)
     app.connect("missing-reference", link_foreign, priority=400)
     app.connect("autodoc-process-docstring", link_within, priority=900)
     app.connect("source-read", show)

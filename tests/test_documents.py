@@ -6,8 +6,11 @@ import re
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from _helpers import FEW_GENES, NOTHING_SIGNIFICANT
+from anndata import AnnData
 
 import spatrace_sc as st
 
@@ -60,6 +63,33 @@ def test_five_lines_of_the_readme_run_on_a_file(tmp_path, monkeypatch):
     adata.write_h5ad("yours.h5ad")
     exec(compile(code, "README.md", "exec"), {})
     assert (tmp_path / "first.png").stat().st_size > 10_000
+
+
+def test_the_page_about_gene_lists_runs(monkeypatch):
+    lists = {
+        "ligands": ["Wnt3a", "Fgf8", "Dll1", "Bmp4", "Shh", "Fgfr3", "Fgfr4"],
+        "receptors": ["Fzd1", "Fgfr1", "Fgfr3", "Notch1", "Acvr2a_Bmpr1a", "Cd8a", "Ptprc"],
+        "tfs": ["T", "Tbx6", "Mesp2", "Sox2"],
+    }
+    genes = {part for names in lists.values() for name in names for part in name.split("_")}
+    genes |= {"Ptch1", "Fgfr4", "Lfng", "Hes7", "Axin2", "Meox1", "Pax3", "Myf5"}
+    counts = np.random.default_rng(0).poisson(2, (50, len(genes))).astype(np.float32)
+    adata = AnnData(np.log1p(counts), var=pd.DataFrame(index=sorted(genes)))
+    monkeypatch.setattr(
+        "spatrace_sc.pp._published_lists.published_lists", partial(published, lists)
+    )
+    look, remove, own = python_blocks("docs/genes.md")
+    exec(look, {"st": st, "adata": adata})
+    assert adata.var.loc["Fgfr3", ["ligand", "receptor"]].all()
+    exec(remove, {"adata": adata})
+    assert not adata.var.loc["Fgfr3", "ligand"]
+    assert adata.var.loc["Fgfr3", "receptor"]
+    assert not adata.var.loc["Ptprc", "receptor"]
+    exec(own, {"st": st, "adata": adata})
+    assert list(adata.var_names[adata.var["target"]]) == sorted(
+        ["Lfng", "Hes7", "Axin2", "Meox1", "Pax3", "Myf5"]
+    )
+    assert set(adata.uns["gene_roles"]["complexes"]["complex"]) == {"Bmpr1a_Acvr2a"}
 
 
 @pytest.mark.slow
