@@ -17,9 +17,11 @@ from .._errors import InvalidArgumentError
 from ._drawing.axes import NEUTRAL, nothing_left, points, settle
 from ._drawing.colours import OKABE_ITO
 from ._drawing.fitted_text import TITLE, wrapped
+from ._drawing.side_legends import inches_from, room_below
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 #: Rows of a table in the left panel: control, label, colour.
 CONTROLS = (
@@ -32,6 +34,8 @@ CONTROLS = (
 )
 #: Colour of the calls on the tissue, height of a bar, power that is marked by a line.
 CALLS, BAR, GOOD_POWER = "0.75", 0.26, 0.8
+#: Style of the cross at a detection limit.
+CROSS: dict[str, Any] = {"marker": "x", "ms": 9, "mew": 2.2}
 #: Short names of the tables.
 NAMES = {"tf_targets": "TF → target", "lr_targets": "pair → target", "lr_pairs": "pairs"}
 #: Colours and markers of the tables in the right panel, and their shift in log10 of the size.
@@ -159,12 +163,26 @@ def _draw_false(ax: Axes, table: pd.DataFrame, calls: dict[str, int], max_q: flo
     ax.set_xlim(0, 1.15 * max(1, *(calls[name] for name in names)))
     ax.set_xlabel(f"edges with q ≤ {max_q:g}")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False, fontsize=7.5)
-    settle(ax)
+    _legend_below(ax)
     ax.set_title(
         wrapped([_false_title(table, [n for n in names if calls[n]])], points(ax)[0], TITLE),
         fontsize=TITLE,
     )
+
+
+def _legend_below(ax: Axes, last: Line2D | None = None) -> None:
+    """Draw the legend below the label of the first axis, where it covers no curve."""
+    settle(ax)
+    handles = [*ax.get_legend_handles_labels()[0], *([] if last is None else [last])]
+    ax.legend(
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.0, -room_below(ax)),
+        bbox_transform=inches_from(ax, 0.5, 0.0),
+        frameon=False,
+        fontsize=7.5,
+    )
+    settle(ax)
 
 
 def _once(label: str, labelled: set[str]) -> str:
@@ -200,6 +218,8 @@ def _false_title(table: pd.DataFrame, names: list[str]) -> str:
 
 def _draw_power(ax: Axes, power: pd.DataFrame, limits: pd.DataFrame) -> None:
     """Draw power against size for every table, and the detection limits."""
+    from matplotlib.lines import Line2D
+
     if power.empty:
         nothing_left(ax, "No signals were implanted: `st.tl.controls(adata, n_implants=3)`")
         return
@@ -221,7 +241,7 @@ def _draw_power(ax: Axes, power: pd.DataFrame, limits: pd.DataFrame) -> None:
         )
         limit = limits.loc[limits["table"] == name, "share"].astype(float)
         if len(limit) and np.isfinite(limit.iloc[0]):
-            ax.plot(limit.iloc[0], GOOD_POWER, marker="x", ms=9, mew=2.2, color=colour)
+            ax.plot(limit.iloc[0], GOOD_POWER, color=colour, **CROSS)
     ax.axhline(GOOD_POWER, color=NEUTRAL, lw=0.8, ls=":", zorder=0)
     sizes = np.unique(power["size"].to_numpy(dtype=float))
     ax.set_xscale("log")
@@ -231,8 +251,9 @@ def _draw_power(ax: Axes, power: pd.DataFrame, limits: pd.DataFrame) -> None:
     ax.set_xlabel("implanted share of the target's variance (%)", fontsize=9)
     ax.set_ylabel("share found (q ≤ 0.1)")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="upper left", frameon=False, fontsize=7.5)
-    settle(ax)
+    crosses = any(line.get_marker() == CROSS["marker"] for line in ax.lines)
+    limit = Line2D([], [], color=NEUTRAL, ls="none", label="detection limit", **CROSS)
+    _legend_below(ax, limit if crosses else None)
     ax.set_title(wrapped([_power_title(limits)], points(ax)[0], TITLE), fontsize=TITLE)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Evidence −log10 q from which on dots are equally large.
 LARGEST_EVIDENCE = 3.0
 #: Area of a dot without evidence, as a share of the largest.
-SMALLEST_AREA = 0.25
+SMALLEST_AREA = 0.15
 #: Diameter of the largest dot as a share of its field, and at most in points.
 WIDEST_SHARE, WIDEST = 0.72, 11.0
 #: Room between a dot and its ring in points, and width of the ring.
@@ -36,6 +36,10 @@ RING_GAP, RING_WIDTH = 2.0, 1.0
 FIELD, READABLE = 0.17, 6.5
 #: Largest size of the names of combinations, in points.
 NAME_SIZE = 7.0
+#: Entry of the ring in the legend if no row is significant.
+NONE_SIGNIFICANT = f"{SIGNIFICANT}: none"
+#: Longest name of a cell type or gene that a new figure has room for, in characters.
+LONGEST_NAME = 32
 
 
 def dotplot(
@@ -53,8 +57,9 @@ def dotplot(
 ) -> Axes:
     """Draw dots for pairs × combinations of sender and receiver types.
 
-    The area of a dot grows with the evidence, −log10 q up to q = 0.001. Its colour is the score.
-    Significant dots (q ≤ 0.1) have a ring, and a line under the title counts them. Pairs and
+    The area of a dot grows with the evidence, −log10 q up to q = 0.001; dots with q = 1 are small.
+    Its colour is the score. Significant dots (q ≤ 0.1) have a ring, and a line under the title
+    counts them. Without any, the title says that the scores are a ranking of hypotheses. Pairs and
     combinations with a significant row come first, then those with the larger sum of scores.
     Combinations are ordered by sender.
 
@@ -107,47 +112,56 @@ def dotplot(
     rows = signals.rows
     rows = rows[rows["sender"].isin(of_senders) & rows["receiver"].isin(of_receivers)]
     order = of_senders, of_receivers
-    fields = _prepare(rows, (top_n, top_types), order)
+    longest = LONGEST_NAME if ax is None else name_length(ax, LONGEST_OF_TWO)
+    fields = _prepare(rows, (top_n, top_types), order, longest)
     ax = new_axes(ax, *_size(fields))
     if rows.empty:
         reason = signals.nothing or f"No communication between these types{signals.suffix}"
         return nothing_left(ax, reason)
-    ax.set_title(" \n ", fontsize=10)  # room for the title
-    fields = _prepare(rows, _room(ax, fields, (top_n, top_types)), order)
+    ax.set_title(" \n \n ", fontsize=10)  # room for the title
+    fields = _prepare(rows, _room(ax, fields, (top_n, top_types)), order, longest)
     n, m = len(fields.pairs), len(fields.combinations)
     every = rows.groupby(["sender", "receiver"], sort=False).ngroups
     total = rows["pair"].nunique()
     title = f"{_of(n, total)} pairs, {_of(m, every)} combinations of types{signals.suffix}"
-    significant = int(rows["significant"].sum())
-    line = count_line(
-        *(significant, len(rows), "rows", "ringed"), drawn=int(fields.rows["significant"].sum())
-    )
-    _draw(ax, fields, cmap)
-    fit_title(ax, f"{title}\n{line}")
+    _draw(ax, fields, cmap, any_significant=bool(rows["significant"].any()))
+    fit_title(ax, f"{title}\n{_line(rows, fields)}")
     return ax
+
+
+def _line(rows: pd.DataFrame, fields: Fields) -> str:
+    """Return how many rows are significant; without any, what the figure shows instead."""
+    significant = int(rows["significant"].sum())
+    drawn = int(fields.rows["significant"].sum())
+    line = count_line(significant, len(rows), "rows", "ringed", drawn=drawn)
+    return line if significant else f"{line}:\ncolours rank hypotheses, not findings"
 
 
 @dataclass(frozen=True)
 class Fields:
-    """Pairs from top to bottom, combinations of types from left to right, and their rows."""
+    """Pairs from top to bottom, combinations of types from left to right, and their rows.
+
+    Names of more than ``longest`` characters have an ellipsis.
+    """
 
     pairs: list[str]
     combinations: list[tuple[str, str]]
     rows: pd.DataFrame
+    longest: int
 
-    def labels(self, longest: int) -> tuple[list[str], list[str]]:
-        """Return the labels of pairs and combinations, with an ellipsis in long names."""
-        pairs = shortened([readable(pair) for pair in self.pairs], 2 * longest)
+    def labels(self) -> tuple[list[str], list[str]]:
+        """Return the labels of pairs and combinations."""
+        pairs = shortened([readable(pair) for pair in self.pairs], 2 * self.longest)
         types = list(dict.fromkeys(name for both in self.combinations for name in both))
-        short = dict(zip(types, shortened(types, longest), strict=True))
+        short = dict(zip(types, shortened(types, self.longest), strict=True))
         return pairs, [f"{short[sender]}{ARROW}{short[to]}" for sender, to in self.combinations]
 
 
 def _size(fields: Fields) -> tuple[float, float]:
     """Return the size of a new figure in inches."""
-    pairs, combinations = fields.labels(LONGEST_OF_TWO)
-    width = 1.9 + label_width(pairs) + FIELD * max(len(combinations), 6)
-    below = label_width(combinations) * NAME_SIZE / LARGEST
+    pairs, combinations = fields.labels()
+    width = 1.9 + label_width(pairs, LONGEST_NAME) + FIELD * max(len(combinations), 6)
+    below = label_width(combinations, LONGEST_NAME) * NAME_SIZE / LARGEST
     return width, 0.8 + below + FIELD * max(len(pairs), 12)
 
 
@@ -178,8 +192,8 @@ def _label(ax: Axes, fields: Fields) -> None:
     """Label both axes."""
     ax.set_ylabel("pair")
     ax.set_xlabel("sender → receiver")
-    pairs, combinations = fields.labels(name_length(ax, LONGEST_OF_TWO))
-    label_ticks(ax, x=combinations, y=pairs, largest_x=NAME_SIZE)
+    pairs, combinations = fields.labels()
+    label_ticks(ax, x=combinations, y=pairs, largest_x=NAME_SIZE, longest=LONGEST_NAME)
 
 
 def _of(n: int, total: int) -> str:
@@ -191,6 +205,7 @@ def _prepare(
     rows: pd.DataFrame,
     most: tuple[int | None, int | None],
     order: tuple[list[str], list[str]],
+    longest: int,
 ) -> Fields:
     """Return the first pairs and combinations, in the order of the senders and receivers.
 
@@ -208,7 +223,7 @@ def _prepare(
     row = pd.Index(pairs).get_indexer(rows["pair"])
     evidence = -np.log10(np.maximum(rows["q_value"].to_numpy(), 10**-LARGEST_EVIDENCE))
     rows = rows.assign(row=row, column=column, evidence=evidence)
-    return Fields(pairs, combinations, rows[np.isfinite(column)])
+    return Fields(pairs, combinations, rows[np.isfinite(column)], longest)
 
 
 def _ranked(rows: pd.DataFrame, columns: list[str]) -> pd.Index:
@@ -218,7 +233,7 @@ def _ranked(rows: pd.DataFrame, columns: list[str]) -> pd.Index:
     return table.sort_values(["significant", "score"], ascending=False, kind="stable").index
 
 
-def _draw(ax: Axes, fields: Fields, cmap: str) -> None:
+def _draw(ax: Axes, fields: Fields, cmap: str, *, any_significant: bool) -> None:
     """Draw dots, rings, labels and legends."""
     drawn, n, m = fields.rows, len(fields.pairs), len(fields.combinations)
     ax.set_xlim(-0.6, m - 0.4)
@@ -228,7 +243,7 @@ def _draw(ax: Axes, fields: Fields, cmap: str) -> None:
     ax.set_axisbelow(True)
     place = drawn["column"].to_numpy(), drawn["row"].to_numpy()
     colour: dict[str, Any] = {"cmap": cmap, "vmin": 0.0, "vmax": float(drawn["score"].max())}
-    dots = ax.scatter(*place, c=drawn["score"], edgecolors="0.4", linewidths=0.3, **colour)
+    dots = ax.scatter(*place, c=drawn["score"], edgecolors="0.5", linewidths=0.3, **colour)
     ringed = drawn[drawn["significant"].to_numpy()]
     rings = ax.scatter(
         *(ringed["column"], ringed["row"]),
@@ -238,15 +253,16 @@ def _draw(ax: Axes, fields: Fields, cmap: str) -> None:
         label=SIGNIFICANT,
     )
     bar: dict[str, Any] = {"mappable": dots, "label": "score (SD)"}
-    side_legends(ax, _legend(WIDEST), "evidence", **bar)  # takes its room first
+    ring = SIGNIFICANT if any_significant else NONE_SIGNIFICANT
+    side_legends(ax, _legend(WIDEST, ring), "evidence", **bar)  # takes its room first
     _label(ax, fields)
-    side_legends(ax, _legend(WIDEST), "evidence", **bar)  # there may be less height now
+    side_legends(ax, _legend(WIDEST, ring), "evidence", **bar)  # there may be less height now
     settle(ax)
     width, height = points(ax)
     widest = min(WIDEST, WIDEST_SHARE * min(width / m, height / n))
     dots.set_sizes(_area(drawn["evidence"].to_numpy(), widest))
     rings.set_sizes((np.sqrt(_area(ringed["evidence"].to_numpy(), widest)) + RING_GAP) ** 2)
-    side_legends(ax, _legend(widest), "evidence", **bar)
+    side_legends(ax, _legend(widest, ring), "evidence", **bar)
 
 
 def _area(evidence: NDArray[np.float64], widest: float) -> NDArray[np.float64]:
@@ -255,13 +271,13 @@ def _area(evidence: NDArray[np.float64], widest: float) -> NDArray[np.float64]:
     return np.asarray(widest**2 * (SMALLEST_AREA + (1 - SMALLEST_AREA) * share))
 
 
-def _legend(widest: float) -> list[Any]:
+def _legend(widest: float, ring_label: str = NONE_SIGNIFICANT) -> list[Any]:
     """Return the entries of the legend: sizes, and a ring."""
     words = ("q = 1", "q = 0.1", "q = 0.01", "q ≤ 0.001")
     size = np.sqrt(_area(np.arange(4.0), widest))
     entries = [dot(word, float(s)) for word, s in zip(words, size, strict=True)]
     ring = dot(
-        SIGNIFICANT,
+        ring_label,
         float(size[1] + RING_GAP),
         markerfacecolor="none",
         markeredgecolor="black",

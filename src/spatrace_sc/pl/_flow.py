@@ -140,7 +140,7 @@ def flow(
         room = 72 * axes[0].figure.get_figwidth()
         axes[0].figure.suptitle(wrapped(lines, room, TITLE), fontsize=TITLE)
     map_style = MapStyle(spatial_key, _light_part(), size, None, invert_y, scale_bar)
-    draw_panels(axes, panels, half, replace(mapped, unit=unit), map_style)
+    draw_panels(axes, panels, half, replace(mapped, unit=unit), map_style, titled=ax is None)
     for one, field in zip(axes, fields, strict=True):
         draw_field(one, field, longest, style)
     return axes[0] if len(panels) == 1 else axes

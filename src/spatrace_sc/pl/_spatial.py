@@ -62,10 +62,10 @@ def spatial(
 ) -> Axes | NDArray[Any]:
     """Map one pair, TF, module or target, with one panel per slice in order of time.
 
-    All panels share one colour scale and one scale of the coordinates. Cells that do not receive
-    are grey. The title of the figure states the significance. For a pair it is q, which is
-    not significant above 0.1; for a TF, a module or a target it is the number of targets, pairs or
-    regulators with q ≤ 0.1.
+    All panels share one colour scale, whose bar states the unit, and one scale of the coordinates.
+    Cells that do not receive are grey. The title of the figure states the significance. For a pair
+    it is q, which is not significant above 0.1; for a TF, a module or a target it is the number of
+    targets, pairs or regulators with q ≤ 0.1. With ``ax``, the label of the colour bar states it.
 
     Parameters
     ----------
@@ -162,16 +162,18 @@ def spatial(
     half = half_size([panel.xy[:, :2] for panel in panels])
     n = len(panels)
     axes = axes_3d(ax, n, ncols) if in_space else panel_axes(ax, n, ncols, half)
-    if ax is None:
+    titled = ax is None
+    if titled:
         room = 72 * axes[0].figure.get_figwidth()
         title = wrapped([f"{mapped.name}: {mapped.significance}"], room, TITLE)
         axes[0].figure.suptitle(title, fontsize=TITLE)
     style = MapStyle(spatial_key, cmap, size, vmax, invert_y, scale_bar)
     if in_space:
-        draw_panels_3d(axes, panels, mapped, style)
+        draw_panels_3d(axes, panels, mapped, style, titled=titled)
         return axes[0] if n == 1 else axes
     images = {} if image is None else image_of_slices(image, [panel.title for panel in panels])
-    draw_panels(axes, panels, half, mapped, style, share=SHARE_OVER_IMAGE if images else 1.0)
+    share = SHARE_OVER_IMAGE if images else 1.0
+    draw_panels(axes, panels, half, mapped, style, titled=titled, share=share)
     for one, (title, mask) in zip(axes, groups, strict=True):
         if title in images:
             draw_image(one, images[title], coordinate_system, middle(xyz[mask]))

@@ -16,6 +16,7 @@ from .._errors import InvalidArgumentError
 from ._drawing.axes import DOWN, NEUTRAL, UP, label_width, new_axes, nothing_left
 from ._drawing.edge_bars import COVARIATION, GROUPED, REPLACEABLE, TRUE, TRUE_OTHER_SIGN, draw_edges
 from ._drawing.labels import EDGE_LABELS, edge_names
+from ._drawing.marks import fit_title
 from ._drawing.significance import RINGED, at_stage, counted, up_to
 
 if TYPE_CHECKING:
@@ -35,9 +36,13 @@ def top_edges(
 ) -> Axes:
     """Draw the strongest edges, with sign and stability.
 
+    The title counts the edges with a nonzero effect, which are drawn down to ``top_n``, and the
+    candidates, which are the rows of the table. The size of a dot is the stability.
+
     A black ring around the dot marks a significant edge (q ≤ 0.1); the others are a ranking, not
     findings. A grey ring marks an edge whose group alone is significant
-    (:func:`spatrace_sc.get.lr_targets`). A line under the title counts the significant edges.
+    (:func:`spatrace_sc.get.lr_targets`). A line under the title counts the significant edges,
+    those beyond ``top_n`` included.
 
     Behind a name, "~" marks an edge that is ranked by co-variation only. The sign "†" marks an edge
     that is not significant and that the data cannot distinguish from others. The sign "‡" marks a
@@ -52,7 +57,8 @@ def top_edges(
         ``"lr_targets"``, ``"tf_targets"`` or ``"lr_pairs"``: the table of :mod:`spatrace_sc.get` to
         draw. Pairs have no sign.
     top_n
-        Edges to draw, the strongest first. Edges with score 0 are never drawn. None: all others.
+        Edges to draw, the strongest first. Edges with score 0, which have no effect, are never
+        drawn. None: all others.
     max_q
         Only edges with at most this q. None: all.
     stage
@@ -89,18 +95,30 @@ def top_edges(
     count(top_n, "top_n")
     label = EDGE_LABELS[edge_kind.name]
     table = getattr(get, edge_kind.name)(adata, stage, key=key)
-    table, limit = up_to(table[table["score"].to_numpy() > 0], max_q)
+    candidates = len(table)
+    nonzero = table[table["score"].to_numpy() > 0]
+    table, limit = up_to(nonzero, max_q)
     edges = _prepare(table.head(len(table) if top_n is None else top_n), edge_kind, truth)
-    ax = new_axes(ax, 5.3 + label_width(edges["label"]), 1.3 + 0.22 * max(len(edges), 6))
+    ax = new_axes(ax, 5.8 + label_width(edges["label"]), 1.3 + 0.22 * max(len(edges), 6))
     suffix = limit + at_stage(adata, stage, key)
     if edges.empty:
         return nothing_left(ax, f"No {label.plural}{suffix or ' with a score above 0'}")
     ax.set_xlabel(label.axis)
-    line = counted((edges["evidence"] == "supported").to_numpy(), mark=RINGED)
-    title = f"{len(edges)} strongest of {len(table)} {label.plural}{suffix}"
-    ax.set_title(f"{title}\n{line}", fontsize=10)
+    ax.set_title(" \n \n ", fontsize=10)  # room for the title
     draw_edges(ax, edges, has_truth=truth is not None)
+    total = "" if candidates == len(nonzero) else f", of {candidates} candidates"
+    fit_title(
+        ax,
+        f"{len(edges)} strongest of {len(table)} {label.plural}\n"
+        f"with nonzero effect{limit.replace(' with', ' and')}{at_stage(adata, stage, key)}{total}\n"
+        + counted(_supported(table), mark=RINGED, drawn=int(_supported(edges).sum())),
+    )
     return ax
+
+
+def _supported(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which edges are significant."""
+    return np.asarray(table["evidence"].astype(str) == "supported", dtype=bool)
 
 
 def _prepare(top: pd.DataFrame, kind: EdgeKind, truth: pd.DataFrame | None) -> pd.DataFrame:

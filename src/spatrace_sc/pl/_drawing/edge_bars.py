@@ -30,8 +30,10 @@ RINGS = {
 #: Meaning of a filled and of a hollow star, and the colours inside.
 TRUE, TRUE_OTHER_SIGN = "true edge", "true edge, opposite sign"
 STARS = {TRUE: "black", TRUE_OTHER_SIGN: "white"}
-#: Values of the stability in the legend.
-STABILITIES = (0.2, 0.6, 1.0)
+#: Diameters of the dots of stability 0 and 1, in points.
+DIAMETERS = (2.5, 9.0)
+#: Meaning of the size of the dots.
+STABILITY = "stability: share of refits\n    that select the edge"
 
 
 def draw_edges(ax: Axes, edges: pd.DataFrame, *, has_truth: bool) -> None:
@@ -82,8 +84,9 @@ def _to_the_right(ax: Axes, distance: float) -> Transform:
 
 
 def _area(stability: Any) -> Any:
-    """Return the area of a dot in points²."""
-    return 8.0 + 52.0 * np.asarray(stability, dtype=np.float64)
+    """Return the area of a dot in points²; its diameter is linear in the stability."""
+    smallest, largest = DIAMETERS
+    return (smallest + (largest - smallest) * np.asarray(stability, dtype=np.float64)) ** 2
 
 
 def _legend_handles(edges: pd.DataFrame, *, has_truth: bool) -> list[Line2D]:
@@ -94,7 +97,7 @@ def _legend_handles(edges: pd.DataFrame, *, has_truth: bool) -> list[Line2D]:
         for colour, label in ((UP, "raises the target"), (DOWN, "lowers the target"))
         if colour in colours
     ]
-    handles += [_handle(NEUTRAL, f"stability {s:g}", _area(s)) for s in STABILITIES]
+    handles += _stability_handles(edges["stability"])
     handles += [
         ring_handle(label, 12.0, colour)
         for level, (colour, label) in RINGS.items()
@@ -109,6 +112,20 @@ def _legend_handles(edges: pd.DataFrame, *, has_truth: bool) -> list[Line2D]:
             if n or mark == TRUE:
                 handles.append(_handle("black", f"{mark} ({n} of {len(edges)})", 55, "*", face))
     return handles
+
+
+def _stability_handles(stability: pd.Series) -> list[Line2D]:
+    """Return the entries for the lowest and the highest stability, or for the only one."""
+    lowest, highest = float(stability.min()), float(stability.max())
+    if f"{lowest:.2g}" == f"{highest:.2g}":
+        sizes = {f"stability {lowest:.2g} (all edges shown)": lowest}
+    else:
+        sizes = {
+            f"stability {highest:.2g} (highest shown)": highest,
+            f"stability {lowest:.2g} (lowest shown)": lowest,
+        }
+    dots = [_handle(NEUTRAL, label, float(_area(size))) for label, size in sizes.items()]
+    return [*dots, _handle("black", STABILITY, marker="none")]
 
 
 def _handle(

@@ -16,7 +16,10 @@ UNBROKEN = ("=", "≤", "→")
 
 
 def wrapped(lines: Iterable[str], room: float, size: float) -> str:
-    """Return the lines, broken at blanks where they are longer than the room in points."""
+    """Return the lines, broken at blanks where they are longer than the room in points.
+
+    The parts of a broken line are about equally long, so that no word is left alone.
+    """
     width = max(12, int(room / (WIDTH * size)))
     parts = [part for line in lines for part in line.split("\n")]
     for sign in UNBROKEN:
@@ -24,8 +27,19 @@ def wrapped(lines: Iterable[str], room: float, size: float) -> str:
             part.replace(f" {sign} ", f"\N{NO-BREAK SPACE}{sign}\N{NO-BREAK SPACE}")
             for part in parts
         ]
-    text = "\n".join("\n".join(textwrap.wrap(part, width)) for part in parts)
+    text = "\n".join("\n".join(_balanced(part, width)) for part in parts)
     return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def _balanced(line: str, width: int) -> list[str]:
+    """Return a line in the fewest parts of at most this width, and these as equal as possible."""
+    parts = textwrap.wrap(line, width)
+    for narrower in range(width - 1, len(line) // max(len(parts), 1) - 1, -1):
+        narrow = textwrap.wrap(line, max(narrower, 1))
+        if len(narrow) > len(parts):
+            break
+        parts = narrow
+    return parts
 
 
 def shortened(text: str, room: float) -> tuple[str, dict[str, float]]:

@@ -14,6 +14,7 @@ from ..._errors import InvalidArgumentError
 from .axes import logger, points, settle
 from .fitted_text import LABEL, shortened, wrapped
 from .mapped_quantity import Quantity
+from .scale_bar import scale_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,8 +42,6 @@ OUTLINE_WIDTH, OUTLINE_SHARE = 0.3, 0.06
 CLIPPED = 0.01
 #: Width of a panel, in points, below which scale bar and legend do not fit side by side.
 NARROW = 215.0
-#: Labels of lengths in µm: divisor and unit, from the length in µm on.
-MICRONS = ((1000.0, "mm"), (1.0, "µm"))
 
 
 @dataclass(frozen=True)
@@ -138,14 +137,16 @@ def draw_panels(
     mapped: Quantity,
     style: MapStyle,
     *,
+    titled: bool,
     share: float = 1.0,
 ) -> None:
     """Draw every panel on one colour scale, with a colour bar, a scale bar and a legend.
 
     Unless the user chose a size, cells have a ``share`` of the area at which they touch.
+    ``titled`` is as in :func:`colour_bar`.
     """
     values = np.abs(np.concatenate([p.value[np.isfinite(p.value)] for p in panels]))
-    norm, cmap = colour_bar(axes, values, mapped, style)
+    norm, cmap = colour_bar(axes, values, mapped, style, titled=titled)
     frame_panels(axes, [panel.title for panel in panels], half, style)
     if any(np.isnan(p.value).any() for p in panels):
         grey_legend(axes, mapped.missing)
@@ -161,9 +162,17 @@ def draw_panels(
 
 
 def colour_bar(
-    axes: NDArray[Any], values: NDArray[np.float64], mapped: Quantity, style: MapStyle
+    axes: NDArray[Any],
+    values: NDArray[np.float64],
+    mapped: Quantity,
+    style: MapStyle,
+    *,
+    titled: bool,
 ) -> tuple[Any, str | Colormap]:
-    """Draw the colour bar for the sizes of the values; return the colour scale and map."""
+    """Draw the colour bar for the sizes of the values; return the colour scale and map.
+
+    Its label is the unit. Name and significance come first unless the figure is ``titled`` so.
+    """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
@@ -179,8 +188,8 @@ def colour_bar(
         extend=ends if largest > top else "neither",
     )
     settle(axes[0])
-    title = f"{mapped.name}, {mapped.significance}"
-    bar.set_label(wrapped([title, mapped.unit], points(bar.ax)[1], LABEL), fontsize=LABEL)
+    lines = [mapped.unit] if titled else [f"{mapped.name}, {mapped.significance}", mapped.unit]
+    bar.set_label(wrapped(lines, points(bar.ax)[1], LABEL), fontsize=LABEL)
     return norm, cmap
 
 
@@ -200,7 +209,7 @@ def frame_panels(
         for spine in ax.spines.values():
             spine.set_visible(False)
     if bar:
-        _scale_bar(axes[0], half, style)
+        scale_bar(axes[0], half, style.scale_bar, style.spatial_key)
     settle(axes[0])
     for ax, title in zip(axes, titles, strict=True):
         ax.set_title(*shortened(title, points(ax)[0]))
@@ -260,36 +269,3 @@ def median_gap(positions: list[NDArray[np.float64]]) -> float:
 
     gaps = [np.median(cKDTree(xy).query(xy, k=2)[0][:, 1]) for xy in positions if len(xy) > 1]
     return float(np.median(gaps)) if gaps else 0.0
-
-
-def _scale_bar(ax: Axes, half: NDArray[np.float64], style: MapStyle) -> None:
-    """Draw a bar of a round length below the panel, in µm or in units of the coordinates."""
-    from matplotlib.font_manager import FontProperties
-    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
-
-    scale = style.scale_bar or 1.0
-    longest = 0.6 * float(half[0]) * scale
-    unit = 10.0 ** math.floor(math.log10(longest))
-    length = max(step for step in (1, 2, 5) if step * unit <= longest) * unit
-    bar = AnchoredSizeBar(
-        ax.transData,
-        length / scale,
-        _length_label(length, style),
-        "upper left",
-        pad=0.2,
-        sep=3,
-        frameon=False,
-        size_vertical=0.01 * float(half.max()),
-        bbox_to_anchor=(0, 0),
-        bbox_transform=ax.transAxes,
-        fontproperties=FontProperties(size=8),
-    )
-    ax.add_artist(bar)
-
-
-def _length_label(length: float, style: MapStyle) -> str:
-    """Return a length in µm or mm where the unit is known, else in units of the coordinates."""
-    if style.scale_bar is None:
-        return f"{length:g} units of {style.spatial_key!r}"
-    divisor, unit = next((m for m in MICRONS if length >= m[0]), MICRONS[-1])
-    return f"{length / divisor:g} {unit}"

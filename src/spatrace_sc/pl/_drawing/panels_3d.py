@@ -69,18 +69,19 @@ def axes_3d(ax: Axes | Sequence[Axes] | None, n: int, ncols: int | None) -> NDAr
 
 
 def draw_panels_3d(
-    axes: NDArray[Any], panels: list[Panel], mapped: Quantity, style: MapStyle
+    axes: NDArray[Any], panels: list[Panel], mapped: Quantity, style: MapStyle, *, titled: bool
 ) -> None:
     """Draw every panel on one colour scale and one scale of the three coordinates.
 
-    The axes show lengths from the centre of the slice, in µm if the style has a scale.
+    The axes show lengths from the centre of the slice, in µm if the style has a scale. ``titled``
+    is as in :func:`colour_bar`.
     """
     half = MARGIN * np.max([np.abs(panel.xy).max(axis=0) for panel in panels], axis=0)
     half = np.maximum(half, 0.02 * max(float(half.max()), 1e-9))
     values = np.abs(np.concatenate([p.value[np.isfinite(p.value)] for p in panels]))
     for ax in axes:
         _frame(ax, half, style)
-    norm, cmap = colour_bar(axes, values, mapped, style)
+    norm, cmap = colour_bar(axes, values, mapped, style, titled=titled)
     for ax, panel in zip(axes, panels, strict=True):
         ax.set_title(*shortened(panel.title, points(ax)[0]))
     if any(np.isnan(p.value).any() for p in panels):

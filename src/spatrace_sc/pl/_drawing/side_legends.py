@@ -53,10 +53,10 @@ def side_legends(
     if mappable is not None:
         bar_height = min(BAR_HEIGHT, height, max(height - needed, LOWEST_BAR))
         bottom = min(height - needed - bar_height, 0.0)
-        if bottom < -_room_below(ax):
+        if bottom < -room_below(ax):
             bottom, shift = 0.0, BESIDE
         bounds = (GAP, bottom, BAR_WIDTH, bar_height)
-        bar = ax.inset_axes(bounds, label=BAR, transform=_inches(ax, 1.0, 0.0))
+        bar = ax.inset_axes(bounds, label=BAR, transform=inches_from(ax, 1.0, 0.0))
         ax.figure.colorbar(mappable, cax=bar)
         bar.set_ylabel(label, fontsize=8)
         bar.tick_params(labelsize=7)
@@ -66,7 +66,7 @@ def side_legends(
         title=title,
         loc="upper left",
         bbox_to_anchor=(shift, 0.0),
-        bbox_transform=_inches(ax, 1.0, 1.0),
+        bbox_transform=inches_from(ax, 1.0, 1.0),
         frameon=False,
         fontsize=7,
         title_fontsize=8,
@@ -79,13 +79,13 @@ def side_legends(
     legend.set_zorder(4)
 
 
-def _room_below(ax: Axes) -> float:
-    """Return the height of the labels below the axes in inches, to the right of which is room."""
+def room_below(ax: Axes) -> float:
+    """Return the height of the labels below the axes in inches."""
     box = ax.xaxis.get_tightbbox()
     return 0.0 if box is None else max(ax.get_window_extent().y0 - box.y0, 0.0) / ax.figure.dpi
 
 
-def _inches(ax: Axes, x: float, y: float) -> Transform:
+def inches_from(ax: Axes, x: float, y: float) -> Transform:
     """Return the transform of inches from a point that is given in shares of the axes."""
     from matplotlib.transforms import ScaledTranslation
 

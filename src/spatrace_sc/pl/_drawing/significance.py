@@ -55,14 +55,19 @@ def counted(
     *,
     mark: str = DOTTED,
     predicate: str = "significant",
+    drawn: int | None = None,
 ) -> str:
-    """Return the line under a title: how many are significant, and how they are marked."""
+    """Return the line under a title: how many are significant, and how they are marked.
+
+    ``drawn`` is the number of significant ones in the figure; the line gives it if it is smaller.
+    """
     n, total = int(np.sum(significant)), int(np.size(significant))
     name = f" {noun}" if noun else ""
     if n == 0:
         return f"none{' of the' + name if noun else ''} {predicate} at {THRESHOLD}"
     share = f"all {n}{name}" if n == total else f"{n} of {total}{name}"
-    return f"{share} {predicate} at {THRESHOLD} ({mark})"
+    note = mark if drawn is None or drawn == n else f"{mark}; {drawn} shown"
+    return f"{share} {predicate} at {THRESHOLD} ({note})"
 
 
 def dots(ax: Axes, fields: NDArray[np.bool_], shift: tuple[float, float] = (0.0, 0.0)) -> None:
