@@ -173,6 +173,17 @@ def test_curves_are_the_power_in_the_whole_tissue(adata):
     assert ax.get_xscale() == "log"
 
 
+def test_legends_cover_neither_curves_nor_labels(adata):
+    axes = st.pl.controls(adata)
+    axes[0].figure.draw_without_rendering()
+    for ax in axes:
+        legend, label = (a.get_window_extent() for a in (ax.get_legend(), ax.xaxis.label))
+        assert legend.y1 <= label.y0 + 1
+        assert legend.y0 >= 0
+    words = [text.get_text() for text in axes[1].get_legend().get_texts()]
+    assert words == ["TF → target", "pair → target", "detection limit"]
+
+
 def test_a_cross_marks_the_limit_of_the_whole_tissue(adata):
     ax = st.pl.controls(adata)[1]
     assert crosses(ax) == [pytest.approx((0.16, 0.8))]
@@ -181,7 +192,8 @@ def test_a_cross_marks_the_limit_of_the_whole_tissue(adata):
     )
     none = st.pl.controls(with_controls(limits=LIMITS.iloc[1:]))[1]
     assert crosses(none) == []
-    assert none.get_title().replace("\n", " ") == "No size is found with probability 0.8"
+    assert none.get_title() == "No size is found\nwith probability 0.8"
+    assert "detection limit" not in [t.get_text() for t in none.get_legend().get_texts()]
 
 
 @pytest.mark.parametrize("form", ["h5ad", slow("zarr")])

@@ -31,8 +31,8 @@ def test_dots_are_the_rows_of_the_table(monkeypatch) -> None:
         score, area = found[f"{row.ligand} → {row.receptor}", f"{row.sender} → {row.receiver}"]
         assert score == pytest.approx(row.score)
         largest = ax.collections[0].get_sizes().max()
-        top = 0.25 + 0.75 * evidence.max() / 3
-        assert area / largest == pytest.approx((0.25 + 0.75 * level / 3) / top)
+        top = 0.15 + 0.85 * evidence.max() / 3
+        assert area / largest == pytest.approx((0.15 + 0.85 * level / 3) / top)
     rings = {tuple(p) for p in np.asarray(ax.collections[1].get_offsets()).astype(int)}
     significant = table[table["q_value"] <= 0.1]
     rows, columns = names(ax.yaxis), names(ax.xaxis)
@@ -47,7 +47,7 @@ def test_dots_are_the_rows_of_the_table(monkeypatch) -> None:
     words = [text.get_text() for text in ax.get_legend().get_texts()]
     assert words == ["q = 1", "q = 0.1", "q = 0.01", "q ≤ 0.001", "significant"]
     shown = [handle.get_markersize() ** 2 for handle in ax.get_legend().legend_handles[:4]]
-    np.testing.assert_allclose(np.array(shown) / shown[3], [0.25, 0.5, 0.75, 1.0])
+    np.testing.assert_allclose(np.array(shown) / shown[3], [0.15, 1.3 / 3, 2.15 / 3, 1.0])
     assert inside(ax)
 
 
@@ -83,6 +83,15 @@ def test_types_are_selected(monkeypatch) -> None:
         st.pl.dotplot(adata, top_types=0)
 
 
+def test_long_names_are_written_in_full(monkeypatch) -> None:
+    types = ["Surface ectoderm / neural crest", "Haematoendothelial progenitors"]
+    table = type_table(types, 2).replace({"LIG0": "Bmp4", "REC0": "Acvr1+Acvr2a+Bmpr2"})
+    ax = st.pl.dotplot(read_instead(monkeypatch, table))
+    assert f"{types[0]} → {types[1]}" in names(ax.xaxis)
+    assert "Bmp4 → Acvr1+Acvr2a+Bmpr2" in names(ax.yaxis)
+    assert inside(ax)
+
+
 @pytest.mark.parametrize("n", [3, 40])
 def test_dots_fit_into_their_fields(monkeypatch, n: int) -> None:
     adata = read_instead(monkeypatch, type_table([f"{LONG[:38]}{k:02d}" for k in range(n)], 6))
@@ -100,8 +109,11 @@ def test_without_a_significant_row_nothing_is_hidden(result: AnnData) -> None:
     table = st.get.communication(result)
     n = int((table["score"] > 0).sum())
     assert len(ax.collections[0].get_offsets()) == n
-    line = f"0 of {n} rows significant at q ≤ 0.1"
-    assert ax.get_title().splitlines()[-1] == line
+    assert ax.get_title().splitlines()[1:] == [
+        f"0 of {n} rows significant at q ≤ 0.1:",
+        "colours rank hypotheses, not findings",
+    ]
+    assert ax.get_legend().get_texts()[-1].get_text() == "significant: none"
 
 
 def test_given_axes_and_an_empty_table(result: AnnData, silent: AnnData, caplog) -> None:

@@ -86,10 +86,13 @@ def test_significant_edges_have_a_ring_and_no_edge_is_hollow(
     pale = (np.asarray(ax.collections[0].get_facecolors()) > 0.9).all(axis=1)
     assert not pale.any()
     ax = st.pl.top_edges(some, kind, top_n=6)
-    assert under(ax) == "4 of 6 significant at q ≤ 0.1 (ring)"
+    n = int((getattr(st.get, kind)(some)["score"] > 0).sum())
+    assert under(ax) == f"4 of {n} significant at q ≤ 0.1 (ring)"
     assert sorted(y for _, y in marked(ax)) == [0, 1, 2, 3]
     assert "significant (q ≤ 0.1)" in legend(ax)
     assert len(st.pl.top_edges(some, kind, top_n=4).collections[1].get_offsets()) == 4
+    fewer = st.pl.top_edges(some, kind, top_n=3)
+    assert under(fewer) == f"4 of {n} significant at q ≤ 0.1 (ring; 3 shown)"
 
 
 def test_edges_of_a_significant_group_have_a_grey_ring(null: AnnData) -> None:
@@ -125,10 +128,12 @@ def test_the_dagger_marks_no_significant_edge(
 def test_largest_q_of_what_is_drawn(some: AnnData, null: AnnData) -> None:
     ax = st.pl.top_edges(some, max_q=0.1)
     assert len(ax.patches) == 4
-    assert (
-        ax.get_title().splitlines()[0]
-        == "4 strongest of 4 ligand–receptor → target edges with q ≤ 0.1"
-    )
+    candidates = len(st.get.lr_targets(some))
+    assert ax.get_title().splitlines() == [
+        "4 strongest of 4 ligand–receptor → target edges",
+        f"with nonzero effect and q ≤ 0.1, of {candidates} candidates",
+        "all 4 significant at q ≤ 0.1 (ring)",
+    ]
     ax = st.pl.top_edges(null, max_q=0.1)
     assert ax.texts[0].get_text() == "No ligand–receptor → target edges with q ≤ 0.1"
     ax = st.pl.effect_heatmap(some, "tf_targets", max_q=0.1)
@@ -250,12 +255,12 @@ def test_a_map_states_the_q_of_its_pair(null: AnnData, some: AnnData) -> None:
     name = str(st.get.activity(null).var_names[0]).replace("^", " → ")
     figure = st.pl.spatial(null)[0].figure
     assert figure.get_suptitle() == f"{name}: q = 1 (not significant)"
-    assert "q = 1 (not significant)" in figure.axes[-1].get_ylabel()
+    assert figure.axes[-1].get_ylabel().replace("\n", " ") == "activity (SD of its targets)"
     assert st.pl.spatial(some)[0].figure.get_suptitle() == f"{name}: q = 0.05"
     figure = plt.subplots(2, 3)[0]
     st.pl.spatial(null, ax=figure.axes)
     assert figure.get_suptitle() == ""
-    assert "q = 1" in figure.axes[-1].get_ylabel()
+    assert f"{name}, q = 1" in figure.axes[-1].get_ylabel()
 
 
 def test_a_map_of_a_tf(some: AnnData, null: AnnData) -> None:

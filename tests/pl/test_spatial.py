@@ -72,7 +72,8 @@ def test_colours_and_coordinates_have_one_scale(result: AnnData) -> None:
 def test_units_are_stated(result: AnnData) -> None:
     axes = st.pl.spatial(result, sample_key="sample", stage_key="stage")
     name = st.get.activity(result).var_names[0].replace("^", " → ")
-    assert name in axes[0].figure.axes[-1].get_ylabel()
+    assert name in axes[0].figure.get_suptitle()
+    assert name not in axes[0].figure.axes[-1].get_ylabel()
     assert "SD" in axes[0].figure.axes[-1].get_ylabel()
     bar = next(a for a in axes[0].artists if hasattr(a, "size_bar"))
     length = bar.size_bar.get_children()[0].get_width()

@@ -55,7 +55,7 @@ def test_bars_are_the_table(result: AnnData, kind: str, stage: str | None) -> No
     dots = ax.collections[0]
     np.testing.assert_allclose(np.asarray(dots.get_offsets())[:, 0], value)
     sizes = dots.get_sizes()
-    np.testing.assert_allclose((sizes - 8) / 52, table["stability"])
+    np.testing.assert_allclose((np.sqrt(sizes) - 2.5) / 6.5, table["stability"])
     if kind != "lr_pairs":
         full = [UP if v > 0 else DOWN for v in value]
         for bar, face, colour in zip(ax.patches, dots.get_facecolors(), full, strict=True):
@@ -64,10 +64,42 @@ def test_bars_are_the_table(result: AnnData, kind: str, stage: str | None) -> No
     assert (f"stage {stage}" in ax.get_title()) == (stage is not None)
 
 
+@pytest.mark.parametrize(
+    ("stability", "entries"),
+    [
+        ([1.0, 0.5, 0.7], ["stability 1 (highest shown)", "stability 0.5 (lowest shown)"]),
+        ([0.9, 0.9, 0.9], ["stability 0.9 (all edges shown)"]),
+    ],
+)
+def test_the_legend_explains_the_sizes_of_the_dots(
+    result: AnnData, stability: list[float], entries: list[str]
+) -> None:
+    adata = result.copy()
+    table = adata.uns["spatrace"]["tf_targets"].copy()
+    table["stability"] = np.resize(stability, len(table))
+    adata.uns["spatrace"] = adata.uns["spatrace"] | {"tf_targets": table}
+    ax = st.pl.top_edges(adata, "tf_targets", top_n=3)
+    legend = ax.get_legend()
+    size = {
+        text.get_text(): handle.get_markersize()
+        for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)
+    }
+    assert [name for name in size if name.startswith("stability ")] == entries
+    drawn = np.sqrt(ax.collections[0].get_sizes())
+    assert size[entries[0]] == pytest.approx(drawn.max())
+    assert size[entries[-1]] == pytest.approx(drawn.min())
+    assert "stability: share of refits\n    that select the edge" in size
+
+
 def test_top_n_and_edges_without_effect(result: AnnData) -> None:
     table = st.get.lr_targets(result)
     n = int((table["score"] > 0).sum())
     assert 0 < n < len(table)
+    title = st.pl.top_edges(result, "lr_targets").get_title().splitlines()
+    assert title[:2] == [
+        f"20 strongest of {n} ligand–receptor → target edges",
+        f"with nonzero effect, of {len(table)} candidates",
+    ]
     assert len(st.pl.top_edges(result, "lr_targets", top_n=None).patches) == n
     assert len(st.pl.top_edges(result, "lr_targets", top_n=10**6).patches) == n
     assert len(st.pl.top_edges(result).patches) == 20
