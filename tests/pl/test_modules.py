@@ -30,7 +30,7 @@ def test_three_heatmaps_with_modules_as_rows(fitted: AnnData) -> None:
     assert {a.get_xlabel() for a in axes[0].figure.axes} >= {
         "share of the pair",
         "effect (SD)",
-        "mean score (SD)",
+        "mean score\n(SD)",
     }
 
 

@@ -13,7 +13,7 @@ from .._check import count
 from .._errors import InvalidArgumentError, MissingPackageError
 from ._drawing.axes import new_axes, nothing_left, settle
 from ._drawing.marks import fit_title
-from ._drawing.names import FEW, LONGEST_OF_TWO, name_length, name_size, shortened
+from ._drawing.names import FEW, LONGEST_OF_TWO, added_width, name_length, name_size, shortened
 from ._drawing.signals import read_signals, type_colours
 from ._network import links_title, strongest_links
 
@@ -103,7 +103,7 @@ def chord(
     links = signals.links()
     drawn = strongest_links(links, top_links)
     arcs, sizes = _prepare(drawn, signals.types)
-    ax = _polar(ax, SIDE if len(sizes) <= FEW else LARGE_SIDE)
+    ax = _polar(ax, SIDE if len(sizes) <= FEW else LARGE_SIDE, added_width(list(sizes)))
     gap = min(GAP, GAPS / len(sizes)) if len(sizes) > 1 else 0.0
     circos = circos_class(sizes, space=gap)
     colours = type_colours(adata, signals.types, key)
@@ -140,14 +140,19 @@ def _circos() -> Any:
     return Circos
 
 
-def _polar(ax: Axes | None, side: float) -> Axes:
-    """Return the given axes or new polar ones, in a figure of this size in inches."""
+def _polar(ax: Axes | None, side: float, more: float) -> Axes:
+    """Return the given axes or new polar ones, in a figure of this size in inches.
+
+    ``more`` is what long names add to its width.
+    """
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
 
     polar = {"projection": "polar"}
-    return plt.subplots(figsize=(side, side + 0.45), layout="constrained", subplot_kw=polar)[1]
+    return plt.subplots(figsize=(side + more, side + 0.45), layout="constrained", subplot_kw=polar)[
+        1
+    ]
 
 
 def _prepare(drawn: pd.DataFrame, types: list[str]) -> tuple[pd.DataFrame, dict[str, float]]:

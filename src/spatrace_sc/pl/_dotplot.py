@@ -16,7 +16,7 @@ from .._check import count
 from ._drawing.axes import LARGEST, label_ticks, label_width, new_axes, nothing_left, points, settle
 from ._drawing.labels import ARROW, readable
 from ._drawing.marks import SIGNIFICANT, count_line, fit_title
-from ._drawing.names import LONGEST_OF_TWO, name_length, shortened
+from ._drawing.names import LONGEST, LONGEST_OF_TWO, name_length, shortened
 from ._drawing.side_legends import dot, side_legends
 from ._drawing.signals import chosen_types, read_signals
 
@@ -38,8 +38,6 @@ FIELD, READABLE = 0.17, 6.5
 NAME_SIZE = 7.0
 #: Entry of the ring in the legend if no row is significant.
 NONE_SIGNIFICANT = f"{SIGNIFICANT}: none"
-#: Longest name of a cell type or gene that a new figure has room for, in characters.
-LONGEST_NAME = 32
 
 
 def dotplot(
@@ -112,7 +110,7 @@ def dotplot(
     rows = signals.rows
     rows = rows[rows["sender"].isin(of_senders) & rows["receiver"].isin(of_receivers)]
     order = of_senders, of_receivers
-    longest = LONGEST_NAME if ax is None else name_length(ax, LONGEST_OF_TWO)
+    longest = LONGEST if ax is None else name_length(ax, LONGEST_OF_TWO)
     fields = _prepare(rows, (top_n, top_types), order, longest)
     ax = new_axes(ax, *_size(fields))
     if rows.empty:
@@ -160,8 +158,8 @@ class Fields:
 def _size(fields: Fields) -> tuple[float, float]:
     """Return the size of a new figure in inches."""
     pairs, combinations = fields.labels()
-    width = 1.9 + label_width(pairs, LONGEST_NAME) + FIELD * max(len(combinations), 6)
-    below = label_width(combinations, LONGEST_NAME) * NAME_SIZE / LARGEST
+    width = 1.9 + label_width(pairs) + FIELD * max(len(combinations), 6)
+    below = label_width(combinations) * NAME_SIZE / LARGEST
     return width, 0.8 + below + FIELD * max(len(pairs), 12)
 
 
@@ -193,7 +191,7 @@ def _label(ax: Axes, fields: Fields) -> None:
     ax.set_ylabel("pair")
     ax.set_xlabel("sender → receiver")
     pairs, combinations = fields.labels()
-    label_ticks(ax, x=combinations, y=pairs, largest_x=NAME_SIZE, longest=LONGEST_NAME)
+    label_ticks(ax, x=combinations, y=pairs, largest_x=NAME_SIZE)
 
 
 def _of(n: int, total: int) -> str:

@@ -26,7 +26,7 @@ COLUMN, ROW = 0.24, 0.34
 PANELS = (
     ("pairs", "share of the pair", "Purples"),
     ("targets", "effect (SD)", "RdBu_r"),
-    ("stages", "mean score (SD)", "Greens"),
+    ("stages", "mean score\n(SD)", "Greens"),
 )
 
 

@@ -13,7 +13,7 @@ from .. import _keys
 from .._check import count, one_of
 from ._drawing.axes import new_axes, nothing_left, points
 from ._drawing.marks import SIGNIFICANT, count_line, fit_title
-from ._drawing.names import FEW, LONGEST_OF_TWO, name_length, name_size, shortened
+from ._drawing.names import FEW, LONGEST_OF_TWO, added_width, name_length, name_size, shortened
 from ._drawing.side_legends import dot, side_legends
 from ._drawing.signals import Signals, read_signals, type_colours
 
@@ -107,7 +107,8 @@ def network(
     count(top_links, "top_links")
     signals = read_signals(adata, key, pair=pair, top_n=top_n, max_q=max_q, stage=stage)
     many = len(signals.types) > FEW
-    ax = new_axes(ax, *(LARGE_SIZE if many else SIZE))
+    width, height = LARGE_SIZE if many else SIZE
+    ax = new_axes(ax, width + added_width(signals.types), height)
     if signals.nothing:
         return nothing_left(ax, signals.nothing)
     links = signals.links()
@@ -168,6 +169,7 @@ def _draw_names(ax: Axes, place: dict[str, NDArray[np.float64]], with_loop: set[
     size = name_size(len(types))
     names = []
     ax.set_aspect("auto")
+    ax.apply_aspect()  # back to the full width
     for text, name in zip(shortened(types, name_length(ax, LONGEST_OF_TWO)), types, strict=True):
         x, y = place[name]
         angle, left = float(np.degrees(np.arctan2(y, x))), x < -1e-9

@@ -9,7 +9,8 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _keys, get
-from ._drawing.axes import DOWN, NEUTRAL, UP, new_axes, nothing_left, points, settle
+from ._drawing.axes import DOWN, LARGEST, NEUTRAL, UP, new_axes, nothing_left, points, settle
+from ._drawing.fitted_text import wrapped
 from ._drawing.marks import fit_title
 
 if TYPE_CHECKING:
@@ -65,7 +66,10 @@ def training_history(adata: AnnData, *, key: str = _keys.RESULT, ax: Axes | None
     for position, phase in enumerate(phases):
         _draw_phase(ax, phase, first=position == 0)
     ax.set_xlabel("epoch")
-    ax.set_ylabel("mean squared error\n(1 = variance of the targets in training cells)")
+    unit = "(1 = variance of the targets in training cells)"
+    settle(ax)
+    label = wrapped(["mean squared error", unit], points(ax)[1], LARGEST)
+    ax.set_ylabel(label, fontsize=LARGEST)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(fontsize=8, edgecolor="none", framealpha=0.9)
     settle(ax)

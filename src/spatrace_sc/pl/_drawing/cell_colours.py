@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 LEGEND, LINE, LONGEST_NAME = 7.0, 1.5, 28
 #: Number of categories above which their names are shorter, and the longest of these.
 MANY, LONGEST_OF_MANY = 15, 19
-#: Width of the marks of a legend, and height of the lowest figure, in inches.
-MARK, LOWEST = 0.35, 2.75
+#: Width of the marks of a legend, height of the lowest figure, and room for the label of the
+#: second axis and the gap before the legend, in inches.
+MARK, LOWEST, SIDES = 0.35, 2.75, 0.4
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class CellColours:
             return MARGIN_RIGHT
         longest = max(len(name) for name in self.legend_names())
         columns = math.ceil(len(self.names) / _rows(LOWEST))
-        return 0.2 + columns * (MARK + longest * WIDTH * LEGEND / 72)
+        return SIDES + columns * (MARK + longest * WIDTH * LEGEND / 72)
 
     def legend_names(self) -> list[str]:
         """Return the names of the categories as the legend shows them."""
