@@ -77,6 +77,15 @@ def test_the_significant_links_come_first(monkeypatch, name: str) -> None:
     assert inside(ax)
 
 
+def test_long_names_leave_the_circle_large(monkeypatch) -> None:
+    types = ["Surface ectoderm", "Presomitic mesoderm", "Forebrain", "Haematoendothelial cells"]
+    ax = st.pl.network(read_instead(monkeypatch, type_table(types, 1)))
+    assert {text.get_text() for text in ax.texts} >= set(types)
+    assert inside(ax)
+    centre, edge = ax.transData.transform([(0.0, 0.0), (0.0, 1.0)])
+    assert edge[1] - centre[1] > 0.25 * ax.figure.bbox.height
+
+
 @pytest.mark.parametrize("name", WITH_LINKS)
 def test_names_are_below_the_title_in_small_axes(monkeypatch, name: str) -> None:
     adata = read_instead(monkeypatch, type_table([f"{LONG[:38]}{k:02d}" for k in range(40)], 1))

@@ -146,8 +146,11 @@ def test_limits(draw) -> None:
 
 
 def test_long_names_are_shortened(draw) -> None:
-    ax = draw(paths(40), types(3, 40))
-    assert max(len(name) for names in bars(ax).values() for name in names) == 13
+    drawn = bars(draw(paths(40), types(3, 40)))
+    longest = [max(map(len, drawn[column])) for column in range(6)]
+    assert longest == [24, 18, 18, 18, 18, 24]
+    in_axes = bars(draw(paths(40), types(3, 40), ax=plt.subplots()[1]))
+    assert max(map(len, in_axes[0])) == 13
 
 
 def test_an_empty_table_has_a_note(draw, caplog) -> None:

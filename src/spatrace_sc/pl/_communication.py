@@ -90,8 +90,8 @@ def communication(
     n, m = scores.shape
     written = max(n, m) <= MAX_TYPES_WRITTEN
     side = WRITTEN if written else EMPTY
-    width = BAR + label_width(shortened(scores.index)) + max(side[0] * m, 2.5)
-    height = 0.9 + label_width(shortened(scores.columns)) + max(side[1] * n, 1.8)
+    width = BAR + label_width(shortened(scores.index), LONGEST) + max(side[0] * m, 2.5)
+    height = 0.9 + label_width(shortened(scores.columns), LONGEST) + max(side[1] * n, 1.8)
     given = ax is not None
     ax = new_axes(ax, width, height)
     if signals.nothing:
@@ -109,6 +109,7 @@ def communication(
         cmap=cmap,
         label=f"{'score' if pair is not None else 'summed score'} (SD)",
         title=" \n ",  # room for the title
+        longest=LONGEST,
     )
     mark_fields(ax, significant, corner=written)
     if written:

@@ -252,8 +252,8 @@ def _draw_power(ax: Axes, power: pd.DataFrame, limits: pd.DataFrame) -> None:
     ax.set_ylabel("share found (q ≤ 0.1)")
     ax.spines[["top", "right"]].set_visible(False)
     crosses = any(line.get_marker() == CROSS["marker"] for line in ax.lines)
-    limit = Line2D([], [], color=NEUTRAL, ls="none", label="detection limit", **CROSS)
-    _legend_below(ax, limit if crosses else None)
+    cross = Line2D([], [], color=NEUTRAL, ls="none", label="detection limit", **CROSS)
+    _legend_below(ax, cross if crosses else None)
     ax.set_title(wrapped([_power_title(limits)], points(ax)[0], TITLE), fontsize=TITLE)
 
 

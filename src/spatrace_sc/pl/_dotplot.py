@@ -158,8 +158,8 @@ class Fields:
 def _size(fields: Fields) -> tuple[float, float]:
     """Return the size of a new figure in inches."""
     pairs, combinations = fields.labels()
-    width = 1.9 + label_width(pairs) + FIELD * max(len(combinations), 6)
-    below = label_width(combinations) * NAME_SIZE / LARGEST
+    width = 1.9 + label_width(pairs, LONGEST) + FIELD * max(len(combinations), 6)
+    below = label_width(combinations, LONGEST) * NAME_SIZE / LARGEST
     return width, 0.8 + below + FIELD * max(len(pairs), 12)
 
 
@@ -191,7 +191,7 @@ def _label(ax: Axes, fields: Fields) -> None:
     ax.set_ylabel("pair")
     ax.set_xlabel("sender → receiver")
     pairs, combinations = fields.labels()
-    label_ticks(ax, x=combinations, y=pairs, largest_x=NAME_SIZE)
+    label_ticks(ax, x=combinations, y=pairs, largest_x=NAME_SIZE, longest=LONGEST)
 
 
 def _of(n: int, total: int) -> str:

@@ -14,7 +14,9 @@ from .. import _keys, get
 from .._check import count
 from ._drawing.axes import DOWN, NEUTRAL, UP, new_axes, nothing_left, points, settle
 from ._drawing.colours import category_colours
+from ._drawing.fitted_text import WIDTH
 from ._drawing.labels import elided
+from ._drawing.names import LONGEST_OF_TWO
 from ._drawing.significance import MARK, SIGNIFICANT, at_stage, counted, is_significant
 from ._drawing.steps import DOT, ordered_columns
 
@@ -28,7 +30,11 @@ OTHERS, NOT_LISTED = "other types", "not listed"
 #: Height of all flows together, the gap between two names, and the width of a bar.
 FLOW, SPACE, BAR = 3.0, 0.2, 0.07
 #: Inches of a column, and longest name in it, in characters.
-COLUMN, LONGEST = 1.3, 13
+COLUMN, LONGEST = 1.3, 18
+#: Longest name of a cell type in given axes; in a new figure, names may have ``LONGEST_OF_TWO``.
+LONGEST_IN_AXES = 13
+#: Largest size of a name, in points.
+NAME_SIZE = 7.5
 #: Width of the longest header, relative to the size of its letters.
 HEADER_WIDTH = 5.6
 #: Opacity of a flow, and points on its edge.
@@ -110,7 +116,8 @@ def sankey(
     names = [list(dict.fromkeys(flows[stop])) for stop in STOPS]
     columns = ordered_columns(names, steps)
     drawing = _layout(flows, columns)
-    ax = new_axes(ax, COLUMN * len(STOPS), 0.9 + 0.85 * drawing.height)
+    ends = LONGEST_IN_AXES if ax is not None else LONGEST_OF_TWO
+    ax = new_axes(ax, _width(columns), 0.9 + 0.85 * drawing.height)
     ax.set_axis_off()
     if flows.empty:
         return nothing_left(ax, "No path pair → TF → target to draw: see st.tl.cascades, `max_q`")
@@ -118,7 +125,7 @@ def sankey(
         _draw_flows(ax, table_of_steps, drawing, position)
     significant = is_significant(top)
     _mark(ax, flows, drawing)
-    _draw_bars(ax, drawing, _bar_colours(adata, columns, key))
+    _draw_bars(ax, drawing, _bar_colours(adata, columns, key), ends)
     words = "red raises the target, blue lowers it"
     if significant.any():
         words += f"\ndot = both steps {SIGNIFICANT}"
@@ -239,23 +246,34 @@ def _bar_colours(adata: AnnData, columns: list[list[str]], key: str) -> list[dic
     return [ends, *grey, ends]
 
 
-def _draw_bars(ax: Axes, drawing: Drawing, colours: list[dict[str, str]]) -> None:
-    """Draw the bars with their names, and the headers of the columns."""
+def _width(columns: list[list[str]]) -> float:
+    """Return the width of a new figure in inches, with room for the cell types at both ends."""
+    longest = (max(map(len, names), default=0) for names in (columns[0], columns[-1]))
+    beyond = sum(max(min(n, LONGEST_OF_TWO) - LONGEST_IN_AXES, 0) for n in longest)
+    return COLUMN * len(STOPS) + beyond * WIDTH * NAME_SIZE / 72
+
+
+def _draw_bars(ax: Axes, drawing: Drawing, colours: list[dict[str, str]], ends: int) -> None:
+    """Draw the bars with their names, and the headers of the columns.
+
+    Cell types have at most ``ends`` characters.
+    """
     from matplotlib.patches import Rectangle
 
     ax.set_xlim(-0.35, len(STOPS) - 0.65)
     ax.set_ylim(-0.5, drawing.height + 0.45)
     settle(ax)
     width, height = points(ax)
-    size = float(np.clip(height / (drawing.height + 1) * SPACE * 0.8, 4.0, 7.5))
+    size = float(np.clip(height / (drawing.height + 1) * SPACE * 0.8, 4.0, NAME_SIZE))
     header_size = float(np.clip(width / len(STOPS) / HEADER_WIDTH, 4.0, 9.0))
     for position, (bottoms, sizes) in enumerate(zip(drawing.bottom, drawing.size, strict=True)):
+        longest = ends if position in (0, len(STOPS) - 1) else LONGEST
         for name, bottom in bottoms.items():
             colour = colours[position][name]
             corner = (position - BAR / 2, bottom)
             ax.add_patch(Rectangle(corner, BAR, sizes[name], facecolor=colour, lw=0, zorder=3))
             side, shift = ("left", 1) if position else ("right", -1)
             x, y = position + shift * BAR * 0.7, bottom + sizes[name] / 2
-            ax.text(x, y, elided(name, LONGEST), ha=side, va="center", fontsize=size, zorder=5)
+            ax.text(x, y, elided(name, longest), ha=side, va="center", fontsize=size, zorder=5)
         style: dict[str, Any] = {"ha": "center", "va": "bottom", "color": NEUTRAL}
         ax.text(position, drawing.height + 0.1, STOPS[position], fontsize=header_size, **style)

@@ -106,13 +106,13 @@ def trend(
     n = sum(name in significant for name in drawn)
     which = f"{len(drawn)} strongest " if len(drawn) < len(every) and names is None else ""
     rings = f"{n} of {len(drawn)} significant over all cells ({THRESHOLD}, ringed)"
-    title = f"{which or f'{len(drawn)} '}{_plural(label.noun, len(drawn))}: {rings}"
+    title = f"{which or f'{len(drawn)} '}{_plural(label.noun, len(drawn))}"
     ax.set_xlabel(stage_word(adata, key) if by_stage else f"{time_key} (mean of a quantile)")
     lines = [f"mean {label.axis}", "± se between squares of tissue"]
     settle(ax)
     width, height = points(ax)
     ax.set_ylabel(wrapped(lines, height, LABEL), fontsize=LABEL)
-    ax.set_title(wrapped([title], OVERHANG * width, TITLE), fontsize=TITLE)
+    ax.set_title(wrapped([title, rings], OVERHANG * width, TITLE), fontsize=TITLE)
     return ax
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .labels import elided
+from .labels import LONGEST_PART, elided
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,9 +35,9 @@ def new_axes(ax: Axes | None, width: float, height: float) -> Axes:
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
-def label_width(labels: Iterable[str]) -> float:
+def label_width(labels: Iterable[str], longest: int = LONGEST_PART) -> float:
     """Return the width of the longest label at the largest size, in inches."""
-    return 0.008 * LARGEST * max((len(elided(label)) for label in labels), default=0)
+    return 0.008 * LARGEST * max((len(elided(label, longest)) for label in labels), default=0)
 
 
 def nothing_left(ax: Axes, text: str) -> Axes:
@@ -71,14 +71,17 @@ def label_ticks(
     x: Sequence[str] | None = None,
     y: Sequence[str] | None = None,
     largest_x: float = LARGEST,
+    longest: int = LONGEST_PART,
 ) -> None:
     """Label the positions 0, 1, ... with text that fits; call it last.
 
     The text shrinks to the available room, and long names have an ellipsis in their middle. Below a
     readable size, labels are left out at equal steps. ``largest_x`` is the largest size of labels
-    below the axes, in points.
+    below the axes, in points; ``longest`` the number of characters above which a name is long.
     """
-    x, y = (None if names is None else [elided(name) for name in names] for names in (x, y))
+    x, y = (
+        None if names is None else [elided(name, longest) for name in names] for names in (x, y)
+    )
     if x is not None:
         ax.set_xticks(range(len(x)), x, rotation=90, fontsize=SMALLEST)
     if y is not None:
@@ -111,10 +114,12 @@ def draw_matrix(
     cmap: str | Colormap,
     label: str,
     title: str,
+    longest: int = LONGEST_PART,
 ) -> AxesImage:
     """Draw a heatmap with every row and column labelled and a colour bar with its unit.
 
-    The axes are named as the index and the columns of the table are.
+    The axes are named as the index and the columns of the table are. ``longest`` is as in
+    :func:`label_ticks`.
     """
     image = ax.imshow(
         table.to_numpy(),
@@ -129,5 +134,6 @@ def draw_matrix(
     ax.set_ylabel(str(table.index.name))
     ax.set_title(title, fontsize=10)
     ax.tick_params(length=0)
-    label_ticks(ax, x=[str(c) for c in table.columns], y=[str(r) for r in table.index])
+    x, y = ([str(name) for name in names] for names in (table.columns, table.index))
+    label_ticks(ax, x=x, y=y, longest=longest)
     return image

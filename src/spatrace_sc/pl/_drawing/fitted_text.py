@@ -34,8 +34,9 @@ def wrapped(lines: Iterable[str], room: float, size: float) -> str:
 def _balanced(line: str, width: int) -> list[str]:
     """Return a line in the fewest parts of at most this width, and these as equal as possible."""
     parts = textwrap.wrap(line, width)
-    for narrower in range(width - 1, len(line) // max(len(parts), 1) - 1, -1):
-        narrow = textwrap.wrap(line, max(narrower, 1))
+    longest_word = max(map(len, line.split()), default=1)
+    for narrower in range(width - 1, longest_word - 1, -1):
+        narrow = textwrap.wrap(line, narrower)
         if len(narrow) > len(parts):
             break
         parts = narrow

@@ -15,7 +15,7 @@ ARROW = " → "
 
 
 #: Longest part of a name that is written in full, in characters.
-LONGEST_PART = 32
+LONGEST_PART = 24
 #: What separates the parts of a name.
 PARTS, WORDS = re.compile(r"( → |\^|: | \| )"), re.compile(r"( |\^)")
 
