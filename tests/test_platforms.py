@@ -7,10 +7,18 @@ import warnings
 
 import numpy as np
 import pytest
-from _helpers import NOTHING_SIGNIFICANT, TWO_OF_EACH, infer_quietly, source, tiny_config, tissue
+from _helpers import (
+    NOTHING_SIGNIFICANT,
+    TWO_OF_EACH,
+    infer_quietly,
+    source,
+    tiny_config,
+    tissue,
+    written_and_read,
+)
 
 import spatrace_sc as st
-from spatrace_sc._data.platforms import PLATFORMS, radius_in_units
+from spatrace_sc._data.platforms import PLATFORMS, read_radius, recorded_spacing
 from spatrace_sc._study.read import read_study
 
 pytestmark = pytest.mark.filterwarnings(NOTHING_SIGNIFICANT)
@@ -25,7 +33,7 @@ def hexagons(spacing, n=12):
 
 def in_units(radius, scale=None, spacing=10.0):
     coords = hexagons(spacing)
-    return radius_in_units(radius, scale, coords, np.zeros(len(coords), dtype=int))
+    return read_radius(radius, scale, coords, np.zeros(len(coords), dtype=int)).units
 
 
 @pytest.mark.parametrize("pixels", [50.0, 237.0])
@@ -91,7 +99,75 @@ def test_messages(radius, scale, message):
 
 def test_spots_in_one_position():
     with pytest.raises(st.DataError, match="distance between spots"):
-        radius_in_units("visium", None, np.zeros((4, 2)), np.zeros(4, dtype=int))
+        read_radius("visium", None, np.zeros((4, 2)), np.zeros(4, dtype=int))
+
+
+def square(spacing, n=12):
+    """(n², 2) positions of first-generation Spatial Transcriptomics."""
+    x, y = np.meshgrid(np.arange(n, dtype=float), np.arange(n, dtype=float))
+    return spacing * np.column_stack([x.ravel(), y.ravel()])
+
+
+def scaled_spots(spacing, coords):
+    adata = tissue()[: len(coords)].copy()
+    adata.obsm["spatial"] = coords
+    del adata.obs["sample"]
+    st.pp.scale_positions(adata, spacing)
+    return adata
+
+
+def test_visium_warns_about_a_square_grid():
+    sample = np.zeros(144, dtype=int)
+    with pytest.warns(st.SpatraceWarning, match="not on the hexagonal grid.*200 µm apart"):
+        read_radius("visium", None, square(237.0), sample)
+    rng = np.random.default_rng(0)
+    some = hexagons(100.0, 30)[rng.random(900) < 0.7] + rng.normal(0, 2, (900, 2))[:1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_radius("visium", None, some, np.zeros(len(some), dtype=int))
+
+
+def test_scaled_positions_are_in_um():
+    adata = scaled_spots(100, hexagons(237.0))
+    spacing = recorded_spacing(adata, "spatial_scaled")
+    assert spacing == pytest.approx(100)
+    filtered = hexagons(100.0)[::2]  # spots in the file are further apart than those of the array
+    given = read_radius("visium", None, filtered, np.zeros(len(filtered), dtype=int), spacing)
+    assert given == (200.0, 1.0)
+    assert recorded_spacing(adata, "spatial") is None
+    pixels = hexagons(237.0)  # the slot was replaced after the call
+    given = read_radius("visium", None, pixels / 100, np.zeros(144, dtype=int), spacing)
+    assert given.scale == pytest.approx(100 / 2.37)
+
+
+@pytest.mark.parametrize("call", ["infer_ccc", "ligand_exposure"])
+def test_spots_scaled_to_another_distance_are_not_those_of_visium(call):
+    adata = scaled_spots(200, square(10.0))
+    at = {"spatial_key": "spatial_scaled", "radius": "visium"}
+    calls = {
+        "infer_ccc": lambda: st.tl.infer_ccc(adata, **TWO_OF_EACH, config=tiny_config(), **at),
+        "ligand_exposure": lambda: st.pp.ligand_exposure(adata, ligands=["LIG000"], **at),
+    }
+    with pytest.raises(st.InvalidArgumentError, match=r"spots 200 µm apart.*radius=400.*`scale`"):
+        calls[call]()
+
+
+def test_parameters_hold_what_was_asked_and_um(tmp_path):
+    adata = tissue()
+    keys = {"sample_key": "sample", "config": tiny_config()}
+    infer_quietly(adata, **TWO_OF_EACH, **keys, radius="xenium", scale=1.25)
+    stated = ("radius_given", "radius", "radius_um", "um_per_unit")
+    back = written_and_read(adata, "h5ad", tmp_path)
+    for result in (adata, back):
+        params = st.get.params(result)
+        assert [params[name] for name in stated] == ["xenium", 40.0, 50.0, 1.25]
+    infer_quietly(adata, **TWO_OF_EACH, **keys)
+    params = st.get.params(adata)
+    assert [params[name] for name in stated if name != "radius"] == [None] * 3
+    for name in stated:
+        if name != "radius":
+            del adata.uns["spatrace"]["params"][name]
+    assert st.get.params(adata) == params  # results of earlier versions
 
 
 def test_a_result_stores_the_radius_in_units_and_can_be_restored():

@@ -48,6 +48,24 @@ def nearest_neighbour_distance(coords: NDArray[np.floating], sample: NDArray[np.
     return float(np.median(np.concatenate(nearest))) if nearest else float("nan")
 
 
+def most_equidistant_neighbours(
+    coords: NDArray[np.floating], sample: NDArray[np.integer], tolerance: float = 1.25
+) -> float:
+    """95th percentile of the number of neighbours about as near as the nearest: six on hexagons.
+
+    These are positions within ``tolerance`` times the median distance between nearest ones of the
+    sample. Samples of a single position are left out; inside a square grid there are four.
+    """
+    counts = []
+    for code in np.unique(sample):
+        unique = np.unique(np.asarray(coords[sample == code], dtype=np.float64), axis=0)
+        if len(unique) > 1:
+            distance, _ = cKDTree(unique).query(unique, k=min(8, len(unique)))
+            within = distance[:, 1:] <= tolerance * np.median(distance[:, 1])
+            counts.append(within.sum(axis=1))
+    return float(np.percentile(np.concatenate(counts), 95)) if counts else float("nan")
+
+
 def median_share_within(
     coords: NDArray[np.floating], sample: NDArray[np.integer], radius: float, n_probes: int = 200
 ) -> float:

@@ -22,7 +22,7 @@ from .._data.load_genes import load_genes
 from .._data.matrix_forms import InMemory
 from .._data.missing_genes import warn_of_unmeasured_genes
 from .._data.on_disk import OnDisk
-from .._data.platforms import radius_in_units
+from .._data.platforms import read_radius, recorded_spacing
 from .._data.radius import resolve_radius
 from .._data.repeated_cells import repeats, warn_of_repeated_cells
 from .._data.size_factors import load_rescaled, log_size_factors
@@ -173,13 +173,7 @@ def assemble_study(
     ``obsp``. ``overdispersion`` of the counts; None: it is estimated.
     """
     cells, matrix, names = tissue.cells, tissue.matrix, tissue.names
-    given = radius_in_units(source.radius, source.scale, cells.coords, cells.sample)
-    radius = radius_or_stored(
-        *(adata, given, cells.coords, cells.sample),
-        spatial_key=source.spatial_key,
-        sample_key=source.sample_key,
-    )
-    radius = resolve_radius(radius, cells.coords, cells.sample)
+    radius, um_per_unit = _radius(adata, cells, source)
     weights, own_weights = kernel_weights(cells, radius, source.own)
     column_of = partial(tissue.complexes.index, adata.var_names)
     position = {role: column_of(genes) for role, genes in names.items()}
@@ -212,6 +206,7 @@ def assemble_study(
         stages=stages,
         time=time,
         radius=radius,
+        um_per_unit=um_per_unit,
         weights=weights,
         sender_ligand=linear(sender_ligand),
         exposure=exposure,
@@ -229,6 +224,20 @@ def assemble_study(
         state=ancestors.state,
         own_weights=own_weights,
     )
+
+
+def _radius(adata: AnnData, cells: Cells, source: Source) -> tuple[float, float | None]:
+    """Return the radius in the units of the coordinates, and µm per unit if known."""
+    given = read_radius(
+        *(source.radius, source.scale, cells.coords, cells.sample),
+        recorded_spacing(adata, source.spatial_key),
+    )
+    radius = radius_or_stored(
+        *(adata, given.units, cells.coords, cells.sample),
+        spatial_key=source.spatial_key,
+        sample_key=source.sample_key,
+    )
+    return resolve_radius(radius, cells.coords, cells.sample), given.scale
 
 
 def _shown_complexes(tissue: Tissue) -> dict[str, tuple[str, ...]]:

@@ -60,7 +60,8 @@ class Study:
       (cells,): their positions in the file.
     - ``stage`` (receivers,): position in ``stages``, which are in order of time; ``time``
       (receivers,).
-    - ``radius``: in the units of the coordinates; ``weights`` (receivers, senders): kernel over
+    - ``radius``: in the units of the coordinates; ``um_per_unit``: their size, None if not known;
+      ``weights`` (receivers, senders): kernel over
       distance; ``own_weights`` (receivers, senders): the part of it at which a receiver is its own
       sender, None if no cell signals to itself.
     - ``sender_ligand`` (senders, L), ``exposure`` (receivers, L), ``receptor`` (receivers, R):
@@ -98,6 +99,7 @@ class Study:
     former_covariates: bool = False
     own_weights: sparse.csr_matrix | None = None
     named_covariates: pd.DataFrame = field(default_factory=pd.DataFrame)
+    um_per_unit: float | None = None
 
     @property
     def noise_known(self) -> bool:

@@ -30,13 +30,17 @@ def params(adata: AnnData, *, key: str = _keys.RESULT) -> dict[str, Any]:
 
     Returns
     -------
-    Dictionary of the keys, the cell types that send and receive, the covariates, and the radius in
-    the units of the coordinates. It also holds the seed, the device, the configuration and the
+    Dictionary of the keys, the cell types that send and receive, the covariates, and the ``radius``
+    in the units of the coordinates. ``radius_given`` is the argument as it was passed, such as
+    "visium". ``radius_um`` and ``um_per_unit``, the radius and one unit of the coordinates in µm,
+    are None if no platform or ``scale`` was passed. All three are None in results of earlier
+    versions. The dictionary also holds the seed, the device, the configuration and the
     ``version`` of the package that wrote the result. ``versions`` has those of Python and of the
     packages it computed with; it is empty in results of earlier versions.
     """
     values = Result.read(adata, key, of_cells=None).params
     lists = ("senders", "receivers", "covariates")
+    values = dict.fromkeys(("radius_given", "radius_um", "um_per_unit")) | values
     values |= {argument: [str(name) for name in values.get(argument, ())] for argument in lists}
     return {
         name: None if isinstance(value, str) and not value else value

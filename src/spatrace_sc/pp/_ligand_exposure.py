@@ -20,7 +20,7 @@ from .._data.empty_cells import empty_cells
 from .._data.expression import columns, expression_by_slice
 from .._data.genes import match
 from .._data.imputation import IMPUTED, imputed
-from .._data.platforms import radius_in_units
+from .._data.platforms import read_radius, recorded_spacing
 from .._data.radius import resolve_radius, weights_within
 from .._data.repeated_cells import repeats, warn_of_repeated_cells
 from .._data.stored_exposure import exposure_params
@@ -152,7 +152,8 @@ def ligand_exposure(
         spatial_key=spatial_key,
         sample_key=sample_key,
     )
-    radius = resolve_radius(radius_in_units(radius, scale, coords, sample), coords, sample)
+    given = read_radius(radius, scale, coords, sample, recorded_spacing(adata, spatial_key))
+    radius = resolve_radius(given.units, coords, sample)
     flag(own, "own")
     weights = weights_within(coords, sample, receiving, sending, radius, own=bool(own))
     if weights.nnz == np.count_nonzero(weights.diagonal()):

@@ -46,7 +46,8 @@ def scale_positions(
     data
         AnnData, or SpatialData with ``table_key``.
     spacing
-        Distance between neighbouring spots, in the desired unit.
+        Distance between neighbouring spots, in the desired unit. Give µm if ``radius`` will be the
+        name of a platform: the coordinates are then taken to be in µm.
     sample_key
         Column of ``obs`` with the slice; each slice is scaled on its own. None: one slice.
     spatial_key

@@ -125,7 +125,7 @@ def infer_ccc(
         ``"stereoseq"``. None: 5 × the median distance between nearest cells.
     scale
         Size of one unit of the coordinates in µm, e.g. of a pixel. None: ``radius`` is in their
-        units; with a platform, the unit of its files (for Visium, from the spot distance).
+        units; with a platform, µm after ``pp.scale_positions``; else see ``docs/platforms.md``.
     transitions_key
         Slot of ``obsp`` with transition probabilities; rows are the earlier cells. None: forward
         nearest neighbours along time, as :func:`spatrace_sc.pp.transitions` computes them.

@@ -57,9 +57,19 @@ def inferred(
         np.unique(study.receiver_types).tolist(),
         *(study.radius, study.genes.complexes),
     )
-    return result, used.to_params() | {
+    return result, used.to_params() | _stated_radius(source.radius, study) | {
         "prior": describe_prior(prior),
         "seed": seed,
         "device": str(device),
         "config": config.to_dict(),
+    }
+
+
+def _stated_radius(radius: float | str | None, study: Study) -> dict[str, Any]:
+    """Return the radius as it was given, and in µm if the size of a unit is known; "" for None."""
+    scale, given = study.um_per_unit, "" if radius is None else radius
+    return {
+        "radius_given": given if isinstance(given, str) else float(given),
+        "radius_um": "" if scale is None else float(study.radius * scale),
+        "um_per_unit": "" if scale is None else float(scale),
     }
