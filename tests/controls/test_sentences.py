@@ -89,6 +89,14 @@ def test_without_calls(calls, draws, chance):
     ]
 
 
+def test_calls_that_no_inference_with_controls_repeats():
+    row = ("tf_targets", "sham TFs", 0.1, 0.0, 2, 1, 8.0, NAN, NAN, NAN)
+    assert said(false(row)) == [
+        "12 TF → target edges have q ≤ 0.1, but none in the inferences with controls, so their "
+        "false share is unknown; the controls (sham TFs) have 2 calls in 1 draw."
+    ]
+
+
 def test_the_detection_limit_and_what_more_data_bring():
     limit = ("whole", "tf_targets", 0.0225, 0.01, 0.04, 0.15, 0.1, 0.2, 5000)
     half = ("half the receivers", "tf_targets", 0.05, 0.01, 0.04, 0.22, 0.1, 0.2, 2500)
@@ -111,8 +119,9 @@ def test_without_a_limit():
     found = power("lr_pairs", (0, 2), (1, 2))
     assert said(limits_=limits(row), more_=more(gain), power_=found) == [
         "No implanted size of effect on each of their targets is found with probability 0.8 (of "
-        "the largest, 1 of 2; 95 % interval of the power 0.09–0.91): what is missing from this "
-        "table may well act. 4 implants are few: more draws would say more."
+        "the largest, 4 % of a target's variance, 1 of 2; 95 % interval of the power 0.09–0.91): "
+        "what is missing from this table may well act. 4 implants are few: more draws would say "
+        "more."
     ]
 
 

@@ -16,6 +16,7 @@ from .._edges import TESTED_KINDS
 from .._errors import InvalidArgumentError
 from ._drawing.axes import NEUTRAL, nothing_left, points, settle
 from ._drawing.colours import OKABE_ITO
+from ._drawing.control_words import CONTROLS, NAMES, controls_of, false_title, power_title
 from ._drawing.fitted_text import TITLE, wrapped
 from ._drawing.side_legends import inches_from, room_below
 
@@ -23,21 +24,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-#: Rows of a table in the left panel: control, label, colour.
-CONTROLS = (
-    (("sham TFs", "sham genes"), "expected false, by sham genes", "#D55E00"),
-    (
-        ("misplaced senders", "senders of another slice"),
-        "expected false, by misplaced senders",
-        "#0072B2",
-    ),
-)
 #: Colour of the calls on the tissue, height of a bar, power that is marked by a line.
 CALLS, BAR, GOOD_POWER = "0.75", 0.26, 0.8
 #: Style of the cross at a detection limit.
 CROSS: dict[str, Any] = {"marker": "x", "ms": 9, "mew": 2.2}
-#: Short names of the tables.
-NAMES = {"tf_targets": "TF → target", "lr_targets": "pair → target", "lr_pairs": "pairs"}
 #: Colours and markers of the tables in the right panel, and their shift in log10 of the size.
 STYLES = dict(zip(NAMES, zip(OKABE_ITO[:3], "os^", (-0.02, 0.0, 0.02), strict=True), strict=True))
 
@@ -53,9 +43,12 @@ def controls(
 
     Left: the number of edges with q ≤ ``max_q``, and how many of them negative controls expect to
     be false, with a 95 % interval; of misplaced senders and senders of another slice, the larger
-    number. Right: share of implanted signals found at q ≤ 0.1, with a 95 %
-    interval, against the share of the target's variance that they explain. A cross marks the
-    detection limit: the size that is found with probability 0.8.
+    number. If nothing is significant, or the controls expect more false calls than there are
+    calls, the bar is the number that they expect, without an interval.
+
+    Right: share of implanted signals found at q ≤ 0.1, with a 95 % interval, against the share of
+    the target's variance that they explain. A cross marks the detection limit: the size that is
+    found with probability 0.8.
 
     Parameters
     ----------
@@ -125,16 +118,13 @@ def _draw_false(ax: Axes, table: pd.DataFrame, calls: dict[str, int], max_q: flo
         return
     names = [kind.name for kind in TESTED_KINDS if (table["table"] == kind.name).any()]
     labelled: set[str] = set()
+    ends = [1.0]
     for position, name in enumerate(names):
         rows = table[table["table"] == name]
         n = calls[name]
-        ax.barh(
-            position - BAR,
-            n,
-            height=BAR,
-            color=CALLS,
-            label=_once("calls on the tissue", labelled),
-        )
+        ends.append(n)
+        label = _once("calls on the tissue", labelled)
+        ax.barh(position - BAR, n, height=BAR, color=CALLS, label=label)
         ax.annotate(
             f"{n}",
             (n, position - BAR),
@@ -143,31 +133,32 @@ def _draw_false(ax: Axes, table: pd.DataFrame, calls: dict[str, int], max_q: flo
             va="center",
             fontsize=8,
         )
-        for k, (controls_of, label, colour) in enumerate(CONTROLS):
-            row = rows[rows["control"].isin(controls_of)]
-            if row.empty:
+        for drawn, (label, colour, k) in zip(controls_of(rows), CONTROLS.values(), strict=True):
+            if drawn.empty:
                 continue
-            y = position + BAR * k
-            largest = row.sort_values("expected_false").iloc[-1]
-            expected, low, high = _expected(largest, n)
-            ax.barh(y, expected, height=BAR, color=colour, label=_once(label, labelled))
-            ax.errorbar(
-                *((low + high) / 2, y),
-                xerr=(high - low) / 2,
-                color="black",
-                elinewidth=1.0,
-                capsize=2.5,
-            )
+            largest = drawn.sort_values("expected_false").iloc[-1]
+            expected, interval = _expected(largest, n)
+            ends.append(max(expected, *interval))
+            style = {"color": colour, "label": _once(label, labelled)}
+            ax.barh(position + BAR * k, expected, height=BAR, **style)
+            _draw_interval(ax, position + BAR * k, interval)
     ax.set_yticks(range(len(names)), [NAMES[name] for name in names])
     ax.set_ylim(len(names) - 0.5, -0.6)
-    ax.set_xlim(0, 1.15 * max(1, *(calls[name] for name in names)))
+    ax.set_xlim(0, 1.15 * max(ends))
     ax.set_xlabel(f"edges with q ≤ {max_q:g}")
     ax.spines[["top", "right"]].set_visible(False)
     _legend_below(ax)
-    ax.set_title(
-        wrapped([_false_title(table, [n for n in names if calls[n]])], points(ax)[0], TITLE),
-        fontsize=TITLE,
-    )
+    title = false_title(table, {name: calls[name] for name in names})
+    ax.set_title(wrapped([title], points(ax)[0], TITLE), fontsize=TITLE)
+
+
+def _draw_interval(ax: Axes, y: float, interval: tuple[float, float]) -> None:
+    """Draw the interval of a number expected to be false; nothing where it is unknown."""
+    low, high = interval
+    if not np.isfinite(low):
+        return
+    style: dict[str, Any] = {"color": "black", "elinewidth": 1.0, "capsize": 2.5}
+    ax.errorbar((low + high) / 2, y, xerr=(high - low) / 2, **style)
 
 
 def _legend_below(ax: Axes, last: Line2D | None = None) -> None:
@@ -198,22 +189,16 @@ def _calls(adata: AnnData, name: str, max_q: float, key: str) -> int:
     return int((edges["q_value"].to_numpy(dtype=float) <= max_q).sum())
 
 
-def _expected(row: pd.Series, calls: int) -> tuple[float, float, float]:
-    """Return how many of the calls are expected to be false, and the interval; 0 without calls."""
-    share, low, high = (float(row[c]) * calls for c in ("false_share", "low", "high"))
-    return (share, low, high) if np.isfinite(share) else (0.0, 0.0, 0.0)
+def _expected(row: pd.Series, calls: int) -> tuple[float, tuple[float, float]]:
+    """Return the number expected to be false, and its interval, NaN where it is unknown.
 
-
-def _false_title(table: pd.DataFrame, names: list[str]) -> str:
-    """Return the largest expected false share of each table."""
-    parts = []
-    judged = [control for group, _, _ in CONTROLS for control in group]
-    for name in names:
-        rows = table[(table["table"] == name) & table["control"].isin(judged)]
-        share = rows["false_share"].astype(float).max()
-        if np.isfinite(share):
-            parts.append(f"{share:.0%} of {NAMES[name]}")
-    return f"Expected false: {', '.join(parts)}" if parts else "Nothing is significant"
+    Without calls, or if the controls expect more than all of them, the number is that of the
+    control tissues, scaled to the real genes.
+    """
+    expected, share = float(row["expected_false"]), float(row["false_share"])
+    if calls and share < 1.0:
+        return share * calls, (float(row["low"]) * calls, float(row["high"]) * calls)
+    return max(expected, calls if share >= 1.0 else 0.0), (np.nan, np.nan)
 
 
 def _draw_power(ax: Axes, power: pd.DataFrame, limits: pd.DataFrame) -> None:
@@ -254,17 +239,4 @@ def _draw_power(ax: Axes, power: pd.DataFrame, limits: pd.DataFrame) -> None:
     crosses = any(line.get_marker() == CROSS["marker"] for line in ax.lines)
     cross = Line2D([], [], color=NEUTRAL, ls="none", label="detection limit", **CROSS)
     _legend_below(ax, cross if crosses else None)
-    ax.set_title(wrapped([_power_title(limits)], points(ax)[0], TITLE), fontsize=TITLE)
-
-
-def _power_title(limits: pd.DataFrame) -> str:
-    """Return the effects that are found with probability .8."""
-    effect = {row["table"]: float(row["effect"]) for row in limits.to_dict("records")}
-    parts = [
-        f"{NAMES[name]} {effect[name]:.2f} SD"
-        for name in NAMES
-        if np.isfinite(effect.get(name, np.nan))
-    ]
-    if not parts:
-        return "No size is found with probability 0.8"
-    return f"Found with probability 0.8: {', '.join(parts)}"
+    ax.set_title(wrapped([power_title(limits, power)], points(ax)[0], TITLE), fontsize=TITLE)

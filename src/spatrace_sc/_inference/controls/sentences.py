@@ -66,10 +66,13 @@ def _on_false(kind: EdgeKind, row: dict[Any, Any], n_called: int) -> str:
     if not n_called or not np.isfinite(row["false_share"]):
         calls, draws = int(row["control_calls"]), int(row["n_draws"])
         chance = f"{calls} call{'s' * (calls != 1)} in {draws} draw{'s' * (draws != 1)}"
-        return (
-            f"No {_noun(kind)} are significant at q ≤ {MAX_SIGNIFICANT_Q:g}; the controls "
-            f"({control}) have {chance}."
+        significant = (
+            f"{n_called} {_noun(kind)} have q ≤ {MAX_SIGNIFICANT_Q:g}, but none in the inferences "
+            "with controls, so their false share is unknown"
+            if n_called
+            else f"No {_noun(kind)} are significant at q ≤ {MAX_SIGNIFICANT_Q:g}"
         )
+        return f"{significant}; the controls ({control}) have {chance}."
     return (
         f"On this tissue {row['false_share']:.0%} [{row['low']:.0%}–{row['high']:.0%}] of the "
         f"{_noun(kind)} with q ≤ {MAX_SIGNIFICANT_Q:g} ({n_called} in the result) are expected to "
@@ -100,7 +103,8 @@ def _on_power(kind: EdgeKind, row: dict[Any, Any], power: pd.DataFrame) -> str:
         if n:
             last = power.iloc[-1]
             largest = (
-                f" (of the largest, {last['power'] * n:.0f} of {n}; 95 % interval of the power "
+                f" (of the largest, {100 * last['size']:.2g} % of a target's variance, "
+                f"{last['power'] * n:.0f} of {n}; 95 % interval of the power "
                 f"{last['low']:.2f}–{last['high']:.2f})"
             )
         return (
