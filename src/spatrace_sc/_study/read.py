@@ -13,6 +13,7 @@ from .._core.exposure import ligand_exposure, linear
 from .._data.cell_types import warn_of_abundances
 from .._data.cells import require_receivers
 from .._data.complexes import Complexes
+from .._data.copied_cells import find_copies, warn_of_copied_cells
 from .._data.covariates import read_covariates, refuse_genes
 from .._data.empty_cells import shallow_cells, warn_of_empty_cells, warn_of_shallow_cells
 from .._data.expression import columns, expression_by_slice
@@ -78,13 +79,15 @@ def read_study(adata: AnnData, roles: GivenGenes, source: Source) -> Study:
         *(adata, matrix, cells, names, gene_labels(adata, symbols), unmeasured),
         complexes=Complexes(subunits, source.complex_level),
     )
+    repeated = repeats(matrix, cells.coords, cells.sample)
+    taking_part = tissue.cells.senders | tissue.cells.receivers
     warn_of_repeated_cells(
-        repeats(matrix, cells.coords, cells.sample),
-        adata.obs_names.to_numpy(dtype=str),
-        tissue.cells.senders | tissue.cells.receivers,
+        *(repeated, adata.obs_names.to_numpy(dtype=str), taking_part),
         spatial_key=source.spatial_key,
         sample_key=source.sample_key,
     )
+    copies = find_copies(matrix, cells.sample, taking_part & ~repeated)
+    warn_of_copied_cells(copies, adata, source.sample_key, source.layer)
     genes = tissue.complexes.genes_of(tissue.genes)
     index = adata.var_names.get_indexer(genes)
     warn_of_unmeasured(unmeasured, index, IMPUTED, tissue.labels)

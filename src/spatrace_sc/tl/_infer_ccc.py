@@ -203,8 +203,8 @@ def infer_ccc(
     -----
     SpatraceWarning
         If no edge of any kind has q ≤ 0.1: the tables then rank hypotheses. If ``radius``, slices,
-        expression, proportions or names look wrong, a complex lacks a subunit, cells are empty or
-        in the data twice, or a gene is NaN, or 0, in every cell of a slice.
+        expression, proportions or names look wrong, or a complex lacks a subunit. If cells are
+        empty, in the data twice or copied to another slice, or a gene is NaN or 0 in a whole slice.
 
     Notes
     -----
