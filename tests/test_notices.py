@@ -256,3 +256,22 @@ def test_many_candidate_edges_are_logged(many, caplog, monkeypatch):
         st.tl.infer_ccc(tissue(), **INFER)
     assert ("million candidate" in caplog.text) == many
     assert ("A shorter list of ligands shortens it most." in caplog.text) == many
+
+
+def test_a_missing_cell_type_suggests_regions():
+    adata = st.datasets.simulated(n_cells=300)
+    with pytest.raises(st.MissingKeyError, match="For spots, name a column of regions"):
+        st.tl.infer_ccc(adata, cell_type_key="type")
+
+
+def test_transitions_state_that_their_pseudotime_is_the_default(caplog):
+    adata = st.datasets.simulated(n_cells=300)
+    root = adata.obs["cell_type"].astype(str).iloc[0]
+    del adata.obs["dpt_pseudotime"]
+    default = "pseudotime in obs['dpt_pseudotime'] is used by default."
+    for time_key, is_default in (("dpt_pseudotime", True), ("other_time", False)):
+        caplog.clear()
+        with caplog.at_level("INFO", logger="spatrace_sc"):
+            st.pp.transitions(adata, root=root, time_key=time_key, sample_key="sample")
+        assert "these transitions only when they are named" in caplog.text
+        assert (default in caplog.text) == is_default

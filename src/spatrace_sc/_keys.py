@@ -55,7 +55,7 @@ EVIDENCE_LEVELS = ["none", "co-variation", "noise unknown", "ranked", "group", "
 LIMITS = [
     *("", "no effect", "noise not known", "list too short", "weaker than decoys"),
     *("below the minimum effect", "too many candidates", "a rival explains it", "not recorded"),
-    "location explains it",
+    *("location explains it", "not tested (same gene)"),
 ]
 #: Values of the column ``direction`` of TF edges.
 DIRECTIONS = ["forward", "reverse as likely", "not determined"]

@@ -111,6 +111,35 @@ class Regulators:
             return np.empty(0, dtype=np.int64)
         return self.pair(*np.nonzero(self.share_gene(self.ligands, self.receptors)))
 
+    def regulates_itself(self, table: pd.DataFrame) -> NDArray[np.bool_]:
+        """(rows,) mask of edges on the TF itself, or on a gene of the pair; genes by index.
+
+        Such edges are candidates, but the model forbids them. Tables without targets have none.
+        """
+        mask = np.zeros(len(table), dtype=bool)
+        if "target" in table:
+            target = table["target"].to_numpy(dtype=np.intp)
+            for column in {"tf", "ligand", "receptor"} & set(table.columns):
+                shared = self.share_gene(self[ROLE_OF_COLUMN[column]], self.targets)
+                mask |= shared[table[column].to_numpy(dtype=np.intp), target]
+        return mask
+
+    @property
+    def n_same_gene(self) -> dict[str, int]:
+        """Number of candidates that :meth:`regulates_itself` marks, by kind."""
+        allowed = np.ones((self.n_ligands, self.n_receptors))
+        allowed.ravel()[self.excluded_pairs] = 0
+        ligand, receptor = (
+            (~self.share_gene(names, self.targets)).astype(float)
+            for names in (self.ligands, self.receptors)
+        )
+        tested = float(((ligand.T @ allowed) * receptor.T).sum())
+        n_edges = float(allowed.sum()) * self.n_targets
+        return {
+            "tf_targets": int(self.share_gene(self.tfs, self.targets).sum()),
+            "lr_targets": round(n_edges - tested),
+        }
+
     def n_indices(self, kind: EdgeKind) -> int:
         """Return the number of indices of a kind, those of excluded pairs among them."""
         return int(np.prod([len(self[role]) for role in kind.roles]))

@@ -34,6 +34,7 @@ GENES = Regulators(
 N_TF, N_PAIRS = 200, 30
 RIVAL = "a rival explains it"
 LOCATION = "location explains it"
+SAME_GENE = "not tested (same gene)"
 
 
 def draw(score):
@@ -179,6 +180,32 @@ def test_reader_by_hand():
     assert list(table.columns) == ["score", "q_value"]
 
 
+def test_a_gene_is_not_tested_on_itself(caplog):
+    adata = st.datasets.simulated(n_cells=300, n_targets=5, n_background=48)
+    roles = {
+        "ligands": ["LIG000", "LIG001"],
+        "receptors": ["REC000", "REC001_REC002"],
+        "tfs": ["TF000", "TF001"],
+        "targets": ["LIG000", "REC002", "TF001", *(f"TG{k:03d}" for k in range(5))],
+    }
+    with caplog.at_level(logging.INFO, logger="spatrace_sc"):
+        infer_quietly(adata, **roles, sample_key="sample", config=small_config())
+    table = st.get.lr_targets(adata).set_index(["ligand", "receptor", "target"])
+    same = table.index[table["limited_by"] == SAME_GENE]
+    complexes = table.index.get_level_values("receptor") == "REC001_REC002"
+    targets = table.index.get_level_values("target")
+    own = (table.index.get_level_values("ligand") == "LIG000") & (targets == "LIG000")
+    own |= complexes & (targets == "REC002")
+    assert set(same) == set(table.index[own])
+    table = st.get.tf_targets(adata)
+    (row,) = table[table["limited_by"] == SAME_GENE].itertuples()
+    assert (row.tf, row.target) == ("TF001", "TF001")
+    (line,) = (r.getMessage() for r in caplog.records if "Not significant" in r.getMessage())
+    tf, pairs = line.split("; ")[:2]
+    assert f"1 {SAME_GENE}" in tf
+    assert f"{len(same)} {SAME_GENE}" in pairs
+
+
 def check(adata):
     """Reasons agree with the other columns, and no candidate lacks one."""
     for name in READERS:
@@ -186,7 +213,7 @@ def check(adata):
         reason = table["limited_by"].astype(object)
         assert reason.notna().all()
         assert ((reason == "") == (table["evidence"] == "supported")).all()
-        assert ((reason == "no effect") == (table["score"] == 0)).all()
+        assert (reason.isin(["no effect", SAME_GENE]) == (table["score"] == 0)).all()
         assert (table.loc[reason == "below the minimum effect", "p_value"] > 0.1).all()
         of_tfs = {"noise not known", "below the minimum effect", "too many candidates"}
         assert not set(reason) & ({RIVAL} if name == "tf_targets" else of_tfs)

@@ -34,6 +34,8 @@ def obs_column(adata: AnnData, key: str, argument: str, hint: str = "") -> pd.Se
     name_of_column(key, argument)
     if key not in adata.obs:
         columns = adata.obs.columns
+        if argument == "cell_type_key":
+            hint = f"{hint} For spots, name a column of regions or clusters."
         raise MissingKeyError(
             f"`{argument}={key!r}` is not in `adata.obs`; it has {shorten(columns, 15)}."
             f"{closest(key, columns)}{hint}"

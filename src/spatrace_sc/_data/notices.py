@@ -80,11 +80,15 @@ def hint_at_symbols(adata: AnnData, gene_symbols: str | None, by_flags: bool) ->
 
 
 def log_limits(
-    tables: dict[str, pd.DataFrame], n_candidates: Mapping[str, int], max_edges: int
+    tables: dict[str, pd.DataFrame],
+    n_candidates: Mapping[str, int],
+    max_edges: int,
+    n_same_gene: Mapping[str, int] | None = None,
 ) -> str:
     """Log and return how many edges of every kind are not significant for which reason.
 
     Candidates that a table does not list have no effect, unless there are more than ``max_edges``.
+    Of those, ``n_same_gene`` would be edges of a gene on itself, which are not tested.
     """
     kinds = []
     for name, noun in TESTED.items():
@@ -92,7 +96,9 @@ def log_limits(
         counts = np.bincount(code, minlength=len(_keys.LIMITS))
         counts[0] = 0  # significant
         if n_candidates[name] <= max_edges:
-            counts[_keys.LIMITS.index("no effect")] += n_candidates[name] - len(code)
+            n_same = (n_same_gene or {}).get(name, 0)
+            counts[_keys.LIMITS.index("not tested (same gene)")] += n_same
+            counts[_keys.LIMITS.index("no effect")] += n_candidates[name] - len(code) - n_same
         reasons = [f"{n} {_keys.LIMITS[k]}" for k, n in enumerate(counts) if n]
         if reasons:
             kinds.append(f"{noun}: {', '.join(reasons)}")

@@ -83,6 +83,8 @@ def tf_targets(
     - ``limited_by``: why the edge is not significant, a categorical; "" if it is. The first of
       these that holds:
 
+      - "not tested (same gene)": the target is the TF itself, or the ligand, the receptor or a
+        subunit of the pair. A gene is never used to predict itself.
       - "no effect": the score is 0.
       - "noise not known" (TF edges only): the count noise is unknown, so nothing was tested.
       - "list too short": q against decoys is above 0.1, although the edge exceeds every decoy in
@@ -256,7 +258,8 @@ def _presented(
     table: pd.DataFrame, result: Result, kind: EdgeKind, stage: str | None
 ) -> pd.DataFrame:
     """Return the table with gene names, scaled to a stage if one is given."""
-    genes, table = result.genes, add_limited_by(table)
+    genes = result.genes
+    table = add_limited_by(table, genes.regulates_itself(table))
     if stage is not None:
         pairs = kind is not TF_TARGETS
         factor, error = result.stage_factor(stage, pairs=pairs)

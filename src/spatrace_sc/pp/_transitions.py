@@ -213,7 +213,8 @@ def transitions(
         "checks": checks,
         _keys.REACH: reach,
     } | ({} if root is None else {_keys.PSEUDOTIME: distinct_times(time)})
-    _log_usage(key_added, time_key, receivers)
+    is_default_time = root is not None and time_key == _keys.TIME
+    _log_usage(key_added, time_key, receivers, is_default_time=is_default_time)
     return None
 
 
@@ -226,7 +227,9 @@ def _compute(rule: Rule, cells: Cells) -> tuple[sparse.csr_matrix, Notes]:
     return block, notes | shares
 
 
-def _log_usage(key: str, time_key: str, receivers: Sequence[str] | None) -> None:
+def _log_usage(
+    key: str, time_key: str, receivers: Sequence[str] | None, *, is_default_time: bool
+) -> None:
     """Log the arguments with which the inference takes the matrix as it is."""
     arguments: dict[str, Any] = {"transitions_key": key}
     if time_key != _keys.TIME:
@@ -234,7 +237,8 @@ def _log_usage(key: str, time_key: str, receivers: Sequence[str] | None) -> None
     if receivers is not None:
         arguments["receivers"] = labels(receivers, "receivers")
     logger.info(
-        "Written to obsp[%r]. The inference uses it only when it is named: "
-        "st.tl.infer_ccc(..., %s).",
+        "Written to obsp[%r]. The inference uses these transitions only when they are named: "
+        "st.tl.infer_ccc(..., %s).%s",
         *(key, ", ".join(f"{argument}={value!r}" for argument, value in arguments.items())),
+        f" The pseudotime in obs[{time_key!r}] is used by default." if is_default_time else "",
     )

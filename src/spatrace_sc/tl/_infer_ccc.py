@@ -98,7 +98,7 @@ def infer_ccc(
         pairs are candidates, except those of a gene with itself (``homophilic``). A ligand or
         receptor ``"A_B"`` that is not itself a gene is a complex: one regulator, with one level.
     cell_type_key
-        Column of ``obs`` with cell types. It is not read with ``proportions``.
+        Column of ``obs`` with cell types; of spots, a region or cluster. Not with ``proportions``.
     sample_key
         Column of ``obs`` with the slice. Cells of different slices are never neighbours. None:
         all cells are in one slice.
@@ -292,9 +292,9 @@ def infer_ccc(
         prior=prior,
         checkpoint=checkpoint,
     )
-    reasons = log_limits(result.tables, result.n_candidates, config.max_edges)
-    if copy:
-        adata = adata.copy()
+    n_listed = (result.n_candidates, config.max_edges)
+    reasons = log_limits(result.tables, *n_listed, study.genes.n_same_gene)
+    adata = adata.copy() if copy else adata
     write_result(adata, key_added, result, params)
     warn_if_none_significant(result.tables, noise_known=study.noise_known, reasons=reasons)
     return adata if copy else None
