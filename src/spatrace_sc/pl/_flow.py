@@ -21,7 +21,7 @@ from ._drawing.labels import ACTIVITY_LABELS
 from ._drawing.map_panels import MapStyle, Panel, centred, draw_panels, half_size, panel_axes
 from ._drawing.mapped_quantity import Quantity, quantity
 from ._drawing.significance import THRESHOLD, is_significant
-from ._drawing.slices import slices_of_result
+from ._drawing.slices import slices_of_result, spatial_slot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,7 +122,7 @@ def flow(
     chosen = sample_key, stage_key, sample
     arguments = get.params(adata, key=key)
     groups = slices_of_result(cells, chosen, arguments, get.stages(adata, key=key))
-    spatial_key = arguments["spatial_key"]
+    spatial_key = spatial_slot(adata, arguments)
     xy = coordinates(cells, spatial_key)[:, :2]
     panels = [Panel(title, centred(xy[mask]), mapped.value[mask]) for title, mask in groups]
     half = half_size([panel.xy for panel in panels])

@@ -29,7 +29,7 @@ from ._drawing.map_panels import (
 )
 from ._drawing.mapped_quantity import quantity
 from ._drawing.panels_3d import axes_3d, draw_panels_3d
-from ._drawing.slices import slices_of_result
+from ._drawing.slices import slices_of_result, spatial_slot
 from ._drawing.target_expression import TARGETS, target_expression
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def spatial(
     sample_key: str | None = None,
     stage_key: str | None = None,
     sample: str | Sequence[str] | None = None,
-    spatial_key: str = _keys.SPATIAL,
+    spatial_key: str | None = None,
     kind: str = LR_PAIRS.name,
     key: str = _keys.RESULT,
     cmap: str | None = None,
@@ -84,7 +84,8 @@ def spatial(
     sample
         Slices to draw. None: all.
     spatial_key
-        Slot of ``obsm`` with coordinates.
+        Slot of ``obsm`` with coordinates. None: the one that the inference used; with ``image``,
+        ``"spatial"`` instead of positions of :func:`spatrace_sc.pp.scale_positions`.
     kind
         ``"lr_pairs"``; ``"tfs"``, whose activity is below 0 where the level of the TF is below that
         of the mean receiver; after :func:`spatrace_sc.tl.modules`, ``"modules"``; or ``"targets"``,
@@ -155,9 +156,11 @@ def spatial(
     else:
         mapped = quantity(adata, cells, kind, pair, key)
     chosen = sample_key, stage_key, sample
-    groups = slices_of_result(cells, chosen, get.params(adata, key=key), stages)
+    arguments = get.params(adata, key=key)
+    groups = slices_of_result(cells, chosen, arguments, stages)
+    slot = spatial_slot(adata, arguments, spatial_key, on_image=image is not None)
     in_space = projection == "3d"
-    xyz = _positions(cells, spatial_key, in_space=in_space, image=image)
+    xyz = _positions(cells, slot, in_space=in_space, image=image)
     panels = [Panel(title, centred(xyz[mask]), mapped.value[mask]) for title, mask in groups]
     half = half_size([panel.xy[:, :2] for panel in panels])
     n = len(panels)
@@ -167,7 +170,7 @@ def spatial(
         room = 72 * axes[0].figure.get_figwidth()
         title = wrapped([f"{mapped.name}: {mapped.significance}"], room, TITLE)
         axes[0].figure.suptitle(title, fontsize=TITLE)
-    style = MapStyle(spatial_key, cmap, size, vmax, invert_y, scale_bar)
+    style = MapStyle(slot, cmap, size, vmax, invert_y, scale_bar)
     if in_space:
         draw_panels_3d(axes, panels, mapped, style, titled=titled)
         return axes[0] if n == 1 else axes

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from ... import _keys
 from ..._check import closest, find_labels, labels, shorten
 from ..._data.cells import categories
 from ..._data.reused_samples import warn_of_reused_samples
@@ -32,6 +34,24 @@ def slices_of_result(
     if sample_key is not None and stage_key is None:
         warn_of_reused_samples(cells, sample_key)
     return groups
+
+
+def spatial_slot(
+    adata: AnnData,
+    arguments: Mapping[str, Any],
+    spatial_key: str | None = None,
+    *,
+    on_image: bool = False,
+) -> str:
+    """Return the slot of ``obsm`` to draw: the given one, or the one that the inference used.
+
+    Positions that were scaled do not match an image; ``"spatial"`` replaces them ``on_image``.
+    """
+    if spatial_key is not None:
+        return spatial_key
+    slot = str(arguments.get("spatial_key") or _keys.SPATIAL)
+    scaled = slot == _keys.SCALED and _keys.SPATIAL in adata.obsm
+    return _keys.SPATIAL if on_image and scaled else slot
 
 
 def slices(

@@ -14,6 +14,7 @@ from ..._check import count, flag
 from ..._errors import InvalidArgumentError
 from .._drawing.axes import DOWN, UP
 from .._drawing.map_panels import DIVERGING, NO_RECEIVER, SEQUENTIAL
+from .._drawing.slices import spatial_slot
 from ._about import about, summary
 from ._cells import activities, pack_activities, pack_cells, shown_cells
 from ._page import colour_table, page
@@ -110,7 +111,7 @@ def _prepare(
     found = activities(adata, key)
     cells = found["lr_pairs"]
     shown = shown_cells(adata, cells, max_cells, key)
-    slot = spatial_key or arguments["spatial_key"]
+    slot = spatial_slot(adata, arguments, spatial_key)
     tables = pack_tables(adata, stages, max_edges, key)
     packed = pack_cells(adata, cells, shown, arguments, slot)
     return {
