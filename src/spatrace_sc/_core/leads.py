@@ -38,17 +38,17 @@ class Leads:
 class _Reading:
     """Means over some cells without covariates: of the cells themselves, or one step away.
 
-    ``mean`` (R, cells) for the R cells ``rows`` that have such cells, ``basis`` (R, C) an
-    orthonormal basis of a constant and the covariates there.
+    ``mean`` (R, cells) for the R cells ``rows`` that have such cells, None for the cells
+    themselves; ``basis`` (R, C) an orthonormal basis of a constant and the covariates there.
     """
 
-    mean: sparse.csr_matrix
+    mean: sparse.csr_matrix | None
     rows: NDArray[np.intp]
     basis: Array
 
     def residual(self, values: Array) -> Array:
         """(cells, genes) residuals of the means; 0 in cells without them."""
-        mean = self.mean @ values
+        mean = values if self.mean is None else self.mean @ values
         result = np.zeros_like(values)
         result[self.rows] = mean - self.basis @ (self.basis.T @ mean)
         return result
@@ -100,11 +100,13 @@ def leads(
     rng
         Draws the random orders.
     """
-    lead, se, _ = _leads_and_errors(backward, (regulator, target), covariates, block)
+    lead, se, weight = _leads_and_errors(backward, (regulator, target), covariates, block)
     if not np.isfinite(se).any():
         return Leads(lead, se, 0.0)
-    few = tuple(values[:, _spaced(values.shape[1])] for values in (regulator, target))
-    observed = _mean_square(*_leads_and_errors(backward, few, covariates, block))
+    rows, columns = _spaced(regulator.shape[1]), _spaced(target.shape[1])
+    few = regulator[:, rows], target[:, columns]
+    at = np.ix_(rows, columns)
+    observed = _mean_square(lead[at], se[at], weight[at])
     random = [
         _mean_square(*_leads_and_errors(_in_random_order(backward, rng), few, covariates, block))
         for _ in range(N_RANDOM_ORDERS)
@@ -161,15 +163,20 @@ def _of_batch(
 def _readings(backward: sparse.csr_matrix, covariates: NDArray[np.floating]) -> list[_Reading]:
     """Return how to read cells, earlier cells and later cells."""
     design = np.column_stack([np.ones(len(covariates)), covariates]).astype(np.float64)
-    readings = []
-    for matrix in (sparse.identity(len(design), format="csr"), backward, backward.T):
+    readings = [_Reading(None, np.arange(len(design)), _basis(design))]
+    for matrix in (backward, backward.T):
         mass = np.asarray(matrix.sum(axis=1), dtype=np.float64).ravel()
         rows = np.flatnonzero(mass > 0)
         mean = sparse.diags(1.0 / mass[rows]) @ sparse.csr_matrix(matrix)[rows]
-        left, singular, _ = np.linalg.svd(design[rows], full_matrices=False)
-        basis = left[:, singular > 1e-9 * singular.max(initial=0.0)]
-        readings.append(_Reading(mean, rows, basis))
+        readings.append(_Reading(mean, rows, _basis(design[rows])))
     return readings
+
+
+def _basis(design: Array) -> Array:
+    """Return an orthonormal basis of the columns."""
+    left, singular, _ = np.linalg.svd(design, full_matrices=False)
+    basis: Array = left[:, singular > 1e-9 * singular.max(initial=0.0)]
+    return basis
 
 
 def _lagged(readings: list[_Reading], values: NDArray[np.floating]) -> _LaggedCells:

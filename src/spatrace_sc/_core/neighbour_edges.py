@@ -75,10 +75,11 @@ def edges_of_orphans(
 
     The first cells of the order are left out, as no cell is earlier.
     """
-    orphans = np.setdiff1d(np.flatnonzero(order > order.min()), target)
+    orphan = order > order.min()
+    orphan[target] = False
     candidates = _candidates(order, np.arange(len(order)))
     edges: list[Edges] = []
-    for cell in orphans:
+    for cell in np.flatnonzero(orphan):
         earlier = candidates[order[candidates] < order[cell]]
         distance = np.linalg.norm(embedding[earlier] - embedding[cell], axis=1)
         nearest = np.argsort(distance, kind="stable")[:k]

@@ -73,7 +73,8 @@ def forward_knn(
             edges += edges_between_stages(embedding, before, after, half)
     else:
         edges = [edges_along_order(embedding, order, np.arange(n), k, search_factor)]
-    edges.append(edges_of_orphans(embedding, order, unique_edges(edges, n)[1], k))
+    targets = np.concatenate([target for _, target, _ in edges])
+    edges.append(edges_of_orphans(embedding, order, targets, k))
     source, target, distance = unique_edges(edges, n)
     scale = local_scale((source, target, distance), n)
     weight = np.exp(-(distance**2) / (2.0 * scale[source] * scale[target] + 1e-12))
