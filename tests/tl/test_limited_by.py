@@ -96,6 +96,8 @@ def test_reasons_of_tf_edges():
     short = by_hand(n_strong=6)["tf"]
     assert set(short[:6]) == {"list too short"}
     assert set(short[6:]) == {"weaker than decoys"}
+    short = by_hand(n_strong=8)["tf"]  # a longer list would not help an edge that is too small
+    assert short[5:8] == ["list too short", *["below the minimum effect"] * 2]
 
 
 def test_without_known_noise_no_tf_edge_has_another_reason():

@@ -8,7 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 
 #: Largest number of cells among which neighbours are searched. Of more cells, this many, evenly
 #: spaced along their order, are the candidates of all: exact search costs cells × candidates.
-MAX_CANDIDATES = 50_000
+MAX_CANDIDATES = 20_000
 #: Cells whose neighbours are searched at a time.
 CHUNK = 20_000
 

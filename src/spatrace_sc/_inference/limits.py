@@ -35,7 +35,8 @@ def limits(
     that holds is given:
 
     - q against decoys is above 0.1. The list is too short if the edge exceeds every decoy in more
-      than half of the refits all the same; otherwise the edge is weaker than decoys.
+      than half of the refits all the same (TF edges: and passes the test of the minimum effect, or
+      else that is the reason); otherwise the edge is weaker than decoys.
     - TF edges: p of the test of the minimum effect is above 0.1. If it is not, the adjustment for
       all candidates keeps q above 0.1. Without ``noise_known`` no TF edge is tested.
     - The test among neighbouring cells raises q above 0.1.
@@ -54,13 +55,16 @@ def limits(
         "lr": np.full(len(evidence.lr.index), rival),
         "pair": np.full(len(pairs), rival),
     }
+    too_short = CODE["list too short"]
+    short = {
+        "tf": np.where(below, CODE["below the minimum effect"], too_short),
+        "lr": np.full(len(evidence.lr.index), too_short),
+        "pair": np.full(len(pairs), too_short),
+    }
     codes = {}
     for task, candidates in wanted.items():
-        code = np.where(
-            np.isin(candidates, _above_all_decoys(evidence.draws[task])),
-            CODE["list too short"],
-            CODE["weaker than decoys"],
-        )
+        above = np.isin(candidates, _above_all_decoys(evidence.draws[task]))
+        code = np.where(above, short[task], CODE["weaker than decoys"])
         code = np.where(against_decoys[task] <= _keys.MAX_SIGNIFICANT_Q, last[task], code)
         if task == "tf" and not noise_known:
             code[:] = CODE["noise not known"]

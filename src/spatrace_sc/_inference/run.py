@@ -26,6 +26,7 @@ from .._model.network.checkpoint import to_arrays
 from .._model.records import Problem
 from .._model.runtime.memory import Sizes, check_memory
 from .._model.runtime.stored_steps import ArrayStore
+from .._model.runtime.threads import threads_for
 from .._model.stored_fit import stored_fit
 from .._regulators import Regulators
 from .._result import NewResult, Restoration
@@ -70,6 +71,19 @@ def run(
 
     The fit and the refits are kept in the ``store``, and read from it if they are there.
     """
+    with threads_for(len(study.time), study.genes.n_targets, device):
+        return _run(study, config, seed, device, prior, store)
+
+
+def _run(
+    study: Study,
+    config: Config,
+    seed: int,
+    device: torch.device,
+    prior: Prior | None,
+    store: ArrayStore | None,
+) -> NewResult:
+    """Return the result, as :func:`run` with the present number of threads."""
     started = _start(study, config, seed, device, prior, store)
     problem, fitted, streams = started.problem, started.fit, started.streams
     silenced = silencing_effects(problem, fitted, config, seed=streams["silence"])
@@ -127,10 +141,11 @@ def run_tests(
     p and q are those of :func:`run`. What does not enter them is left out: networks in which TFs
     are silenced, activity and communication.
     """
-    started = _start(study, config, seed, device, prior)
-    shape = (started.problem.n_tf_genes, started.problem.targets.shape[1])
-    silenced = SilencingEffects(np.zeros(shape), np.full(shape, np.inf))
-    edges = _test(study, started, silenced, config)
+    with threads_for(len(study.time), study.genes.n_targets, device):
+        started = _start(study, config, seed, device, prior)
+        shape = (started.problem.n_tf_genes, started.problem.targets.shape[1])
+        silenced = SilencingEffects(np.zeros(shape), np.full(shape, np.inf))
+        edges = _test(study, started, silenced, config)
     return edges, {stage: float(value) for stage, value in started.fit.r2.items()}
 
 

@@ -88,8 +88,8 @@ def tf_targets(
       - "no effect": the score is 0.
       - "noise not known" (TF edges only): the count noise is unknown, so nothing was tested.
       - "list too short": q against decoys is above 0.1, although the edge exceeds every decoy in
-        more than half of the refits. A list of n such edges alone has q = 1 / n. One or two such
-        edges arise by chance.
+        more than half of the refits and, of a TF, passes the test against ``minimum_effect``. A
+        list of n such edges alone has q = 1 / n. One or two such edges arise by chance.
       - "weaker than decoys": q against decoys is above 0.1.
       - "below the minimum effect" (TF edges only): p of the test against ``minimum_effect``,
         for this edge alone, is above 0.1.

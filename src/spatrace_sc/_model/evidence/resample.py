@@ -20,6 +20,7 @@ from ..records import Draw, Edges, Evidence, History, Problem, RefitWeights
 from ..runtime.distributed import gather_results, is_active, share_tasks, shows
 from ..runtime.estimate import product_speed, refit_seconds
 from ..runtime.stored_steps import ArrayStore, stored_step
+from ..runtime.threads import usable_threads
 from .edge_strength import listed_edges
 from .refit import Refit, refit
 
@@ -134,7 +135,7 @@ def refits_at_a_time(config: Config, device: torch.device) -> int:
     """Number of refits that one process runs at a time."""
     options = config.evidence
     share = max(1, len(share_tasks(options.n_resamples)))
-    return 1 if device.type == "cuda" else min(options.n_workers or torch.get_num_threads(), share)
+    return 1 if device.type == "cuda" else min(options.n_workers or usable_threads(), share)
 
 
 @contextmanager
