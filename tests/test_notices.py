@@ -13,6 +13,7 @@ from _helpers import (
     NOTHING_SIGNIFICANT,
     TWO_OF_EACH,
     assert_unchanged,
+    infer_quietly,
     snapshot,
     tiny_config,
     tissue,
@@ -275,3 +276,20 @@ def test_transitions_state_that_their_pseudotime_is_the_default(caplog):
             st.pp.transitions(adata, root=root, time_key=time_key, sample_key="sample")
         assert "these transitions only when they are named" in caplog.text
         assert (default in caplog.text) == is_default
+
+
+def test_messages_name_symbols_and_ids(caplog):
+    adata = st.datasets.simulated(n_cells=300, n_targets=5)
+    adata.var["symbol"] = adata.var_names.to_numpy()
+    adata.var_names = [f"ENSG{k:011d}" for k in range(adata.n_vars)]
+    id_of = dict(zip(adata.var["symbol"], adata.var_names, strict=True))
+    roles = {"ligands": ["LIG000"], "receptors": ["REC000"], "tfs": ["TF000"]}
+    roles["targets"] = ["LIG000", *(f"TG{k:03d}" for k in range(5))]
+    with caplog.at_level("INFO", logger="spatrace_sc"):
+        st.pp.gene_roles(adata, **roles, gene_symbols="symbol")
+    assert f"'LIG000 ({id_of['LIG000']})'): a pair is never tested" in caplog.text
+    keys = {"sample_key": "sample", "gene_symbols": "symbol", "config": tiny_config()}
+    infer_quietly(adata, **roles, **keys)
+    for argument, symbol in (("tf", "TF000"), ("ligand", "TF000")):
+        with pytest.raises(st.InvalidArgumentError, match="It is a tf: pass `tf='TF000'`"):
+            st.tl.knockout(adata, **{argument: id_of[symbol]})

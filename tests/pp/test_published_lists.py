@@ -165,7 +165,8 @@ def test_without_liana(monkeypatch):
 @pytest.mark.parametrize(("organism", "gene"), [("human", "ITGA1"), ("mouse", "Itga1")])
 def test_resources_of_the_installed_liana(organism, gene):
     pytest.importorskip("liana")
-    lists = _published_lists.published_lists(organism, ["ligands", "receptors"], None)
+    read = _published_lists.published_lists(organism, ["ligands", "receptors"], None)
+    lists = {role: names() for role, names in read.items()}
     assert len(lists["ligands"]) > 500
     assert len(lists["receptors"]) > 500
     assert any(name.startswith(f"{gene}_") for name in lists["receptors"])
@@ -278,3 +279,13 @@ def test_a_published_file_passes_its_check(tmp_path):
     path = tmp_path / "list"
     path.write_text(TABLE)
     assert problem_of(path) is None
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_ids_are_an_error_before_the_tfs_are_downloaded(monkeypatch):
+    monkeypatch.setattr(_published_lists, "read_tfs", lambda organism: pytest.fail("was read"))
+    adata = named(MOUSE_GENES)
+    adata.var["symbol"] = adata.var_names.to_numpy()
+    adata.var_names = [f"ENSMUSG{k:011d}" for k in range(adata.n_vars)]
+    with pytest.raises(st.DataError, match="gene_symbols='symbol'"):
+        st.pp.gene_roles(adata, organism="mouse")

@@ -163,6 +163,16 @@ def gene_labels(adata: AnnData, symbols: NDArray[np.object_] | None) -> dict[str
     return labels_of(adata, symbols)
 
 
+def full_names(adata: AnnData, symbols: NDArray[np.object_] | None) -> list[str]:
+    """Return the names of all genes for messages, such as "COL1A1 (ENSG00000108821)"."""
+    names = adata.var_names.astype(str)
+    if symbols is None:
+        return list(names)
+    return [
+        n if s in NO_NAME or s == n else f"{s} ({n})" for n, s in zip(names, symbols, strict=True)
+    ]
+
+
 def names_by_label(adata: AnnData, column: str | None) -> dict[str, str]:
     """Return the name in ``var_names`` of every gene, by its label in results."""
     labels = gene_labels(adata, symbols_of(adata, column))

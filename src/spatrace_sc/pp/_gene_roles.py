@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from .. import _keys
 from .._check import shorten
 from .._data.complexes import Subunits, match_role, table_of
 from .._data.expression import expression_by_slice, has_matrix, matrix_of
 from .._data.flags import is_flagged, is_replaceable, written_by_gene_roles
-from .._data.genes import default_targets, match, symbols_of
+from .._data.genes import default_targets, full_names, match, symbols_of
 from .._data.missing_genes import rarely_detected
 from .._data.table import as_table, detach_view
 from .._errors import DataError, InvalidArgumentError
@@ -139,7 +140,8 @@ def gene_roles(
         matrix_of(adata, layer)
     flags = pd.DataFrame(index=adata.var_names)
     complexes: dict[str, Subunits] = {}
-    for name, genes in {**lists, **published}.items():
+    for name, given in lists.items():
+        genes = published[name]() if name in published else given
         mask, complexes[name] = match_role(
             *(adata, () if genes is None else genes, name, symbols, gene_symbols),
             published=name in published,
@@ -160,7 +162,7 @@ def gene_roles(
         flags[_keys.ROLES["targets"]] = np.isin(adata.var_names.to_numpy(dtype=str), chosen)
     else:
         flags[_keys.ROLES["targets"]] = match(adata, targets, "targets", symbols, gene_symbols)
-    _log_roles(adata, flags, complexes, layer)
+    _log_roles(adata, flags, complexes, layer, symbols)
     if copy:
         return flags
     subunits = table_of(complexes)
@@ -221,7 +223,11 @@ def _log_replaced(adata: AnnData, flags: pd.DataFrame) -> None:
 
 
 def _log_roles(
-    adata: AnnData, flags: pd.DataFrame, complexes: dict[str, Subunits], layer: str | None
+    adata: AnnData,
+    flags: pd.DataFrame,
+    complexes: dict[str, Subunits],
+    layer: str | None,
+    symbols: NDArray[np.object_] | None,
 ) -> None:
     """Log the genes of each role, genes with two roles in an edge, and rarely detected genes."""
     n_complexes = {name: len(complexes.get(name, ())) for name in _keys.ROLES}
@@ -231,12 +237,13 @@ def _log_roles(
         for name, c in _keys.ROLES.items()
     )
     logger.info("gene roles: %s.", counts)
+    names = pd.Index(full_names(adata, symbols))
     both = flags["target"] & (flags["ligand"] | flags["receptor"])
     if both.any():
         logger.info(
             "%d genes are targets and also ligands or receptors (%s): a pair is never tested on "
             "its own ligand or receptor.",
-            *(int(both.sum()), shorten(adata.var_names[both.to_numpy()], 5)),
+            *(int(both.sum()), shorten(names[both.to_numpy()], 5)),
         )
     if not has_matrix(adata, layer):
         return
@@ -251,5 +258,5 @@ def _log_roles(
         logger.info(
             "%d of the flagged genes are above 0 in fewer than 1 %% of %d cells (%s; %s): they "
             "add run time but little information, consider leaving them out.",
-            *(int(rare.sum()), n_cells, by_role, shorten(adata.var_names[rare], 5)),
+            *(int(rare.sum()), n_cells, by_role, shorten(names[rare], 5)),
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import lru_cache, partial
 from importlib.metadata import version
 from itertools import product
 
@@ -38,8 +38,11 @@ def lists_of_organism(
     lists: dict[str, Sequence[str] | None],
     organism: str | None,
     orthologs: pd.DataFrame | None,
-) -> dict[str, list[str]]:
-    """Return published lists for the roles without a list of the user's."""
+) -> dict[str, Callable[[], list[str]]]:
+    """Return functions that read published lists, for the roles without a list of the user's.
+
+    A list of TFs may be downloaded: names of the other roles can be compared with the data first.
+    """
     lacking = [name for name, genes in lists.items() if genes is None]
     if organism is not None:
         return published_lists(organism, lacking, orthologs)
@@ -60,8 +63,8 @@ def lists_of_organism(
 
 def published_lists(
     organism: str, roles: Iterable[str], orthologs: pd.DataFrame | None
-) -> dict[str, list[str]]:
-    """Return the published list of every role in ``roles``, by names in the data.
+) -> dict[str, Callable[[], list[str]]]:
+    """Return the function that reads each role's published list, by names in the data.
 
     Human lists are translated by ``orthologs`` where the organism has none of its own.
     """
@@ -82,13 +85,13 @@ def published_lists(
             f"`organism={organism!r}` hold genes of that organism. Leave it out, or pass "
             "`organism='human'` to translate human lists."
         )
-    lists = {role: _read(source, role) for role, source in sources.items()}
-    if names_of is None:
-        return lists
-    return {
-        role: translate(lists[role], names_of, role) if source == "human" else lists[role]
-        for role, source in sources.items()
-    }
+
+    def read(role: str) -> list[str]:
+        names = _read(sources[role], role)
+        is_translated = names_of is not None and sources[role] == "human"
+        return translate(names, names_of, role) if is_translated else names
+
+    return {role: partial(read, role) for role in sources}
 
 
 def _source(organism: str, role: str, *, translated: bool) -> str:
@@ -195,7 +198,7 @@ def leave_out_rare(
     adata: AnnData,
     flags: pd.DataFrame,
     complexes: dict[str, Subunits],
-    published: dict[str, list[str]],
+    published: Collection[str],
     layer: str | None,
 ) -> None:
     """Remove published genes and complexes that are rarely detected, with a message in the log.

@@ -12,6 +12,7 @@ from anndata import AnnData
 
 from .. import _keys
 from .._check import closest, find_labels, labels, shorten, whole
+from .._data.genes import gene_labels, symbols_of
 from .._data.table import as_table, check_copy
 from .._edges import ROLE_OF_COLUMN
 from .._errors import InvalidArgumentError
@@ -174,14 +175,22 @@ def _removed(given: dict[str, Any], result: Result) -> dict[str, list[str]]:
         subunits = {g for name in available[column] for g in result.genes.genes_of(name)}
         available[column] += sorted(subunits - set(available[column]))
     available["sender"] = result.source.sender_names(result.adata)
+    column = result.source.gene_symbols
+    symbols = symbols_of(result.adata, column) if column in result.adata.var else None
+    shown = gene_labels(result.adata, symbols)
     return {
-        argument: _names(argument, value, available) if value is not None else []
+        argument: _names(argument, value, available, shown) if value is not None else []
         for argument, value in given.items()
     }
 
 
-def _names(argument: str, value: object, available: dict[str, list[str]]) -> list[str]:
-    """Return the names as a sorted list; each must be available for its argument."""
+def _names(
+    argument: str, value: object, available: dict[str, list[str]], shown: dict[str, str]
+) -> list[str]:
+    """Return the names as a sorted list; each must be available for its argument.
+
+    ``shown`` holds the name in results of every gene, for a hint.
+    """
     wanted = labels(value, argument)
     if not wanted:
         raise InvalidArgumentError(
@@ -189,10 +198,10 @@ def _names(argument: str, value: object, available: dict[str, list[str]]) -> lis
         )
     chosen, unknown = find_labels(wanted, available[argument])
     if unknown:
-        elsewhere = [other for other, names in available.items() if unknown[0] in names]
-        hint = (
-            f" It is a {elsewhere[0]}: pass `{elsewhere[0]}={unknown[0]!r}`." if elsewhere else ""
-        )
+        name = shown.get(unknown[0], unknown[0])
+        elsewhere = [other for other, names in available.items() if name in names]
+        elsewhere.sort(key=lambda other: other != argument)
+        hint = f" It is a {elsewhere[0]}: pass `{elsewhere[0]}={name!r}`." if elsewhere else ""
         raise InvalidArgumentError(
             f"`{argument}`: {shorten(unknown)} not among the {len(available[argument])} of the "
             f"result: {shorten(available[argument])}."
