@@ -88,8 +88,9 @@ def published_lists(
 
     def read(role: str) -> list[str]:
         names = _read(sources[role], role)
-        is_translated = names_of is not None and sources[role] == "human"
-        return translate(names, names_of, role) if is_translated else names
+        if names_of is None or sources[role] != "human":
+            return names
+        return translate(names, names_of, role)
 
     return {role: partial(read, role) for role in sources}
 

@@ -175,8 +175,8 @@ def _removed(given: dict[str, Any], result: Result) -> dict[str, list[str]]:
         subunits = {g for name in available[column] for g in result.genes.genes_of(name)}
         available[column] += sorted(subunits - set(available[column]))
     available["sender"] = result.source.sender_names(result.adata)
-    column = result.source.gene_symbols
-    symbols = symbols_of(result.adata, column) if column in result.adata.var else None
+    symbol_key = result.source.gene_symbols
+    symbols = symbols_of(result.adata, symbol_key) if symbol_key in result.adata.var else None
     shown = gene_labels(result.adata, symbols)
     return {
         argument: _names(argument, value, available, shown) if value is not None else []
