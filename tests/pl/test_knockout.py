@@ -68,3 +68,23 @@ def test_given_axes_are_used_and_nothing_is_changed(done):
 def test_several_need_a_name(done):
     with pytest.raises(st.InvalidArgumentError, match="'all ligands', 'tf'"):
         st.pl.knockout(done)
+
+
+def test_without_a_significant_edge_the_title_says_hypotheses(done, monkeypatch):
+    table = st.get.knockout(done, "tf").assign(evidence="ranked")
+    monkeypatch.setattr("spatrace_sc.get.knockout", lambda *_args, **_options: table)
+    ax = st.pl.knockout(done, "tf", top_n=3)
+    assert "the changes are hypotheses" in ax.get_title().replace("\n", " ")
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "total effect, 95 % spread over refits,\nnot a confidence interval" in labels
+
+
+def test_a_knockout_without_a_significant_edge_is_logged(done, caplog, monkeypatch):
+    table = st.get.knockout(done, "tf").assign(evidence="ranked")
+    monkeypatch.setattr("spatrace_sc.get.knockout", lambda *_args, **_options: table)
+    tf = str(done.uns["spatrace"]["genes"]["tfs"][0])
+    st.tl.knockout(done, tf=tf, name="tf")
+    assert (
+        f"No edge from {tf!r} to a target is significant (q ≤ 0.1): the changes are hypotheses."
+        in caplog.messages
+    )

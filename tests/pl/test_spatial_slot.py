@@ -11,7 +11,8 @@ from anndata import AnnData
 from matplotlib.text import Text
 
 import spatrace_sc as st
-from spatrace_sc.pl._drawing.slices import spatial_slot
+from spatrace_sc.pl._drawing.slices import order_of_slices, spatial_slot
+from spatrace_sc.pl._report._about import summary
 
 
 @pytest.fixture
@@ -56,3 +57,20 @@ def test_scaled_positions_are_not_drawn_on_an_image(scaled: AnnData) -> None:
     assert spatial_slot(scaled, arguments, on_image=True) == "spatial"
     assert spatial_slot(scaled, arguments) == "spatial_scaled"
     assert spatial_slot(scaled, arguments, "spatial_scaled", on_image=True) == "spatial_scaled"
+
+
+def test_slices_without_stages_say_how_they_are_ordered() -> None:
+    groups = [("s1", np.ones(2, dtype=bool)), ("s2", np.ones(2, dtype=bool))]
+    arguments = {"stage_key": None, "time_key": "dpt_pseudotime"}
+    words = "; slices ordered by mean dpt_pseudotime"
+    assert order_of_slices(groups, arguments, ["s1", "s2"]) == words
+    assert order_of_slices(groups, arguments | {"stage_key": "age"}, ["s1", "s2"]) == ""
+    assert order_of_slices(groups, arguments, ["other"]) == ""
+
+
+def test_the_report_does_not_call_slices_stages() -> None:
+    cells = {"total": 10, "slices": [{"title": "a"}] * 9, "types": ["t"]}
+    table = {"significant": 0, "candidates": 1}
+    tables = {"lr_pairs": table, "lr_targets": table, "tf_targets": table}
+    assert "9 slices, 1 cell type" in summary(tables, cells, [])
+    assert "9 slices, 2 stages, 1 cell type" in summary(tables, cells, ["E1", "E2"])

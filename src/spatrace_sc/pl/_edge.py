@@ -29,6 +29,8 @@ AREA, AREA_ALL = 18.0, 34.0
 MIN_CELLS = 10
 #: Largest number of slices that the legend names.
 MAX_SLICES_NAMED = 10
+#: What the line is, beside the effect in the title.
+SLOPE = "slope of the measured values\n(effects are shrunk, those of\nTFs corrected for noise)"
 #: Width of a panel and height of the figure, in inches.
 PANEL, HEIGHT = 3.0, 3.5
 
@@ -224,6 +226,7 @@ def _legend(
         return Line2D([], [], linestyle="none", label=label, **style)
 
     handles = [entry("all cells, ± 2 se", marker="o", color="black")]
+    handles += [Line2D([], [], color="black", lw=1.0, label=SLOPE)]
     handles += [ring_handle(f"significant edge ({THRESHOLD})", 20.0)] if ringed else []
     small: dict[str, Any] = {"markersize": AREA**0.5 + 1}
     handles += [

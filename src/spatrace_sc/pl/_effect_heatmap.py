@@ -40,7 +40,8 @@ def effect_heatmap(
     Regulators are ranked by the Euclidean norm of their effects on all targets, and targets by the
     norm of the effects of the drawn regulators. Similar rows and columns are adjacent (cosine
     distance, average linkage). A dot marks an effect that is significant (q ≤ 0.1); the others rank
-    regulators, but are not findings. A line under the title counts the significant effects.
+    regulators, but are not findings. A line under the title counts the significant effects,
+    and another those that are ranked by co-variation only.
 
     Parameters
     ----------
@@ -98,7 +99,8 @@ def effect_heatmap(
     if effects.empty:
         return nothing_left(ax, f"No {regulators.noun} has an effect{suffix}")
     drawn = effects.to_numpy() != 0
-    significant = _pivot(edges[is_significant(edges)]).reindex_like(effects).notna().to_numpy()
+    significant = _where(effects, edges[is_significant(edges)])
+    covaries = drawn & _where(effects, edges[edges["evidence"].astype(str) == "co-variation"])
     limit_of_colours = float(np.abs(effects.to_numpy()).max())
     title = f"{n} strongest {regulators.plural}, {m} of {table['target'].nunique()} targets{suffix}"
     draw_matrix(
@@ -107,10 +109,22 @@ def effect_heatmap(
         limits=(-limit_of_colours, limit_of_colours),
         cmap=cmap,
         label=EDGE_LABELS[edge_kind.name].axis.replace(" per", "\nper"),
-        title=f"{title}\n{counted(significant[drawn], 'effects')}",
+        title=f"{title}\n{counted(significant[drawn], 'effects')}{_covariation_line(covaries)}",
     )
     dots(ax, drawn & significant)
     return ax
+
+
+def _where(effects: pd.DataFrame, edges: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return regulators × targets: where one of these edges is."""
+    fields: NDArray[np.bool_] = _pivot(edges).reindex_like(effects).notna().to_numpy()
+    return fields
+
+
+def _covariation_line(covaries: NDArray[np.bool_]) -> str:
+    """Return the line that counts the effects ranked by co-variation only; nothing without any."""
+    n = int(covaries.sum())
+    return f"\n{n} ranked by co-variation only" if n else ""
 
 
 def _prepare(

@@ -18,7 +18,7 @@ from ._drawing.significance import RINGED, THRESHOLD, at_stage, counted, rings
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Standard errors on each side of a change, for a 95 % interval.
+#: Standard errors over refits on each side of a change: 95 % of the refits lie between.
 INTERVAL = 1.96
 #: Height of a target, in inches.
 ROW = 0.21
@@ -30,7 +30,7 @@ DOT = 3.5
 DIRECT, MEDIATED, TOTAL, WITH_EDGE = LEGEND = (
     "direct effect",
     "effect through other TFs",
-    "total effect, 95 % interval over refits",
+    "total effect, 95 % spread over refits,\nnot a confidence interval",
     f"significant edge to the target ({THRESHOLD})",
 )
 
@@ -47,9 +47,11 @@ def knockout(
     """Draw the targets that change most after a knockout, one row each.
 
     The full bar is the direct effect, the pale bar the effect through other TFs, and the dot their
-    sum, with 1.96 standard errors over refits on each side. Red is up, blue is down. A ring around
-    the dot marks a target to which an edge with q ≤ 0.1 leads (column ``evidence`` of
-    :func:`spatrace_sc.get.knockout`). A line under the title counts these targets.
+    sum, with 1.96 standard errors over refits on each side. This spread measures reproducibility;
+    it is not a confidence interval of the true change (``docs/knockout.md``). Red is up, blue is
+    down. A ring around the dot marks a target to which an edge with q ≤ 0.1 leads (column
+    ``evidence`` of :func:`spatrace_sc.get.knockout`). A line under the title counts these targets,
+    or says that the changes are hypotheses because no such edge exists.
 
     Parameters
     ----------
@@ -102,15 +104,22 @@ def knockout(
     ax.set_xlabel("change of the target (SD)")
     number = f"{len(top)} of {len(changed)} targets that change"
     title = f"Without {label}: {number}{at_stage(adata, stage, key)}"
-    line = counted(significant, mark=RINGED, predicate="with an edge significant")
+    line = _evidence_line(table, significant)
     ax.axvline(0.0, color=NEUTRAL, lw=0.8)
     ax.set_ylim(len(top) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.set_title(" \n ", fontsize=10)  # room for the title
+    ax.set_title("\n".join(" " * (2 + line.count("\n"))), fontsize=10)  # room for the title
     label_ticks(ax, y=targets)
     fit_title(ax, f"{title}\n{line}")
     return ax
+
+
+def _evidence_line(table: pd.DataFrame, significant: NDArray[np.bool_]) -> str:
+    """Return the count of drawn targets with a significant edge, or that all are hypotheses."""
+    if (table["evidence"] == "supported").any():
+        return counted(significant, mark=RINGED, predicate="with an edge significant")
+    return f"no edge to a target is significant at {THRESHOLD}:\nthe changes are hypotheses"
 
 
 def _draw_bars(ax: Axes, top: pd.DataFrame) -> None:
@@ -129,7 +138,7 @@ def _draw_bars(ax: Axes, top: pd.DataFrame) -> None:
 
 
 def _draw_totals(ax: Axes, top: pd.DataFrame, significant: NDArray[np.bool_]) -> None:
-    """Draw the sum of both effects with its interval, and a ring around what is significant."""
+    """Draw the sum of both effects with its spread, and a ring around what is significant."""
     position = np.arange(len(top))
     change, se = (top[c].to_numpy(dtype=float) for c in ("change", "se"))
     ax.errorbar(

@@ -29,7 +29,7 @@ from ._drawing.map_panels import (
 )
 from ._drawing.mapped_quantity import quantity
 from ._drawing.panels_3d import axes_3d, draw_panels_3d
-from ._drawing.slices import slices_of_result, spatial_slot
+from ._drawing.slices import order_of_slices, slices_of_result, spatial_slot
 from ._drawing.target_expression import TARGETS, target_expression
 
 if TYPE_CHECKING:
@@ -63,9 +63,11 @@ def spatial(
     """Map one pair, TF, module or target, with one panel per slice in order of time.
 
     All panels share one colour scale, whose bar states the unit, and one scale of the coordinates.
-    Cells that do not receive are grey. The title of the figure states the significance. For a pair
-    it is q, which is not significant above 0.1; for a TF, a module or a target it is the number of
-    targets, pairs or regulators with q ≤ 0.1. With ``ax``, the label of the colour bar states it.
+    Slices without stages are in the order of the mean time of their receivers, and the title says
+    so. Cells that do not receive are grey. The title of the figure states the significance. For a
+    pair it is q, which is not significant above 0.1; for a TF, a module or a target it is the
+    number of targets, pairs or regulators with q ≤ 0.1. With ``ax``, the label of the colour bar
+    states it.
 
     Parameters
     ----------
@@ -168,7 +170,8 @@ def spatial(
     titled = ax is None
     if titled:
         room = 72 * axes[0].figure.get_figwidth()
-        title = wrapped([f"{mapped.name}: {mapped.significance}"], room, TITLE)
+        order = "" if n == 1 else order_of_slices(groups, arguments, stages)
+        title = wrapped([f"{mapped.name}: {mapped.significance}{order}"], room, TITLE)
         axes[0].figure.suptitle(title, fontsize=TITLE)
     style = MapStyle(slot, cmap, size, vmax, invert_y, scale_bar)
     if in_space:

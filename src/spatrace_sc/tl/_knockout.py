@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from .. import _keys
+from .. import _keys, get
 from .._check import closest, find_labels, labels, shorten, whole
 from .._data.genes import gene_labels, symbols_of
 from .._data.table import as_table, check_copy
@@ -66,7 +66,8 @@ def knockout(
 
     Predicted changes are too small, because the model is linear in what is removed and its
     effects are shrunk. The order and direction of the changes are more reliable than their size
-    (``docs/knockout.md``). The prediction ignores ligands and receptors that change because a TF
+    (``docs/knockout.md``). If no significant edge leads to a target, a log message says that the
+    changes are hypotheses. The prediction ignores ligands and receptors that change because a TF
     is gone, and cells that die or move. ``docs/method/derived.md`` has the equations.
 
     Parameters
@@ -155,6 +156,8 @@ def knockout(
         max_chain=int(max_chain),
     )
     add_knockout(adata, key, slug, knockout_entry, outcome.cells if stores_cells else None)
+    if outcome.change.any():
+        _warn_if_not_significant(get.knockout(adata, label, key=key), removed)
     return adata if copy else None
 
 
@@ -247,6 +250,17 @@ def _fits(outcome: Outcome, max_values: int) -> bool:
             max_values,
         )
     return fits
+
+
+def _warn_if_not_significant(table: pd.DataFrame, removed: dict[str, list[str]]) -> None:
+    """Log that the changes are hypotheses if no significant edge leads to any target."""
+    if (table["evidence"] == "supported").any():
+        return
+    names = " and ".join(shorten(names) for names in removed.values() if names)
+    logger.warning(
+        "No edge from %s to a target is significant (q ≤ %g): the changes are hypotheses.",
+        *(names, _keys.MAX_SIGNIFICANT_Q),
+    )
 
 
 def _by_stage(outcome: Outcome) -> pd.DataFrame:

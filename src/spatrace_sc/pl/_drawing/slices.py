@@ -36,6 +36,15 @@ def slices_of_result(
     return groups
 
 
+def order_of_slices(
+    groups: list[tuple[str, NDArray[np.bool_]]], arguments: Mapping[str, Any], stages: list[str]
+) -> str:
+    """Return how slices without stages are ordered, for a title; nothing for stages."""
+    if arguments["stage_key"] is not None or not {title for title, _ in groups} <= set(stages):
+        return ""
+    return f"; slices ordered by mean {arguments['time_key']}"
+
+
 def spatial_slot(
     adata: AnnData,
     arguments: Mapping[str, Any],

@@ -95,11 +95,11 @@ def about(
 
 
 def summary(tables: Mapping[str, Packed], cells: Packed, stages: list[str]) -> str:
-    """Return the line under the title."""
+    """Return the line under the title; without ``stages`` it counts only slices."""
     parts = [
         f"{cells['total']:,} cells",
         _plural(len(cells["slices"]), "slice"),
-        _plural(len(stages), "stage"),
+        *([_plural(len(stages), "stage")] if stages else []),
         _plural(len(cells["types"]), "cell type"),
     ]
     significant = ", ".join(
@@ -119,7 +119,7 @@ def _counts(tables: Mapping[str, Packed], cells: Packed, stages: list[str]) -> l
     drawn = "" if cells["n"] == cells["total"] else ", drawn at random within each slice"
     rows = [
         ["cells in this page", shown + drawn],
-        ["stages", ", ".join(stages)],
+        *([["stages", ", ".join(stages)]] if stages else []),
         ["slices", ", ".join(s["title"] for s in cells["slices"])],
     ]
     rows += [

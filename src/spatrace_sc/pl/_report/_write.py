@@ -14,6 +14,7 @@ from ..._check import count, flag
 from ..._errors import InvalidArgumentError
 from .._drawing.axes import DOWN, UP
 from .._drawing.map_panels import DIVERGING, NO_RECEIVER, SEQUENTIAL
+from .._drawing.significance import stage_word
 from .._drawing.slices import spatial_slot
 from ._about import about, summary
 from ._cells import activities, pack_activities, pack_cells, shown_cells
@@ -94,8 +95,8 @@ def report(
     file = _checked(path, overwrite)
     data = _prepare(adata, max_cells, max_edges, spatial_key, key)
     title = "Signals between cells" if title is None else str(title)
-    tables, cells, stages = data["tables"], data["cells"], data["stages"]
-    _write(file, page(title, summary(tables, cells, stages), data))
+    stages = data["stages"] if data["stage_word"] == "stage" else []
+    _write(file, page(title, summary(data["tables"], data["cells"], stages), data))
     return file
 
 
@@ -111,11 +112,13 @@ def _prepare(
     found = activities(adata, key)
     cells = found["lr_pairs"]
     shown = shown_cells(adata, cells, max_cells, key)
+    word = stage_word(adata, key)
     slot = spatial_slot(adata, arguments, spatial_key)
     tables = pack_tables(adata, stages, max_edges, key)
     packed = pack_cells(adata, cells, shown, arguments, slot)
     return {
         "stages": stages,
+        "stage_word": word,
         "threshold": _keys.MAX_SIGNIFICANT_Q,
         "colours": {
             **{"up": UP, "down": DOWN, "grey": NO_RECEIVER},
@@ -126,7 +129,7 @@ def _prepare(
         "tables": tables,
         "matrices": pack_matrices(adata, stages, key),
         "modules": pack_modules(adata, bool(found["modules"].n_vars), key),
-        "about": about(arguments, tables, packed, stages),
+        "about": about(arguments, tables, packed, stages if word == "stage" else []),
     }
 
 

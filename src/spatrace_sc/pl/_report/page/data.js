@@ -121,5 +121,5 @@ const STATE = {
 };
 
 function stageText() {
-  return STATE.stage === "" ? "" : ` at stage ${STATE.stage}`;
+  return STATE.stage === "" ? "" : ` at ${DATA.stage_word} ${STATE.stage}`;
 }

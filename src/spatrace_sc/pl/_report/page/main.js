@@ -63,6 +63,7 @@ function connect() {
   const stages = DATA.stages.length > 1 ? DATA.stages : [];
   byId("stage").replaceChildren(element("option", { value: "" }, "all"),
     ...stages.map((stage) => element("option", { value: stage }, stage)));
+  byId("stage-word").textContent = DATA.stage_word === "slice" ? "Slice" : "Stage";
   byId("stage").parentElement.hidden = !stages.length;
   byId("kind").addEventListener("change", (event) => chooseKind(event.target.value));
   byId("stage").addEventListener("change", (event) => choose({ stage: event.target.value }));
