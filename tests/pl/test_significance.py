@@ -209,7 +209,7 @@ def test_significant_pairs_of_modules_have_a_dot(null: AnnData, some: AnnData) -
 
 def test_targets_with_a_significant_edge_have_a_ring(null: AnnData, some: AnnData) -> None:
     tf = str(st.get.tf_targets(some)["tf"][0])
-    for adata, word in ((null, "none"), (some, "of 8")):
+    for adata, word in ((null, "hypotheses"), (some, "of 8")):
         done = st.tl.knockout(adata, tf=tf, copy=True)
         axes = plt.subplots()[1]
         axes.plot([0], [0], label="a foreign label")
