@@ -139,8 +139,8 @@ def _draw_false(ax: Axes, table: pd.DataFrame, calls: dict[str, int], max_q: flo
             largest = drawn.sort_values("expected_false").iloc[-1]
             expected, interval = _expected(largest, n)
             ends.append(max(expected, *interval))
-            style = {"color": colour, "label": _once(label, labelled)}
-            ax.barh(position + BAR * k, expected, height=BAR, **style)
+            label = _once(label, labelled)
+            ax.barh(position + BAR * k, expected, height=BAR, color=colour, label=label)
             _draw_interval(ax, position + BAR * k, interval)
     ax.set_yticks(range(len(names)), [NAMES[name] for name in names])
     ax.set_ylim(len(names) - 0.5, -0.6)
