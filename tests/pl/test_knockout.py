@@ -76,7 +76,7 @@ def test_without_a_significant_edge_the_title_says_hypotheses(done, monkeypatch)
     ax = st.pl.knockout(done, "tf", top_n=3)
     assert "the changes are hypotheses" in ax.get_title().replace("\n", " ")
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert "total effect, 95 % spread over refits,\nnot a confidence interval" in labels
+    assert "total effect ± 1.96 standard errors over\nrefits, not a confidence interval" in labels
 
 
 def test_a_knockout_without_a_significant_edge_is_logged(done, caplog, monkeypatch):

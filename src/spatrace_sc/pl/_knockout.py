@@ -18,7 +18,7 @@ from ._drawing.significance import RINGED, THRESHOLD, at_stage, counted, rings
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Standard errors over refits on each side of a change: 95 % of the refits lie between.
+#: Standard errors over refits on each side of a change.
 INTERVAL = 1.96
 #: Height of a target, in inches.
 ROW = 0.21
@@ -30,7 +30,7 @@ DOT = 3.5
 DIRECT, MEDIATED, TOTAL, WITH_EDGE = LEGEND = (
     "direct effect",
     "effect through other TFs",
-    "total effect, 95 % spread over refits,\nnot a confidence interval",
+    "total effect ± 1.96 standard errors over\nrefits, not a confidence interval",
     f"significant edge to the target ({THRESHOLD})",
 )
 
@@ -47,8 +47,8 @@ def knockout(
     """Draw the targets that change most after a knockout, one row each.
 
     The full bar is the direct effect, the pale bar the effect through other TFs, and the dot their
-    sum, with 1.96 standard errors over refits on each side. This spread measures reproducibility;
-    it is not a confidence interval of the true change (``docs/knockout.md``). Red is up, blue is
+    sum, with 1.96 standard errors over refits on each side. They measure reproducibility;
+    they are not a confidence interval of the true change (``docs/knockout.md``). Red is up, blue is
     down. A ring around the dot marks a target to which an edge with q ≤ 0.1 leads (column
     ``evidence`` of :func:`spatrace_sc.get.knockout`). A line under the title counts these targets,
     or says that the changes are hypotheses because no such edge exists.
