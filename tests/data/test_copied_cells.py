@@ -31,7 +31,7 @@ MESSAGE = "exactly the same values of all genes"
 
 
 def with_copies(n):
-    """The tissue and a slice "new" of 100 cells, the first ``n`` of which copy the first slice."""
+    """The tissue and a slice "new" of 100 cells; its first ``n`` copy the first slice."""
     adata = tissue()
     first = np.flatnonzero(adata.obs["sample"] == adata.obs["sample"].iloc[0])[:n]
     others = st.datasets.simulated(5, n_cells=300, n_targets=5, n_background=48, **FEW_GENES)

@@ -192,8 +192,8 @@ def _calls(adata: AnnData, name: str, max_q: float, key: str) -> int:
 def _expected(row: pd.Series, calls: int) -> tuple[float, tuple[float, float]]:
     """Return the number expected to be false, and its interval, NaN where it is unknown.
 
-    Without calls, or if the controls expect more than all of them, the number is that of the
-    control tissues, scaled to the real genes.
+    Without calls, or if the controls expect more than all of them, it is the number of
+    calls on the control tissues, scaled to the real genes.
     """
     expected, share = float(row["expected_false"]), float(row["false_share"])
     if calls and share < 1.0:
